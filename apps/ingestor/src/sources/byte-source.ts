@@ -1,0 +1,10 @@
+import type { SourceIdentity } from '#core/job/job.entity.js';
+
+/** A source that has been opened: the uncompressed bytes, in order, whatever the transport did to bring them. */
+export interface ByteSource {
+  readonly identity: SourceIdentity;
+  /** Size of the uncompressed bytes when it is known beforehand; null for compressed or chunked sources. */
+  readonly expectedBytes: number | null;
+  /** Chunks of any size, in order; throws SluiceError when the source breaks off for good. Read once. */
+  readonly chunks: AsyncIterable<Buffer>;
+}

@@ -1,0 +1,60 @@
+import tseslint from 'typescript-eslint';
+
+const noProcessEnv = {
+  selector: "MemberExpression[object.name='process'][property.name='env']",
+  message: 'Settings are read in libs/common/src/config/environment.ts only.',
+};
+const noBareError = {
+  selector: "ThrowStatement > NewExpression[callee.name='Error']",
+  message: 'Throw a SluiceError with a code from libs/common/src/errors/error-codes.ts.',
+};
+
+/** DESIGN: imports go downward only, apps → datasets → core → common; PURE rooms import no Kafka, Postgres or Nest. */
+const importRules = (patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
+const upward = (...rooms) => ({ group: rooms, message: 'Imports go downward only: apps → datasets → core → common.' });
+const impure = {
+  group: ['kafkajs', 'pg', 'pg-*', 'typeorm', '@nestjs/*', '#common/kafka/*', '#common/postgres/*', '#common/http/*'],
+  message: 'This room is pure: no Kafka, Postgres or Nest.',
+};
+const otherApps = { regex: '^(\\.\\./)+(ingestor|validator|loader|tracker|cli)/', message: 'Apps never import each other.' };
+const apps = ['**/apps/*'];
+
+export default tseslint.config(
+  { ignores: ['dist/', 'node_modules/', '.sluice/', 'coverage/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [...tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/no-extraneous-class': 'off',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@typescript-eslint/consistent-type-imports': 'off',
+      'no-console': 'error',
+      eqeqeq: 'error',
+    },
+  },
+  { files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'], rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError] } },
+  { files: ['libs/common/src/config/environment.ts', '**/*spec.ts'], rules: { 'no-restricted-syntax': 'off' } },
+  { files: ['apps/**/*.ts'], rules: importRules([otherApps]) },
+  { files: ['libs/common/**/*.ts'], rules: importRules([upward('#core/*', '#datasets/*', ...apps)]) },
+  { files: ['libs/core/**/*.ts'], rules: importRules([upward('#datasets/*', ...apps)]) },
+  {
+    files: [
+      'libs/core/src/record/**/*.ts',
+      'libs/core/src/message/**/*.ts',
+      'libs/core/src/job/job-state.ts',
+      'libs/core/src/ledger/balance.ts',
+      'libs/datasets/src/**/*.ts',
+    ],
+    ignores: ['**/*spec.ts'],
+    rules: importRules([upward(...apps), impure]),
+  },
+  {
+    files: ['**/*.spec.ts', '**/*.medium-spec.ts', '**/*.e2e-spec.ts', 'test/**/*.ts'],
+    rules: { '@typescript-eslint/no-non-null-assertion': 'off', '@typescript-eslint/unbound-method': 'off' },
+  },
+);

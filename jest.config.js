@@ -1,0 +1,31 @@
+/** Three sizes, told apart by the file's suffix: `.spec` needs nothing, `.medium-spec` one real service, `.e2e-spec` the whole system. */
+const base = {
+  rootDir: import.meta.dirname,
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
+        },
+        module: { type: 'es6' },
+        sourceMaps: 'inline',
+      },
+    ],
+  },
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.sluice/'],
+  setupFiles: ['reflect-metadata'],
+};
+export default {
+  projects: [
+    { ...base, displayName: 'unit', testRegex: '\\.spec\\.ts$' },
+    { ...base, displayName: 'medium', testRegex: '\\.medium-spec\\.ts$' },
+    { ...base, displayName: 'e2e', testRegex: '\\.e2e-spec\\.ts$' },
+  ],
+};

@@ -1,0 +1,43 @@
+import { IsInt, IsNotEmpty, IsString, Matches, Max, Min } from 'class-validator';
+import { Variable } from './environment.js';
+
+/** What every service needs: Kafka, PostgreSQL, its own port, the datasets. */
+export class ConnectionConfig {
+  @Variable('KAFKA_BROKERS', 'Brokers as host:port, separated by commas')
+  @IsString()
+  @IsNotEmpty()
+  kafkaBrokers: string = '127.0.0.1:9092';
+
+  @Variable('DATABASE_URL', 'postgres://user:password@host:port/database', { secret: true })
+  @Matches(/^postgres(ql)?:\/\//, { message: 'databaseUrl must begin with postgres://' })
+  databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
+
+  @Variable('SLUICE_HOST', 'Address that the HTTP port listens on; 127.0.0.1 keeps it closed to other machines')
+  @IsString()
+  host: string = '127.0.0.1';
+
+  @Variable('SLUICE_DATASET_PATHS', 'More folders of datasets, separated by colons')
+  @IsString()
+  datasetPaths: string = '';
+
+  @Variable('SLUICE_LOG_LEVEL', 'trace, debug, info, warn, error or fatal')
+  @Matches(/^(trace|debug|info|warn|error|fatal)$/, { message: 'logLevel must be a pino level' })
+  logLevel: string = 'info';
+
+  @Variable('SLUICE_DRAIN_TIMEOUT_MS', 'How long SIGTERM may take before the process ends anyway')
+  @IsInt()
+  @Min(1000)
+  @Max(600_000)
+  drainTimeoutMs: number = 25_000;
+
+  brokers(): string[] {
+    return this.kafkaBrokers
+      .split(',')
+      .map((broker) => broker.trim())
+      .filter((broker) => broker !== '');
+  }
+
+  extraDatasetPaths(): string[] {
+    return this.datasetPaths.split(':').filter((path) => path !== '');
+  }
+}

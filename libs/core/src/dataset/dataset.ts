@@ -1,0 +1,85 @@
+import type { Finding } from '../record/finding.js';
+
+export type SourceFormat = 'csv' | 'ndjson';
+export const SOURCE_FORMATS: readonly SourceFormat[] = ['csv', 'ndjson'];
+
+/**
+ * How a complete job becomes visible: `replace` swaps the tables for the job's own, `append` adds
+ * new keys, `upsert` adds and updates.
+ */
+export type WriteMode = 'replace' | 'append' | 'upsert';
+export const WRITE_MODES: readonly WriteMode[] = ['replace', 'append', 'upsert'];
+
+/** Any class whose properties carry the column decorators of `columns.ts`. */
+export type ContractClass = abstract new () => object;
+
+/**
+ * One named kind of data. The default export of `libs/datasets/src/<name>/dataset.ts`; everything
+ * else about it stands in the same folder.
+ */
+export interface Dataset {
+  /** Kebab-case, no underscore; equals the folder's name, and names the topics. */
+  readonly name: string;
+  readonly title: string;
+  /** Raised with every change of the contract; pinned in the job row. */
+  readonly contractVersion: number;
+  readonly format: SourceFormat;
+  /** The contract: the only definition of columns, cleaning, rules and target tables. */
+  readonly contract: ContractClass;
+  /** The modes that this dataset allows, its default first. */
+  readonly writeModes: readonly WriteMode[];
+  /** Which of several records with one key is kept; the others become `DUPLICATE` dead letters. */
+  readonly keepOfDuplicates: 'first' | 'last';
+  /** A larger share of refused records fails the job before anything is visible (judged from 100 records on). */
+  readonly maxRefusedShare: number;
+  /** `replace` does not swap in a snapshot smaller than the table by more than this share, unless told. */
+  readonly maxShrinkShare: number;
+  /** Options that the rules may read, e.g. a checksum mode: every allowed value, the default first. */
+  readonly options: Readonly<Record<string, readonly string[]>>;
+  /** Where the data is published, for `sluice run` without `--source`. */
+  readonly defaultSource?: string;
+  /**
+   * Reads the head of a file: header, date line, wrong layouts. Pure.
+   * @param head the first bytes of the uncompressed source, at most `MAX_HEAD_BYTES`
+   * @param complete true when `head` is the whole source, or as much as will ever be given
+   * @returns undefined when more bytes are needed to tell (never when `complete`)
+   */
+  prologue(head: Buffer, complete: boolean): Prologue | undefined;
+}
+
+/** What the head of a file says. */
+export interface Prologue {
+  /** Column names in file order; empty for formats that name their fields in each record. */
+  readonly columns: readonly string[];
+  /** Facts of the head that the rows need, e.g. the extract's date. At most 1 KiB as JSON. */
+  readonly context: Readonly<Record<string, string>>;
+  /** Offset of the first record's first byte, and its line (from 1). */
+  readonly dataStart: number;
+  readonly firstLine: number;
+  /** Any `error` refuses the file. */
+  readonly findings: readonly Finding[];
+}
+
+export const MAX_HEAD_BYTES = 64 * 1024;
+
+/** The option values of one job: every option of the dataset, each with an allowed value. */
+export type OptionValues = Readonly<Record<string, string>>;
+
+/** Fills in defaults and names what is not allowed. */
+export function resolveOptions(
+  dataset: Pick<Dataset, 'options'>,
+  given: Readonly<Record<string, string>>,
+): { values: OptionValues; problems: readonly string[] } {
+  const problems: string[] = [];
+  for (const name of Object.keys(given)) {
+    if (!(name in dataset.options)) problems.push(`unknown option "${name}"`);
+  }
+  const values = Object.fromEntries(
+    Object.entries(dataset.options).map(([name, allowed]) => {
+      const value = given[name] ?? allowed[0] ?? '';
+      if (!allowed.includes(value)) problems.push(`option "${name}" must be one of ${allowed.join(', ')}`);
+      return [name, value];
+    }),
+  );
+  return { values, problems };
+}

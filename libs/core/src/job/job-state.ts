@@ -1,0 +1,59 @@
+/**
+ * The states of a job, and for each transition its one owner. PURE.
+ *
+ *     queued ─▶ running ─▶ finalizing ─▶ succeeded
+ *       │         │  ▲         │
+ *       │         ▼  │         ├───────▶ failed
+ *       │        paused        │
+ *       └─────────┴────────────┴───────▶ cancelled / failed
+ *
+ * Invariants
+ * - J1: state changes by compare-and-set in SQL only (`JobRepository`), never by read and write.
+ * - J2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
+ * - J3: a final state is never left.
+ */
+export const JOB_STATES = ['queued', 'running', 'paused', 'finalizing', 'succeeded', 'failed', 'cancelled'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+/** States in which a job holds its dataset: the partial unique index of migration 0001 lists the same. */
+export const ACTIVE_STATES = ['queued', 'running', 'paused', 'finalizing'] as const satisfies readonly JobState[];
+export const FINAL_STATES = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly JobState[];
+
+export type PauseReason = 'breaker' | 'operator' | 'schema';
+export type TransitionOwner = 'ingestor' | 'loader' | 'operator';
+
+interface Transition {
+  readonly from: JobState;
+  readonly to: JobState;
+  /** The one part of the system that makes this change. */
+  readonly owner: TransitionOwner;
+  readonly when: string;
+}
+
+export const TRANSITIONS: readonly Transition[] = [
+  { from: 'queued', to: 'running', owner: 'ingestor', when: 'the source opened and its head is right' },
+  { from: 'queued', to: 'failed', owner: 'ingestor', when: 'the source cannot be read or its head is wrong' },
+  { from: 'queued', to: 'cancelled', owner: 'operator', when: 'cancelled before it began' },
+  { from: 'running', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
+  { from: 'running', to: 'paused', owner: 'loader', when: 'breaker or schema' },
+  { from: 'paused', to: 'running', owner: 'operator', when: 'continued' },
+  { from: 'paused', to: 'cancelled', owner: 'operator', when: 'cancelled while paused' },
+  { from: 'running', to: 'cancelled', owner: 'operator', when: 'cancelled' },
+  { from: 'running', to: 'finalizing', owner: 'loader', when: 'totals known, ledger complete, no live lease' },
+  { from: 'finalizing', to: 'succeeded', owner: 'loader', when: 'G1 and G2 hold and the job is visible' },
+  { from: 'finalizing', to: 'failed', owner: 'loader', when: 'sums, refused share or shrink limit do not hold' },
+  { from: 'finalizing', to: 'cancelled', owner: 'operator', when: 'cancelled before the swap or merge' },
+];
+
+export function isFinal(state: JobState): boolean {
+  return (FINAL_STATES as readonly JobState[]).includes(state);
+}
+
+export function mayMove(from: JobState, to: JobState): boolean {
+  return TRANSITIONS.some((transition) => transition.from === from && transition.to === to);
+}
+
+/** A running job whose lease ran out before its source was read to the end. */
+export function isInterrupted(state: JobState, leaseUntil: Date | null, now: Date): boolean {
+  return state === 'running' && leaseUntil !== null && leaseUntil < now;
+}

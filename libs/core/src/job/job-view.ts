@@ -1,0 +1,148 @@
+import type { WriteMode } from '../dataset/dataset.js';
+import type { Stage } from '../message/status-event.js';
+import type { Finding } from '../record/finding.js';
+import type { JobCounts, JobError } from './job.entity.js';
+import type { JobState, PauseReason } from './job-state.js';
+
+/**
+ * The shapes of the HTTP API as its clients see them: what the ingestor takes, what the tracker answers
+ * and what the CLI reads. Times are ISO 8601, bytes are bytes, shares are 0…1.
+ */
+
+/** Body of `POST /jobs` (ingestor). */
+export interface JobRequest {
+  readonly dataset: string;
+  /** `http(s)://…`, `file:///…` or an absolute path; the dataset's own default when left out. */
+  readonly source?: string;
+  readonly mode?: WriteMode;
+  /** Exactly the first so many records. */
+  readonly limit?: number;
+  readonly dryRun?: boolean;
+  readonly maxRefusedShare?: number;
+  /** true: swap in a snapshot of any size. */
+  readonly allowShrink?: boolean;
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+/** Answer of `POST /jobs` and `POST /jobs/:id/cancel`. */
+export interface JobAccepted {
+  readonly id: string;
+  readonly dataset: string;
+  readonly state: JobState;
+}
+
+/** RFC 9457 problem details, with the members that Sluice adds. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** A code of docs/errors.md. */
+  readonly code: string;
+  /** What to do. */
+  readonly action: string;
+  /** 422: every wrong field. */
+  readonly errors?: readonly { readonly field: string; readonly message: string }[];
+  /** 409: the job that holds the dataset. */
+  readonly activeJob?: string;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Pass as `cursor` for the next page; null at the end. */
+  readonly next: string | null;
+}
+
+export interface JobSummary {
+  readonly id: string;
+  readonly dataset: string;
+  readonly mode: WriteMode;
+  readonly dryRun: boolean;
+  readonly state: JobState;
+  /** Running with an expired lease. */
+  readonly interrupted: boolean;
+  readonly pauseReason: PauseReason | null;
+  /** Without credentials. */
+  readonly source: string;
+  readonly limit: number | null;
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  /** From start to finish, or to now. */
+  readonly seconds: number | null;
+  /** Null until the job is finished. */
+  readonly counts: JobCounts | null;
+  readonly error: JobError | null;
+}
+
+export interface JobDetail extends JobSummary {
+  /** Finding code → how often; grows while the job runs. */
+  readonly findings: Readonly<Record<string, number>>;
+  readonly stages: readonly StageProgress[];
+  /** What finalization is doing now, in a word; null outside it. */
+  readonly step: string | null;
+  /** Refused records of the job, and how many of them the tracker knows already. */
+  readonly deadLetters: { readonly known: number; readonly expected: number | null; readonly complete: boolean };
+}
+
+export interface StageProgress {
+  readonly stage: Stage;
+  readonly batches: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly skipped: number;
+  readonly warnings: number;
+  /** Null until the ingestor knows. */
+  readonly totalRecords: number | null;
+  readonly totalBytes: number | null;
+  readonly recordsPerSecond: number | null;
+  readonly etaSeconds: number | null;
+  readonly done: boolean;
+}
+
+export interface BatchView {
+  readonly batch: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly ingestedAt: string | null;
+  readonly validatedAt: string | null;
+  readonly loadedAt: string | null;
+  readonly accepted: number | null;
+  readonly refused: number | null;
+  readonly skipped: number | null;
+}
+
+export interface DeadLetterView {
+  /** `<job>:<record>` */
+  readonly id: string;
+  readonly dataset: string;
+  readonly job: string;
+  readonly batch: number;
+  readonly record: number;
+  readonly line: number;
+  readonly byteStart: number;
+  readonly byteEnd: number;
+  readonly stage: 'validate' | 'load';
+  readonly codes: readonly string[];
+  readonly findings: readonly Finding[];
+  readonly sqlstate: string | null;
+  readonly attempt: number;
+  readonly columns: readonly string[];
+  /** The record as text (undecodable bytes as U+FFFD), cut at 1,000 characters in lists. */
+  readonly text: string;
+  /** Its exact bytes in base64; in `GET /dead-letters/:job/:record` only. */
+  readonly bytesBase64?: string;
+}
+
+export interface DatasetView {
+  readonly name: string;
+  readonly title: string;
+  readonly format: string;
+  readonly writeModes: readonly WriteMode[];
+  readonly options: Readonly<Record<string, readonly string[]>>;
+  readonly defaultSource: string | null;
+  /** Exact row counts; parents before children. */
+  readonly tables: readonly { readonly table: string; readonly rows: number }[];
+}

@@ -1,0 +1,186 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
+import type { JobState, PauseReason } from './job-state.js';
+
+/** bigint columns arrive as text; every count and offset here stays below 2^53. */
+export const bigintAsNumber = {
+  to: (value: number | null | undefined): number | null | undefined => value,
+  from: (value: string | null): number | null => (value === null ? null : Number(value)),
+};
+
+/** Where the records come from. Credentials stand in `secretUri` only, which no API, log or event shows. */
+export interface JobSource {
+  readonly kind: 'http' | 'file';
+  /** The address without credentials and query values, fit to be shown. */
+  readonly display: string;
+}
+
+/** How a job is cut: pinned at the start, so that a resumed job re-cuts the same batches. */
+export interface PinnedCutting {
+  readonly format: SourceFormat;
+  readonly maxBatchBytes: number;
+  readonly maxBatchRecords: number;
+  readonly maxRecordBytes: number;
+  /** Partitions of the raw topic when the job began: batch n goes to partition n mod this. */
+  readonly partitions: number;
+}
+
+/** What the head of the source said, pinned when the job began to run. */
+export interface PinnedHead {
+  readonly columns: readonly string[];
+  readonly context: Readonly<Record<string, string>>;
+  readonly dataStart: number;
+  readonly firstLine: number;
+}
+
+/** The highest contiguous acknowledged batch, and where the source goes on after it. */
+export interface Checkpoint {
+  /** Next batch to publish; everything before it is acknowledged by the broker. */
+  readonly nextBatch: number;
+  readonly byteOffset: number;
+  readonly nextRecord: number;
+  readonly nextLine: number;
+  /** Hex SHA-256 of the uncompressed source up to `byteOffset`. */
+  readonly prefixSha256: string;
+}
+
+/** What identifies the source's content; used to refuse resuming against a changed source. */
+export interface SourceIdentity {
+  readonly bytes: number | null;
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+}
+
+/**
+ * The sums of a job (DESIGN section 1):
+ * read = accepted + refusedAtValidate + skipped; accepted = loaded + refusedAtLoad + superseded;
+ * loaded = inserted + updated + unchanged.
+ */
+export interface JobCounts {
+  readonly read: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly refusedAtValidate: number;
+  readonly refusedAtLoad: number;
+  readonly skipped: number;
+  readonly loaded: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly superseded: number;
+  readonly warnings: number;
+}
+
+/** Why a job failed: a code of the closed list, what happened and what to do. */
+export interface JobError {
+  readonly code: string;
+  readonly message: string;
+  readonly action: string;
+}
+
+/** One run of one dataset from one source in one mode: the row that every part of Sluice agrees on. */
+@Entity({ schema: 'sluice', name: 'job' })
+export class Job {
+  /** UUIDv7, so ids sort by age. */
+  @PrimaryColumn('uuid')
+  id!: string;
+
+  @Column('text')
+  dataset!: string;
+
+  @Column('text')
+  mode!: WriteMode;
+
+  @Column('text')
+  state!: JobState;
+
+  @Column('text', { name: 'pause_reason', nullable: true })
+  pauseReason!: PauseReason | null;
+
+  @Column('jsonb')
+  source!: JobSource;
+
+  /** The full address, credentials and all. Read by the ingestor alone (`select: false`). */
+  @Column('text', { name: 'secret_uri', select: false })
+  secretUri!: string;
+
+  @Column('boolean', { name: 'dry_run' })
+  dryRun!: boolean;
+
+  @Column('bigint', { name: 'limit_records', nullable: true, transformer: bigintAsNumber })
+  limitRecords!: number | null;
+
+  @Column('double precision', { name: 'max_refused_share' })
+  maxRefusedShare!: number;
+
+  /** `replace` accepts a smaller snapshot down to this share; null = any ("told"). */
+  @Column('double precision', { name: 'max_shrink_share', nullable: true })
+  maxShrinkShare!: number | null;
+
+  @Column('jsonb')
+  options!: OptionValues;
+
+  @Column('integer', { name: 'contract_version' })
+  contractVersion!: number;
+
+  @Column('jsonb', { nullable: true })
+  cutting!: PinnedCutting | null;
+
+  @Column('jsonb', { nullable: true })
+  head!: PinnedHead | null;
+
+  @Column('jsonb', { name: 'source_identity', nullable: true })
+  sourceIdentity!: SourceIdentity | null;
+
+  @Column('jsonb', { nullable: true })
+  checkpoint!: Checkpoint | null;
+
+  /** Who works on the job now; null when nobody has to. */
+  @Column('text', { nullable: true })
+  owner!: string | null;
+
+  /** Raised with every claim; whoever holds an older one has lost the job. */
+  @Column('integer')
+  epoch!: number;
+
+  /** By the database's clock. */
+  @Column('timestamptz', { name: 'lease_until', nullable: true })
+  leaseUntil!: Date | null;
+
+  /** The source's size, when it tells: what progress is measured against. */
+  @Column('bigint', { name: 'expected_bytes', nullable: true, transformer: bigintAsNumber })
+  expectedBytes!: number | null;
+
+  @Column('bigint', { name: 'total_batches', nullable: true, transformer: bigintAsNumber })
+  totalBatches!: number | null;
+
+  @Column('bigint', { name: 'total_records', nullable: true, transformer: bigintAsNumber })
+  totalRecords!: number | null;
+
+  @Column('bigint', { name: 'total_bytes', nullable: true, transformer: bigintAsNumber })
+  totalBytes!: number | null;
+
+  /** Written by the finalizer, from the ledger. */
+  @Column('jsonb', { nullable: true })
+  counts!: JobCounts | null;
+
+  /** Finding code → how often, errors and warnings, from the ledger. */
+  @Column('jsonb', { nullable: true })
+  findings!: Record<string, number> | null;
+
+  @Column('jsonb', { nullable: true })
+  error!: JobError | null;
+
+  /** False while the outcome still has to be told to the status topic. */
+  @Column('boolean')
+  announced!: boolean;
+
+  @Column('timestamptz', { name: 'created_at' })
+  createdAt!: Date;
+
+  @Column('timestamptz', { name: 'started_at', nullable: true })
+  startedAt!: Date | null;
+
+  @Column('timestamptz', { name: 'finished_at', nullable: true })
+  finishedAt!: Date | null;
+}

@@ -1,0 +1,82 @@
+import type { JobCounts } from '../job/job.entity.js';
+
+/**
+ * The sums that must add up before a job becomes visible. PURE.
+ * B1 (G1): batches 0…n-1 are all there; records and bytes go on without a gap from batch to batch.
+ * B2 (G2): for each batch accepted + refused + skipped = records.
+ * B3 (G2): for the job read = loaded + refused + skipped + superseded, and read is what the ingestor counted.
+ */
+export interface LedgerTotals {
+  readonly batches: number;
+  readonly records: number;
+  readonly accepted: number;
+  readonly refusedAtValidate: number;
+  readonly skipped: number;
+  readonly refusedAtLoad: number;
+  readonly warnings: number;
+  /** Batches whose own sum does not add up. */
+  readonly unbalancedBatches: number;
+  /** Batches that do not begin where the one before them ended, in number, record or byte. */
+  readonly gaps: number;
+  readonly firstByte: number | null;
+  readonly lastByte: number | null;
+}
+
+/** What the ingestor wrote when its source had ended. */
+export interface SourceTotals {
+  readonly batches: number;
+  readonly records: number;
+  /** First byte of the records, and the end of the last one. */
+  readonly dataStart: number;
+  readonly bytes: number;
+}
+
+/** How the loaded records became visible. */
+export interface Outcome {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly superseded: number;
+}
+
+/** @returns every sum that does not hold, in words; empty when all hold. */
+export function imbalances(ledger: LedgerTotals, source: SourceTotals, outcome: Outcome): readonly string[] {
+  const problems: string[] = [];
+  const expect = (what: string, found: number | null, wanted: number): void => {
+    if (found !== wanted) problems.push(`${what}: ${String(found)} instead of ${wanted}`);
+  };
+  expect('batches in the ledger', ledger.batches, source.batches);
+  expect('gaps between batches', ledger.gaps, 0);
+  expect('batches whose accepted + refused + skipped differ from their records', ledger.unbalancedBatches, 0);
+  expect('records in the ledger', ledger.records, source.records);
+  if (source.batches > 0) {
+    expect('first byte of the first batch', ledger.firstByte, source.dataStart);
+    expect('last byte of the last batch', ledger.lastByte, source.bytes);
+  }
+  const counts = jobCounts(ledger, outcome);
+  expect('accepted records', counts.accepted, counts.loaded + counts.refusedAtLoad + counts.superseded);
+  expect('records read', counts.read, counts.loaded + counts.refused + counts.skipped + counts.superseded);
+  return problems;
+}
+
+/** The job's counts (DESIGN section 1), from the ledger and the outcome alone. */
+export function jobCounts(ledger: LedgerTotals, outcome: Outcome): JobCounts {
+  return {
+    read: ledger.records,
+    accepted: ledger.accepted,
+    refused: ledger.refusedAtValidate + ledger.refusedAtLoad,
+    refusedAtValidate: ledger.refusedAtValidate,
+    refusedAtLoad: ledger.refusedAtLoad,
+    skipped: ledger.skipped,
+    loaded: outcome.inserted + outcome.updated + outcome.unchanged,
+    ...outcome,
+    warnings: ledger.warnings,
+  };
+}
+
+/** Shares of refused records are judged from this many records on: one bad row of ten proves nothing. */
+export const MIN_RECORDS_FOR_SHARE = 100;
+
+export function exceedsRefusedShare(refused: number, read: number, maxShare: number): boolean {
+  return read >= MIN_RECORDS_FOR_SHARE && refused > maxShare * read;
+}

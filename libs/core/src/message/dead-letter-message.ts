@@ -1,0 +1,72 @@
+import type { Finding } from '../record/finding.js';
+import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
+import { topicOf } from './topics.js';
+
+/** One refused record: its bytes, its place, every reason. Its id is (job, record). PURE. */
+export interface DeadLetter {
+  readonly dataset: string;
+  readonly job: string;
+  readonly batch: number;
+  /** Number in the job, from 0. */
+  readonly record: number;
+  /** Line in the source file, from 1. */
+  readonly line: number;
+  readonly byteStart: number;
+  readonly byteEnd: number;
+  readonly stage: 'validate' | 'load';
+  readonly findings: readonly Finding[];
+  /** PostgreSQL's code when the database itself refused the row. */
+  readonly sqlstate: string | null;
+  readonly attempt: number;
+  /** Column names in file order, so that the record can be read, corrected and exported without its file. */
+  readonly columns: readonly string[];
+  readonly bytes: Buffer;
+}
+
+const VERSION = 1;
+
+export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
+  return {
+    topic: topicOf(letter.dataset, 'dead'),
+    key: `${letter.job}:${letter.record}`,
+    value: letter.bytes,
+    headers: {
+      v: String(VERSION),
+      dataset: letter.dataset,
+      job: letter.job,
+      batch: String(letter.batch),
+      record: String(letter.record),
+      line: String(letter.line),
+      'byte-start': String(letter.byteStart),
+      'byte-end': String(letter.byteEnd),
+      stage: letter.stage,
+      findings: JSON.stringify(letter.findings),
+      attempt: String(letter.attempt),
+      columns: JSON.stringify(letter.columns),
+      ...(letter.sqlstate === null ? {} : { sqlstate: letter.sqlstate }),
+    },
+  };
+}
+
+/** @throws SluiceError MESSAGE_INVALID */
+export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
+  const read = new HeaderReader(message);
+  read.version(VERSION);
+  const stage = read.text('stage');
+  if (stage !== 'validate' && stage !== 'load') throw read.invalid(`stage "${stage}" is unknown`);
+  return {
+    dataset: read.text('dataset'),
+    job: read.text('job'),
+    batch: read.count('batch'),
+    record: read.count('record'),
+    line: read.count('line'),
+    byteStart: read.count('byte-start'),
+    byteEnd: read.count('byte-end'),
+    stage,
+    findings: read.json('findings') as Finding[],
+    sqlstate: read.optionalText('sqlstate') ?? null,
+    attempt: read.count('attempt'),
+    columns: read.json('columns') as string[],
+    bytes: read.value(),
+  };
+}

@@ -1,0 +1,88 @@
+import { crc32c } from '@node-rs/crc32';
+import type { OptionValues, SourceFormat } from '../dataset/dataset.js';
+import type { OversizedRecord, RawBatch } from '../record/raw-batch.js';
+import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
+import { topicOf } from './topics.js';
+
+/** A raw batch on its way: the source's bytes, and everything the validator needs to judge them alone. PURE. */
+export interface RawMessage {
+  readonly dataset: string;
+  readonly job: string;
+  /** The ingestor's claim on the job when it published this. */
+  readonly epoch: number;
+  readonly batch: RawBatch;
+  readonly crc32c: number;
+  readonly format: SourceFormat;
+  readonly columns: readonly string[];
+  readonly context: Readonly<Record<string, string>>;
+  readonly contractVersion: number;
+  readonly options: OptionValues;
+  /** How often these records have been submitted before. */
+  readonly attempt: number;
+}
+
+const VERSION = 1;
+
+/** @param partitions pinned in the job row, so that a batch always goes to the same partition */
+export function encodeRawMessage(message: Omit<RawMessage, 'crc32c'>, partitions: number): OutgoingMessage {
+  const { batch } = message;
+  return {
+    topic: topicOf(message.dataset, 'raw'),
+    partition: batch.batch % partitions,
+    key: `${message.job}:${batch.batch}`,
+    value: batch.bytes,
+    headers: {
+      v: String(VERSION),
+      dataset: message.dataset,
+      job: message.job,
+      epoch: String(message.epoch),
+      batch: String(batch.batch),
+      'first-record': String(batch.firstRecord),
+      'first-line': String(batch.firstLine),
+      records: String(batch.records),
+      lines: String(batch.lines),
+      'byte-start': String(batch.byteStart),
+      'byte-end': String(batch.byteEnd),
+      oversized: JSON.stringify(batch.oversized),
+      crc32c: String(crc32c(batch.bytes)),
+      format: message.format,
+      columns: JSON.stringify(message.columns),
+      context: JSON.stringify(message.context),
+      contract: String(message.contractVersion),
+      options: JSON.stringify(message.options),
+      attempt: String(message.attempt),
+    },
+  };
+}
+
+/** @throws SluiceError MESSAGE_INVALID, also when the value does not fit its checksum */
+export function decodeRawMessage(message: IncomingMessage): RawMessage {
+  const read = new HeaderReader(message);
+  read.version(VERSION);
+  const bytes = read.value();
+  const checksum = read.count('crc32c');
+  if (crc32c(bytes) !== checksum) throw read.invalid('its value does not fit its crc32c');
+  return {
+    dataset: read.text('dataset'),
+    job: read.text('job'),
+    epoch: read.count('epoch'),
+    batch: {
+      batch: read.count('batch'),
+      firstRecord: read.count('first-record'),
+      firstLine: read.count('first-line'),
+      records: read.count('records'),
+      lines: read.count('lines'),
+      byteStart: read.count('byte-start'),
+      byteEnd: read.count('byte-end'),
+      bytes,
+      oversized: read.json('oversized') as OversizedRecord[],
+    },
+    crc32c: checksum,
+    format: read.text('format') as SourceFormat,
+    columns: read.json('columns') as string[],
+    context: read.json('context') as Record<string, string>,
+    contractVersion: read.count('contract'),
+    options: read.json('options') as OptionValues,
+    attempt: read.count('attempt'),
+  };
+}

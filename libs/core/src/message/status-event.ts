@@ -1,0 +1,75 @@
+import type { JobState } from '../job/job-state.js';
+import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
+import { STATUS_TOPIC } from './topics.js';
+
+/** The stages of the way, in order. */
+export const STAGES = ['ingest', 'validate', 'load', 'finalize'] as const;
+export type Stage = (typeof STAGES)[number];
+
+/**
+ * One fact about a batch, announced after it is durable. Its id is (job, batch, stage): repeats and
+ * order do not matter to whoever folds them (G7). PURE.
+ */
+export interface BatchEvent {
+  readonly type: 'batch';
+  readonly dataset: string;
+  readonly job: string;
+  readonly batch: number;
+  readonly stage: 'ingest' | 'validate' | 'load';
+  readonly records: number;
+  /** Bytes of the source that the batch covers. */
+  readonly bytes: number;
+  /** Records that this stage passed on, refused, skipped. */
+  readonly accepted: number;
+  readonly refused: number;
+  readonly skipped: number;
+  readonly warnings: number;
+  readonly findings: Readonly<Record<string, number>>;
+  /** ISO 8601, by the clock of whoever announces. */
+  readonly at: string;
+}
+
+/** A job has changed its state, or a step of its finalization has begun; the job row is the truth. */
+export interface JobEvent {
+  readonly type: 'job';
+  readonly dataset: string;
+  readonly job: string;
+  readonly state: JobState;
+  /** A step of finalization in words (`index`, `settle`, `swap` …), or null. */
+  readonly step: string | null;
+  readonly at: string;
+}
+
+export type StatusEvent = BatchEvent | JobEvent;
+
+const VERSION = 1;
+
+export function encodeStatusEvent(event: StatusEvent): OutgoingMessage {
+  return {
+    topic: STATUS_TOPIC,
+    key: event.job,
+    headers: { v: String(VERSION) },
+    value: Buffer.from(JSON.stringify(event)),
+  };
+}
+
+/** @throws SluiceError MESSAGE_INVALID */
+export function decodeStatusEvent(message: IncomingMessage): StatusEvent {
+  const read = new HeaderReader(message);
+  read.version(VERSION);
+  let event: unknown;
+  try {
+    event = JSON.parse(read.value().toString());
+  } catch {
+    throw read.invalid('its value is not JSON');
+  }
+  if (!isStatusEvent(event)) throw read.invalid('its value is not a status event');
+  return event;
+}
+
+function isStatusEvent(event: unknown): event is StatusEvent {
+  if (typeof event !== 'object' || event === null || !('type' in event) || !('job' in event)) return false;
+  if (typeof event.job !== 'string') return false;
+  if (event.type === 'job') return 'state' in event;
+  return event.type === 'batch' && 'batch' in event && 'stage' in event && 'records' in event;
+}

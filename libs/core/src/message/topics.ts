@@ -1,0 +1,41 @@
+/** Names of the topics. PURE. */
+export type DatasetTopic = 'raw' | 'clean' | 'dead' | 'inbox';
+
+export function topicOf(dataset: string, kind: DatasetTopic): string {
+  return `sluice.${dataset}.${kind}`;
+}
+
+export const STATUS_TOPIC = 'sluice.status';
+
+/** Largest value of a clean batch or dead letter, headers included; raw batches stay far below. */
+export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export interface TopicPlan {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly config: Readonly<Record<string, string>>;
+}
+
+/** Every topic that the given datasets need, as the migration command creates them (DESIGN section 4). */
+export function planTopics(datasets: readonly string[], partitions: number): TopicPlan[] {
+  const plan = (topic: string, count: number, retentionMs: number): TopicPlan => ({
+    topic,
+    partitions: count,
+    config: {
+      'retention.ms': String(retentionMs),
+      'max.message.bytes': String(MAX_MESSAGE_BYTES),
+      'cleanup.policy': 'delete',
+    },
+  });
+  const forever = -1;
+  return [
+    plan(STATUS_TOPIC, 1, 14 * DAY_MS),
+    ...datasets.flatMap((dataset) => [
+      plan(topicOf(dataset, 'raw'), partitions, 14 * DAY_MS),
+      plan(topicOf(dataset, 'clean'), partitions, 14 * DAY_MS),
+      plan(topicOf(dataset, 'dead'), partitions, forever),
+    ]),
+  ];
+}

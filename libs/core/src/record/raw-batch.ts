@@ -1,0 +1,52 @@
+import type { SourceFormat } from '../dataset/dataset.js';
+
+/**
+ * A numbered run of consecutive records of one job, as the source's own bytes.
+ * What the cutter makes, the raw topic carries and the validator judges.
+ */
+export interface RawBatch {
+  /** Number of this batch in its job, from 0. */
+  readonly batch: number;
+  /** Number of its first record in the job, from 0; blank records count too. */
+  readonly firstRecord: number;
+  /** Line of its first record in the source file, from 1. */
+  readonly firstLine: number;
+  readonly records: number;
+  /** Lines that it spans, line breaks inside quotes included. */
+  readonly lines: number;
+  /** Its range in the uncompressed source: [byteStart, byteEnd). */
+  readonly byteStart: number;
+  readonly byteEnd: number;
+  /** The records' bytes with their line ends; of an oversized record only its first bytes. */
+  readonly bytes: Buffer;
+  readonly oversized: readonly OversizedRecord[];
+}
+
+/** A record over `maxRecordBytes`, streamed past: its place in the batch, and what was kept of it. */
+export interface OversizedRecord {
+  /** Which record of the batch, from 0. */
+  readonly index: number;
+  /** Where its kept bytes begin in {@link RawBatch.bytes}, and how many they are. */
+  readonly offset: number;
+  readonly keptBytes: number;
+  /** Its true length in the source, line end included. */
+  readonly bytes: number;
+}
+
+/** Bounds that are pinned in the job row, so that a resumed job re-cuts the same batches. */
+export interface CuttingOptions {
+  readonly format: SourceFormat;
+  /** A batch ends with the record that brings it to this size. */
+  readonly maxBatchBytes: number;
+  readonly maxBatchRecords: number;
+  /** A longer record is streamed past and becomes a stub dead letter. */
+  readonly maxRecordBytes: number;
+  /** Stop after exactly this many records (`--limit`). */
+  readonly limitRecords: number | null;
+}
+
+export const DEFAULT_CUTTING = {
+  maxBatchBytes: 512 * 1024,
+  maxBatchRecords: 20_000,
+  maxRecordBytes: 256 * 1024,
+} as const;

@@ -1,0 +1,28 @@
+import { DataSource } from 'typeorm';
+import { Job } from '../job/job.entity.js';
+import { LedgerRow } from '../ledger/ledger.entity.js';
+import { ControlTables1700000000001 } from './migrations/0001-control-tables.js';
+
+/** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
+export const CONTROL_MIGRATIONS = [ControlTables1700000000001];
+
+export interface ControlDatabaseOptions {
+  readonly url: string;
+  readonly applicationName: string;
+  readonly maxConnections?: number;
+}
+
+/** TypeORM's DataSource over the schema `sluice`; not yet initialized. Synchronizing is never used. */
+export function controlDatabase(options: ControlDatabaseOptions, moreEntities: (new () => object)[] = []): DataSource {
+  return new DataSource({
+    type: 'postgres',
+    url: options.url,
+    schema: 'sluice',
+    applicationName: options.applicationName,
+    poolSize: options.maxConnections ?? 4,
+    entities: [Job, LedgerRow, ...moreEntities],
+    migrations: CONTROL_MIGRATIONS,
+    migrationsTableName: 'migration',
+    migrationsTransactionMode: 'each',
+  });
+}

@@ -59,6 +59,16 @@ export const ERROR_CODES = {
     meaning: 'A Kafka message lacks a header, has an unknown version, or does not fit its checksum.',
     action: 'Find who else writes to the topic; the message names topic, partition and offset.',
   },
+  MESSAGE_TOO_LARGE: {
+    retryable: false,
+    meaning: 'Kafka refused a message as too large.',
+    action: 'Compare max.message.bytes of the topic and message.max.bytes of the brokers with docs/configuration.md.',
+  },
+  TOPIC_MISSING: {
+    retryable: false,
+    meaning: 'A topic that this service reads or writes does not exist.',
+    action: 'Run `sluice migrate`: it creates the topics.',
+  },
   BROKER_UNAVAILABLE: {
     retryable: true,
     meaning: 'Kafka cannot be reached or did not acknowledge.',
@@ -68,6 +78,26 @@ export const ERROR_CODES = {
     retryable: true,
     meaning: 'PostgreSQL cannot be reached, is shutting down, or has no room.',
     action: 'Check DATABASE_URL and the server; work goes on by itself afterwards.',
+  },
+  USAGE_INVALID: {
+    retryable: false,
+    meaning: 'The command line cannot be understood, or asks for something that is not there.',
+    action: 'Correct the command; `sluice <command> --help` shows an example.',
+  },
+  SYSTEM_UNREACHABLE: {
+    retryable: true,
+    meaning: 'The CLI cannot reach the running system.',
+    action: 'Start it with `sluice up`, or name a running one by SLUICE_INGESTOR_URL and SLUICE_TRACKER_URL.',
+  },
+  QUESTION_DECLINED: {
+    retryable: false,
+    meaning: 'A question was not answered with "yes".',
+    action: 'Nothing was changed; run the command again and answer "yes", or pass --yes.',
+  },
+  OUTPUT_UNWRITABLE: {
+    retryable: false,
+    meaning: 'The CLI cannot write the file that it was asked for.',
+    action: 'Choose a folder that exists, is writable and has room.',
   },
   INTERNAL: {
     retryable: false,

@@ -72,3 +72,8 @@ function describe(error: ValidationError, nameOf: (property: string) => string):
   const variable = nameOf(error.property);
   return Object.values(error.constraints ?? {}).map((text) => text.replaceAll(error.property, variable));
 }
+
+/** The environment of a process that we start: our own, with some variables set or (undefined) taken away. */
+export function childEnvironment(changes: Readonly<Record<string, string | undefined>> = {}): NodeJS.ProcessEnv {
+  return { ...process.env, ...changes };
+}

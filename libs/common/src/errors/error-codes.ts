@@ -99,6 +99,16 @@ export const ERROR_CODES = {
     meaning: 'The CLI cannot write the file that it was asked for.',
     action: 'Choose a folder that exists, is writable and has room.',
   },
+  REQUIREMENT_MISSING: {
+    retryable: false,
+    meaning: 'Something that a local system needs from this machine is missing, too old, or out of reach.',
+    action: 'Do what the message says; `sluice doctor` checks everything.',
+  },
+  LOCAL_START_FAILED: {
+    retryable: false,
+    meaning: 'A process of the local system did not start or did not become ready.',
+    action: 'Read the log that the message names; `sluice doctor` checks the machine.',
+  },
   INTERNAL: {
     retryable: false,
     meaning: 'Something that should be impossible happened.',

@@ -1,6 +1,7 @@
-import type { Finding } from '../record/finding.js';
+import { type Finding, isFinding } from '../record/finding.js';
 import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
 import { topicOf } from './topics.js';
+import { isDatasetName, isUuid } from './wire-checks.js';
 
 /** One refused record: its bytes, its place, every reason. Its id is (job, record). PURE. */
 export interface DeadLetter {
@@ -54,19 +55,35 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
   read.version(VERSION);
   const stage = read.text('stage');
   if (stage !== 'validate' && stage !== 'load') throw read.invalid(`stage "${stage}" is unknown`);
+  const dataset = read.text('dataset');
+  if (!isDatasetName(dataset)) throw read.invalid('header "dataset" is not the name of a dataset');
+  const job = read.text('job');
+  if (!isUuid(job)) throw read.invalid('header "job" is not a job id');
+  const findings = read.json('findings');
+  if (!isListOf(findings, isFinding)) throw read.invalid('header "findings" is not a list of findings');
+  const columns = read.json('columns');
+  if (!isListOf(columns, isText)) throw read.invalid('header "columns" is not a list of names');
   return {
-    dataset: read.text('dataset'),
-    job: read.text('job'),
+    dataset,
+    job,
     batch: read.count('batch'),
     record: read.count('record'),
     line: read.count('line'),
     byteStart: read.count('byte-start'),
     byteEnd: read.count('byte-end'),
     stage,
-    findings: read.json('findings') as Finding[],
+    findings,
     sqlstate: read.optionalText('sqlstate') ?? null,
     attempt: read.count('attempt'),
-    columns: read.json('columns') as string[],
+    columns,
     bytes: read.value(),
   };
+}
+
+function isListOf<T>(value: unknown, isItem: (item: unknown) => item is T): value is T[] {
+  return Array.isArray(value) && value.every(isItem);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }

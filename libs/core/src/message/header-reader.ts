@@ -1,30 +1,7 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { IncomingMessage } from '#common/kafka/message.js';
 
-/** Kafka's own headers, as kafkajs hands them over. */
-export type RawHeaders = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
-
-/** Where a message stands. */
-export interface MessagePlace {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: string;
-}
-
-/** One Kafka message, as the codecs take it. */
-export interface IncomingMessage {
-  readonly place: MessagePlace;
-  readonly headers: RawHeaders;
-  readonly value: Buffer | null;
-}
-
-/** One Kafka message to be sent. */
-export interface OutgoingMessage {
-  readonly topic: string;
-  readonly partition?: number;
-  readonly key: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly value: Buffer;
-}
+export type { IncomingMessage, MessagePlace, OutgoingMessage } from '#common/kafka/message.js';
 
 /** Reads typed headers; whatever is missing or malformed is MESSAGE_INVALID with topic, partition and offset. */
 export class HeaderReader {

@@ -1,6 +1,8 @@
-import type { JobState } from '../job/job-state.js';
+import { JOB_STATES, type JobState } from '../job/job-state.js';
+import { isFindingCode } from '../record/finding.js';
 import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
 import { STATUS_TOPIC } from './topics.js';
+import { isCount, isDatasetName, isLabel, isTime, isUuid } from './wire-checks.js';
 
 /** The stages of the way, in order. */
 export const STAGES = ['ingest', 'validate', 'load', 'finalize'] as const;
@@ -67,9 +69,34 @@ export function decodeStatusEvent(message: IncomingMessage): StatusEvent {
   return event;
 }
 
+/** Whoever folds events adds them up and stores them: a malformed one is refused here, not by the database. */
 function isStatusEvent(event: unknown): event is StatusEvent {
-  if (typeof event !== 'object' || event === null || !('type' in event) || !('job' in event)) return false;
-  if (typeof event.job !== 'string') return false;
-  if (event.type === 'job') return 'state' in event;
-  return event.type === 'batch' && 'batch' in event && 'stage' in event && 'records' in event;
+  if (typeof event !== 'object' || event === null) return false;
+  const { type, dataset, job, at, ...facts } = event as Record<string, unknown>;
+  if (!isDatasetName(dataset) || !isUuid(job) || !isTime(at)) return false;
+  if (type === 'batch') return isBatchFacts(facts);
+  return type === 'job' && isJobFacts(facts);
 }
+
+function isBatchFacts({ batch, stage, bytes, findings, ...facts }: Record<string, unknown>): boolean {
+  const { records, accepted, refused, skipped, warnings } = facts;
+  return (
+    ['ingest', 'validate', 'load'].includes(stage as string) &&
+    isCount(batch) &&
+    isCount(bytes) &&
+    [records, accepted, refused, skipped, warnings].every((count) => isCount(count, MAX_BATCH_RECORDS)) &&
+    isFindingCounts(findings)
+  );
+}
+
+function isJobFacts({ state, step }: Record<string, unknown>): boolean {
+  return (JOB_STATES as readonly unknown[]).includes(state) && (step === null || isLabel(step));
+}
+
+function isFindingCounts(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([code, count]) => isFindingCode(code) && isCount(count, MAX_BATCH_RECORDS));
+}
+
+/** Far above any batch; keeps sums of them far below 2^63. */
+const MAX_BATCH_RECORDS = 2 ** 31 - 1;

@@ -1,0 +1,72 @@
+import { Controller, Get, Inject, type INestApplication, Injectable, Res } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
+
+/** One part of a service that knows how it is. Both answer with sentences; none means fine. */
+export interface HealthSource {
+  /** Why the process should be ended and started again. */
+  notLive(): string[];
+  /** Why no work should be sent here now. */
+  notReady(): string[];
+}
+
+/** Collects the parts of one service; `draining` turns it not ready at once. */
+@Injectable()
+export class Health {
+  private readonly sources: HealthSource[] = [];
+  private isDraining = false;
+
+  add(source: HealthSource): void {
+    this.sources.push(source);
+  }
+
+  drain(): void {
+    this.isDraining = true;
+  }
+
+  notLive(): string[] {
+    return this.sources.flatMap((source) => source.notLive());
+  }
+
+  notReady(): string[] {
+    const problems = this.sources.flatMap((source) => source.notReady());
+    if (this.sources.length === 0) problems.push('starting');
+    return this.isDraining ? ['draining', ...problems] : problems;
+  }
+}
+
+interface HealthAnswer {
+  readonly status: 'ok' | 'not ok';
+  readonly problems: readonly string[];
+}
+
+interface StatusSetter {
+  status(code: number): unknown;
+}
+
+@ApiExcludeController()
+@Controller('health')
+export class HealthController {
+  constructor(@Inject(Health) private readonly health: Health) {}
+
+  /** 503 when only a restart can help: progress, not mere life. */
+  @Get('live')
+  live(@Res({ passthrough: true }) response: StatusSetter): HealthAnswer {
+    return answer(this.health.notLive(), response);
+  }
+
+  /** 503 while starting, waiting for a dependency, or draining. */
+  @Get('ready')
+  ready(@Res({ passthrough: true }) response: StatusSetter): HealthAnswer {
+    return answer(this.health.notReady(), response);
+  }
+}
+
+function answer(problems: readonly string[], response: StatusSetter): HealthAnswer {
+  if (problems.length > 0) response.status(503);
+  return { status: problems.length === 0 ? 'ok' : 'not ok', problems };
+}
+
+/** The one Health of an application. */
+export function healthOf(app: INestApplication): Health {
+  return app.get(Health);
+}

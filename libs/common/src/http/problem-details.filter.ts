@@ -1,0 +1,81 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { type ErrorCode, errorFacts } from '../errors/error-codes.js';
+import { SluiceError } from '../errors/sluice-error.js';
+import { classifyDatabaseError } from '../postgres/sqlstate.js';
+
+/** Body of every error answer: RFC 9457, with the code, what to do, and whatever the thrower adds. */
+interface ProblemBody {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly action: string;
+  readonly [member: string]: unknown;
+}
+
+/** An error with an HTTP status of its own and more members for the problem body, e.g. the wrong fields. */
+export class ProblemError extends SluiceError {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    readonly status: number,
+    readonly members: Readonly<Record<string, unknown>> = {},
+  ) {
+    super(code, message);
+  }
+}
+
+const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
+  DATASET_UNKNOWN: 404,
+  JOB_UNKNOWN: 404,
+  JOB_ACTIVE: 409,
+  JOB_TRANSITION_REFUSED: 409,
+  REQUEST_INVALID: 422,
+  BROKER_UNAVAILABLE: 503,
+  DATABASE_UNAVAILABLE: 503,
+};
+
+interface HttpResponse {
+  headersSent: boolean;
+  status(code: number): HttpResponse;
+  type(contentType: string): HttpResponse;
+  send(body: string): unknown;
+}
+
+/** Turns whatever a controller throws into problem details; the unexpected is logged and answered without detail. */
+@Catch()
+export class ProblemDetailsFilter implements ExceptionFilter {
+  constructor(private readonly logger: Logger) {}
+
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const response = host.switchToHttp().getResponse<HttpResponse>();
+    const body = this.problemOf(exception);
+    if (response.headersSent) return;
+    response.status(body.status).type('application/problem+json').send(JSON.stringify(body));
+  }
+
+  private problemOf(exception: unknown): ProblemBody {
+    if (exception instanceof ProblemError) {
+      return { ...problem(exception.code, exception.status, exception.message), ...exception.members };
+    }
+    if (exception instanceof SluiceError) {
+      const status = STATUS_OF_CODE[exception.code] ?? (exception.retryable ? 503 : 422);
+      if (exception.code !== 'INTERNAL') return problem(exception.code, status, exception.message);
+    }
+    if (exception instanceof HttpException && exception.getStatus() < 500) {
+      return problem('REQUEST_INVALID', exception.getStatus(), exception.message);
+    }
+    if (classifyDatabaseError(exception) === 'wait') {
+      return problem('DATABASE_UNAVAILABLE', 503, 'The database does not answer.');
+    }
+    this.logger.error({ err: exception }, 'a request failed');
+    return problem('INTERNAL', 500, 'Something unexpected happened; the log has the details.');
+  }
+}
+
+function problem(code: ErrorCode, status: number, detail: string): ProblemBody {
+  const { meaning, action } = errorFacts(code);
+  return { type: 'about:blank', title: meaning, status, detail, code, action };
+}

@@ -1,0 +1,31 @@
+import { type ArgumentsHost, Catch, type RpcExceptionFilter, UseFilters, applyDecorators } from '@nestjs/common';
+import { EventPattern } from '@nestjs/microservices';
+import { type Observable, throwError } from 'rxjs';
+import type { IncomingMessage } from './message.js';
+
+/**
+ * What a handler gets: consecutive messages of one partition. When its promise is kept, their offsets are
+ * committed; when it is broken, the partition pauses and the same messages come again.
+ */
+export interface Delivery {
+  readonly topic: string;
+  readonly partition: number;
+  readonly messages: readonly IncomingMessage[];
+  /** Call after each slice of work: heartbeats stop when it has not been called for too long. */
+  progress(): void;
+  /** True once the partition is no longer ours; stop early, somebody else gets the messages. */
+  isStale(): boolean;
+}
+
+/** Nest would replace any error by "Internal server error"; the transport has to see the real one. */
+@Catch()
+class RethrowFilter implements RpcExceptionFilter {
+  catch(exception: unknown, _host: ArgumentsHost): Observable<never> {
+    return throwError(() => exception);
+  }
+}
+
+/** Marks a controller's method as the handler of one kind of topic, e.g. `raw`. */
+export function BatchHandler(kind: string): MethodDecorator {
+  return applyDecorators(EventPattern(kind) as MethodDecorator, UseFilters(RethrowFilter));
+}

@@ -1,0 +1,268 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
+import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { Logger } from 'pino';
+import { isObservable, lastValueFrom } from 'rxjs';
+import { SluiceError, messageOf } from '../errors/sluice-error.js';
+import type { Delivery } from './batch-handler.decorator.js';
+import { ConsumerHealth } from './consumer-health.js';
+import type { IncomingMessage } from './message.js';
+import { countPartitions } from './topics-admin.js';
+
+/**
+ * The batch transport: one Nest transport strategy over kafkajs `eachBatch`.
+ *
+ * A stage is an ordinary Nest handler (`@BatchHandler('raw')`) that gets consecutive messages of one
+ * partition. Everything about offsets, heartbeats, pausing and draining lives here.
+ *
+ * Invariants
+ * - T1 (G4): an offset is committed only after the handler's promise for that message was kept.
+ * - T2: messages of one partition are handed over in order, one group at a time.
+ * - T3: a broken promise pauses the partition and hands over the same messages after a back-off, for as
+ *   long as it takes; other partitions go on.
+ * - T4: heartbeats go out while a handler reports progress, and stop `maxSilenceMs` after its last one,
+ *   so a hung handler loses its partitions.
+ * - T5: a consumer that ended for good ends the process (`onFatal`): kafkajs would leave it alive and deaf.
+ */
+export interface BatchServerOptions {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  /** Topics of each kind that a handler may ask for. */
+  readonly topics: Readonly<Record<string, readonly string[]>>;
+  /** Partitions worked on side by side. */
+  readonly concurrentPartitions: number;
+  /** A group handed to a handler is closed at this many bytes or messages. */
+  readonly maxGroupBytes: number;
+  readonly maxGroupMessages: number;
+  readonly maxBytesPerPartition: number;
+  readonly logger: Logger;
+  readonly onFatal: (error: Error) => void;
+}
+
+const SESSION_TIMEOUT_MS = 30_000;
+const REBALANCE_TIMEOUT_MS = 60_000;
+const HEARTBEAT_INTERVAL_MS = 3_000;
+/** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
+const MAX_SILENCE_MS = 120_000;
+const FIRST_BACKOFF_MS = 500;
+const LONGEST_BACKOFF_MS = 10_000;
+
+export class BatchServer extends Server implements CustomTransportStrategy {
+  override readonly transportId = Symbol('kafka-batches');
+  /** Failures are rethrown by `BatchHandler`'s filter and end in `onTrouble`. */
+  override readonly propagatesEventHandlerErrors = true;
+  readonly health = new ConsumerHealth(MAX_SILENCE_MS);
+  private readonly consumer: Consumer;
+  private readonly kindOfTopic = new Map<string, string>();
+  private readonly attempts = new Map<string, number>();
+  private readonly resumeTimers = new Set<NodeJS.Timeout>();
+  private closing = false;
+
+  constructor(private readonly options: BatchServerOptions) {
+    super();
+    this.consumer = options.kafka.consumer({
+      groupId: options.groupId,
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
+      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      maxBytesPerPartition: options.maxBytesPerPartition,
+      maxBytes: options.maxBytesPerPartition * Math.max(2, options.concurrentPartitions),
+      maxWaitTimeInMs: 250,
+      allowAutoTopicCreation: false,
+      // Bounded: with T5 a supervisor restarts the process instead of kafkajs restarting for ever.
+      retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
+    });
+  }
+
+  listen(callback: (error?: unknown) => void): void {
+    this.start().then(
+      () => {
+        callback();
+      },
+      (error: unknown) => {
+        callback(error);
+      },
+    );
+  }
+
+  /** Stops fetching, lets running handlers finish and commit, then leaves the group. */
+  async close(): Promise<void> {
+    this.closing = true;
+    for (const timer of this.resumeTimers) clearTimeout(timer);
+    await this.consumer.stop();
+    await this.consumer.disconnect();
+  }
+
+  on(): never {
+    throw new SluiceError('INTERNAL', 'The batch transport has no events; look at its health.');
+  }
+
+  unwrap<T>(): T {
+    return this.consumer as T;
+  }
+
+  private async start(): Promise<void> {
+    const { CRASH, GROUP_JOIN, FETCH } = this.consumer.events;
+    this.consumer.on(CRASH, ({ payload }) => {
+      this.health.left();
+      if (!payload.restart && !this.closing) this.options.onFatal(payload.error);
+    });
+    this.consumer.on(GROUP_JOIN, () => {
+      this.health.joined();
+    });
+    this.consumer.on(FETCH, () => {
+      this.health.fetched();
+    });
+    const topics = this.topicsWithHandlers();
+    await this.connectWhenReachable();
+    await countPartitions(this.options.kafka, topics);
+    // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
+    await this.consumer.subscribe({ topics, fromBeginning: true });
+    await this.consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: this.options.concurrentPartitions,
+      eachBatch: (payload) => this.takeBatch(payload),
+    });
+  }
+
+  /** Brokers that are not there yet are waited for: only the topics' absence ends a start. */
+  private async connectWhenReachable(): Promise<void> {
+    for (let attempt = 1; !this.closing; attempt++) {
+      try {
+        await this.consumer.connect();
+        this.health.recovered('brokers');
+        return;
+      } catch (error) {
+        const backoffMs = backoffOf(attempt);
+        this.options.logger.warn({ attempt, backoffMs }, `brokers not reachable: ${messageOf(error)}`);
+        this.health.waiting('brokers', messageOf(error), backoffMs);
+        await delay(backoffMs);
+      }
+    }
+  }
+
+  /** A subscribed topic without a handler would lose its messages, and a handler without topics would idle. */
+  private topicsWithHandlers(): string[] {
+    const handled = new Set(this.messageHandlers.keys());
+    for (const [kind, topics] of Object.entries(this.options.topics)) {
+      if (!handled.has(kind)) throw new SluiceError('INTERNAL', `No handler takes topics of the kind "${kind}".`);
+      for (const topic of topics) this.kindOfTopic.set(topic, kind);
+    }
+    for (const kind of handled) {
+      if (!(kind in this.options.topics)) throw new SluiceError('INTERNAL', `The handler of "${kind}" has no topics.`);
+    }
+    return [...this.kindOfTopic.keys()];
+  }
+
+  private async takeBatch(payload: EachBatchPayload): Promise<void> {
+    const { topic, partition, messages } = payload.batch;
+    const source = `${topic}/${partition}`;
+    for (const group of this.groupsOf(messages)) {
+      if (!payload.isRunning() || payload.isStale() || this.closing) return;
+      try {
+        await this.hand(payload, group);
+        this.attempts.delete(source);
+        this.health.recovered(source);
+      } catch (error) {
+        this.onTrouble(payload, source, error);
+        return;
+      }
+      await commit(payload, lastOf(group));
+    }
+  }
+
+  private async hand(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<void> {
+    const { topic, partition } = payload.batch;
+    const handler = this.messageHandlers.get(this.kindOfTopic.get(topic) ?? '');
+    if (!handler) throw new SluiceError('INTERNAL', `No handler for topic ${topic}.`);
+    const work = this.health.begin();
+    let lost = false;
+    const heartbeat = setInterval(() => {
+      if (!work.isSilent()) {
+        payload.heartbeat().catch(() => {
+          lost = true;
+        });
+      }
+    }, HEARTBEAT_INTERVAL_MS);
+    const delivery: Delivery = {
+      topic,
+      partition,
+      messages: group.map((message) => toIncoming(topic, partition, message)),
+      progress: () => {
+        work.progress();
+      },
+      isStale: () => lost || payload.isStale() || !payload.isRunning(),
+    };
+    try {
+      const result: unknown = await handler(delivery);
+      if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+    } finally {
+      clearInterval(heartbeat);
+      work.end();
+    }
+  }
+
+  /** T3. Whatever is not known to pass by itself is logged as an error: somebody has to look. */
+  private onTrouble(payload: EachBatchPayload, source: string, error: unknown): void {
+    const attempt = (this.attempts.get(source) ?? 0) + 1;
+    this.attempts.set(source, attempt);
+    const backoffMs = backoffOf(attempt);
+    const retryable = error instanceof SluiceError && error.retryable;
+    const facts = { source, attempt, backoffMs, code: error instanceof SluiceError ? error.code : 'INTERNAL' };
+    if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);
+    else this.options.logger.error({ ...facts, err: error }, `stuck: ${messageOf(error)}`);
+    this.health.waiting(source, messageOf(error), backoffMs);
+    const resume = payload.pause();
+    const timer = setTimeout(() => {
+      this.resumeTimers.delete(timer);
+      resume();
+    }, backoffMs);
+    this.resumeTimers.add(timer);
+  }
+
+  private groupsOf(messages: readonly KafkaMessage[]): KafkaMessage[][] {
+    const { maxGroupBytes, maxGroupMessages } = this.options;
+    const groups: KafkaMessage[][] = [];
+    let open: KafkaMessage[] = [];
+    let openBytes = 0;
+    for (const message of messages) {
+      const bytes = message.value?.length ?? 0;
+      if (open.length > 0 && (open.length >= maxGroupMessages || openBytes + bytes > maxGroupBytes)) {
+        groups.push(open);
+        open = [];
+        openBytes = 0;
+      }
+      open.push(message);
+      openBytes += bytes;
+    }
+    if (open.length > 0) groups.push(open);
+    return groups;
+  }
+}
+
+function backoffOf(attempt: number): number {
+  return Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
+}
+
+/** Commits offset + 1: Kafka's committed offset is the next one to read. */
+async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<void> {
+  const { topic, partition } = payload.batch;
+  payload.resolveOffset(last.offset);
+  const next = (BigInt(last.offset) + 1n).toString();
+  await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
+}
+
+function lastOf(group: readonly KafkaMessage[]): KafkaMessage {
+  const last = group.at(-1);
+  if (!last) throw new SluiceError('INTERNAL', 'A group of messages is empty.');
+  return last;
+}
+
+function toIncoming(topic: string, partition: number, message: KafkaMessage): IncomingMessage {
+  return {
+    place: { topic, partition, offset: message.offset },
+    headers: message.headers ?? {},
+    value: message.value,
+  };
+}

@@ -1,0 +1,47 @@
+import kafkajs, { type Kafka, type LogEntry, logLevel } from 'kafkajs';
+import type { Logger } from 'pino';
+
+export interface KafkaOptions {
+  readonly brokers: readonly string[];
+  /** Names this process in the brokers' logs. */
+  readonly clientId: string;
+  readonly logger: Logger;
+}
+
+/**
+ * A kafkajs client that logs through pino. kafkajs shouts ERROR for what it then retries by itself, so
+ * its errors become warnings here: whatever is final reaches us as a rejected promise or a CRASH event.
+ */
+export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka {
+  silenceNegativeTimeoutWarning();
+  return new kafkajs.Kafka({
+    brokers: [...brokers],
+    clientId,
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 8 },
+    logCreator: () => (entry) => {
+      logThrough(logger, entry);
+    },
+  });
+}
+
+function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
+  const { message, timestamp: _timestamp, logger: _name, stack: _stack, ...facts } = log;
+  const text = `${namespace}: ${message}`;
+  if (level <= logLevel.WARN) logger.warn(facts, text);
+  else logger.debug(facts, text);
+}
+
+let silenced = false;
+
+/** Node 22 and later warn of kafkajs's timers (tulios/kafkajs#1751); harmless, and not ours to repair. */
+function silenceNegativeTimeoutWarning(): void {
+  if (silenced) return;
+  silenced = true;
+  const emitWarning = process.emitWarning.bind(process);
+  process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
+    if (rest[0] === 'TimeoutNegativeWarning') return;
+    (emitWarning as (warning: string | Error, ...more: unknown[]) => void)(warning, ...rest);
+  }) as typeof process.emitWarning;
+}

@@ -1,0 +1,27 @@
+/** A Kafka message as plain data: what the transport hands over and the codecs take. No Kafka import here. */
+
+/** Kafka's own headers, as kafkajs hands them over. */
+export type RawHeaders = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
+
+/** Where a message stands. */
+export interface MessagePlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+}
+
+/** One Kafka message that was read. */
+export interface IncomingMessage {
+  readonly place: MessagePlace;
+  readonly headers: RawHeaders;
+  readonly value: Buffer | null;
+}
+
+/** One Kafka message to be sent. */
+export interface OutgoingMessage {
+  readonly topic: string;
+  readonly partition?: number;
+  readonly key: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly value: Buffer;
+}

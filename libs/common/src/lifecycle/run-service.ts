@@ -1,0 +1,115 @@
+import 'reflect-metadata';
+import { hostname } from 'node:os';
+import type { DynamicModule, INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Logger } from 'pino';
+import { ConnectionConfig } from '../config/connection.config.js';
+import { loadSettings } from '../config/environment.js';
+import { SluiceError, messageOf } from '../errors/sluice-error.js';
+import { Health } from '../http/health.controller.js';
+import { ProblemDetailsFilter } from '../http/problem-details.filter.js';
+import { BatchServer } from '../kafka/batch-server.js';
+import { NestLogger, createLogger } from '../telemetry/logger.js';
+
+/** Exit codes of services; the supervisor restarts on any but 0 and 78 (wrong settings cannot mend themselves). */
+export const SERVICE_EXIT = { ok: 0, crashed: 70, drainTimedOut: 75, wrongSettings: 78 } as const;
+
+export interface ServiceDefinition<C extends ConnectionConfig> {
+  readonly name: string;
+  readonly config: new () => C;
+  /** Whether the module provides a BatchServer. */
+  readonly consumes: boolean;
+  /** Builds the root module once the settings are known. */
+  readonly module: (context: ServiceContext<C>) => DynamicModule | Promise<DynamicModule>;
+  /** Called after the module is built and before anything is served, e.g. for OpenAPI. */
+  readonly prepare?: (app: INestApplication, config: C) => void | Promise<void>;
+}
+
+export interface ServiceContext<C extends ConnectionConfig> {
+  readonly name: string;
+  readonly config: C;
+  readonly logger: Logger;
+  /** `host:pid`: the owner in job leases. */
+  readonly instance: string;
+  /** Ends the process with `crashed` after logging; for what cannot be mended from inside. */
+  readonly fatal: (error: Error) => void;
+}
+
+/**
+ * The life of every service.
+ *
+ * States: starting → serving HTTP (not ready) → consuming (ready) → draining → ended.
+ * - L1: HTTP answers before Kafka and PostgreSQL do, so that a probe can tell waiting from dead.
+ * - L2: SIGTERM or SIGINT: not ready at once, consumers finish what they hold and commit, then pools close;
+ *   after `drainTimeoutMs`, or at a second signal, the process ends anyway: work not committed comes again.
+ */
+export async function runService<C extends ConnectionConfig & { port: number }>(
+  definition: ServiceDefinition<C>,
+): Promise<void> {
+  const config = settingsOrExit(definition);
+  const logger = createLogger(definition.name, config.logLevel);
+  const fatal = (error: Error): void => {
+    logger.fatal({ err: error }, `ending: ${error.message}`);
+    process.exit(SERVICE_EXIT.crashed);
+  };
+  process.on('unhandledRejection', (reason) => {
+    fatal(reason instanceof Error ? reason : new SluiceError('INTERNAL', messageOf(reason)));
+  });
+  try {
+    const instance = `${hostname()}:${process.pid}`;
+    const module = await definition.module({ name: definition.name, config, logger, instance, fatal });
+    const app = await NestFactory.create(module, { logger: new NestLogger(logger), abortOnError: false });
+    app.useGlobalFilters(new ProblemDetailsFilter(logger));
+    await definition.prepare?.(app, config);
+    drainOnSignals(app, logger, config.drainTimeoutMs);
+    await app.listen(config.port, config.host);
+    logger.info({ port: config.port, host: config.host }, 'listening');
+    if (definition.consumes) {
+      const consumer = app.get(BatchServer, { strict: false });
+      app.get(Health).add(consumer.health);
+      app.connectMicroservice({ strategy: consumer });
+      await app.startAllMicroservices();
+    }
+    logger.info('started');
+  } catch (error) {
+    fatal(error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error)));
+  }
+}
+
+function settingsOrExit<C extends ConnectionConfig & { port: number }>(definition: ServiceDefinition<C>): C {
+  try {
+    return loadSettings(definition.config);
+  } catch (error) {
+    createLogger(definition.name, 'info').fatal(messageOf(error));
+    process.exit(SERVICE_EXIT.wrongSettings);
+  }
+}
+
+function drainOnSignals(app: INestApplication, logger: Logger, drainTimeoutMs: number): void {
+  let draining = false;
+  const drain = (signal: NodeJS.Signals): void => {
+    if (draining) {
+      logger.warn({ signal }, 'second signal: ending at once');
+      process.exit(SERVICE_EXIT.drainTimedOut);
+    }
+    draining = true;
+    logger.info({ signal }, 'draining');
+    app.get(Health).drain();
+    setTimeout(() => {
+      logger.warn({ drainTimeoutMs }, 'not drained in time: ending; uncommitted work comes again');
+      process.exit(SERVICE_EXIT.drainTimedOut);
+    }, drainTimeoutMs).unref();
+    app.close().then(
+      () => {
+        logger.info('drained');
+        process.exit(SERVICE_EXIT.ok);
+      },
+      (error: unknown) => {
+        logger.error({ err: error }, 'draining failed');
+        process.exit(SERVICE_EXIT.crashed);
+      },
+    );
+  };
+  process.on('SIGTERM', drain);
+  process.on('SIGINT', drain);
+}

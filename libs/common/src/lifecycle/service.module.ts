@@ -1,0 +1,65 @@
+import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { Registry, collectDefaultMetrics } from 'prom-client';
+import type { ConnectionConfig } from '../config/connection.config.js';
+import { Health, HealthController } from '../http/health.controller.js';
+import { MetricsController } from '../http/metrics.controller.js';
+import { createKafka } from '../kafka/kafka-client.js';
+import { Publisher } from '../kafka/publisher.js';
+import { DatabaseHealth } from '../postgres/database-health.js';
+import { createPool } from '../postgres/pool.js';
+import { KAFKA, LOGGER, PG_POOL } from './tokens.js';
+
+export interface ServiceFacts {
+  /** Name of the app, as in its folder. */
+  readonly name: string;
+  /** Tells this process from its siblings: shown in pg_stat_activity and in job leases. */
+  readonly instance: string;
+  readonly config: ConnectionConfig;
+  readonly logger: Logger;
+  /** Connections of the plain `pg` pool; 0 for a service that has no database. */
+  readonly poolSize: number;
+}
+
+/** What every service has: logger, metrics, health, Kafka client and publisher, and a `pg` pool if it uses one. */
+@Module({})
+export class ServiceModule implements OnApplicationShutdown {
+  constructor(private readonly moduleRef: ModuleRef) {}
+
+  static for(facts: ServiceFacts): DynamicModule {
+    const { config, logger, name, instance, poolSize } = facts;
+    const health = new Health();
+    const registry = new Registry();
+    registry.setDefaultLabels({ service: name });
+    collectDefaultMetrics({ register: registry });
+    const kafka = createKafka({ brokers: config.brokers(), clientId: `sluice-${name}`, logger });
+    const applicationName = `sluice ${name} ${instance}`.slice(0, 63);
+    const pool = poolSize > 0 ? createPool({ url: config.databaseUrl, applicationName, maxConnections: poolSize }) : null;
+    const databaseHealth = pool && new DatabaseHealth(pool);
+    if (databaseHealth) health.add(databaseHealth);
+    return {
+      module: ServiceModule,
+      global: true,
+      controllers: [HealthController, MetricsController],
+      providers: [
+        { provide: LOGGER, useValue: logger },
+        { provide: Health, useValue: health },
+        { provide: Registry, useValue: registry },
+        { provide: KAFKA, useValue: kafka },
+        { provide: PG_POOL, useValue: pool },
+        { provide: DatabaseHealth, useValue: databaseHealth },
+        { provide: Publisher, useFactory: () => new Publisher(kafka) },
+      ],
+      exports: [LOGGER, Health, Registry, KAFKA, PG_POOL, Publisher],
+    };
+  }
+
+  /** Runs after every consumer has drained. */
+  async onApplicationShutdown(): Promise<void> {
+    this.moduleRef.get<DatabaseHealth | null>(DatabaseHealth)?.stop();
+    await this.moduleRef.get(Publisher).disconnect();
+    await this.moduleRef.get<pg.Pool | null>(PG_POOL)?.end();
+  }
+}

@@ -1,0 +1,25 @@
+/** What must hold of a value that came over the wire before anybody adds it up or stores it. PURE. */
+
+/** A UUID as PostgreSQL prints it, so that ids can be compared as text. */
+export function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value);
+}
+
+export function isDatasetName(value: unknown): value is string {
+  return typeof value === 'string' && /^[a-z0-9-]{1,100}$/.test(value);
+}
+
+/** A whole number from 0 to `max`, by default every one that a number holds exactly. */
+export function isCount(value: unknown, max = Number.MAX_SAFE_INTEGER): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
+}
+
+/** ISO 8601 with a year of four digits: PostgreSQL reads nothing else as JavaScript does. */
+export function isTime(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+/** A short text without control characters, private-use characters or lone surrogates. */
+export function isLabel(value: unknown, maxCharacters = 200): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= maxCharacters && !/\p{C}/u.test(value);
+}

@@ -109,6 +109,72 @@ export const ERROR_CODES = {
     meaning: 'A process of the local system did not start or did not become ready.',
     action: 'Read the log that the message names; `sluice doctor` checks the machine.',
   },
+  // Sources: not retryable, because a source has spent its own retries before one of these is thrown.
+  SOURCE_NOT_FOUND: {
+    retryable: false,
+    meaning: 'Nothing is at the address or path of the source.',
+    action: 'Correct the address or path; then start the job again.',
+  },
+  SOURCE_FORBIDDEN: {
+    retryable: false,
+    meaning: 'The source exists but may not be read: the server or the file system refuses.',
+    action: 'Check credentials, file permissions and, where the server minds it, SLUICE_SOURCE_USER_AGENT.',
+  },
+  SOURCE_UNREACHABLE: {
+    retryable: false,
+    meaning: 'No connection to the source could be made: its name is unknown, or nothing answers there.',
+    action: 'Check the address and the network; then start the job again.',
+  },
+  SOURCE_UNTRUSTED: {
+    retryable: false,
+    meaning: 'The certificate of the source cannot be verified.',
+    action: 'Check the address; give a private certificate authority to Node by NODE_EXTRA_CA_CERTS.',
+  },
+  SOURCE_STALLED: {
+    retryable: false,
+    meaning: 'The source sent nothing for longer than SLUICE_SOURCE_IDLE_TIMEOUT_MS, more often than is retried.',
+    action: 'Start the job again when the server is well, or raise the limit.',
+  },
+  SOURCE_TRUNCATED: {
+    retryable: false,
+    meaning: 'The source ended before its end: the connection was cut more often than is retried, or the file is incomplete.',
+    action: 'Check that the file is whole where it comes from; then start the job again.',
+  },
+  SOURCE_CORRUPT: {
+    retryable: false,
+    meaning: 'A compressed source contradicts itself: broken data, a wrong checksum or a wrong size.',
+    action: 'Get the file anew from where it comes from.',
+  },
+  SOURCE_CHANGED: {
+    retryable: false,
+    meaning: 'The source became another one while it was read.',
+    action: 'Start the job again when nobody writes to the source.',
+  },
+  SOURCE_NOT_ALLOWED: {
+    retryable: false,
+    meaning: 'The settings do not allow to read from this address or folder.',
+    action: 'Choose another source, or see SLUICE_SOURCE_FOLDERS and SLUICE_SOURCE_PRIVATE_ADDRESSES.',
+  },
+  SOURCE_UNSUPPORTED: {
+    retryable: false,
+    meaning: 'The source is of a kind that cannot be read: scheme, folder, device, or a way of packing.',
+    action: 'Give a plain file, a gzip, or a zip with exactly one member, by http, https or absolute path.',
+  },
+  SOURCE_TOO_LARGE: {
+    retryable: false,
+    meaning: 'The source is larger than allowed, or unpacks to suspiciously much.',
+    action: 'If the source is genuine, raise SLUICE_SOURCE_MAX_BYTES or SLUICE_SOURCE_MAX_RATIO.',
+  },
+  SOURCE_EMPTY: {
+    retryable: false,
+    meaning: 'The source holds no bytes at all.',
+    action: 'Check what the source should hold.',
+  },
+  SOURCE_SERVER_ERROR: {
+    retryable: false,
+    meaning: 'The server answered with an error, or in a way that cannot be followed.',
+    action: 'Look at the status in the message; start the job again when the server is well.',
+  },
   INTERNAL: {
     retryable: false,
     meaning: 'Something that should be impossible happened.',

@@ -11,12 +11,28 @@ const noBareError = {
 
 /** DESIGN: imports go downward only, apps → datasets → core → common; PURE rooms import no Kafka, Postgres or Nest. */
 const importRules = (patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
-const upward = (...rooms) => ({ group: rooms, message: 'Imports go downward only: apps → datasets → core → common.' });
+const upward = (...rooms) => ({
+  group: rooms,
+  message: 'Imports go downward only: apps → datasets → core → common.',
+});
 const impure = {
-  group: ['kafkajs', 'pg', 'pg-*', 'typeorm', '@nestjs/*', '#common/kafka/*', '!#common/kafka/message.js', '#common/postgres/*', '#common/http/*'],
+  group: [
+    'kafkajs',
+    'pg',
+    'pg-*',
+    'typeorm',
+    '@nestjs/*',
+    '#common/kafka/*',
+    '!#common/kafka/message.js',
+    '#common/postgres/*',
+    '#common/http/*',
+  ],
   message: 'This room is pure: no Kafka, Postgres or Nest.',
 };
-const otherApps = { regex: '^(\\.\\./)+(ingestor|validator|loader|tracker|cli)/', message: 'Apps never import each other.' };
+const otherApps = {
+  regex: '^(\\.\\./)+(ingestor|validator|loader|tracker|cli)/',
+  message: 'Apps never import each other.',
+};
 const apps = ['**/apps/*'];
 
 export default tseslint.config(
@@ -29,7 +45,12 @@ export default tseslint.config(
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       '@typescript-eslint/no-extraneous-class': 'off',
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      // Nest declares its option bags as classes.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/no-non-null-assertion': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'off',
@@ -37,8 +58,14 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'], rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError] } },
-  { files: ['libs/common/src/config/environment.ts', '**/*spec.ts'], rules: { 'no-restricted-syntax': 'off' } },
+  {
+    files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
+    rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError] },
+  },
+  {
+    files: ['libs/common/src/config/environment.ts', '**/*spec.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
   { files: ['apps/**/*.ts'], rules: importRules([otherApps]) },
   { files: ['libs/common/**/*.ts'], rules: importRules([upward('#core/*', '#datasets/*', ...apps)]) },
   { files: ['libs/core/**/*.ts'], rules: importRules([upward('#datasets/*', ...apps)]) },

@@ -12,7 +12,10 @@ export class ConnectionConfig {
   @Matches(/^postgres(ql)?:\/\//, { message: 'databaseUrl must begin with postgres://' })
   databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
 
-  @Variable('SLUICE_HOST', 'Address that the HTTP port listens on; 127.0.0.1 keeps it closed to other machines')
+  @Variable(
+    'SLUICE_HOST',
+    'Address that the HTTP port listens on; 127.0.0.1 keeps it closed to other machines',
+  )
   @IsString()
   host: string = '127.0.0.1';
 

@@ -19,7 +19,11 @@ export interface VariableFacts {
 const variablesOf = new Map<object, VariableFacts[]>();
 
 /** Binds a settings property to its environment variable. */
-export function Variable(variable: string, help: string, facts: { secret?: boolean } = {}): PropertyDecorator {
+export function Variable(
+  variable: string,
+  help: string,
+  facts: { secret?: boolean } = {},
+): PropertyDecorator {
   return (prototype, property) => {
     const own = variablesOf.get(prototype) ?? [];
     own.push({ property: String(property), variable, help, secret: facts.secret ?? false });
@@ -56,15 +60,24 @@ export function loadSettings<T extends object>(
       const value = file ? readFileSync(file, 'utf8').trim() : environment[variable];
       if (value !== undefined && value !== '') given[property] = value;
     } catch (error) {
-      problems.push(`${variable}_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? messageOf(error)})`);
+      problems.push(
+        `${variable}_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? messageOf(error)})`,
+      );
     }
   }
-  const instance = plainToInstance(settings, given, { enableImplicitConversion: true, exposeDefaultValues: true });
+  const instance = plainToInstance(settings, given, {
+    enableImplicitConversion: true,
+    exposeDefaultValues: true,
+  });
   const nameOf = (property: string): string =>
     variables.find((facts) => facts.property === property)?.variable ?? property;
-  problems.push(...validateSync(instance, { forbidUnknownValues: true }).flatMap((error) => describe(error, nameOf)));
-  if (problems.length === 0 && 'crossCheck' in instance) problems.push(...(instance as CrossChecked).crossCheck());
-  if (problems.length > 0) throw new SluiceError('SETTING_INVALID', `Settings are wrong: ${problems.join('; ')}.`);
+  problems.push(
+    ...validateSync(instance, { forbidUnknownValues: true }).flatMap((error) => describe(error, nameOf)),
+  );
+  if (problems.length === 0 && 'crossCheck' in instance)
+    problems.push(...(instance as CrossChecked).crossCheck());
+  if (problems.length > 0)
+    throw new SluiceError('SETTING_INVALID', `Settings are wrong: ${problems.join('; ')}.`);
   return instance;
 }
 
@@ -74,6 +87,8 @@ function describe(error: ValidationError, nameOf: (property: string) => string):
 }
 
 /** The environment of a process that we start: our own, with some variables set or (undefined) taken away. */
-export function childEnvironment(changes: Readonly<Record<string, string | undefined>> = {}): NodeJS.ProcessEnv {
+export function childEnvironment(
+  changes: Readonly<Record<string, string | undefined>> = {},
+): NodeJS.ProcessEnv {
   return { ...process.env, ...changes };
 }

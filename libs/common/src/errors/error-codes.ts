@@ -62,7 +62,8 @@ export const ERROR_CODES = {
   MESSAGE_TOO_LARGE: {
     retryable: false,
     meaning: 'Kafka refused a message as too large.',
-    action: 'Compare max.message.bytes of the topic and message.max.bytes of the brokers with docs/configuration.md.',
+    action:
+      'Compare max.message.bytes of the topic and message.max.bytes of the brokers with docs/configuration.md.',
   },
   TOPIC_MISSING: {
     retryable: false,
@@ -132,12 +133,14 @@ export const ERROR_CODES = {
   },
   SOURCE_STALLED: {
     retryable: false,
-    meaning: 'The source sent nothing for longer than SLUICE_SOURCE_IDLE_TIMEOUT_MS, more often than is retried.',
+    meaning:
+      'The source sent nothing for longer than SLUICE_SOURCE_IDLE_TIMEOUT_MS, more often than is retried.',
     action: 'Start the job again when the server is well, or raise the limit.',
   },
   SOURCE_TRUNCATED: {
     retryable: false,
-    meaning: 'The source ended before its end: the connection was cut more often than is retried, or the file is incomplete.',
+    meaning:
+      'The source ended before its end: the connection was cut more often than is retried, or the file is incomplete.',
     action: 'Check that the file is whole where it comes from; then start the job again.',
   },
   SOURCE_CORRUPT: {

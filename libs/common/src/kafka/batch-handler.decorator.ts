@@ -1,4 +1,10 @@
-import { type ArgumentsHost, Catch, type RpcExceptionFilter, UseFilters, applyDecorators } from '@nestjs/common';
+import {
+  type ArgumentsHost,
+  Catch,
+  type RpcExceptionFilter,
+  UseFilters,
+  applyDecorators,
+} from '@nestjs/common';
 import { EventPattern } from '@nestjs/microservices';
 import { type Observable, throwError } from 'rxjs';
 import type { IncomingMessage } from './message.js';

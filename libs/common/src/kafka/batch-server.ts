@@ -97,6 +97,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     throw new SluiceError('INTERNAL', 'The batch transport has no events; look at its health.');
   }
 
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- Nest's own signature
   unwrap<T>(): T {
     return this.consumer as T;
   }
@@ -146,11 +147,13 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private topicsWithHandlers(): string[] {
     const handled = new Set(this.messageHandlers.keys());
     for (const [kind, topics] of Object.entries(this.options.topics)) {
-      if (!handled.has(kind)) throw new SluiceError('INTERNAL', `No handler takes topics of the kind "${kind}".`);
+      if (!handled.has(kind))
+        throw new SluiceError('INTERNAL', `No handler takes topics of the kind "${kind}".`);
       for (const topic of topics) this.kindOfTopic.set(topic, kind);
     }
     for (const kind of handled) {
-      if (!(kind in this.options.topics)) throw new SluiceError('INTERNAL', `The handler of "${kind}" has no topics.`);
+      if (!(kind in this.options.topics))
+        throw new SluiceError('INTERNAL', `The handler of "${kind}" has no topics.`);
     }
     return [...this.kindOfTopic.keys()];
   }
@@ -209,7 +212,12 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     this.attempts.set(source, attempt);
     const backoffMs = backoffOf(attempt);
     const retryable = error instanceof SluiceError && error.retryable;
-    const facts = { source, attempt, backoffMs, code: error instanceof SluiceError ? error.code : 'INTERNAL' };
+    const facts = {
+      source,
+      attempt,
+      backoffMs,
+      code: error instanceof SluiceError ? error.code : 'INTERNAL',
+    };
     if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);
     else this.options.logger.error({ ...facts, err: error }, `stuck: ${messageOf(error)}`);
     this.health.waiting(source, messageOf(error), backoffMs);

@@ -27,8 +27,12 @@ export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka 
 }
 
 function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
-  const { message, timestamp: _timestamp, logger: _name, stack: _stack, ...facts } = log;
-  const text = `${namespace}: ${message}`;
+  const text = `${namespace}: ${log.message}`;
+  const facts = {
+    broker: log['broker'] as unknown,
+    error: log['error'] as unknown,
+    groupId: log['groupId'] as unknown,
+  };
   if (level <= logLevel.WARN) logger.warn(facts, text);
   else logger.debug(facts, text);
 }
@@ -39,9 +43,9 @@ let silenced = false;
 function silenceNegativeTimeoutWarning(): void {
   if (silenced) return;
   silenced = true;
-  const emitWarning = process.emitWarning.bind(process);
-  process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
+  const emitWarning = process.emitWarning.bind(process) as (...args: unknown[]) => void;
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
     if (rest[0] === 'TimeoutNegativeWarning') return;
-    (emitWarning as (warning: string | Error, ...more: unknown[]) => void)(warning, ...rest);
-  }) as typeof process.emitWarning;
+    emitWarning(warning, ...rest);
+  };
 }

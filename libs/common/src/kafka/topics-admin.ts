@@ -45,7 +45,8 @@ export async function countPartitions(kafka: Kafka, topics: readonly string[]): 
   return withAdmin(kafka, async (admin) => {
     const present = new Set(await admin.listTopics());
     const missing = topics.filter((topic) => !present.has(topic));
-    if (missing.length > 0) throw new SluiceError('TOPIC_MISSING', `Topics are missing: ${missing.join(', ')}.`);
+    if (missing.length > 0)
+      throw new SluiceError('TOPIC_MISSING', `Topics are missing: ${missing.join(', ')}.`);
     const { topics: metadata } = await admin.fetchTopicMetadata({ topics: [...topics] });
     return new Map(metadata.map(({ name, partitions }) => [name, partitions.length]));
   });

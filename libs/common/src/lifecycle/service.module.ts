@@ -36,7 +36,10 @@ export class ServiceModule implements OnApplicationShutdown {
     collectDefaultMetrics({ register: registry });
     const kafka = createKafka({ brokers: config.brokers(), clientId: `sluice-${name}`, logger });
     const applicationName = `sluice ${name} ${instance}`.slice(0, 63);
-    const pool = poolSize > 0 ? createPool({ url: config.databaseUrl, applicationName, maxConnections: poolSize }) : null;
+    const pool =
+      poolSize > 0
+        ? createPool({ url: config.databaseUrl, applicationName, maxConnections: poolSize })
+        : null;
     const databaseHealth = pool && new DatabaseHealth(pool);
     if (databaseHealth) health.add(databaseHealth);
     return {

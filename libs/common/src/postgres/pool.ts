@@ -32,7 +32,10 @@ export function createPool({ url, applicationName, maxConnections }: PoolOptions
 }
 
 /** Runs `work` in one transaction; rolls back on any error and never returns a broken connection to the pool. */
-export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect();
   let broken = true;
   try {

@@ -40,7 +40,8 @@ const NETWORK_CODES = new Set([
   'EAI_AGAIN',
 ]);
 /** pg reports a lost connection by message only. */
-const LOST_CONNECTION = /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
+const LOST_CONNECTION =
+  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
 export function classifyDatabaseError(error: unknown): FaultKind {
   if (!(error instanceof Error)) return 'unknown';

@@ -12,11 +12,24 @@
  * - J2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
  * - J3: a final state is never left.
  */
-export const JOB_STATES = ['queued', 'running', 'paused', 'finalizing', 'succeeded', 'failed', 'cancelled'] as const;
+export const JOB_STATES = [
+  'queued',
+  'running',
+  'paused',
+  'finalizing',
+  'succeeded',
+  'failed',
+  'cancelled',
+] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
 /** States in which a job holds its dataset: the partial unique index of migration 0001 lists the same. */
-export const ACTIVE_STATES = ['queued', 'running', 'paused', 'finalizing'] as const satisfies readonly JobState[];
+export const ACTIVE_STATES = [
+  'queued',
+  'running',
+  'paused',
+  'finalizing',
+] as const satisfies readonly JobState[];
 export const FINAL_STATES = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
 export type PauseReason = 'breaker' | 'operator' | 'schema';
@@ -39,9 +52,19 @@ export const TRANSITIONS: readonly Transition[] = [
   { from: 'paused', to: 'running', owner: 'operator', when: 'continued' },
   { from: 'paused', to: 'cancelled', owner: 'operator', when: 'cancelled while paused' },
   { from: 'running', to: 'cancelled', owner: 'operator', when: 'cancelled' },
-  { from: 'running', to: 'finalizing', owner: 'loader', when: 'totals known, ledger complete, no live lease' },
+  {
+    from: 'running',
+    to: 'finalizing',
+    owner: 'loader',
+    when: 'totals known, ledger complete, no live lease',
+  },
   { from: 'finalizing', to: 'succeeded', owner: 'loader', when: 'G1 and G2 hold and the job is visible' },
-  { from: 'finalizing', to: 'failed', owner: 'loader', when: 'sums, refused share or shrink limit do not hold' },
+  {
+    from: 'finalizing',
+    to: 'failed',
+    owner: 'loader',
+    when: 'sums, refused share or shrink limit do not hold',
+  },
   { from: 'finalizing', to: 'cancelled', owner: 'operator', when: 'cancelled before the swap or merge' },
 ];
 

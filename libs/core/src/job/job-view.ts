@@ -82,7 +82,11 @@ export interface JobDetail extends JobSummary {
   /** What finalization is doing now, in a word; null outside it. */
   readonly step: string | null;
   /** Refused records of the job, and how many of them the tracker knows already. */
-  readonly deadLetters: { readonly known: number; readonly expected: number | null; readonly complete: boolean };
+  readonly deadLetters: {
+    readonly known: number;
+    readonly expected: number | null;
+    readonly complete: boolean;
+  };
 }
 
 export interface StageProgress {

@@ -13,6 +13,8 @@ export interface JobSource {
   readonly kind: 'http' | 'file';
   /** The address without credentials and query values, fit to be shown. */
   readonly display: string;
+  /** The caller proved to be on this machine, so a file may lie outside the allowed folders. */
+  readonly trustedCaller: boolean;
 }
 
 /** How a job is cut: pinned at the start, so that a resumed job re-cuts the same batches. */
@@ -40,7 +42,7 @@ export interface Checkpoint {
   readonly byteOffset: number;
   readonly nextRecord: number;
   readonly nextLine: number;
-  /** Hex SHA-256 of the uncompressed source up to `byteOffset`. */
+  /** Hex SHA-256 of the values of batches 0 … nextBatch - 1, one after the other. */
   readonly prefixSha256: string;
 }
 

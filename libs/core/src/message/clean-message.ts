@@ -1,5 +1,10 @@
 import type { BatchCounts, BatchVerdict, TableSection } from '../record/verdict.js';
-import { HeaderReader, type IncomingMessage, type MessagePlace, type OutgoingMessage } from './header-reader.js';
+import {
+  HeaderReader,
+  type IncomingMessage,
+  type MessagePlace,
+  type OutgoingMessage,
+} from './header-reader.js';
 import type { RawMessage } from './raw-message.js';
 import { topicOf } from './topics.js';
 
@@ -26,7 +31,11 @@ export interface CleanMessage {
 const VERSION = 1;
 
 /** Goes to the partition that its raw message came from, so that order is kept from stage to stage. */
-export function encodeCleanMessage(raw: RawMessage, rawPlace: MessagePlace, verdict: BatchVerdict): OutgoingMessage {
+export function encodeCleanMessage(
+  raw: RawMessage,
+  rawPlace: MessagePlace,
+  verdict: BatchVerdict,
+): OutgoingMessage {
   const { batch } = raw;
   return {
     topic: topicOf(raw.dataset, 'clean'),
@@ -47,7 +56,9 @@ export function encodeCleanMessage(raw: RawMessage, rawPlace: MessagePlace, verd
       raw: JSON.stringify(rawPlace),
       counts: JSON.stringify(verdict.counts),
       findings: JSON.stringify(verdict.findings),
-      sections: JSON.stringify(verdict.sections.map(({ table, text, rows }) => ({ table, bytes: text.length, rows }))),
+      sections: JSON.stringify(
+        verdict.sections.map(({ table, text, rows }) => ({ table, bytes: text.length, rows })),
+      ),
       attempt: String(raw.attempt),
     },
   };
@@ -59,12 +70,15 @@ export function decodeCleanMessage(message: IncomingMessage): CleanMessage {
   read.version(VERSION);
   const value = read.value();
   let end = 0;
-  const sections = (read.json('sections') as { table: string; bytes: number; rows: number }[]).map((section) => {
-    const start = end;
-    end += section.bytes;
-    return { table: section.table, rows: section.rows, text: value.subarray(start, end) };
-  });
-  if (end !== value.length) throw read.invalid(`its sections take ${end} bytes and its value has ${value.length}`);
+  const sections = (read.json('sections') as { table: string; bytes: number; rows: number }[]).map(
+    (section) => {
+      const start = end;
+      end += section.bytes;
+      return { table: section.table, rows: section.rows, text: value.subarray(start, end) };
+    },
+  );
+  if (end !== value.length)
+    throw read.invalid(`its sections take ${end} bytes and its value has ${value.length}`);
   return {
     dataset: read.text('dataset'),
     job: read.text('job'),

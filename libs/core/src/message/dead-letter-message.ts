@@ -59,6 +59,9 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
   if (!isDatasetName(dataset)) throw read.invalid('header "dataset" is not the name of a dataset');
   const job = read.text('job');
   if (!isUuid(job)) throw read.invalid('header "job" is not a job id');
+  const sqlstate = read.optionalText('sqlstate') ?? null;
+  if (sqlstate !== null && !/^[0-9A-Z]{5}$/.test(sqlstate))
+    throw read.invalid('header "sqlstate" is not an SQLSTATE');
   const findings = read.json('findings');
   if (!isListOf(findings, isFinding)) throw read.invalid('header "findings" is not a list of findings');
   const columns = read.json('columns');
@@ -73,7 +76,7 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
     byteEnd: read.count('byte-end'),
     stage,
     findings,
-    sqlstate: read.optionalText('sqlstate') ?? null,
+    sqlstate,
     attempt: read.count('attempt'),
     columns,
     bytes: read.value(),

@@ -24,7 +24,8 @@ export class HeaderReader {
   count(name: string): number {
     const text = this.text(name);
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw this.invalid(`header "${name}" is not a count`);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+      throw this.invalid(`header "${name}" is not a count`);
     return value;
   }
 

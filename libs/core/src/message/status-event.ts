@@ -83,7 +83,7 @@ function isBatchFacts({ batch, stage, bytes, findings, ...facts }: Record<string
   return (
     ['ingest', 'validate', 'load'].includes(stage as string) &&
     isCount(batch) &&
-    isCount(bytes) &&
+    isCount(bytes, MAX_BATCH_BYTES) &&
     [records, accepted, refused, skipped, warnings].every((count) => isCount(count, MAX_BATCH_RECORDS)) &&
     isFindingCounts(findings)
   );
@@ -95,8 +95,11 @@ function isJobFacts({ state, step }: Record<string, unknown>): boolean {
 
 function isFindingCounts(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.entries(value).every(([code, count]) => isFindingCode(code) && isCount(count, MAX_BATCH_RECORDS));
+  return Object.entries(value).every(
+    ([code, count]) => isFindingCode(code) && isCount(count, MAX_BATCH_RECORDS),
+  );
 }
 
-/** Far above any batch; keeps sums of them far below 2^63. */
+/** Far above any batch; they keep the sums of any number of batches below 2^63. */
 const MAX_BATCH_RECORDS = 2 ** 31 - 1;
+const MAX_BATCH_BYTES = 2 ** 40;

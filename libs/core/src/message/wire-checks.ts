@@ -21,5 +21,7 @@ export function isTime(value: unknown): value is string {
 
 /** A short text without control characters, private-use characters or lone surrogates. */
 export function isLabel(value: unknown, maxCharacters = 200): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= maxCharacters && !/\p{C}/u.test(value);
+  return (
+    typeof value === 'string' && value.length > 0 && value.length <= maxCharacters && !/\p{C}/u.test(value)
+  );
 }

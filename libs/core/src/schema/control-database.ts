@@ -13,7 +13,10 @@ export interface ControlDatabaseOptions {
 }
 
 /** TypeORM's DataSource over the schema `sluice`; not yet initialized. Synchronizing is never used. */
-export function controlDatabase(options: ControlDatabaseOptions, moreEntities: (new () => object)[] = []): DataSource {
+export function controlDatabase(
+  options: ControlDatabaseOptions,
+  moreEntities: (new () => object)[] = [],
+): DataSource {
   return new DataSource({
     type: 'postgres',
     url: options.url,

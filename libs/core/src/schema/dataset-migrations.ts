@@ -15,7 +15,10 @@ export interface MigratedDataset {
  * with the note that it ran. A file that was changed after it ran is refused: write a new one instead.
  * @returns the files that ran, as `<dataset>/<file>`
  */
-export async function migrateDatasets(client: Client, datasets: readonly MigratedDataset[]): Promise<string[]> {
+export async function migrateDatasets(
+  client: Client,
+  datasets: readonly MigratedDataset[],
+): Promise<string[]> {
   await client.query(`
     CREATE TABLE IF NOT EXISTS sluice.dataset_migration (
       dataset text NOT NULL,
@@ -38,17 +41,27 @@ export async function migrateDatasets(client: Client, datasets: readonly Migrate
         await runOnce(client, dataset.name, file, sql, sha256);
         applied.push(`${dataset.name}/${file}`);
       } else if (rows[0].sha256 !== sha256) {
-        throw new SluiceError('DATASET_INVALID', `Migration ${file} was changed after it ran; add a new file instead.`, {
-          dataset: dataset.name,
-          file,
-        });
+        throw new SluiceError(
+          'DATASET_INVALID',
+          `Migration ${file} was changed after it ran; add a new file instead.`,
+          {
+            dataset: dataset.name,
+            file,
+          },
+        );
       }
     }
   }
   return applied;
 }
 
-async function runOnce(client: Client, dataset: string, file: string, sql: string, sha256: string): Promise<void> {
+async function runOnce(
+  client: Client,
+  dataset: string,
+  file: string,
+  sql: string,
+  sha256: string,
+): Promise<void> {
   await client.query('BEGIN');
   try {
     await client.query(sql);

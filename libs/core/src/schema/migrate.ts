@@ -28,7 +28,11 @@ export async function migrate(databaseUrl: string, datasets: readonly MigratedDa
 }
 
 async function migrateControlTables(databaseUrl: string): Promise<string[]> {
-  const database = controlDatabase({ url: databaseUrl, applicationName: 'sluice migrate', maxConnections: 1 });
+  const database = controlDatabase({
+    url: databaseUrl,
+    applicationName: 'sluice migrate',
+    maxConnections: 1,
+  });
   await database.initialize();
   try {
     return (await database.runMigrations()).map((migration) => migration.name);
@@ -40,7 +44,9 @@ async function migrateControlTables(databaseUrl: string): Promise<string[]> {
 /** Every service calls this at its start. @throws SluiceError SCHEMA_OUTDATED when `migrate` has to run first */
 export async function assertSchemaIsCurrent(database: DataSource): Promise<void> {
   const wanted = CONTROL_MIGRATIONS.map((migration) => migration.name);
-  const [present] = await database.query<{ name: string | null }[]>(`SELECT to_regclass('sluice.migration')::text AS name`);
+  const [present] = await database.query<{ name: string | null }[]>(
+    `SELECT to_regclass('sluice.migration')::text AS name`,
+  );
   const done = present?.name
     ? (await database.query<{ name: string }[]>('SELECT name FROM sluice.migration')).map((row) => row.name)
     : [];

@@ -67,7 +67,9 @@ export class ControlTables1700000000001 implements MigrationInterface {
         loaded_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (job, batch)
       )`);
-    await runner.query(`CREATE INDEX ledger_unannounced ON sluice.ledger (job, batch) WHERE NOT refusals_announced`);
+    await runner.query(
+      `CREATE INDEX ledger_unannounced ON sluice.ledger (job, batch) WHERE NOT refusals_announced`,
+    );
     await runner.query(`CREATE SCHEMA IF NOT EXISTS sluice_staging`);
   }
 

@@ -1,0 +1,202 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import type { Checkpoint, JobError, PinnedCutting, PinnedHead, SourceIdentity } from './job.entity.js';
+import { Job } from './job.entity.js';
+import { ACTIVE_STATES, type JobState } from './job-state.js';
+
+/** A job that this process may work on, until somebody else raises the epoch. */
+export interface Claim {
+  readonly id: string;
+  readonly epoch: number;
+}
+
+/** What is known of a job when its first record is about to be cut. */
+export interface JobStart {
+  readonly cutting: PinnedCutting;
+  readonly head: PinnedHead;
+  readonly sourceIdentity: SourceIdentity;
+  readonly expectedBytes: number | null;
+}
+
+/** What the ingestor counted when its source had ended. */
+export interface JobTotals {
+  readonly batches: number;
+  readonly records: number;
+  /** End of the last record: the first byte after everything that was cut. */
+  readonly bytes: number;
+}
+
+/** A lease that is not renewed for so long lets somebody else claim the job. */
+export const LEASE_SECONDS = 30;
+
+/**
+ * Every change of a job row that the ingestor and the operator make. State changes are compare-and-set
+ * in one statement (J1); the lease counts by the database's clock alone.
+ */
+export class JobRepository {
+  constructor(private readonly database: DataSource) {}
+
+  /** @throws SluiceError JOB_ACTIVE when another job holds the dataset (partial unique index) */
+  async create(job: Partial<Job> & Pick<Job, 'id' | 'dataset'>): Promise<void> {
+    try {
+      await this.database
+        .getRepository(Job)
+        .insert({ state: 'queued', epoch: 0, announced: true, ...job } as never);
+    } catch (error) {
+      if (sqlstateOf(error) !== '23505') throw error;
+      const active = await this.activeJobOf(job.dataset);
+      throw new SluiceError('JOB_ACTIVE', `Job ${active ?? 'unknown'} of dataset ${job.dataset} is active.`, {
+        dataset: job.dataset,
+        ...(active === null ? {} : { job: active }),
+      });
+    }
+  }
+
+  async activeJobOf(dataset: string): Promise<string | null> {
+    const rows = await this.database.query<{ id: string }[]>(
+      'SELECT id FROM sluice.job WHERE dataset = $1 AND state = ANY($2)',
+      [dataset, ACTIVE_STATES],
+    );
+    return rows[0]?.id ?? null;
+  }
+
+  /** The whole row, the source's full address included. @throws SluiceError JOB_UNKNOWN */
+  async load(id: string): Promise<Job> {
+    const job = await this.database
+      .getRepository(Job)
+      .createQueryBuilder('job')
+      .addSelect('job.secretUri')
+      .where('job.id = :id', { id })
+      .getOne();
+    if (!job) throw new SluiceError('JOB_UNKNOWN', `No job has the id ${id}.`, { job: id });
+    return job;
+  }
+
+  /** Takes the oldest job that waits, or whose ingestor is gone before its source was read to the end. */
+  async claimNext(owner: string): Promise<Claim | null> {
+    return this.changed<Claim>(
+      `UPDATE sluice.job SET owner = $1, epoch = epoch + 1, lease_until = now() + $2 * interval '1 second'
+       WHERE id = (
+         SELECT id FROM sluice.job
+         WHERE total_batches IS NULL
+           AND ((state = 'queued' AND (lease_until IS NULL OR lease_until < now()))
+             OR (state = 'running' AND lease_until < now()))
+         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+       RETURNING id, epoch`,
+      [owner, LEASE_SECONDS],
+    );
+  }
+
+  /** @returns the job's state, or null when the claim is lost or the job has ended */
+  async renewLease(claim: Claim): Promise<JobState | null> {
+    const row = await this.changed<{ state: JobState }>(
+      `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second'
+       WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING state`,
+      [claim.id, claim.epoch, LEASE_SECONDS],
+    );
+    return row?.state ?? null;
+  }
+
+  /**
+   * queued → running, with everything that a resumed run must find again.
+   * @param withinTransaction makes the staging tables, in the same transaction
+   * @throws SluiceError JOB_LOST
+   */
+  async start(
+    claim: Claim,
+    start: JobStart,
+    withinTransaction: (manager: EntityManager) => Promise<void>,
+  ): Promise<void> {
+    await this.database.transaction(async (manager) => {
+      const started = await this.changed(
+        `UPDATE sluice.job SET state = 'running', started_at = now(),
+           cutting = $3, head = $4, source_identity = $5, expected_bytes = $6
+         WHERE id = $1 AND epoch = $2 AND state = 'queued' RETURNING id`,
+        [claim.id, claim.epoch, start.cutting, start.head, start.sourceIdentity, start.expectedBytes],
+        manager,
+      );
+      if (!started) throw lost(claim);
+      await withinTransaction(manager);
+    });
+  }
+
+  /** @throws SluiceError JOB_LOST */
+  async saveCheckpoint(claim: Claim, checkpoint: Checkpoint): Promise<void> {
+    const saved = await this.changed(
+      `UPDATE sluice.job SET checkpoint = $3 WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused') RETURNING id`,
+      [claim.id, claim.epoch, checkpoint],
+    );
+    if (!saved) throw lost(claim);
+  }
+
+  /** The source was read to its end and every batch is acknowledged: gives the lease back. @throws SluiceError JOB_LOST */
+  async finishSource(claim: Claim, totals: JobTotals): Promise<void> {
+    const saved = await this.changed(
+      `UPDATE sluice.job SET total_batches = $3, total_records = $4, total_bytes = $5, owner = NULL, lease_until = NULL
+       WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused') RETURNING id`,
+      [claim.id, claim.epoch, totals.batches, totals.records, totals.bytes],
+    );
+    if (!saved) throw lost(claim);
+  }
+
+  /** queued or running → failed. @returns false when the claim is lost */
+  async fail(claim: Claim, error: JobError): Promise<boolean> {
+    const failed = await this.changed(
+      `UPDATE sluice.job SET state = 'failed', error = $3, finished_at = now(), owner = NULL, lease_until = NULL,
+         pause_reason = NULL, announced = false
+       WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING id`,
+      [claim.id, claim.epoch, error],
+    );
+    return failed !== null;
+  }
+
+  /** Gives a claimed job back untouched, so that the next ingestor need not wait for the lease to run out. */
+  async release(claim: Claim): Promise<void> {
+    await this.changed(
+      `UPDATE sluice.job SET owner = NULL, lease_until = now() WHERE id = $1 AND epoch = $2 AND total_batches IS NULL
+         AND state IN ('queued', 'running') RETURNING id`,
+      [claim.id, claim.epoch],
+    );
+  }
+
+  /**
+   * Any active state → cancelled. Waits for load transactions in flight (they hold the row FOR KEY SHARE),
+   * so that nothing is loaded after this returns.
+   * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED
+   */
+  async cancel(id: string): Promise<void> {
+    await this.database.transaction(async (manager) => {
+      const rows = await manager.query<{ state: JobState }[]>(
+        'SELECT state FROM sluice.job WHERE id = $1 FOR UPDATE',
+        [id],
+      );
+      const state = rows[0]?.state;
+      if (!state) throw new SluiceError('JOB_UNKNOWN', `No job has the id ${id}.`, { job: id });
+      if (!(ACTIVE_STATES as readonly JobState[]).includes(state)) {
+        throw new SluiceError('JOB_TRANSITION_REFUSED', `Job ${id} is ${state} already.`, { job: id });
+      }
+      await manager.query(
+        `UPDATE sluice.job SET state = 'cancelled', pause_reason = NULL, finished_at = now(), owner = NULL,
+           lease_until = NULL, epoch = epoch + 1, announced = false WHERE id = $1`,
+        [id],
+      );
+    });
+  }
+
+  private async changed<T = unknown>(
+    sql: string,
+    parameters: unknown[],
+    manager: EntityManager = this.database.manager,
+  ): Promise<T | null> {
+    // For UPDATE … RETURNING TypeORM answers [rows, count].
+    const [rows] = await manager.query<[T[], number]>(sql, parameters);
+    return rows[0] ?? null;
+  }
+}
+
+function lost(claim: Claim): SluiceError {
+  return new SluiceError('JOB_LOST', `Job ${claim.id} is no longer held with epoch ${claim.epoch}.`, {
+    job: claim.id,
+  });
+}

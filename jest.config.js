@@ -22,10 +22,12 @@ const base = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.sluice/'],
   setupFiles: ['reflect-metadata'],
 };
+/** Servers take seconds to start, and this machine may be busy with others. */
+const withServices = { testTimeout: 120_000 };
 export default {
   projects: [
     { ...base, displayName: 'unit', testRegex: '\\.spec\\.ts$' },
-    { ...base, displayName: 'medium', testRegex: '\\.medium-spec\\.ts$' },
-    { ...base, displayName: 'e2e', testRegex: '\\.e2e-spec\\.ts$' },
+    { ...base, ...withServices, displayName: 'medium', testRegex: '\\.medium-spec\\.ts$' },
+    { ...base, ...withServices, displayName: 'e2e', testRegex: '\\.e2e-spec\\.ts$' },
   ],
 };

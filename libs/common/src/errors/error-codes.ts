@@ -34,6 +34,11 @@ export const ERROR_CODES = {
     meaning: 'No job has this id.',
     action: 'Choose one that `sluice jobs` lists.',
   },
+  DEAD_LETTER_UNKNOWN: {
+    retryable: false,
+    meaning: 'No dead letter has this job and record number.',
+    action: 'Choose one that `sluice dead-letters` lists.',
+  },
   JOB_ACTIVE: {
     retryable: false,
     meaning: 'Another job of this dataset is active.',
@@ -44,6 +49,11 @@ export const ERROR_CODES = {
     meaning: 'The job is not in a state that allows this change.',
     action: 'Look at the job with `sluice job <id>`.',
   },
+  JOB_PAUSED: {
+    retryable: true,
+    meaning: 'The job is paused; its batches wait.',
+    action: 'Look at the reason with `sluice job <id>`; `sluice cancel <id>` ends it.',
+  },
   JOB_LOST: {
     retryable: false,
     meaning: 'Another process has claimed the job, or it was ended.',
@@ -53,6 +63,16 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'Fields of the request are wrong.',
     action: 'Correct the listed fields.',
+  },
+  SOURCE_REFUSED: {
+    retryable: false,
+    meaning: 'The head of the source is not what the dataset expects, so none of it was loaded.',
+    action: 'Read the reasons; get the file in the layout that the dataset’s README describes.',
+  },
+  CONTRACT_MISMATCH: {
+    retryable: false,
+    meaning: 'A job was started with another version of its dataset’s contract than this process has.',
+    action: 'Run one version of Sluice everywhere, or cancel the job and start it again.',
   },
   MESSAGE_INVALID: {
     retryable: false,
@@ -177,6 +197,11 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'The server answered with an error, or in a way that cannot be followed.',
     action: 'Look at the status in the message; start the job again when the server is well.',
+  },
+  DATABASE_FAULT: {
+    retryable: false,
+    meaning: 'PostgreSQL refused a batch for a reason that is neither a record’s fault nor known to pass.',
+    action: 'Look up the SQLSTATE that the message names; the batch is tried again until it passes or is cancelled.',
   },
   INTERNAL: {
     retryable: false,

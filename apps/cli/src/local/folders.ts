@@ -1,0 +1,60 @@
+import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SluiceError } from '#common/errors/sluice-error.js';
+
+/** The folder of this checkout: the nearest one upwards whose package.json is Sluice's; the same from `dist`. */
+export function checkoutFolder(): string {
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const manifest = join(folder, 'package.json');
+    if (existsSync(manifest)) {
+      const { name } = JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string };
+      if (name === 'sluice') return realpathSync(folder);
+    }
+    if (folder === dirname(folder)) {
+      throw new SluiceError('INTERNAL', `No package.json of Sluice lies above ${import.meta.dirname}.`);
+    }
+  }
+}
+
+/**
+ * Where one local system keeps everything: state, token, logs, data.
+ * The folder itself can be entered by others (the user that PostgreSQL runs as when the starter is root);
+ * what is secret in it has mode 0600 or 0700.
+ */
+export class LocalFolder {
+  constructor(readonly path: string) {}
+
+  /** The one of this checkout. */
+  static ofCheckout(): LocalFolder {
+    return new LocalFolder(join(checkoutFolder(), '.sluice'));
+  }
+
+  get state(): string {
+    return join(this.path, 'state.json');
+  }
+
+  get lock(): string {
+    return join(this.path, 'supervisor.lock');
+  }
+
+  get token(): string {
+    return join(this.path, 'token');
+  }
+
+  get kafka(): string {
+    return join(this.path, 'kafka');
+  }
+
+  get postgres(): string {
+    return join(this.path, 'postgres');
+  }
+
+  logOf(name: string): string {
+    return join(this.path, 'logs', `${name}.log`);
+  }
+
+  make(): this {
+    mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o755 });
+    return this;
+  }
+}

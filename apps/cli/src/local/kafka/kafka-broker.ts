@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import kafkajs from 'kafkajs';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { ProcessPlan } from '../process-plan.js';
+import { runToEnd } from '../start-process.js';
+import { findJava } from './java.js';
+import { ensureKafkaJars } from './kafka-jars.js';
+
+/** One real Apache Kafka: KRaft, broker and controller in one process, on 127.0.0.1 only. */
+export interface KafkaOptions {
+  /** Settings, data and nothing else; made when missing. */
+  readonly folder: string;
+  readonly logFile: string;
+  readonly port: number;
+  readonly controllerPort: number;
+  readonly heapMb: number;
+}
+
+/** Topics allow values of 8 MiB; a request and its headers need some room above. */
+const LARGEST_REQUEST_BYTES = 10 * 1024 * 1024;
+
+/**
+ * Fetches the jars and formats the storage when needed.
+ * @throws SluiceError REQUIREMENT_MISSING, LOCAL_START_FAILED
+ */
+export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
+  const [java, jars] = await Promise.all([findJava(), ensureKafkaJars()]);
+  const settings = join(options.folder, 'server.properties');
+  const data = join(options.folder, 'data');
+  await mkdir(options.folder, { recursive: true });
+  await writeFile(settings, propertiesText(brokerSettings(options, data)));
+  const jvm = [
+    '-cp',
+    join(jars, '*'),
+    '-Djava.awt.headless=true',
+    `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'log4j2.properties')}`,
+  ];
+  if (!existsSync(join(data, 'meta.properties'))) {
+    await formatStorage(java.command, jvm, options, data);
+  }
+  return {
+    name: 'kafka',
+    command: java.command,
+    args: [`-Xms64m`, `-Xmx${options.heapMb}m`, ...jvm, 'kafka.Kafka', settings],
+    cwd: options.folder,
+    port: options.port,
+    logFile: options.logFile,
+    probe: () => describeBroker(`127.0.0.1:${options.port}`),
+    stopSteps: [{ signal: 'SIGTERM', waitMs: 20_000 }],
+  };
+}
+
+/** Exported for its test. */
+export function brokerSettings(
+  options: Pick<KafkaOptions, 'port' | 'controllerPort'>,
+  data: string,
+): Record<string, string | number | boolean> {
+  const { port, controllerPort } = options;
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    // Fixed voters (not the dynamic quorum) stay right when the ports change between two starts.
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'log.dirs': data,
+    'auto.create.topics.enable': false,
+    'message.max.bytes': LARGEST_REQUEST_BYTES,
+    'replica.fetch.max.bytes': LARGEST_REQUEST_BYTES,
+    // A second member would otherwise wait 3 s for others.
+    'group.initial.rebalance.delay.ms': 0,
+    'offsets.topic.num.partitions': 1,
+    'offsets.topic.replication.factor': 1,
+    'transaction.state.log.num.partitions': 1,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'share.coordinator.state.topic.num.partitions': 1,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    // Default 128 MiB, of which the offsets topic needs next to nothing: a quarter of the heap.
+    'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+  };
+}
+
+function propertiesText(settings: Record<string, string | number | boolean>): string {
+  // java.util.Properties: a backslash escapes.
+  const line = ([name, value]: [string, string | number | boolean]): string =>
+    `${name}=${String(value).replaceAll('\\', '\\\\')}\n`;
+  return `# Written at every start by Sluice.\n${Object.entries(settings).map(line).join('')}`;
+}
+
+/** Formats under another name first: an interrupted format would count as done otherwise. */
+async function formatStorage(
+  java: string,
+  jvm: readonly string[],
+  options: KafkaOptions,
+  data: string,
+): Promise<void> {
+  const partial = join(options.folder, 'data.partial');
+  const settings = join(options.folder, 'format.properties');
+  await rm(partial, { recursive: true, force: true });
+  await rm(data, { recursive: true, force: true });
+  await writeFile(settings, propertiesText(brokerSettings(options, partial)));
+  // A cluster id is 16 bytes in base64url without padding; one that begins with `-` would be taken for an option.
+  const clusterId = `S${randomBytes(16).toString('base64url').slice(1)}`;
+  const arguments_ = [...jvm, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settings];
+  const outcome = await runToEnd(java, ['-Xmx128m', ...arguments_]);
+  await rm(settings);
+  if (outcome.code !== 0) {
+    const last = `${outcome.stdout}\n${outcome.stderr}`.trim().slice(-1_000);
+    throw new SluiceError('LOCAL_START_FAILED', `Kafka's storage in ${data} could not be formatted: ${last}`);
+  }
+  await rename(partial, data);
+}
+
+/**
+ * Resolves when the broker serves clients: it lists itself only after the controller has let it in.
+ * @throws an error of kafkajs, or SluiceError BROKER_UNAVAILABLE
+ */
+export async function describeBroker(broker: string): Promise<void> {
+  const client = new kafkajs.Kafka({
+    clientId: 'sluice-local',
+    brokers: [broker],
+    logLevel: kafkajs.logLevel.NOTHING,
+    connectionTimeout: 1_000,
+    requestTimeout: 2_000,
+    retry: { retries: 0 },
+  });
+  const admin = client.admin();
+  try {
+    await admin.connect();
+    const { brokers } = await admin.describeCluster();
+    if (brokers.length === 0) {
+      throw new SluiceError('BROKER_UNAVAILABLE', `The broker at ${broker} has not joined its cluster yet.`);
+    }
+  } finally {
+    await admin.disconnect();
+  }
+}

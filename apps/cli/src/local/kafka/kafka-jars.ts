@@ -1,0 +1,138 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { homedir, userInfo } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { childEnvironment } from '#common/config/environment.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { checkoutFolder } from '../folders.js';
+import { type Outcome, runToEnd } from '../start-process.js';
+
+/**
+ * The broker's jars, in one folder that all systems of a checkout share.
+ *
+ * J1. The folder exists only with exactly the listed jars in it, each with the listed SHA-256: they are fetched
+ *     and checked under another name, which is then changed. So an interrupted fetch leaves nothing that counts.
+ * J2. Which jars these are is committed (pom.xml, jars.sha256); Maven only brings them.
+ */
+export const KAFKA_VERSION = '4.3.0';
+
+const POM = join(import.meta.dirname, 'pom.xml');
+const CHECKSUMS = join(import.meta.dirname, 'jars.sha256');
+
+export function kafkaJarsFolder(checkout = checkoutFolder()): string {
+  return join(checkout, '.sluice', `kafka-${KAFKA_VERSION}`);
+}
+
+/**
+ * Fetches the jars unless they are there. About 45 MB; some seconds.
+ * @returns their folder
+ * @throws SluiceError REQUIREMENT_MISSING when Maven is missing or cannot download, or a jar is not the listed one
+ */
+export async function ensureKafkaJars(
+  folder = kafkaJarsFolder(),
+  onFetch: () => void = () => undefined,
+): Promise<string> {
+  const listed = parseChecksums(await readFile(CHECKSUMS, 'utf8'));
+  if (await hasAll(folder, listed)) return folder;
+  onFetch();
+  const partial = `${folder}.partial-${randomUUID()}`;
+  await mkdir(partial, { recursive: true });
+  try {
+    await fetchJars(partial);
+    await checkJars(partial, listed);
+    await rm(folder, { recursive: true, force: true });
+    await rename(partial, folder);
+  } catch (error) {
+    // Another process may have been faster; its result is as good.
+    if (await hasAll(folder, listed)) return folder;
+    throw error;
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+/**
+ * J1, read again: every listed jar is there, unchanged, and no other.
+ * @throws SluiceError REQUIREMENT_MISSING naming the first that differs
+ */
+export async function checkJars(
+  folder: string,
+  listed: ReadonlyMap<string, string> | null = null,
+): Promise<void> {
+  const expected = listed ?? parseChecksums(await readFile(CHECKSUMS, 'utf8'));
+  const found = new Set(await readdir(folder));
+  for (const [jar, sha256] of expected) {
+    if (!found.delete(jar)) throw wrongJar(folder, `${jar} is missing`);
+    if ((await sha256Of(join(folder, jar))) !== sha256) throw wrongJar(folder, `${jar} has another content`);
+  }
+  for (const jar of found) throw wrongJar(folder, `${jar} is not listed`);
+}
+
+/** `sha256sum` format: 64 hex digits, two spaces, name. */
+export function parseChecksums(text: string): Map<string, string> {
+  const sums = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const match = /^([0-9a-f]{64}) {2}(\S+\.jar)$/.exec(line);
+    if (match?.[1] !== undefined && match[2] !== undefined) sums.set(match[2], match[1]);
+    else if (line !== '')
+      throw new SluiceError('INTERNAL', `jars.sha256 has a line that is no checksum: ${line}`);
+  }
+  return sums;
+}
+
+async function hasAll(folder: string, listed: ReadonlyMap<string, string>): Promise<boolean> {
+  try {
+    const found = new Set(await readdir(folder));
+    return found.size === listed.size && [...listed.keys()].every((jar) => found.has(jar));
+  } catch {
+    return false;
+  }
+}
+
+async function fetchJars(folder: string): Promise<void> {
+  const args = ['-q', '-B', '-f', POM, 'dependency:copy-dependencies'];
+  const flags = [`-DoutputDirectory=${folder}`, '-DincludeScope=runtime', '-Dstyle.color=never'];
+  let outcome: Outcome;
+  try {
+    outcome = await runToEnd('mvn', [...args, ...flags], { cwd: dirname(folder), env: mavenEnvironment() });
+  } catch {
+    throw new SluiceError(
+      'REQUIREMENT_MISSING',
+      `Maven (mvn) was not found in PATH: install Maven 3.6.3 or newer; Kafka ${KAFKA_VERSION} is fetched with it once.`,
+    );
+  }
+  if (outcome.code !== 0) {
+    const output = `${outcome.stdout}\n${outcome.stderr}`;
+    const firstError = /^\[?ERROR\]?.*$/m.exec(output)?.[0] ?? output.trim().slice(-500);
+    throw new SluiceError(
+      'REQUIREMENT_MISSING',
+      `Maven could not fetch Kafka ${KAFKA_VERSION} (is the network, or the mirror in ~/.m2/settings.xml, within reach?): ${firstError}`,
+    );
+  }
+}
+
+/** A user without an entry in the user list has no home for Java, and Maven would put one named `?` here. */
+function mavenEnvironment(): NodeJS.ProcessEnv {
+  try {
+    userInfo();
+    return childEnvironment();
+  } catch {
+    return childEnvironment({ MAVEN_OPTS: `-Duser.home=${homedir()}` });
+  }
+}
+
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+function wrongJar(folder: string, what: string): SluiceError {
+  return new SluiceError(
+    'REQUIREMENT_MISSING',
+    `The fetched Kafka jars are not the ones that Sluice lists (${what} in ${basename(folder)}): remove that folder and the artifact from ~/.m2/repository, then try again; if it repeats, the mirror delivers something else.`,
+  );
+}

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import kafkajs from 'kafkajs';
+import pg from 'pg';
+import { type TestKafka, startKafkaBroker } from '../../../../test/support/kafka.js';
+import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+
+describe('the PostgreSQL of a local system', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await startTestDatabase();
+  });
+  afterAll(() => database.stop());
+
+  it('is UTF-8 with the builtin C.UTF-8 locale, whatever the machine is set to', async () => {
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    const { rows } = await client.query<Record<string, string>>(
+      `SELECT pg_encoding_to_char(encoding) AS encoding, datlocprovider AS provider, datlocale AS locale
+         FROM pg_database WHERE datname = current_database()`,
+    );
+    await client.end();
+    expect(rows).toEqual([{ encoding: 'UTF8', provider: 'b', locale: 'C.UTF-8' }]);
+  });
+
+  it('lets nobody in without the password', async () => {
+    const url = new URL(database.url);
+    url.password = 'guessed';
+    const client = new pg.Client({ connectionString: url.href });
+    await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
+  });
+});
+
+describe('the Kafka of a local system', () => {
+  let kafka: TestKafka;
+  beforeAll(async () => {
+    kafka = await startKafkaBroker();
+  });
+  afterAll(() => kafka.stop());
+
+  it('takes and gives back a message of 8 MiB in a topic that allows it', async () => {
+    const client = new kafkajs.Kafka({ brokers: kafka.brokers, logLevel: kafkajs.logLevel.NOTHING });
+    const admin = client.admin();
+    const producer = client.producer();
+    await Promise.all([admin.connect(), producer.connect()]);
+    const configEntries = [{ name: 'max.message.bytes', value: String(8 * 1024 * 1024) }];
+    await admin.createTopics({ waitForLeaders: true, topics: [{ topic: 'large', configEntries }] });
+    const value = Buffer.alloc(8 * 1024 * 1024 - 200, 'x');
+    await producer.send({ topic: 'large', acks: -1, messages: [{ value }] });
+    const consumer = client.consumer({ groupId: 'large', maxBytesPerPartition: 10 * 1024 * 1024 });
+    await consumer.connect();
+    await consumer.subscribe({ topics: ['large'], fromBeginning: true });
+    const received = await new Promise<number | undefined>((resolve) => {
+      void consumer.run({
+        eachMessage: ({ message }) => {
+          resolve(message.value?.length);
+          return Promise.resolve();
+        },
+      });
+    });
+    await Promise.all([consumer.disconnect(), producer.disconnect(), admin.disconnect()]);
+    expect(received).toBe(value.length);
+  });
+
+  it('does not make topics by use', async () => {
+    const client = new kafkajs.Kafka({
+      brokers: kafka.brokers,
+      logLevel: kafkajs.logLevel.NOTHING,
+      retry: { retries: 1 },
+    });
+    const producer = client.producer();
+    await producer.connect();
+    await expect(producer.send({ topic: 'unheard-of', messages: [{ value: 'x' }] })).rejects.toThrow(
+      /does not host/,
+    );
+    await producer.disconnect();
+  });
+});

@@ -1,0 +1,149 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { type ProcessRef, endProcess, isAlive, refOf } from './process-identity.js';
+import type { ProcessPlan, SystemUser } from './process-plan.js';
+
+export interface StartedProcess {
+  readonly plan: ProcessPlan;
+  readonly ref: ProcessRef;
+  /** How it ended, as a phrase for a message; settles when the process is gone. */
+  readonly ended: Promise<string>;
+}
+
+/**
+ * Starts a process in a session of its own, so that Ctrl-C reaches only the supervisor and the order of ending
+ * is ours. Its output goes straight to the log file (opened for append, so the log can be cut while it is
+ * written), not through a pipe: a supervisor that is killed does not take its children with it half-way.
+ *
+ * @throws SluiceError LOCAL_START_FAILED when the system refuses to start it
+ */
+export async function startProcess(plan: ProcessPlan): Promise<StartedProcess> {
+  mkdirSync(dirname(plan.logFile), { recursive: true });
+  const log = openSync(plan.logFile, 'a', 0o600);
+  try {
+    const child = spawn(plan.command, plan.args, {
+      cwd: plan.cwd,
+      env: plan.env,
+      ...asUser(plan.user),
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    const ended = endOf(child);
+    const problem = await new Promise<Error | null>((resolve) => {
+      child.once('spawn', () => {
+        resolve(null);
+      });
+      child.once('error', resolve);
+    });
+    child.unref();
+    const ref = child.pid === undefined ? null : refOf(child.pid);
+    if (ref === null) {
+      throw new SluiceError(
+        'LOCAL_START_FAILED',
+        `${plan.name} could not be started (${problem === null ? await ended : problem.message}). Its log is ${plan.logFile}.`,
+        { file: plan.logFile },
+      );
+    }
+    return { plan, ref, ended };
+  } finally {
+    closeSync(log);
+  }
+}
+
+/**
+ * Waits until the process answers as its plan demands.
+ * @throws SluiceError LOCAL_START_FAILED when it ends or `timeoutMs` passes first, with the end of its log
+ */
+export async function waitUntilReady(started: StartedProcess, timeoutMs: number): Promise<void> {
+  const { plan, ref } = started;
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    let reason: string;
+    try {
+      await plan.probe();
+      return;
+    } catch (error) {
+      reason = messageOf(error);
+    }
+    if (!isAlive(ref)) throw notReady(plan, `ended before it was ready (${await started.ended})`);
+    if (Date.now() > deadline) throw notReady(plan, `was not ready after ${timeoutMs / 1000} s (${reason})`);
+    await sleep(50);
+  }
+}
+
+/** Ends it as its plan says. */
+export async function stopProcess(plan: Pick<ProcessPlan, 'stopSteps'>, ref: ProcessRef): Promise<void> {
+  await endProcess(ref, plan.stopSteps);
+}
+
+function notReady(plan: ProcessPlan, what: string): SluiceError {
+  const tail = tailOf(plan.logFile, 2_000).trimEnd();
+  return new SluiceError(
+    'LOCAL_START_FAILED',
+    `${plan.name} ${what}. The end of ${plan.logFile}:\n${tail === '' ? '(empty)' : tail}`,
+    { file: plan.logFile },
+  );
+}
+
+/** The last lines of a file, at most so many bytes; empty when there is no file. */
+export function tailOf(file: string, maxBytes: number): string {
+  if (!existsSync(file)) return '';
+  const size = statSync(file).size;
+  const start = Math.max(0, size - maxBytes);
+  const buffer = Buffer.alloc(size - start);
+  const descriptor = openSync(file, 'r');
+  try {
+    readSync(descriptor, buffer, 0, buffer.length, start);
+  } finally {
+    closeSync(descriptor);
+  }
+  const text = buffer.toString('utf8');
+  return start === 0 ? text : text.slice(text.indexOf('\n') + 1);
+}
+
+function asUser(user: SystemUser | undefined): { uid?: number; gid?: number } {
+  return user === undefined ? {} : { uid: user.uid, gid: user.gid };
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => {
+      resolve(signal === null ? `exit code ${code ?? '?'}` : `signal ${signal}`);
+    });
+    child.once('error', (error) => {
+      resolve(error.message);
+    });
+  });
+}
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs a command to its end and keeps what it says.
+ * @throws the system's error when it cannot be started at all (ENOENT, EACCES)
+ */
+export function runToEnd(
+  command: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; user?: SystemUser; signal?: AbortSignal } = {},
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const { user, ...rest } = options;
+    const child = spawn(command, args, { ...rest, ...asUser(user), stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      resolve({ code, stdout, stderr });
+    });
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * Builds `dist`: TypeScript by tsc, and beside it every other file of the source folders (SQL, contracts' Markdown,
+ * fixtures, Kafka's pom), so that code finds its files at the same place in `dist` as in the sources.
+ *
+ * B1. What has no source any more is removed from `dist`: the registry reads folders, so a leftover would come alive.
+ * B2. The stamp is written last and dated to the start: what was edited during a build is built again.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Refusal, ROOT } from './refusal.js';
+
+const DIST = join(ROOT, 'dist');
+const STAMP = join(DIST, '.built');
+/** What tsconfig.build.json includes. */
+const SOURCE_FOLDERS = ['apps', 'libs', 'bench', 'test/fixtures', 'test/support'];
+const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js'];
+const NOT_ASSETS = /(\.ts|[\\/]tsconfig[^\\/]*\.json)$/;
+const SPEC = /spec\.ts$/;
+const COMPILED = /\.(js|js\.map|d\.ts)$/;
+
+/** Whether `dist` is at least as new as every source file and folder (a folder's date tells of removed files). */
+export function isBuilt() {
+  if (!existsSync(STAMP)) return false;
+  const builtAt = statSync(STAMP).mtimeMs;
+  const sources = [
+    ...SOURCE_FOLDERS.flatMap((folder) => walk(join(ROOT, folder))),
+    ...SOURCE_FILES.map((file) => join(ROOT, file)),
+  ];
+  return sources.every((path) => statSync(path).mtimeMs <= builtAt || SPEC.test(path));
+}
+
+/** @throws Refusal when tsc finds errors (it has printed them) */
+export function build() {
+  const startedAt = new Date();
+  // tsc believes its own notes about what it has written, so they go when the files may have gone.
+  if (!existsSync(STAMP)) rmSync(join(DIST, 'tsconfig.build.tsbuildinfo'), { force: true });
+  rmSync(STAMP, { force: true });
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const result = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+    cwd: ROOT,
+  });
+  if (result.status !== 0) throw new Refusal('The build failed: correct what tsc says above.');
+  for (const folder of SOURCE_FOLDERS) copyAssets(join(ROOT, folder));
+  for (const folder of SOURCE_FOLDERS) removeOrphans(join(DIST, folder));
+  writeFileSync(STAMP, '');
+  utimesSync(STAMP, startedAt, startedAt);
+}
+
+function copyAssets(folder) {
+  for (const path of walk(folder)) {
+    if (NOT_ASSETS.test(path) || statSync(path).isDirectory()) continue;
+    const copy = join(DIST, relative(ROOT, path));
+    mkdirSync(dirname(copy), { recursive: true });
+    cpSync(path, copy, { preserveTimestamps: true });
+  }
+}
+
+/** B1 */
+function removeOrphans(folder) {
+  for (const path of walk(folder)) {
+    const inSources = join(ROOT, relative(DIST, path));
+    const origins = COMPILED.test(path) ? [inSources.replace(COMPILED, '.ts'), inSources] : [inSources];
+    if (!origins.some((origin) => existsSync(origin))) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Every file and folder below, the folder itself first; nothing when it is missing. */
+function walk(folder) {
+  if (!existsSync(folder)) return [];
+  const below = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return [folder, ...below.map((entry) => join(entry.parentPath ?? entry.path, entry.name))];
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    build();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}

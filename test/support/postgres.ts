@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import pg from 'pg';
+import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
+import { THROW_AWAY_SETTINGS, planPostgres } from '../../apps/cli/src/local/postgres/postgres-server.js';
+import { RunFolder } from './run-folder.js';
+
+export interface TestDatabase {
+  /** Of an empty database that nobody else uses; its user may do everything. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface TestServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * An empty database of its own: on the run's server when `npm test` started one (TEST_DATABASE_URL), else on a server
+ * that this test file starts and shares among its databases (1–2 s), and that ends with the last of them.
+ */
+export async function startTestDatabase(): Promise<TestDatabase> {
+  const server = await acquireServer();
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  try {
+    await onServer(server.url, `CREATE DATABASE ${name}`);
+  } catch (error) {
+    await server.release();
+    throw error;
+  }
+  const url = new URL(server.url);
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    stop: async () => {
+      await onServer(server.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      await server.release();
+    },
+  };
+}
+
+/** A server of its own, with a database `sluice`. */
+export async function startPostgresServer(): Promise<TestServer> {
+  const folder = new RunFolder('postgres');
+  try {
+    const plan = await planPostgres({
+      folder: join(folder.path, 'postgres'),
+      logFile: join(folder.path, 'postgres.log'),
+      port: await new PortChooser().choose(),
+      settings: THROW_AWAY_SETTINGS,
+    });
+    if (plan.home.movedTo !== null) folder.alsoRemove(plan.home.movedTo);
+    await folder.start(plan);
+    return { url: plan.url, stop: () => folder.remove() };
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+}
+
+let ownServer: Promise<TestServer> | undefined;
+let ownServerUsers = 0;
+
+async function acquireServer(): Promise<{ url: string; release: () => Promise<void> }> {
+  const runServer = process.env.TEST_DATABASE_URL;
+  if (runServer) return { url: runServer, release: () => Promise.resolve() };
+  ownServer ??= startPostgresServer();
+  ownServerUsers++;
+  const { url } = await ownServer;
+  return { url, release: releaseOwnServer };
+}
+
+async function releaseOwnServer(): Promise<void> {
+  if (--ownServerUsers > 0) return;
+  const server = await ownServer;
+  ownServer = undefined;
+  await server?.stop();
+}
+
+async function onServer(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,222 @@
+import { mkdir, mkdtemp, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { loadRegistry } from './registry.js';
+
+/** A folder that fits, as its files; `parts` replaces members of the default export. */
+function datasetFiles(
+  name: string,
+  parts: Readonly<Record<string, string>> = {},
+  table = name.replaceAll('-', '_'),
+) {
+  const columns = new URL('./columns.ts', import.meta.url).href;
+  const members = {
+    name: JSON.stringify(name),
+    title: '"A test"',
+    contractVersion: '1',
+    format: '"csv"',
+    contract: 'Row',
+    writeModes: '["append"]',
+    keepOfDuplicates: '"first"',
+    maxRefusedShare: '0.05',
+    maxShrinkShare: '0.2',
+    options: '{ mode: ["a", "b"] }',
+    prologue: '() => undefined',
+    ...parts,
+  };
+  const body = Object.entries(members).map(([member, value]) => `${member}: ${value}`);
+  return {
+    'README.md': '# A test\n',
+    'dataset.js': `import { Row } from './contract.js';\nexport default { ${body.join(', ')} };\n`,
+    'contract.js': `import { Column, Table } from '${columns}';
+      export class Row {}
+      Table({ name: '${table}', key: ['id'] })(Row);
+      Column({ source: 'id' })(Row.prototype, 'id');`,
+    'prologue.js': '',
+    'migrations/001-tables.sql': `CREATE TABLE ${table} (id text);`,
+  };
+}
+
+describe('registry', () => {
+  let root: string;
+
+  beforeEach(async () => {
+    root = await realpath(await mkdtemp(join(tmpdir(), 'sluice-registry-')));
+    await writeFile(join(root, 'package.json'), '{"type":"module"}');
+  });
+
+  afterEach(async () => {
+    await rm(root, { recursive: true });
+  });
+
+  async function put(folder: string, files: Readonly<Record<string, string | undefined>>): Promise<string> {
+    for (const [file, content] of Object.entries(files)) {
+      const path = join(root, folder, file);
+      await mkdir(join(path, '..'), { recursive: true });
+      if (content !== undefined) await writeFile(path, content);
+    }
+    return join(root, folder);
+  }
+
+  async function problemOf(...paths: string[]): Promise<SluiceError> {
+    const error: unknown = await loadRegistry(paths.length > 0 ? paths : [root]).catch(
+      (thrown: unknown) => thrown,
+    );
+    if (!(error instanceof SluiceError))
+      throw new TypeError(`No SluiceError was thrown, but ${String(error)}.`);
+    return error;
+  }
+
+  it('finds every folder of its own and of the extra paths, in the order of names', async () => {
+    await put('zebra', datasetFiles('zebra'));
+    await put('ant-hill', datasetFiles('ant-hill'));
+    await put('.hidden', {});
+    const registry = await loadRegistry([root]);
+    const names = registry.all().map(({ name }) => name);
+    expect(names).toEqual([...names].sort());
+    expect(names).toEqual(expect.arrayContaining(['ant-hill', 'zebra']));
+    const own = await loadRegistry();
+    expect(names.filter((name) => name !== 'zebra' && name !== 'ant-hill')).toEqual(
+      own.all().map(({ name }) => name),
+    );
+    expect(own.all()).not.toHaveLength(0);
+  });
+
+  it('tells each dataset, its folder and its tables', async () => {
+    const folder = await put('zebra', datasetFiles('zebra', {}, 'stripes'));
+    const registry = await loadRegistry([root]);
+    expect(registry.get('zebra').title).toBe('A test');
+    expect(registry.entry('zebra')).toMatchObject({ name: 'zebra', folder, tables: ['stripes'] });
+  });
+
+  it('throws DATASET_UNKNOWN for a name that is not there, and says which are', async () => {
+    await put('zebra', datasetFiles('zebra'));
+    const registry = await loadRegistry([root]);
+    expect(() => registry.get('toString')).toThrow(
+      expect.objectContaining({
+        code: 'DATASET_UNKNOWN',
+        message: expect.stringContaining('zebra'),
+      }),
+    );
+  });
+
+  it('takes a path that is given twice once', async () => {
+    await put('zebra', datasetFiles('zebra'));
+    const registry = await loadRegistry([root, `${root}/`]);
+    expect(registry.all().filter(({ name }) => name === 'zebra')).toHaveLength(1);
+  });
+
+  describe('DATASET_INVALID names the folder and what is wrong', () => {
+    // R1
+    it.each([
+      [
+        'another name than its folder',
+        'zebra',
+        datasetFiles('horse'),
+        'its name is "horse" and not the folder\'s',
+      ],
+      ['an underscore', 'ze_bra', datasetFiles('ze_bra'), 'not kebab-case'],
+      ['capitals', 'Zebra', datasetFiles('Zebra'), 'not kebab-case'],
+      ['a digit first', '1zebra', datasetFiles('1zebra'), 'not kebab-case'],
+      ['too long a name', 'z'.repeat(41), datasetFiles('z'.repeat(41)), 'longer than 40 characters'],
+    ])('%s', async (_, folder, files, problem) => {
+      const path = await put(folder, files);
+      const error = await problemOf();
+      expect(error.code).toBe('DATASET_INVALID');
+      expect(error.message).toContain(`${path}: `);
+      expect(error.message).toContain(problem);
+    });
+
+    // R2
+    it.each([
+      ['README.md', 'it has no README.md'],
+      ['dataset.js', 'it has no dataset.ts'],
+      ['contract.js', 'it has no contract.ts'],
+      ['prologue.js', 'it has no prologue.ts'],
+      ['migrations/001-tables.sql', 'it has no migrations/001-name.sql'],
+    ])('%s missing', async (file, problem) => {
+      const path = await put('zebra', { ...datasetFiles('zebra'), [file]: undefined });
+      const error = await problemOf();
+      expect(error).toMatchObject({
+        code: 'DATASET_INVALID',
+        message: `Dataset folder ${path}: ${problem}.`,
+      });
+    });
+
+    it.each([
+      ['title', '""', 'title is empty'],
+      ['contractVersion', '0', 'contractVersion is not a positive integer'],
+      ['format', '"xml"', 'format is not one of csv, ndjson'],
+      ['contract', '{}', 'contract is not a class'],
+      ['contract', 'class {}', 'its contract has no @Table'],
+      ['writeModes', '[]', 'writeModes is not a list of replace, append, upsert'],
+      ['writeModes', '["append", "append"]', 'writeModes is not a list of replace, append, upsert'],
+      ['keepOfDuplicates', '"best"', 'keepOfDuplicates is neither first nor last'],
+      ['maxRefusedShare', '1.5', 'maxRefusedShare is not between 0 and 1'],
+      ['maxShrinkShare', 'undefined', 'maxShrinkShare is not between 0 and 1'],
+      ['options', '{ mode: [] }', 'options does not name a list of values for each option'],
+      ['defaultSource', '""', 'defaultSource is empty'],
+      ['prologue', '"none"', 'prologue is not a function'],
+    ])('%s: %s', async (part, value, problem) => {
+      await put('zebra', datasetFiles('zebra', { [part]: value }));
+      expect((await problemOf()).message).toMatch(new RegExp(`zebra: ${problem}\\.$`));
+    });
+
+    it('everything at once', async () => {
+      await put('zebra', datasetFiles('zebra', { title: '""', format: '1', prologue: '1' }));
+      expect((await problemOf()).message.split(';')).toHaveLength(3);
+    });
+
+    it('no default export', async () => {
+      await put('zebra', { ...datasetFiles('zebra'), 'dataset.js': 'export const dataset = 1;' });
+      expect((await problemOf()).message).toContain('dataset.ts has no default export');
+    });
+
+    it('a module that throws', async () => {
+      await put('zebra', { ...datasetFiles('zebra'), 'dataset.js': 'throw new Error("boom");' });
+      const error = await problemOf();
+      expect(error).toMatchObject({ code: 'DATASET_INVALID' });
+      expect(error.message).toContain('dataset.js cannot be imported (boom)');
+    });
+
+    it.each([
+      ['002-more.sql', 'migrations/002-more.sql'],
+      ['001-Tables.sql', 'is not named NNN-name.sql'],
+      ['1-tables.sql', 'is not named NNN-name.sql'],
+    ])('a migration called %s', async (file, problem) => {
+      const folder = await put('zebra', datasetFiles('zebra'));
+      await rename(join(folder, 'migrations/001-tables.sql'), join(folder, 'migrations', file));
+      expect((await problemOf()).message).toContain(problem);
+    });
+
+    it('two migrations with one number', async () => {
+      await put('zebra', { ...datasetFiles('zebra'), 'migrations/001-again.sql': 'SELECT 1;' });
+      expect((await problemOf()).message).toContain('migrations/001-tables.sql should be number 2');
+    });
+
+    // R1, R3
+    it('a name that another path has, too', async () => {
+      await put('one/zebra', datasetFiles('zebra'));
+      await put('two/zebra', datasetFiles('zebra'));
+      const error = await problemOf(join(root, 'one'), join(root, 'two'));
+      expect(error.message).toContain('its name zebra is that of');
+      expect(error.message).toContain(join(root, 'one/zebra'));
+      expect(error.message).toContain(join(root, 'two/zebra'));
+    });
+
+    it('a target table that another dataset writes', async () => {
+      await put('horse', datasetFiles('horse', {}, 'animal'));
+      await put('zebra', datasetFiles('zebra', {}, 'animal'));
+      const error = await problemOf();
+      expect(error.message).toContain(`${join(root, 'zebra')}: its target table animal is that of`);
+    });
+
+    it('a path that is not there', async () => {
+      const error = await problemOf(join(root, 'nowhere'));
+      expect(error).toMatchObject({ code: 'DATASET_INVALID' });
+      expect(error.message).toContain(`${join(root, 'nowhere')} cannot be read (ENOENT)`);
+    });
+  });
+});

@@ -203,6 +203,41 @@ export const ERROR_CODES = {
     meaning: 'PostgreSQL refused a batch for a reason that is neither a record’s fault nor known to pass.',
     action: 'Look up the SQLSTATE that the message names; the batch is tried again until it passes or is cancelled.',
   },
+  TARGET_MISSING: {
+    retryable: false,
+    meaning: 'A table or column that the dataset writes is not there.',
+    action: 'Run `sluice migrate`; if that does not help, the dataset lacks a migration.',
+  },
+  TARGET_CANNOT_BE_SWAPPED: {
+    retryable: false,
+    meaning: 'Replacing the tables would lose something that depends on them.',
+    action: 'Remove what the message names, or load with another mode than `replace`.',
+  },
+  TARGET_CHANGED: {
+    retryable: false,
+    meaning: 'The tables were altered while the job was running, so its rows no longer fit them.',
+    action: 'Start the job again.',
+  },
+  JOB_UNBALANCED: {
+    retryable: false,
+    meaning: 'The job’s sums do not add up: records would be missing or counted twice. Nothing became visible.',
+    action: 'Start the job again; if it happens twice, report it with the figures.',
+  },
+  JOB_REFUSED_SHARE: {
+    retryable: false,
+    meaning: 'A larger share of the records was refused than the job allows. Nothing became visible.',
+    action: 'Look at the reasons with `sluice dead-letters`; correct the source, or allow more with --max-refused.',
+  },
+  JOB_SHRINKS: {
+    retryable: false,
+    meaning: 'The new snapshot is smaller than the table by more than the job allows. Nothing became visible.',
+    action: 'See whether the source is complete; if it is, run the job again and allow it to shrink.',
+  },
+  FINALIZE_REFUSED: {
+    retryable: false,
+    meaning: 'PostgreSQL refused a step of finalization because of what the records hold. Nothing became visible.',
+    action: 'The message names the index or constraint; make the contract refuse such records, or drop it.',
+  },
   INTERNAL: {
     retryable: false,
     meaning: 'Something that should be impossible happened.',

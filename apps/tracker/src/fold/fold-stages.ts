@@ -1,0 +1,157 @@
+import type { BatchEvent, JobEvent, Stage } from '#core/message/status-event.js';
+
+/**
+ * Folds status events into sums per stage. PURE.
+ *
+ * A fold is a sum over the *set* of facts: whoever stores facts by their natural id and passes on only the
+ * new ones gets the same result for any order and any number of repeats (G7).
+ *
+ * - F1: counts, bytes and findings are added once for each id (job, batch, stage).
+ * - F2: times are the smallest and the greatest that were ever announced, repeats included, so an
+ *   announcement that is made again at another time does not depend on order either.
+ * - F3: the step of a finalization is the one with the greatest (time, name).
+ */
+export interface StageSums {
+  readonly job: string;
+  readonly stage: Stage;
+  readonly batches: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly skipped: number;
+  readonly warnings: number;
+  readonly deadLetters: number;
+  readonly findings: Readonly<Record<string, number>>;
+  /** Milliseconds since 1970. */
+  readonly firstAt: number | null;
+  readonly lastAt: number | null;
+  readonly step: { readonly name: string; readonly at: number } | null;
+}
+
+/** A refused record whose letter has arrived. */
+export interface LetterFact {
+  readonly job: string;
+  readonly stage: 'validate' | 'load';
+}
+
+/** The natural id of a batch event. */
+export function batchEventId({ job, batch, stage }: Pick<BatchEvent, 'job' | 'batch' | 'stage'>): string {
+  return `${job}:${batch}:${stage}`;
+}
+
+/** The events that have these ids, each id once. */
+export function eachOnce(events: readonly BatchEvent[], ids: ReadonlySet<string>): BatchEvent[] {
+  const byId = new Map<string, BatchEvent>();
+  for (const event of events) {
+    const id = batchEventId(event);
+    if (ids.has(id) && !byId.has(id)) byId.set(id, event);
+  }
+  return [...byId.values()];
+}
+
+/** F1: what batches that were not known before add to their stages. */
+export function sumBatches(newEvents: readonly BatchEvent[]): StageSums[] {
+  return foldByStage(
+    newEvents.map((event) => ({
+      ...nothing(event.job, event.stage),
+      batches: 1,
+      records: event.records,
+      bytes: event.bytes,
+      accepted: event.accepted,
+      refused: event.refused,
+      skipped: event.skipped,
+      warnings: event.warnings,
+      findings: event.findings,
+    })),
+  );
+}
+
+/** F2 and F3: what any events, repeats included, say about time and steps. */
+export function spanEvents(events: readonly (BatchEvent | JobEvent)[]): StageSums[] {
+  return foldByStage(
+    events.flatMap((event) => {
+      const at = Date.parse(event.at);
+      if (event.type === 'batch') return [{ ...nothing(event.job, event.stage), firstAt: at, lastAt: at }];
+      if (event.step === null) return [];
+      return [{ ...nothing(event.job, 'finalize'), firstAt: at, lastAt: at, step: { name: event.step, at } }];
+    }),
+  );
+}
+
+/** Counts letters that were not known before. */
+export function countLetters(newLetters: readonly LetterFact[]): StageSums[] {
+  return foldByStage(newLetters.map(({ job, stage }) => ({ ...nothing(job, stage), deadLetters: 1 })));
+}
+
+/**
+ * Adds up what concerns the same stage of the same job.
+ * @returns sorted by job and stage: rows are locked in one order everywhere, so transactions cannot deadlock
+ */
+export function foldByStage(parts: readonly StageSums[]): StageSums[] {
+  const sums = new Map<string, StageSums>();
+  for (const part of parts) {
+    const key = `${part.job}:${part.stage}`;
+    const sum = sums.get(key);
+    sums.set(key, sum ? add(sum, part) : part);
+  }
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
+}
+
+function add(a: StageSums, b: StageSums): StageSums {
+  return {
+    job: a.job,
+    stage: a.stage,
+    batches: a.batches + b.batches,
+    records: a.records + b.records,
+    bytes: a.bytes + b.bytes,
+    accepted: a.accepted + b.accepted,
+    refused: a.refused + b.refused,
+    skipped: a.skipped + b.skipped,
+    warnings: a.warnings + b.warnings,
+    deadLetters: a.deadLetters + b.deadLetters,
+    findings: addFindings(a.findings, b.findings),
+    firstAt: ofBoth(a.firstAt, b.firstAt, Math.min),
+    lastAt: ofBoth(a.lastAt, b.lastAt, Math.max),
+    step: laterStep(a.step, b.step),
+  };
+}
+
+/** Finding code → how often, added up. */
+export function addFindings(...parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const [code, count] of parts.flatMap((part) => Object.entries(part))) {
+    sums.set(code, (sums.get(code) ?? 0) + count);
+  }
+  return Object.fromEntries(sums);
+}
+
+function ofBoth(a: number | null, b: number | null, choose: (a: number, b: number) => number): number | null {
+  if (a === null) return b;
+  return b === null ? a : choose(a, b);
+}
+
+function laterStep(a: StageSums['step'], b: StageSums['step']): StageSums['step'] {
+  if (a === null || b === null) return a ?? b;
+  if (a.at !== b.at) return a.at > b.at ? a : b;
+  return a.name > b.name ? a : b;
+}
+
+function nothing(job: string, stage: Stage): StageSums {
+  return {
+    job,
+    stage,
+    batches: 0,
+    records: 0,
+    bytes: 0,
+    accepted: 0,
+    refused: 0,
+    skipped: 0,
+    warnings: 0,
+    deadLetters: 0,
+    findings: {},
+    firstAt: null,
+    lastAt: null,
+    step: null,
+  };
+}

@@ -1,0 +1,217 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type pg from 'pg';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { PG_POOL } from '#common/lifecycle/tokens.js';
+import { inTransaction } from '#common/postgres/pool.js';
+import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
+import type { DeadLetter } from '#core/message/dead-letter-message.js';
+import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
+import {
+  type StageSums,
+  batchEventId,
+  countLetters,
+  eachOnce,
+  foldByStage,
+  spanEvents,
+  sumBatches,
+} from './fold-stages.js';
+import { type StorableLetter, storableLetter } from './storable-letter.js';
+
+/**
+ * Keeps the folds in PostgreSQL (G7): one transaction a delivery, one statement a table.
+ *
+ * - R1: facts are inserted by their natural id, `ON CONFLICT DO NOTHING RETURNING`; only what was really
+ *   inserted is added to the stage sums, in the same transaction.
+ * - R2: rows are written in key order, facts before sums, so concurrent deliveries wait but never deadlock.
+ * - R3: a database that is away is a retryable error; the delivery comes again, whole.
+ */
+@Injectable()
+export class FoldRepository {
+  constructor(@Inject(PG_POOL) private readonly pool: pg.Pool) {}
+
+  /**
+   * Folds one delivery of the status topic.
+   * @returns the batch events that were new
+   * @throws SluiceError DATABASE_UNAVAILABLE
+   */
+  async foldEvents(events: readonly StatusEvent[]): Promise<BatchEvent[]> {
+    const batchEvents = events.filter((event) => event.type === 'batch');
+    return this.inTransaction(async (client) => {
+      const inserted = await insertBatches(client, batchEvents);
+      const newEvents = eachOnce(batchEvents, inserted);
+      await addToStages(client, foldByStage([...sumBatches(newEvents), ...spanEvents(events)]));
+      return newEvents;
+    });
+  }
+
+  /**
+   * Puts one delivery of dead letters into the index.
+   * @returns the letters that were new
+   * @throws SluiceError DATABASE_UNAVAILABLE
+   */
+  async indexLetters(letters: readonly DeadLetter[]): Promise<StorableLetter[]> {
+    const storable = inKeyOrder(letters.map(storableLetter));
+    return this.inTransaction(async (client) => {
+      const newLetters = await insertLetters(client, storable);
+      await addToStages(client, countLetters(newLetters));
+      return newLetters;
+    });
+  }
+
+  /** Empties the read model; with the group's offsets reset it is made again from the topics. */
+  async clear(): Promise<void> {
+    await this.inTransaction((client) =>
+      client.query('TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter'),
+    );
+  }
+
+  private async inTransaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    try {
+      return await inTransaction(this.pool, work);
+    } catch (error) {
+      const kind = classifyDatabaseError(error);
+      if (kind !== 'wait' && kind !== 'retry') throw error;
+      throw new SluiceError(
+        'DATABASE_UNAVAILABLE',
+        `Folding waits: ${messageOf(error)}`,
+        {},
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** @returns the ids that were inserted (R1) */
+async function insertBatches(client: pg.PoolClient, events: readonly BatchEvent[]): Promise<Set<string>> {
+  if (events.length === 0) return new Set();
+  const { rows } = await client.query<{ job: string; batch: string; stage: BatchEvent['stage'] }>(
+    `INSERT INTO sluice.job_batch (job, batch, stage, records, bytes, accepted, refused, skipped, warnings, at)
+     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+                          $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[])
+              AS event (job, batch, stage, records, bytes, accepted, refused, skipped, warnings, at)
+     ORDER BY job, batch, stage
+     ON CONFLICT DO NOTHING
+     RETURNING job, batch, stage`,
+    columnsOf(events, [
+      ({ job }) => job,
+      ({ batch }) => batch,
+      ({ stage }) => stage,
+      ({ records }) => records,
+      ({ bytes }) => bytes,
+      ({ accepted }) => accepted,
+      ({ refused }) => refused,
+      ({ skipped }) => skipped,
+      ({ warnings }) => warnings,
+      ({ at }) => new Date(at).toISOString(),
+    ]),
+  );
+  return new Set(rows.map(({ job, batch, stage }) => batchEventId({ job, batch: Number(batch), stage })));
+}
+
+/** @param letters in key order @returns those that were inserted (R1) */
+async function insertLetters(
+  client: pg.PoolClient,
+  letters: readonly StorableLetter[],
+): Promise<StorableLetter[]> {
+  if (letters.length === 0) return [];
+  // Lists travel as JSON: unnest would flatten an array of arrays.
+  const { rows } = await client.query<{ place: number }>(
+    `WITH letter AS (
+       SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+                            $7::bigint[], $8::text[], $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[],
+                            $13::jsonb[], $14::bytea[]) WITH ORDINALITY
+           AS letter (job, record, dataset, batch, line, byte_start, byte_end, stage, codes, findings, sqlstate,
+                      attempt, columns, bytes, place)
+     ), inserted AS (
+       INSERT INTO sluice.dead_letter (job, record, dataset, batch, line, byte_start, byte_end, stage, codes,
+                                       findings, sqlstate, attempt, columns, bytes)
+       SELECT job, record, dataset, batch, line, byte_start, byte_end, stage,
+              ARRAY(SELECT jsonb_array_elements_text(codes)), findings, sqlstate, attempt,
+              ARRAY(SELECT jsonb_array_elements_text(columns)), bytes
+         FROM letter ORDER BY place
+       ON CONFLICT DO NOTHING
+       RETURNING job, record
+     )
+     SELECT (min(place) - 1)::integer AS place FROM letter JOIN inserted USING (job, record) GROUP BY job, record`,
+    columnsOf(letters, [
+      ({ job }) => job,
+      ({ record }) => record,
+      ({ dataset }) => dataset,
+      ({ batch }) => batch,
+      ({ line }) => line,
+      ({ byteStart }) => byteStart,
+      ({ byteEnd }) => byteEnd,
+      ({ stage }) => stage,
+      ({ codes }) => JSON.stringify(codes),
+      ({ findings }) => JSON.stringify(findings),
+      ({ sqlstate }) => sqlstate,
+      ({ attempt }) => attempt,
+      ({ columns }) => JSON.stringify(columns),
+      ({ bytes }) => bytes,
+    ]),
+  );
+  return rows.flatMap(({ place }) => letters[place] ?? []);
+}
+
+async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): Promise<void> {
+  if (sums.length === 0) return;
+  await client.query(
+    `INSERT INTO sluice.job_stage AS stage (job, stage, batches, records, bytes, accepted, refused, skipped, warnings,
+                                            dead_letters, findings, first_at, last_at, step, step_at)
+     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                          $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::jsonb[], $12::timestamptz[],
+                          $13::timestamptz[], $14::text[], $15::timestamptz[])
+     ON CONFLICT (job, stage) DO UPDATE SET
+       batches = stage.batches + excluded.batches,
+       records = stage.records + excluded.records,
+       bytes = stage.bytes + excluded.bytes,
+       accepted = stage.accepted + excluded.accepted,
+       refused = stage.refused + excluded.refused,
+       skipped = stage.skipped + excluded.skipped,
+       warnings = stage.warnings + excluded.warnings,
+       dead_letters = stage.dead_letters + excluded.dead_letters,
+       findings = (
+         SELECT coalesce(jsonb_object_agg(code, count), '{}')
+           FROM (SELECT code, sum(count::bigint) AS count
+                   FROM (SELECT * FROM jsonb_each_text(stage.findings)
+                         UNION ALL SELECT * FROM jsonb_each_text(excluded.findings)) AS both_ (code, count)
+                  GROUP BY code) AS summed),
+       first_at = least(stage.first_at, excluded.first_at),
+       last_at = greatest(stage.last_at, excluded.last_at),
+       (step, step_at) = (
+         SELECT step, step_at
+           FROM (VALUES (stage.step, stage.step_at), (excluded.step, excluded.step_at)) AS steps (step, step_at)
+          ORDER BY step_at DESC NULLS LAST, step COLLATE "C" DESC
+          LIMIT 1)`,
+    columnsOf(sums, [
+      ({ job }) => job,
+      ({ stage }) => stage,
+      ({ batches }) => batches,
+      ({ records }) => records,
+      ({ bytes }) => bytes,
+      ({ accepted }) => accepted,
+      ({ refused }) => refused,
+      ({ skipped }) => skipped,
+      ({ warnings }) => warnings,
+      ({ deadLetters }) => deadLetters,
+      ({ findings }) => JSON.stringify(findings),
+      ({ firstAt }) => timeOf(firstAt),
+      ({ lastAt }) => timeOf(lastAt),
+      ({ step }) => step?.name ?? null,
+      ({ step }) => timeOf(step?.at ?? null),
+    ]),
+  );
+}
+
+/** One array a column, as `unnest` takes them. */
+function columnsOf<T>(rows: readonly T[], columns: readonly ((row: T) => unknown)[]): unknown[][] {
+  return columns.map((column) => rows.map(column));
+}
+
+function inKeyOrder(letters: readonly StorableLetter[]): StorableLetter[] {
+  return [...letters].sort((a, b) => (a.job === b.job ? a.record - b.record : a.job < b.job ? -1 : 1));
+}
+
+function timeOf(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}

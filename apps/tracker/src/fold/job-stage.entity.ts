@@ -1,0 +1,56 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { bigintAsNumber } from '#core/job/job.entity.js';
+import type { Stage } from '#core/message/status-event.js';
+
+/** The sums of one stage of one job over all its distinct facts (see fold-stages.ts). */
+@Entity({ schema: 'sluice', name: 'job_stage' })
+export class JobStage {
+  @PrimaryColumn('uuid')
+  job!: string;
+
+  @PrimaryColumn('text')
+  stage!: Stage;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  batches!: number;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  records!: number;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  bytes!: number;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  accepted!: number;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  refused!: number;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  skipped!: number;
+
+  @Column('bigint', { transformer: bigintAsNumber })
+  warnings!: number;
+
+  /** Dead letters of this stage in the index: compared with `refused` to know whether all have come. */
+  @Column('bigint', { name: 'dead_letters', transformer: bigintAsNumber })
+  deadLetters!: number;
+
+  /** Finding code → how often. */
+  @Column('jsonb')
+  findings!: Record<string, number>;
+
+  /** When the first and the last batch of the stage were announced; null while only dead letters are known. */
+  @Column('timestamptz', { name: 'first_at', nullable: true })
+  firstAt!: Date | null;
+
+  @Column('timestamptz', { name: 'last_at', nullable: true })
+  lastAt!: Date | null;
+
+  /** Of the stage `finalize` only: its latest step, and when it began. */
+  @Column('text', { nullable: true })
+  step!: string | null;
+
+  @Column('timestamptz', { name: 'step_at', nullable: true })
+  stepAt!: Date | null;
+}

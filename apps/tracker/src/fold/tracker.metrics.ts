@@ -1,0 +1,90 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { DataSource } from 'typeorm';
+import { LOGGER } from '#common/lifecycle/tokens.js';
+import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
+import type { StorableLetter } from './storable-letter.js';
+
+/**
+ * What the tracker tells Prometheus, by dataset and never by job. Counters rise with facts that were new
+ * to the read model, so a repeated delivery counts nothing twice, in any number of trackers.
+ */
+@Injectable()
+export class TrackerMetrics {
+  private readonly records: Counter<'dataset' | 'stage'>;
+  private readonly refused: Counter<'dataset' | 'code'>;
+  private readonly unreadable: Counter<'topic'>;
+  private readonly lag: Gauge<'dataset'>;
+
+  constructor(
+    registry: Registry,
+    private readonly database: DataSource,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {
+    const registers = [registry];
+    this.records = new Counter({
+      name: 'sluice_records_total',
+      help: 'Records that a stage is done with, whatever became of them',
+      labelNames: ['dataset', 'stage'],
+      registers,
+    });
+    this.refused = new Counter({
+      name: 'sluice_refused_records_total',
+      help: 'Refused records by reason; one with several reasons counts under each',
+      labelNames: ['dataset', 'code'],
+      registers,
+    });
+    this.unreadable = new Counter({
+      name: 'sluice_tracker_unreadable_messages_total',
+      help: 'Messages that were passed over because nobody can read them',
+      labelNames: ['topic'],
+      registers,
+    });
+    this.lag = new Gauge({
+      name: 'sluice_tracker_lag_seconds',
+      help: 'Time between the announcement and the folding of the newest event of the last delivery',
+      labelNames: ['dataset'],
+      registers,
+    });
+    const jobs: Gauge<'dataset' | 'state'> = new Gauge({
+      name: 'sluice_jobs',
+      help: 'Jobs by state, as the job rows say',
+      labelNames: ['dataset', 'state'],
+      registers,
+      collect: () => this.countJobs(jobs),
+    });
+  }
+
+  /** @param newEvents those that were not known before */
+  folded(events: readonly StatusEvent[], newEvents: readonly BatchEvent[]): void {
+    for (const { dataset, stage, records } of newEvents) this.records.inc({ dataset, stage }, records);
+    const newest = new Map<string, number>();
+    for (const { dataset, at } of events)
+      newest.set(dataset, Math.max(newest.get(dataset) ?? 0, Date.parse(at)));
+    for (const [dataset, at] of newest) this.lag.set({ dataset }, Math.max(0, Date.now() - at) / 1000);
+  }
+
+  indexed(newLetters: readonly StorableLetter[]): void {
+    for (const { dataset, codes } of newLetters) {
+      for (const code of codes) this.refused.inc({ dataset, code });
+    }
+  }
+
+  skipped(topic: string): void {
+    this.unreadable.inc({ topic });
+  }
+
+  /** A database that is away leaves this one metric out, not all of them. */
+  private async countJobs(gauge: Gauge<'dataset' | 'state'>): Promise<void> {
+    gauge.reset();
+    try {
+      const rows = await this.database.query<{ dataset: string; state: string; jobs: number }[]>(
+        'SELECT dataset, state, count(*)::integer AS jobs FROM sluice.job GROUP BY dataset, state',
+      );
+      for (const { dataset, state, jobs } of rows) gauge.set({ dataset, state }, jobs);
+    } catch (error) {
+      this.logger.warn({ err: error }, 'jobs cannot be counted for the metrics');
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import {
+  EMPTY,
+  type Observable,
+  ReplaySubject,
+  Subject,
+  catchError,
+  defer,
+  distinctUntilChanged,
+  exhaustMap,
+  finalize,
+  share,
+  takeUntil,
+  takeWhile,
+  timer,
+} from 'rxjs';
+import { LOGGER } from '#common/lifecycle/tokens.js';
+import type { JobDetail } from '#core/job/job-view.js';
+import { JobReader } from '../read-api/job.reader.js';
+import { isSettled } from '../read-api/job-views.js';
+import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
+
+/**
+ * Watches jobs by asking the database.
+ *
+ * - W1: one question a second for each watched job, however many watch it; none when nobody does.
+ * - W2: whoever joins gets the latest view at once, then every change, at most one a second.
+ * - W3: a watch ends with the first view after which nothing will change, when the job's row is gone, and at
+ *   shutdown; not when the database is away: it goes on when that is back.
+ */
+@Injectable()
+export class JobWatcher implements BeforeApplicationShutdown {
+  private readonly watches = new Map<string, Observable<JobDetail>>();
+  private readonly ending = new Subject<void>();
+
+  constructor(
+    private readonly jobs: JobReader,
+    @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(LIVE_TIMING) private readonly timing: LiveTiming,
+  ) {}
+
+  watch(job: string): Observable<JobDetail> {
+    // Deferred, so that a watch which nobody subscribes to leaves nothing behind.
+    return defer(() => {
+      const watch = this.watches.get(job) ?? this.open(job);
+      this.watches.set(job, watch);
+      return watch;
+    });
+  }
+
+  /** How many jobs are asked for now. */
+  get watchedJobs(): number {
+    return this.watches.size;
+  }
+
+  /** The HTTP server closes only when its last answer has ended, so streams end before it is asked to. */
+  beforeApplicationShutdown(): void {
+    this.ending.next();
+  }
+
+  private open(job: string): Observable<JobDetail> {
+    return timer(0, this.timing.pollIntervalMs).pipe(
+      // A slow answer is waited for, not overtaken by the next question.
+      exhaustMap(() => this.ask(job)),
+      takeWhile((detail) => detail !== null),
+      takeWhile((detail) => !isSettled(detail), true),
+      distinctUntilChanged((before, after) => fingerprint(before) === fingerprint(after)),
+      takeUntil(this.ending),
+      finalize(() => this.watches.delete(job)),
+      share({ connector: () => new ReplaySubject(1) }),
+    );
+  }
+
+  private ask(job: string): Observable<JobDetail | null> {
+    return defer(() => this.jobs.detail(job)).pipe(
+      catchError((error: unknown) => {
+        this.logger.warn({ err: error, job }, 'a watched job cannot be read; trying again');
+        return EMPTY;
+      }),
+    );
+  }
+}
+
+/** Everything but `seconds`, which grows with time alone. */
+function fingerprint(detail: JobDetail): string {
+  return JSON.stringify({ ...detail, seconds: null });
+}

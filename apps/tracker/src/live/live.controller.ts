@@ -1,0 +1,42 @@
+import { Controller, Inject, type MessageEvent, Param, Query, Sse } from '@nestjs/common';
+import { ApiExtraModels, ApiOkResponse, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { type Observable, endWith, ignoreElements, interval, map, merge, takeUntil } from 'rxjs';
+import { JobReader } from '../read-api/job.reader.js';
+import { known } from '../read-api/jobs.controller.js';
+import { ProblemResponses } from '../read-api/problem-responses.js';
+import { JobPath, NoQuery } from '../read-api/queries.dto.js';
+import { JobDetailDto } from '../read-api/views.dto.js';
+import { JobWatcher } from './job-watcher.js';
+import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
+
+@ApiTags('jobs')
+@Controller('jobs')
+export class LiveController {
+  constructor(
+    private readonly jobs: JobReader,
+    private readonly watcher: JobWatcher,
+    @Inject(LIVE_TIMING) private readonly timing: LiveTiming,
+  ) {}
+
+  /**
+   * The job as it is now, then again after each change, at most once a second. Ends when the job is final
+   * and all its dead letters are known. Comments in between are heartbeats.
+   */
+  @Sse(':id/events')
+  @ApiExtraModels(JobDetailDto)
+  @ApiOkResponse({
+    description: 'Server-sent events; the data of each is a job',
+    content: { 'text/event-stream': { schema: { $ref: getSchemaPath(JobDetailDto) } } },
+  })
+  @ProblemResponses(400, 404, 503)
+  async events(@Param() { id }: JobPath, @Query() _query: NoQuery): Promise<Observable<MessageEvent>> {
+    known(id, await this.jobs.detail(id));
+    const details = this.watcher.watch(id);
+    const ended = details.pipe(ignoreElements(), endWith(null));
+    const heartbeats = interval(this.timing.heartbeatIntervalMs).pipe(takeUntil(ended));
+    return merge(
+      details.pipe(map((detail): MessageEvent => ({ data: detail }))),
+      heartbeats.pipe(map((): MessageEvent => ({ comment: 'heartbeat' }))),
+    );
+  }
+}

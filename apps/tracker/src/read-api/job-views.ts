@@ -1,0 +1,121 @@
+import type { Job } from '#core/job/job.entity.js';
+import { isFinal, isInterrupted } from '#core/job/job-state.js';
+import type { JobDetail, JobSummary, StageProgress } from '#core/job/job-view.js';
+import { STAGES, type Stage } from '#core/message/status-event.js';
+import { addFindings } from '../fold/fold-stages.js';
+import type { JobStage } from '../fold/job-stage.entity.js';
+
+/**
+ * A job as clients see it, from its row and its folds. PURE.
+ *
+ * - V1: the job row is the truth for state, counts, totals and, once the job is final, findings; the folds
+ *   say how far each stage has come.
+ * - V2: nothing that changes by the passing of time alone, except `seconds`: watchers compare views.
+ */
+
+/** @param now by the database's clock, as the lease is */
+export function summaryOf(job: Job, now: Date): JobSummary {
+  return {
+    id: job.id,
+    dataset: job.dataset,
+    mode: job.mode,
+    dryRun: job.dryRun,
+    state: job.state,
+    interrupted: isInterrupted(job.state, job.leaseUntil, now),
+    pauseReason: job.pauseReason,
+    source: job.source.display,
+    limit: job.limitRecords,
+    createdAt: job.createdAt.toISOString(),
+    startedAt: job.startedAt?.toISOString() ?? null,
+    finishedAt: job.finishedAt?.toISOString() ?? null,
+    seconds: job.startedAt && secondsBetween(job.startedAt, job.finishedAt ?? now),
+    counts: job.counts,
+    error: job.error,
+  };
+}
+
+export function detailOf(job: Job, stages: readonly JobStage[], now: Date): JobDetail {
+  const expected = isFinal(job.state) ? (job.counts?.refused ?? null) : null;
+  const known = stages.reduce((sum, stage) => sum + stage.deadLetters, 0);
+  return {
+    ...summaryOf(job, now),
+    findings:
+      (isFinal(job.state) ? job.findings : null) ?? addFindings(...stages.map(({ findings }) => findings)),
+    stages: STAGES.map((stage) => progressOf(stage, job, stages)),
+    step:
+      job.state === 'finalizing' ? (stages.find(({ stage }) => stage === 'finalize')?.step ?? null) : null,
+    deadLetters: {
+      known,
+      expected,
+      // A job that ended without counts (its source was wrong) has no number to wait for.
+      complete: isFinal(job.state) && known >= (expected ?? 0),
+    },
+  };
+}
+
+/** Whether nothing of the view will change any more. */
+export function isSettled(detail: JobDetail): boolean {
+  return isFinal(detail.state) && detail.deadLetters.complete;
+}
+
+function progressOf(name: Stage, job: Job, stages: readonly JobStage[]): StageProgress {
+  const fold = stages.find(({ stage }) => stage === name);
+  const totalRecords = job.totalRecords;
+  const totalBytes = totalBytesOf(job);
+  const done = isDone(name, job, fold);
+  const seconds = measuredSeconds(fold);
+  // The first batch marks the beginning: its own records took their time before it.
+  const perSecond = (sum: number): number | null =>
+    fold && seconds !== null ? (sum * (fold.batches - 1)) / fold.batches / seconds : null;
+  const recordsPerSecond = perSecond(fold?.records ?? 0);
+  const bytesPerSecond = perSecond(fold?.bytes ?? 0);
+  const etas = [
+    etaSeconds(totalRecords ?? job.limitRecords, fold?.records ?? 0, recordsPerSecond),
+    etaSeconds(totalBytes, fold?.bytes ?? 0, bytesPerSecond),
+  ].filter((eta) => eta !== null);
+  return {
+    stage: name,
+    batches: fold?.batches ?? 0,
+    records: fold?.records ?? 0,
+    bytes: fold?.bytes ?? 0,
+    accepted: fold?.accepted ?? 0,
+    refused: fold?.refused ?? 0,
+    skipped: fold?.skipped ?? 0,
+    warnings: fold?.warnings ?? 0,
+    totalRecords,
+    totalBytes,
+    recordsPerSecond,
+    etaSeconds: done || isFinal(job.state) || etas.length === 0 ? null : Math.min(...etas),
+    done,
+  };
+}
+
+/** The row knows sooner than the folds: totals follow the last acknowledgement, finalizing a complete ledger (V1). */
+function isDone(stage: Stage, job: Job, fold: JobStage | undefined): boolean {
+  if (job.state === 'succeeded') return true;
+  if (stage === 'finalize' || job.totalBatches === null) return false;
+  return stage === 'ingest' || job.state === 'finalizing' || (fold?.batches ?? 0) >= job.totalBatches;
+}
+
+/** Bytes of all records, so that the stages' bytes reach it exactly; a guess from the source's size at first. */
+function totalBytesOf(job: Job): number | null {
+  // A limited job ends somewhere before the source does: its size says nothing until the ingestor knows.
+  const end = job.totalBytes ?? (job.limitRecords === null ? job.expectedBytes : null);
+  return end === null ? null : Math.max(0, end - (job.head?.dataStart ?? 0));
+}
+
+/** From the first batch to the last one; null when there are not two to measure between. */
+function measuredSeconds(fold: JobStage | undefined): number | null {
+  if (!fold?.firstAt || !fold.lastAt || fold.batches < 2) return null;
+  const seconds = secondsBetween(fold.firstAt, fold.lastAt);
+  return seconds > 0 ? seconds : null;
+}
+
+function etaSeconds(total: number | null, sum: number, perSecond: number | null): number | null {
+  if (total === null || perSecond === null || perSecond === 0) return null;
+  return Math.max(0, total - sum) / perSecond;
+}
+
+function secondsBetween(from: Date, to: Date): number {
+  return Math.max(0, to.getTime() - from.getTime()) / 1000;
+}

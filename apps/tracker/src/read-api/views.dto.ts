@@ -1,0 +1,195 @@
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
+import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
+import type { JobCounts, JobError } from '#core/job/job.entity.js';
+import { JOB_STATES, type JobState, type PauseReason } from '#core/job/job-state.js';
+import type {
+  BatchView,
+  DatasetView,
+  DeadLetterView,
+  JobDetail,
+  JobSummary,
+  Page,
+  Problem,
+  StageProgress,
+} from '#core/job/job-view.js';
+import { STAGES, type Stage } from '#core/message/status-event.js';
+import type { Finding } from '#core/record/finding.js';
+
+/**
+ * The shapes of job-view.ts once more as classes: OpenAPI's schemas need something at run time. `implements`
+ * keeps them from drifting apart.
+ */
+
+const integer: ApiPropertyOptions = { type: 'integer' };
+const integerOrNull: ApiPropertyOptions = { type: 'integer', nullable: true };
+const numberOrNull: ApiPropertyOptions = { type: Number, nullable: true };
+const textOrNull: ApiPropertyOptions = { type: String, nullable: true };
+const time: ApiPropertyOptions = { type: String, format: 'date-time' };
+const timeOrNull: ApiPropertyOptions = { ...time, nullable: true };
+const countsByCode: ApiPropertyOptions = { type: 'object', additionalProperties: { type: 'integer' } };
+const cursorOrNull: ApiPropertyOptions = { ...textOrNull, description: 'Pass as `cursor`; null at the end' };
+
+class JobCountsDto implements JobCounts {
+  @ApiProperty(integer) readonly read!: number;
+  @ApiProperty(integer) readonly accepted!: number;
+  @ApiProperty(integer) readonly refused!: number;
+  @ApiProperty(integer) readonly refusedAtValidate!: number;
+  @ApiProperty(integer) readonly refusedAtLoad!: number;
+  @ApiProperty(integer) readonly skipped!: number;
+  @ApiProperty(integer) readonly loaded!: number;
+  @ApiProperty(integer) readonly inserted!: number;
+  @ApiProperty(integer) readonly updated!: number;
+  @ApiProperty(integer) readonly unchanged!: number;
+  @ApiProperty(integer) readonly superseded!: number;
+  @ApiProperty(integer) readonly warnings!: number;
+}
+
+class JobErrorDto implements JobError {
+  @ApiProperty() readonly code!: string;
+  @ApiProperty() readonly message!: string;
+  @ApiProperty() readonly action!: string;
+}
+
+class JobSummaryDto implements JobSummary {
+  @ApiProperty({ format: 'uuid' }) readonly id!: string;
+  @ApiProperty() readonly dataset!: string;
+  @ApiProperty({ enum: WRITE_MODES }) readonly mode!: WriteMode;
+  @ApiProperty() readonly dryRun!: boolean;
+  @ApiProperty({ enum: JOB_STATES }) readonly state!: JobState;
+  @ApiProperty({ description: 'Running with an expired lease' }) readonly interrupted!: boolean;
+  @ApiProperty({ enum: ['breaker', 'operator', 'schema'], nullable: true })
+  readonly pauseReason!: PauseReason | null;
+  @ApiProperty({ description: 'Without credentials' }) readonly source!: string;
+  @ApiProperty(integerOrNull) readonly limit!: number | null;
+  @ApiProperty(time) readonly createdAt!: string;
+  @ApiProperty(timeOrNull) readonly startedAt!: string | null;
+  @ApiProperty(timeOrNull) readonly finishedAt!: string | null;
+  @ApiProperty({ ...numberOrNull, description: 'From start to finish, or to now' }) readonly seconds!:
+    number | null;
+  @ApiProperty({ type: JobCountsDto, nullable: true }) readonly counts!: JobCountsDto | null;
+  @ApiProperty({ type: JobErrorDto, nullable: true }) readonly error!: JobErrorDto | null;
+}
+
+class StageProgressDto implements StageProgress {
+  @ApiProperty({ enum: STAGES }) readonly stage!: Stage;
+  @ApiProperty(integer) readonly batches!: number;
+  @ApiProperty(integer) readonly records!: number;
+  @ApiProperty(integer) readonly bytes!: number;
+  @ApiProperty(integer) readonly accepted!: number;
+  @ApiProperty(integer) readonly refused!: number;
+  @ApiProperty(integer) readonly skipped!: number;
+  @ApiProperty(integer) readonly warnings!: number;
+  @ApiProperty(integerOrNull) readonly totalRecords!: number | null;
+  @ApiProperty({ ...integerOrNull, description: 'Of the records alone; from the source’s size at first' })
+  readonly totalBytes!: number | null;
+  @ApiProperty(numberOrNull) readonly recordsPerSecond!: number | null;
+  @ApiProperty(numberOrNull) readonly etaSeconds!: number | null;
+  @ApiProperty() readonly done!: boolean;
+}
+
+class KnownLettersDto {
+  @ApiProperty(integer) readonly known!: number;
+  @ApiProperty({ ...integerOrNull, description: 'Null until the job is final' }) readonly expected!:
+    number | null;
+  @ApiProperty({ description: 'The job is final and every one of them is known' })
+  readonly complete!: boolean;
+}
+
+export class JobDetailDto extends JobSummaryDto implements JobDetail {
+  @ApiProperty({ ...countsByCode, description: 'Finding code → how often' })
+  readonly findings!: Record<string, number>;
+  @ApiProperty({ type: [StageProgressDto] }) readonly stages!: StageProgressDto[];
+  @ApiProperty({ ...textOrNull, description: 'What finalization is doing now' }) readonly step!:
+    string | null;
+  @ApiProperty({ type: KnownLettersDto }) readonly deadLetters!: KnownLettersDto;
+}
+
+export class JobPageDto implements Page<JobSummary> {
+  @ApiProperty({ type: [JobSummaryDto] }) readonly items!: JobSummaryDto[];
+  @ApiProperty(cursorOrNull) readonly next!: string | null;
+}
+
+class BatchDto implements BatchView {
+  @ApiProperty(integer) readonly batch!: number;
+  @ApiProperty(integer) readonly records!: number;
+  @ApiProperty(integer) readonly bytes!: number;
+  @ApiProperty(timeOrNull) readonly ingestedAt!: string | null;
+  @ApiProperty(timeOrNull) readonly validatedAt!: string | null;
+  @ApiProperty(timeOrNull) readonly loadedAt!: string | null;
+  @ApiProperty({ ...integerOrNull, description: 'Null until validated; so are the next two' })
+  readonly accepted!: number | null;
+  @ApiProperty(integerOrNull) readonly refused!: number | null;
+  @ApiProperty(integerOrNull) readonly skipped!: number | null;
+}
+
+export class BatchPageDto implements Page<BatchView> {
+  @ApiProperty({ type: [BatchDto] }) readonly items!: BatchDto[];
+  @ApiProperty(cursorOrNull) readonly next!: string | null;
+}
+
+class FindingDto implements Finding {
+  @ApiProperty() readonly code!: string;
+  @ApiProperty({ ...textOrNull, description: 'Null when the whole record is meant' }) readonly field!:
+    string | null;
+  @ApiProperty() readonly message!: string;
+  @ApiProperty({ enum: ['error', 'warning'] }) readonly severity!: 'error' | 'warning';
+}
+
+export class DeadLetterDto implements DeadLetterView {
+  @ApiProperty({ description: '`<job>:<record>`' }) readonly id!: string;
+  @ApiProperty() readonly dataset!: string;
+  @ApiProperty({ format: 'uuid' }) readonly job!: string;
+  @ApiProperty(integer) readonly batch!: number;
+  @ApiProperty({ ...integer, description: 'Number in the job, from 0' }) readonly record!: number;
+  @ApiProperty({ ...integer, description: 'Line in the source file, from 1' }) readonly line!: number;
+  @ApiProperty(integer) readonly byteStart!: number;
+  @ApiProperty(integer) readonly byteEnd!: number;
+  @ApiProperty({ enum: ['validate', 'load'] }) readonly stage!: 'validate' | 'load';
+  @ApiProperty({ type: [String], description: 'Why it was refused' }) readonly codes!: string[];
+  @ApiProperty({ type: [FindingDto], description: 'Errors and warnings' }) readonly findings!: FindingDto[];
+  @ApiProperty(textOrNull) readonly sqlstate!: string | null;
+  @ApiProperty(integer) readonly attempt!: number;
+  @ApiProperty({ type: [String] }) readonly columns!: string[];
+  @ApiProperty({ description: 'Undecodable bytes as U+FFFD; lists cut it at 1,000 characters' })
+  readonly text!: string;
+  @ApiPropertyOptional({ format: 'byte', description: 'Its exact bytes; not in lists' })
+  readonly bytesBase64?: string;
+}
+
+export class DeadLetterPageDto implements Page<DeadLetterView> {
+  @ApiProperty({ type: [DeadLetterDto] }) readonly items!: DeadLetterDto[];
+  @ApiProperty(cursorOrNull) readonly next!: string | null;
+}
+
+class TableDto {
+  @ApiProperty() readonly table!: string;
+  @ApiProperty({ ...integer, description: 'Exact' }) readonly rows!: number;
+}
+
+export class DatasetDto implements DatasetView {
+  @ApiProperty() readonly name!: string;
+  @ApiProperty() readonly title!: string;
+  @ApiProperty() readonly format!: string;
+  @ApiProperty({ enum: WRITE_MODES, isArray: true }) readonly writeModes!: WriteMode[];
+  @ApiProperty({ type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } })
+  readonly options!: Record<string, readonly string[]>;
+  @ApiProperty(textOrNull) readonly defaultSource!: string | null;
+  @ApiProperty({ type: [TableDto], description: 'Parents before children; without those not migrated yet' })
+  readonly tables!: TableDto[];
+}
+
+class WrongFieldDto {
+  @ApiProperty() readonly field!: string;
+  @ApiProperty() readonly message!: string;
+}
+
+/** RFC 9457. */
+export class ProblemDto implements Problem {
+  @ApiProperty() readonly type!: string;
+  @ApiProperty() readonly title!: string;
+  @ApiProperty(integer) readonly status!: number;
+  @ApiProperty() readonly detail!: string;
+  @ApiProperty() readonly code!: string;
+  @ApiProperty({ description: 'What to do' }) readonly action!: string;
+  @ApiPropertyOptional({ type: [WrongFieldDto] }) readonly errors?: WrongFieldDto[];
+}

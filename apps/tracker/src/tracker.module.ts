@@ -1,0 +1,100 @@
+import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
+import type { Kafka } from 'kafkajs';
+import { DataSource } from 'typeorm';
+import { BatchServer } from '#common/kafka/batch-server.js';
+import type { ServiceContext } from '#common/lifecycle/run-service.js';
+import { ServiceModule } from '#common/lifecycle/service.module.js';
+import { KAFKA } from '#common/lifecycle/tokens.js';
+import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
+import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
+import { connectDatabase } from '#core/schema/database.provider.js';
+import { DeadLetterRow } from './fold/dead-letter.entity.js';
+import { FoldConsumer } from './fold/fold.consumer.js';
+import { FoldRepository } from './fold/fold.repository.js';
+import { JobBatch } from './fold/job-batch.entity.js';
+import { JobStage } from './fold/job-stage.entity.js';
+import { TrackerMetrics } from './fold/tracker.metrics.js';
+import { JobWatcher } from './live/job-watcher.js';
+import { DEFAULT_LIVE_TIMING, LIVE_TIMING } from './live/live-timing.js';
+import { LiveController } from './live/live.controller.js';
+import { DatasetReader } from './read-api/dataset.reader.js';
+import { DatasetsController } from './read-api/datasets.controller.js';
+import { DeadLetterReader } from './read-api/dead-letter.reader.js';
+import { DeadLettersController } from './read-api/dead-letters.controller.js';
+import { JobReader } from './read-api/job.reader.js';
+import { JobsController } from './read-api/jobs.controller.js';
+import type { TrackerConfig } from './tracker.config.js';
+
+export const TRACKER_GROUP = 'sluice-tracker';
+
+/** The tables that the tracker keeps. */
+export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow];
+
+/** Connections for the folds: the status partition, and dead letters of a few others beside it. */
+const FOLD_CONNECTIONS = 4;
+/** Connections for readers. */
+const READ_CONNECTIONS = 6;
+
+/** Topics that the tracker folds, by kind. */
+export function trackerTopics(datasets: readonly string[]): { status: string[]; dead: string[] } {
+  return { status: [STATUS_TOPIC], dead: datasets.map((dataset) => topicOf(dataset, 'dead')) };
+}
+
+@Module({})
+export class TrackerModule implements OnApplicationShutdown {
+  constructor(private readonly database: DataSource) {}
+
+  static async for(context: ServiceContext<TrackerConfig>): Promise<DynamicModule> {
+    const { config, logger, name, instance, fatal } = context;
+    const registry = await loadRegistry(config.extraDatasetPaths());
+    return {
+      module: TrackerModule,
+      imports: [ServiceModule.for({ ...context, poolSize: FOLD_CONNECTIONS })],
+      controllers: [FoldConsumer, DatasetsController, JobsController, LiveController, DeadLettersController],
+      providers: [
+        { provide: DatasetRegistry, useValue: registry },
+        { provide: LIVE_TIMING, useValue: DEFAULT_LIVE_TIMING },
+        {
+          provide: DataSource,
+          useFactory: () =>
+            connectDatabase(
+              {
+                url: config.databaseUrl,
+                applicationName: `sluice ${name} ${instance}`.slice(0, 63),
+                maxConnections: READ_CONNECTIONS,
+                logger,
+              },
+              TRACKER_ENTITIES,
+            ),
+        },
+        {
+          provide: BatchServer,
+          inject: [KAFKA],
+          useFactory: (kafka: Kafka) =>
+            new BatchServer({
+              kafka,
+              groupId: TRACKER_GROUP,
+              topics: trackerTopics(registry.all().map((dataset) => dataset.name)),
+              concurrentPartitions: FOLD_CONNECTIONS,
+              // One statement's worth: bytea travels as hex, so a group takes three times its bytes for a moment.
+              maxGroupBytes: 4 * 1024 * 1024,
+              maxGroupMessages: 5_000,
+              maxBytesPerPartition: 4 * 1024 * 1024,
+              logger,
+              onFatal: fatal,
+            }),
+        },
+        FoldRepository,
+        TrackerMetrics,
+        DatasetReader,
+        JobReader,
+        DeadLetterReader,
+        JobWatcher,
+      ],
+    };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.database.destroy();
+  }
+}

@@ -5,6 +5,11 @@ export interface ByteSource {
   readonly identity: SourceIdentity;
   /** Size of the uncompressed bytes when it is known beforehand; null for compressed or chunked sources. */
   readonly expectedBytes: number | null;
-  /** Chunks of any size, in order; throws SluiceError when the source breaks off for good. Read once. */
+  /**
+   * Chunks of any size, in order; throws SluiceError when the source breaks off for good, and the signal's
+   * reason when it is aborted. Read once. Leaving the loop early closes the source.
+   */
   readonly chunks: AsyncIterable<Buffer>;
+  /** Closes sockets and files; resolves when they are closed. May be called at any moment and repeatedly. */
+  close(): Promise<void>;
 }

@@ -1,0 +1,90 @@
+import { Agent, type Dispatcher, request } from 'undici';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { guardedConnector } from './address-guard.js';
+import { networkTrouble } from './http-errors.js';
+import { single } from './http-headers.js';
+import type { Lifetime } from './lifetime.js';
+import type { SourceConfig } from './source.config.js';
+import type { HttpAddress } from './source-uri.js';
+
+const MAX_REDIRECTS = 5;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** A server that does not take a connection within this is tried again rather than waited for. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export type HttpResponse = Dispatcher.ResponseData;
+
+/**
+ * GET requests as sources need them: guarded addresses, idle time-outs, redirects followed by hand so that
+ * credentials stay with the origin they were given for. Proxies are not used.
+ */
+export class HttpClient {
+  readonly #agent: Agent;
+
+  constructor(
+    private readonly settings: SourceConfig,
+    private readonly lifetime: Lifetime,
+  ) {
+    const connectTimeoutMs = Math.min(CONNECT_TIMEOUT_MS, settings.idleTimeoutMs);
+    this.#agent = new Agent({
+      connect: guardedConnector(settings.privateAddresses, connectTimeoutMs),
+      headersTimeout: settings.idleTimeoutMs,
+      bodyTimeout: settings.idleTimeoutMs,
+    });
+    lifetime.holds(() => this.#agent.destroy());
+  }
+
+  /**
+   * @param headers those of the resource, e.g. Range; identity and credentials are added here
+   * @returns the first response that is no redirect, whatever its status; its body must be read or discarded
+   * @throws Interruption, SluiceError; anything once the lifetime has ended
+   */
+  async get(address: HttpAddress, headers: Readonly<Record<string, string>>): Promise<HttpResponse> {
+    let hop = address;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#send(
+        hop,
+        hop.url().origin === address.url().origin ? address : null,
+        headers,
+      );
+      const location = REDIRECTS.has(response.statusCode) ? single(response.headers.location) : null;
+      if (location === null) return response;
+      discard(response);
+      hop = hop.redirectedTo(location);
+    }
+    const text = `${address.display} redirects more than ${MAX_REDIRECTS} times.`;
+    throw new SluiceError('SOURCE_SERVER_ERROR', text, { file: address.display });
+  }
+
+  async #send(
+    hop: HttpAddress,
+    credentials: HttpAddress | null,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<HttpResponse> {
+    const authorization = credentials?.authorization() ?? null;
+    try {
+      const response = await request(hop.url(), {
+        dispatcher: this.#agent,
+        signal: this.lifetime.signal,
+        headers: {
+          'user-agent': this.settings.userAgent,
+          accept: '*/*',
+          // Offsets of Range and the content's own packing count, not what a server packs on the way.
+          'accept-encoding': 'identity',
+          ...(authorization === null ? {} : { authorization }),
+          ...headers,
+        },
+      });
+      // A body that is destroyed while nobody reads it (abort, close) would otherwise end the process.
+      response.body.on('error', () => undefined);
+      return response;
+    } catch (error) {
+      throw networkTrouble(error, hop.display, '');
+    }
+  }
+}
+
+/** Gives up a body that is not wanted, and its connection. */
+export function discard(response: HttpResponse): void {
+  response.body.destroy();
+}

@@ -1,0 +1,221 @@
+import { type Hash, createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { SourceIdentity } from '#core/job/job.entity.js';
+import { type HttpClient, type HttpResponse, discard } from './http-client.js';
+import { Interruption, networkTrouble, statusTrouble } from './http-errors.js';
+import { type ContentHeaders, contentHeadersOf, retryAfterMs, single } from './http-headers.js';
+import { RetryBudget } from './retry-budget.js';
+import type { SourceConfig } from './source.config.js';
+import type { HttpAddress } from './source-uri.js';
+
+/**
+ * One HTTP resource as one run of bytes, whatever happens to its connections.
+ *
+ * States: requesting → reading → (interrupted → waiting → requesting → reading)* → done | failed.
+ *
+ * H1 Every byte of the body is delivered once, in order.
+ * H2 After an interruption reading goes on with bytes that were proved to belong to those delivered: by a 206 to
+ *    Range + If-Range with a strong validator that repeats start and total (RFC 9110 section 14.4), or, from the
+ *    start, by the SHA-256 of the delivered prefix. Otherwise the source has changed and the download fails.
+ * H3 The body is done when all of its announced length is there; one that ends earlier was interrupted.
+ * H4 A server that answers Range wrongly is not asked for ranges again.
+ * H5 Interruptions are charged to the retry budget; what is no interruption ends the download at once.
+ */
+export class HttpDownload {
+  readonly #budget: RetryBudget;
+  readonly #prefix = createHash('sha256');
+  #position = 0;
+  #total: number | null = null;
+  #validator: string | null = null;
+  #rangesFail = false;
+
+  constructor(
+    private readonly client: HttpClient,
+    private readonly address: HttpAddress,
+    private readonly settings: SourceConfig,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#budget = new RetryBudget(settings);
+  }
+
+  /**
+   * Requests until there is a body.
+   * @returns what the response says of the content, and the body's bytes, to be read once
+   * @throws SluiceError; so do the chunks
+   */
+  async open(): Promise<{ identity: SourceIdentity; chunks: AsyncGenerator<Buffer> }> {
+    const part = await this.#requestUntilAnswered();
+    const { etag, lastModified } = part.content;
+    return { identity: { bytes: this.#total, etag, lastModified }, chunks: this.#chunks(part) };
+  }
+
+  async *#chunks(first: BodyPart): AsyncGenerator<Buffer> {
+    for (let part = first; ; part = await this.#requestUntilAnswered()) {
+      try {
+        yield* this.#read(part);
+        return;
+      } catch (error) {
+        await this.#waitAfter(error);
+      }
+    }
+  }
+
+  async #requestUntilAnswered(): Promise<BodyPart> {
+    for (;;) {
+      try {
+        return await this.#request();
+      } catch (error) {
+        await this.#waitAfter(error);
+      }
+    }
+  }
+
+  /** Charges an interruption and waits as long as it costs; anything else is thrown on. */
+  async #waitAfter(error: unknown): Promise<void> {
+    this.signal.throwIfAborted();
+    if (!(error instanceof Interruption)) throw error;
+    const { lasting, waitMs } = error;
+    const ownWaitMs = this.#budget.spend(this.#position);
+    if (ownWaitMs === null) throw worded(lasting, `Given up after ${this.settings.retries} retries.`);
+    if (waitMs !== null && waitMs > this.settings.maxRetryAfterMs) {
+      throw worded(lasting, `It asks to wait ${Math.ceil(waitMs / 1000)} s, longer than is waited for.`);
+    }
+    await sleep(Math.max(ownWaitMs, waitMs ?? 0), undefined, { signal: this.signal });
+  }
+
+  /** One request for what is missing; a second one when the server cannot answer Range properly (H4). */
+  async #request(): Promise<BodyPart> {
+    if (this.#position > 0 && this.#validator !== null) {
+      const range = { range: `bytes=${this.#position}-`, 'if-range': this.#validator };
+      const part = bodyPart(await this.client.get(this.address, range));
+      const { statusCode } = part.response;
+      if (statusCode !== 206 && statusCode !== 416) return this.#judgeWhole(part);
+      if (statusCode === 206 && this.#continues(part.content)) return part;
+      discard(part.response);
+      this.#rangesFail = true;
+      this.#validator = null;
+    }
+    return this.#judgeWhole(bodyPart(await this.client.get(this.address, {})));
+  }
+
+  /** Whether a 206 is the rest of what was delivered: same start, same total, same ETag if it names one (H2). */
+  #continues({ range, etag }: ContentHeaders): boolean {
+    if (range?.first !== this.#position) return false;
+    if (this.#total !== null && range.total !== this.#total) return false;
+    return etag === null || !this.#validator?.startsWith('"') || etag === this.#validator;
+  }
+
+  /** A body from the start: the first one, or one that has to begin as the delivered bytes did. */
+  #judgeWhole(part: BodyPart): BodyPart {
+    const { response, content } = part;
+    try {
+      const { statusCode, headers } = response;
+      const { display } = this.address;
+      if (statusCode !== 200) throw statusTrouble(statusCode, display, retryAfterMs(headers, Date.now()));
+      refuseEncoding(single(headers['content-encoding']), display);
+      if (this.#total !== null && content.length !== null && content.length !== this.#total) {
+        throw this.#changed(`its size went from ${this.#total} to ${content.length} bytes`);
+      }
+    } catch (error) {
+      discard(response);
+      throw error;
+    }
+    if (this.#position === 0) this.#trust(content);
+    return part;
+  }
+
+  /** Later ranges are compared with these headers: those of a body that begins with all that was delivered. */
+  #trust({ length, rangeValidator }: ContentHeaders): void {
+    this.#total ??= length;
+    this.#validator = this.#rangesFail ? null : rangeValidator;
+  }
+
+  async *#read({ response, content }: BodyPart): AsyncGenerator<Buffer> {
+    const isRest = response.statusCode === 206;
+    const proof = new PrefixProof(isRest ? 0 : this.#position, this.#prefix);
+    try {
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        const wasOpen = proof.isOpen();
+        const news = proof.passOver(chunk);
+        if (news === null) throw this.#changed('it does not begin with the same bytes any more');
+        if (wasOpen && !proof.isOpen()) this.#trust(content);
+        if (news.length === 0) continue;
+        this.#prefix.update(news);
+        this.#position += news.length;
+        yield news;
+      }
+    } catch (error) {
+      if (error instanceof SluiceError) throw error;
+      throw networkTrouble(error, this.address.display, ` after ${this.#progress()}`);
+    }
+    if (proof.isOpen()) throw this.#changed('it became shorter');
+    if (this.#total !== null && this.#position > this.#total) throw this.#changed('it became longer');
+    if (this.#total !== null && this.#position < this.#total) throw this.#endedEarly(); // H3
+  }
+
+  #progress(): string {
+    return this.#total === null ? `${this.#position} bytes` : `${this.#position} of ${this.#total} bytes`;
+  }
+
+  #changed(how: string): SluiceError {
+    const { display } = this.address;
+    return new SluiceError('SOURCE_CHANGED', `${display} changed while it was read: ${how}.`, {
+      file: display,
+    });
+  }
+
+  #endedEarly(): Interruption {
+    const { display } = this.address;
+    const text = `${display} ended after ${this.#progress()}.`;
+    return new Interruption(new SluiceError('SOURCE_TRUNCATED', text, { file: display }));
+  }
+}
+
+interface BodyPart {
+  readonly response: HttpResponse;
+  readonly content: ContentHeaders;
+}
+
+function bodyPart(response: HttpResponse): BodyPart {
+  return { response, content: contentHeadersOf(response.headers) };
+}
+
+/** Passes over the start of a new body while proving that it is what was delivered. */
+class PrefixProof {
+  readonly #hash = createHash('sha256');
+  readonly #expected: Buffer;
+  #missing: number;
+
+  /** @param length bytes delivered @param delivered their running SHA-256 */
+  constructor(length: number, delivered: Hash) {
+    this.#missing = length;
+    this.#expected = delivered.copy().digest();
+  }
+
+  /** Bytes are still to be compared. */
+  isOpen(): boolean {
+    return this.#missing > 0;
+  }
+
+  /** @returns what of the chunk is new; null when the prefix turned out to be another one */
+  passOver(chunk: Buffer): Buffer | null {
+    if (!this.isOpen()) return chunk;
+    const old = chunk.subarray(0, this.#missing);
+    this.#hash.update(old);
+    this.#missing -= old.length;
+    if (!this.isOpen() && !this.#hash.digest().equals(this.#expected)) return null;
+    return chunk.subarray(old.length);
+  }
+}
+
+/** gzip is recognised by content like any other; what else a server packs by, unasked, cannot be undone. */
+function refuseEncoding(encoding: string | null, display: string): void {
+  if (encoding === null || /^(identity|gzip|x-gzip)?$/i.test(encoding)) return;
+  const text = `${display} is sent with a Content-Encoding that was not asked for and cannot be read.`;
+  throw new SluiceError('SOURCE_UNSUPPORTED', text, { file: display });
+}
+
+function worded(error: SluiceError, more: string): SluiceError {
+  return new SluiceError(error.code, `${error.message} ${more}`, error.place);
+}

@@ -1,0 +1,156 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { SourceIdentity } from '#core/job/job.entity.js';
+import { ByteReader } from './byte-reader.js';
+import type { ByteSource } from './byte-source.js';
+import { SIGNATURE_BYTES, contentKindOf } from './content-kind.js';
+import { openFile } from './file-source.js';
+import { gunzip } from './gzip.js';
+import { HttpClient } from './http-client.js';
+import { HttpDownload } from './http-download.js';
+import { RatioMeter } from './inflate.js';
+import { Lifetime } from './lifetime.js';
+import type { SourceConfig } from './source.config.js';
+import { type SourceAddress, parseSourceUri } from './source-uri.js';
+import { unzip } from './zip.js';
+
+/** What is asked for, and by whom. */
+export interface SourceRequest {
+  /** `http(s)://…`, `file:///…` or an absolute path; may hold credentials. */
+  readonly uri: string;
+  /** A caller on this machine who proved it: may read any file that the ingestor can. */
+  readonly trustedCaller: boolean;
+}
+
+/**
+ * Opens a source: transport, content and its first bytes have been seen when this resolves, so that most of what
+ * can be wrong with a source is told before a job reads from it.
+ * @param signal ends the source at any moment; then this and the chunks throw its reason
+ * @throws SluiceError SOURCE_*; no text in it holds credentials
+ */
+export async function openSource(
+  request: SourceRequest,
+  settings: SourceConfig,
+  signal: AbortSignal,
+): Promise<ByteSource> {
+  const address = parseSourceUri(request.uri);
+  const lifetime = new Lifetime(signal);
+  try {
+    const folders = request.trustedCaller ? null : settings.folders();
+    const transport = await openTransport(address, settings, folders, lifetime);
+    const { content, isPlain } = await unpacked(new ByteReader(transport.chunks, address.display), settings);
+    const expectedBytes = isPlain ? transport.identity.bytes : null;
+    if (expectedBytes !== null && expectedBytes > settings.maxBytes) {
+      throw tooLarge(address.display, settings.maxBytes);
+    }
+    return new OpenedSource(transport.identity, expectedBytes, content, settings.maxBytes, lifetime);
+  } catch (error) {
+    // Asked before end(), which aborts the same signal.
+    const failure: unknown = lifetime.signal.aborted ? lifetime.signal.reason : error;
+    await lifetime.end();
+    throw failure;
+  }
+}
+
+function openTransport(
+  address: SourceAddress,
+  settings: SourceConfig,
+  folders: readonly string[] | null,
+  lifetime: Lifetime,
+): Promise<{ identity: SourceIdentity; chunks: AsyncGenerator<Buffer> }> {
+  if (address.kind === 'file') return openFile(address, folders, lifetime);
+  return new HttpDownload(new HttpClient(settings, lifetime), address, settings, lifetime.signal).open();
+}
+
+/** Undoes one layer of gzip or zip, recognised by content. @throws SluiceError when there is nothing, or another layer */
+async function unpacked(
+  raw: ByteReader,
+  settings: SourceConfig,
+): Promise<{ content: ByteReader; isPlain: boolean }> {
+  const { display } = raw;
+  const kind = contentKindOf(await raw.peek(SIGNATURE_BYTES));
+  if (kind === 'plain') {
+    if ((await raw.peek(1)).length === 0) throw empty(display, 'is empty');
+    return { content: raw, isPlain: true };
+  }
+  if (kind === 'empty-zip') throw empty(display, 'is a zip without members');
+  if (kind !== 'gzip' && kind !== 'zip') {
+    throw unsupported(display, `is packed as ${kind}; only gzip and zip can be read`);
+  }
+  const meter = new RatioMeter(settings, display);
+  const content = new ByteReader(kind === 'gzip' ? gunzip(raw, meter) : unzip(raw, meter), display);
+  const head = await content.peek(SIGNATURE_BYTES);
+  if (head.length === 0) throw empty(display, `is a ${kind} of nothing`);
+  const inner = contentKindOf(head);
+  if (inner !== 'plain') throw unsupported(display, `is packed twice: as ${inner} within ${kind}`);
+  return { content, isPlain: false };
+}
+
+class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
+  readonly #content: ByteReader;
+  readonly #maxBytes: number;
+  readonly #lifetime: Lifetime;
+  #finished = false;
+
+  constructor(
+    readonly identity: SourceIdentity,
+    readonly expectedBytes: number | null,
+    content: ByteReader,
+    maxBytes: number,
+    lifetime: Lifetime,
+  ) {
+    this.#content = content;
+    this.#maxBytes = maxBytes;
+    this.#lifetime = lifetime;
+  }
+
+  get chunks(): AsyncIterable<Buffer> {
+    return this;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Buffer, undefined>> {
+    if (this.#finished) return { done: true, value: undefined };
+    const { signal } = this.#lifetime;
+    try {
+      signal.throwIfAborted();
+      const value = await this.#content.next();
+      signal.throwIfAborted();
+      if (value !== null && this.#content.taken <= this.#maxBytes) return { done: false, value };
+      if (value !== null) throw tooLarge(this.#content.display, this.#maxBytes);
+      this.#finished = true;
+    } catch (error) {
+      const failure: unknown = signal.aborted ? signal.reason : error;
+      await this.close();
+      throw failure;
+    }
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  /** What a loop calls that is left early. */
+  async return(): Promise<IteratorResult<Buffer, undefined>> {
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  async close(): Promise<void> {
+    await this.#lifetime.end();
+    await this.#content.close();
+  }
+}
+
+function tooLarge(display: string, maxBytes: number): SluiceError {
+  const text = `${display} is larger than the ${maxBytes} bytes that a source may have.`;
+  return new SluiceError('SOURCE_TOO_LARGE', text, { file: display });
+}
+
+function empty(display: string, what: string): SluiceError {
+  return new SluiceError('SOURCE_EMPTY', `${display} ${what}.`, { file: display });
+}
+
+function unsupported(display: string, what: string): SluiceError {
+  return new SluiceError('SOURCE_UNSUPPORTED', `${display} ${what}.`, { file: display });
+}

@@ -1,0 +1,15 @@
+import { Injectable } from '@nestjs/common';
+import type { ByteSource } from './byte-source.js';
+import { type SourceRequest, openSource } from './open-source.js';
+import { SourceConfig } from './source.config.js';
+
+/** Opens sources with the ingestor's settings. */
+@Injectable()
+export class SourceOpener {
+  constructor(private readonly settings: SourceConfig) {}
+
+  /** See `openSource`. */
+  open(request: SourceRequest, signal: AbortSignal): Promise<ByteSource> {
+    return openSource(request, this.settings, signal);
+  }
+}

@@ -1,0 +1,100 @@
+import { isAbsolute } from 'node:path';
+import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { type CrossChecked, Variable } from '#common/config/environment.js';
+
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+
+/** How the ingestor reads sources, and which ones it may read. */
+export class SourceConfig implements CrossChecked {
+  @Variable(
+    'SLUICE_SOURCE_FOLDERS',
+    'Folders that file sources may come from, separated by colons; none by default',
+  )
+  @IsString()
+  sourceFolders: string = '';
+
+  /** Link-local, metadata, unspecified and multicast addresses are refused whatever this says. */
+  @Variable(
+    'SLUICE_SOURCE_PRIVATE_ADDRESSES',
+    'allow or deny: may http sources be on loopback and private addresses',
+  )
+  @IsIn(['allow', 'deny'])
+  privateAddresses: 'allow' | 'deny' = 'allow';
+
+  /** Some servers answer 403 to the default names of HTTP libraries. */
+  @Variable('SLUICE_SOURCE_USER_AGENT', 'User-Agent header sent to http sources')
+  @Matches(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, { message: 'userAgent must be printable ASCII' })
+  userAgent: string = 'Sluice/0.1';
+
+  @Variable(
+    'SLUICE_SOURCE_IDLE_TIMEOUT_MS',
+    'How long an http source may send nothing, before and within the body',
+  )
+  @IsInt()
+  @Min(10)
+  @Max(3_600_000)
+  idleTimeoutMs: number = 60_000;
+
+  @Variable('SLUICE_SOURCE_RETRIES', 'How often a request is repeated after an interruption without progress')
+  @IsInt()
+  @Min(0)
+  @Max(20)
+  retries: number = 3;
+
+  @Variable('SLUICE_SOURCE_RETRY_FACTOR_MS', 'Wait before the first repeat; doubled for each further one')
+  @IsInt()
+  @Min(0)
+  @Max(60_000)
+  retryFactorMs: number = 1000;
+
+  @Variable(
+    'SLUICE_SOURCE_MAX_RETRY_AFTER_MS',
+    'Longest Retry-After that is waited for; a longer one ends the job',
+  )
+  @IsInt()
+  @Min(0)
+  @Max(3_600_000)
+  maxRetryAfterMs: number = 300_000;
+
+  /** A connection that drops every few minutes still gets through a large file, one that only drops does not. */
+  @Variable('SLUICE_SOURCE_RETRY_RENEWAL_BYTES', 'Progress after which all repeats are available again')
+  @IsInt()
+  @Min(1)
+  retryRenewalBytes: number = 8 * MIB;
+
+  @Variable('SLUICE_SOURCE_MAX_BYTES', 'Largest source, in uncompressed bytes')
+  @IsInt()
+  @Min(1)
+  @Max(Number.MAX_SAFE_INTEGER)
+  maxBytes: number = 64 * GIB;
+
+  /** Deflate reaches at most 1032 : 1; a CSV of one repeated row about 300 : 1, real ones 3 to 15 : 1. */
+  @Variable('SLUICE_SOURCE_MAX_RATIO', 'Largest ratio of uncompressed to compressed bytes')
+  @IsInt()
+  @Min(1)
+  @Max(2000)
+  maxRatio: number = 200;
+
+  @Variable('SLUICE_SOURCE_RATIO_FREE_BYTES', 'Uncompressed bytes up to which the ratio does not matter')
+  @IsInt()
+  @Min(0)
+  ratioFreeBytes: number = 64 * MIB;
+
+  folders(): string[] {
+    return this.sourceFolders.split(':').filter((folder) => folder !== '');
+  }
+
+  crossCheck(): readonly string[] {
+    const problems: string[] = [];
+    if (!this.folders().every((folder) => isAbsolute(folder))) {
+      problems.push('SLUICE_SOURCE_FOLDERS must hold absolute paths');
+    }
+    if (this.folders().includes('/'))
+      problems.push('SLUICE_SOURCE_FOLDERS must not open the whole file system');
+    if (this.ratioFreeBytes > this.maxBytes) {
+      problems.push('SLUICE_SOURCE_RATIO_FREE_BYTES must not be larger than SLUICE_SOURCE_MAX_BYTES');
+    }
+    return problems;
+  }
+}

@@ -79,6 +79,11 @@ export const ERROR_CODES = {
     meaning: 'A Kafka message lacks a header, has an unknown version, or does not fit its checksum.',
     action: 'Find who else writes to the topic; the message names topic, partition and offset.',
   },
+  MESSAGE_EXPIRED: {
+    retryable: false,
+    meaning: 'Retention has removed a message that is still needed.',
+    action: 'Raise retention.ms of the topic; cancel the job and start it again.',
+  },
   MESSAGE_TOO_LARGE: {
     retryable: false,
     meaning: 'Kafka refused a message as too large.',
@@ -201,7 +206,8 @@ export const ERROR_CODES = {
   DATABASE_FAULT: {
     retryable: false,
     meaning: 'PostgreSQL refused a batch for a reason that is neither a record’s fault nor known to pass.',
-    action: 'Look up the SQLSTATE that the message names; the batch is tried again until it passes or is cancelled.',
+    action:
+      'Look up the SQLSTATE that the message names; the batch is tried again until it passes or is cancelled.',
   },
   TARGET_MISSING: {
     retryable: false,
@@ -220,22 +226,26 @@ export const ERROR_CODES = {
   },
   JOB_UNBALANCED: {
     retryable: false,
-    meaning: 'The job’s sums do not add up: records would be missing or counted twice. Nothing became visible.',
+    meaning:
+      'The job’s sums do not add up: records would be missing or counted twice. Nothing became visible.',
     action: 'Start the job again; if it happens twice, report it with the figures.',
   },
   JOB_REFUSED_SHARE: {
     retryable: false,
     meaning: 'A larger share of the records was refused than the job allows. Nothing became visible.',
-    action: 'Look at the reasons with `sluice dead-letters`; correct the source, or allow more with --max-refused.',
+    action:
+      'Look at the reasons with `sluice dead-letters`; correct the source, or allow more with --max-refused.',
   },
   JOB_SHRINKS: {
     retryable: false,
-    meaning: 'The new snapshot is smaller than the table by more than the job allows. Nothing became visible.',
+    meaning:
+      'The new snapshot is smaller than the table by more than the job allows. Nothing became visible.',
     action: 'See whether the source is complete; if it is, run the job again and allow it to shrink.',
   },
   FINALIZE_REFUSED: {
     retryable: false,
-    meaning: 'PostgreSQL refused a step of finalization because of what the records hold. Nothing became visible.',
+    meaning:
+      'PostgreSQL refused a step of finalization because of what the records hold. Nothing became visible.',
     action: 'The message names the index or constraint; make the contract refuse such records, or drop it.',
   },
   INTERNAL: {

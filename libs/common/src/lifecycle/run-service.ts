@@ -7,6 +7,7 @@ import { ConnectionConfig } from '../config/connection.config.js';
 import { loadSettings } from '../config/environment.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { Health } from '../http/health.controller.js';
+import { requestValidation } from '../http/open-api.js';
 import { ProblemDetailsFilter } from '../http/problem-details.filter.js';
 import { BatchServer } from '../kafka/batch-server.js';
 import { NestLogger, createLogger } from '../telemetry/logger.js';
@@ -39,7 +40,8 @@ export interface ServiceContext<C extends ConnectionConfig> {
  * The life of every service.
  *
  * States: starting → serving HTTP (not ready) → consuming (ready) → draining → ended.
- * - L1: HTTP answers before Kafka and PostgreSQL do, so that a probe can tell waiting from dead.
+ * - L1: HTTP answers before Kafka does, so that a probe can tell waiting from dead; PostgreSQL is waited for
+ *   first, since nothing can be answered without it.
  * - L2: SIGTERM or SIGINT: not ready at once, consumers finish what they hold and commit, then pools close;
  *   after `drainTimeoutMs`, or at a second signal, the process ends anyway: work not committed comes again.
  */
@@ -60,6 +62,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     const module = await definition.module({ name: definition.name, config, logger, instance, fatal });
     const app = await NestFactory.create(module, { logger: new NestLogger(logger), abortOnError: false });
     app.useGlobalFilters(new ProblemDetailsFilter(logger));
+    app.useGlobalPipes(requestValidation());
     await definition.prepare?.(app, config);
     drainOnSignals(app, logger, config.drainTimeoutMs);
     await app.listen(config.port, config.host);

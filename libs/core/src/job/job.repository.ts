@@ -4,6 +4,7 @@ import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Checkpoint, JobError, PinnedCutting, PinnedHead, SourceIdentity } from './job.entity.js';
 import { Job } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
+import type { SqlClient } from '../staging/table-plan.js';
 
 /** A job that this process may work on, until somebody else raises the epoch. */
 export interface Claim {
@@ -106,7 +107,7 @@ export class JobRepository {
   async start(
     claim: Claim,
     start: JobStart,
-    withinTransaction: (manager: EntityManager) => Promise<void>,
+    withinTransaction: (client: SqlClient) => Promise<void>,
   ): Promise<void> {
     await this.database.transaction(async (manager) => {
       const started = await this.changed(
@@ -117,7 +118,7 @@ export class JobRepository {
         manager,
       );
       if (!started) throw lost(claim);
-      await withinTransaction(manager);
+      await withinTransaction(sqlClientOf(manager));
     });
   }
 
@@ -193,6 +194,18 @@ export class JobRepository {
     const [rows] = await manager.query<[T[], number]>(sql, parameters);
     return rows[0] ?? null;
   }
+}
+
+/** Lets code that speaks plain `pg` take part in a transaction of TypeORM's. */
+function sqlClientOf(manager: EntityManager): SqlClient {
+  return {
+    query: async <R>(sql: string, parameters?: unknown[]) => {
+      const runner = manager.queryRunner;
+      if (!runner) throw new SluiceError('INTERNAL', 'A transaction has no connection.');
+      const result = await runner.query(sql, parameters, true);
+      return { rows: result.records as R[], rowCount: result.affected ?? null };
+    },
+  };
 }
 
 function lost(claim: Claim): SluiceError {

@@ -1,0 +1,82 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNotEmpty,
+  IsObject,
+  IsOptional,
+  IsString,
+  Matches,
+  Max,
+  Min,
+  IsNumber,
+} from 'class-validator';
+import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
+import type { JobRequest } from '#core/job/job-view.js';
+
+/** Body of `POST /jobs`. */
+export class JobRequestDto implements JobRequest {
+  @ApiProperty({ example: 'tax-registration', description: 'Name of a registered dataset' })
+  @IsString()
+  @IsNotEmpty()
+  dataset!: string;
+
+  @ApiPropertyOptional({
+    description: 'http(s)://…, file:///… or an absolute path; the dataset’s own default when left out',
+  })
+  @IsOptional()
+  @IsString()
+  @Matches(/^(https?:\/\/|file:\/\/|\/)/i, {
+    message: 'source must be a URL (http, https, file) or an absolute path',
+  })
+  source?: string;
+
+  @ApiPropertyOptional({
+    enum: WRITE_MODES,
+    description: 'One of the dataset’s write modes; its default when left out',
+  })
+  @IsOptional()
+  @IsIn([...WRITE_MODES])
+  mode?: WriteMode;
+
+  @ApiPropertyOptional({ description: 'Exactly the first so many records' })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  limit?: number;
+
+  @ApiPropertyOptional({ description: 'The whole way into staging, measured and dropped' })
+  @IsOptional()
+  @IsBoolean()
+  dryRun?: boolean;
+
+  @ApiPropertyOptional({ description: 'Share of refused records (0 to 1) over which the job fails' })
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  @Max(1)
+  maxRefusedShare?: number;
+
+  @ApiPropertyOptional({ description: 'Swap in a snapshot however much smaller than the table it is' })
+  @IsOptional()
+  @IsBoolean()
+  allowShrink?: boolean;
+
+  @ApiPropertyOptional({ type: Object, description: 'Options of the dataset, e.g. {"checksum": "reject"}' })
+  @IsOptional()
+  @IsObject()
+  options?: Record<string, string>;
+}
+
+/** Answer of `POST /jobs` and of `POST /jobs/:id/cancel`. */
+export class JobAcceptedDto {
+  @ApiProperty()
+  id!: string;
+
+  @ApiProperty()
+  dataset!: string;
+
+  @ApiProperty()
+  state!: string;
+}

@@ -1,0 +1,87 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { ProblemError } from '#common/http/problem-details.filter.js';
+import { type Dataset, resolveOptions } from '#core/dataset/dataset.js';
+import { DatasetRegistry } from '#core/dataset/registry.js';
+import { JobRepository } from '#core/job/job.repository.js';
+import type { JobAccepted, JobRequest } from '#core/job/job-view.js';
+import { describeSource } from '../sources/source-uri.js';
+
+interface FieldError {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Accepts jobs: checks a request against its dataset, and queues it if no other job holds the dataset. */
+@Injectable()
+export class JobStarter {
+  constructor(
+    @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
+    @Inject(JobRepository) private readonly jobs: JobRepository,
+  ) {}
+
+  /**
+   * @param trustedCaller the caller proved to be on this machine
+   * @throws ProblemError 422 listing every wrong field, 409 with the active job
+   */
+  async start(request: JobRequest, trustedCaller: boolean): Promise<JobAccepted> {
+    const dataset = this.datasetOf(request);
+    const source = request.source ?? dataset.defaultSource;
+    const errors: FieldError[] = [];
+    if (source === undefined)
+      errors.push({ field: 'source', message: `${dataset.name} has no default source` });
+    const mode = request.mode ?? dataset.writeModes[0];
+    if (mode === undefined || !dataset.writeModes.includes(mode)) {
+      errors.push({ field: 'mode', message: `${dataset.name} allows ${dataset.writeModes.join(', ')}` });
+    }
+    const options = resolveOptions(dataset, request.options ?? {});
+    errors.push(...options.problems.map((message) => ({ field: 'options', message })));
+    const described = source === undefined ? null : describeOrReport(source, errors);
+    if (errors.length > 0 || described === null || source === undefined || mode === undefined)
+      throw refused(errors);
+
+    const id = uuidv7();
+    try {
+      await this.jobs.create({
+        id,
+        dataset: dataset.name,
+        mode,
+        source: { ...described, trustedCaller },
+        secretUri: source,
+        dryRun: request.dryRun ?? false,
+        limitRecords: request.limit ?? null,
+        maxRefusedShare: request.maxRefusedShare ?? dataset.maxRefusedShare,
+        maxShrinkShare: request.allowShrink === true ? null : dataset.maxShrinkShare,
+        options: options.values,
+        contractVersion: dataset.contractVersion,
+      });
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== 'JOB_ACTIVE') throw error;
+      throw new ProblemError('JOB_ACTIVE', error.message, 409, { activeJob: error.place.job ?? null });
+    }
+    return { id, dataset: dataset.name, state: 'queued' };
+  }
+
+  private datasetOf(request: JobRequest): Dataset {
+    const dataset = this.registry.all().find(({ name }) => name === request.dataset);
+    if (dataset) return dataset;
+    const known = this.registry.all().map(({ name }) => name);
+    throw refused([{ field: 'dataset', message: `unknown; registered are ${known.join(', ')}` }]);
+  }
+}
+
+function describeOrReport(source: string, errors: FieldError[]): ReturnType<typeof describeSource> | null {
+  try {
+    return describeSource(source);
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error;
+    errors.push({ field: 'source', message: error.message });
+    return null;
+  }
+}
+
+function refused(errors: readonly FieldError[]): ProblemError {
+  const detail = errors.map(({ field, message }) => `${field}: ${message}`).join('; ');
+  return new ProblemError('REQUEST_INVALID', detail, 422, { errors });
+}

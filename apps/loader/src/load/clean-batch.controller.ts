@@ -1,0 +1,100 @@
+import { Controller, Inject } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
+import type { Logger } from 'pino';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
+import { Publisher } from '#common/kafka/publisher.js';
+import { LOGGER } from '#common/lifecycle/tokens.js';
+import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
+import { DatasetRegistry } from '#core/dataset/registry.js';
+import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
+import type { IncomingMessage } from '#core/message/header-reader.js';
+import { encodeStatusEvent } from '#core/message/status-event.js';
+import { planTables } from '#core/record/compile-contract.js';
+import { FinalizeSweep } from '../finalize/finalize-sweep.js';
+import { LoaderMetrics } from '../loader.metrics.js';
+import { type BatchGroup, groupByJob } from './batch-group.js';
+import { GroupLoader } from './group-loader.js';
+import { stagingTargets } from './staging-targets.js';
+
+/**
+ * Loads clean batches: one transaction for each run of batches of one job, then the status events, then the
+ * transport commits the offset (G4). Letters of refusals leave through the ledger's outbox, by the sweep.
+ */
+@Controller()
+export class CleanBatchController {
+  constructor(
+    @Inject(GroupLoader) private readonly loader: GroupLoader,
+    @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
+    @Inject(Publisher) private readonly publisher: Publisher,
+    @Inject(FinalizeSweep) private readonly sweep: FinalizeSweep,
+    @Inject(LoaderMetrics) private readonly metrics: LoaderMetrics,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  @BatchHandler('clean')
+  async load(@Payload() delivery: Delivery): Promise<void> {
+    const messages = delivery.messages.flatMap((message) => this.decodeOrPark(message) ?? []);
+    for (const group of groupByJob(messages)) {
+      if (delivery.isStale()) return;
+      await this.loadGroup(group, delivery.progress);
+    }
+  }
+
+  private async loadGroup(group: BatchGroup, progress: () => void): Promise<void> {
+    const targets = stagingTargets(planTables(this.registry.get(group.dataset)), group.job);
+    const outcome = await this.loader.load(group, targets, progress).catch((error: unknown) => {
+      throw waitOrAlarm(error, group);
+    });
+    if (outcome.kind === 'dropped') {
+      this.logger.info(
+        { job: group.job, state: outcome.state, batches: group.batches.length },
+        'batches dropped',
+      );
+      this.metrics.dropped(group);
+      return;
+    }
+    this.metrics.loaded(group.dataset, outcome.fresh);
+    // Repeated ones are announced again: whoever loaded them may have died before announcing.
+    await this.publisher.send([...outcome.fresh, ...outcome.repeated].map(loadEvent));
+    this.sweep.nudge();
+  }
+
+  private decodeOrPark(message: IncomingMessage): CleanMessage | null {
+    try {
+      return decodeCleanMessage(message);
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== 'MESSAGE_INVALID') throw error;
+      this.logger.error({ ...message.place, code: error.code }, `passed over: ${error.message}`);
+      this.metrics.parked(message.place.topic);
+      return null;
+    }
+  }
+}
+
+function loadEvent(batch: CleanMessage): ReturnType<typeof encodeStatusEvent> {
+  return encodeStatusEvent({
+    type: 'batch',
+    dataset: batch.dataset,
+    job: batch.job,
+    batch: batch.batch,
+    stage: 'load',
+    bytes: batch.byteEnd - batch.byteStart,
+    ...batch.counts,
+    findings: {},
+    at: new Date().toISOString(),
+  });
+}
+
+/** What the transport has to know: whether waiting will do, or somebody has to look. */
+function waitOrAlarm(error: unknown, group: BatchGroup): Error {
+  if (error instanceof SluiceError) return error;
+  const waits = classifyDatabaseError(error) === 'wait';
+  const state = sqlstateOf(error);
+  return new SluiceError(
+    waits ? 'DATABASE_UNAVAILABLE' : 'DATABASE_FAULT',
+    `Loading into staging failed${state === null ? '' : ` (SQLSTATE ${state})`}: ${messageOf(error)}`,
+    { dataset: group.dataset, job: group.job, batch: group.batches[0]?.batch ?? 0 },
+    { cause: error },
+  );
+}

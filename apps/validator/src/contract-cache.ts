@@ -1,0 +1,38 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { DatasetRegistry } from '#core/dataset/registry.js';
+import type { RawMessage } from '#core/message/raw-message.js';
+import { type CompiledContract, compileContract } from '#core/record/compile-contract.js';
+
+/** Contracts stay compiled for the last few jobs; a job's messages all need the same one. */
+const MAX_COMPILED = 16;
+
+/** Compiled contracts by what they depend on: dataset, columns, the head's context and options. */
+export class ContractCache {
+  private readonly compiled = new Map<string, CompiledContract>();
+
+  constructor(private readonly registry: DatasetRegistry) {}
+
+  /**
+   * @throws SluiceError CONTRACT_MISMATCH when the job was started with another version of the contract:
+   * this validator would judge by other rules than the job's
+   */
+  contractFor(message: RawMessage): CompiledContract {
+    const { dataset: name, columns, context, options, contractVersion } = message;
+    const key = JSON.stringify([name, contractVersion, columns, context, options]);
+    const known = this.compiled.get(key);
+    if (known) return known;
+    const dataset = this.registry.get(name);
+    if (dataset.contractVersion !== contractVersion) {
+      throw new SluiceError(
+        'CONTRACT_MISMATCH',
+        `The job was started with version ${contractVersion} of the contract, this validator has ${dataset.contractVersion}.`,
+        { dataset: name, job: message.job },
+      );
+    }
+    const contract = compileContract(dataset, { columns, context, options });
+    const oldest = this.compiled.keys().next();
+    if (this.compiled.size >= MAX_COMPILED && !oldest.done) this.compiled.delete(oldest.value);
+    this.compiled.set(key, contract);
+    return contract;
+  }
+}

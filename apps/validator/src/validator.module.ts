@@ -1,0 +1,57 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { Kafka } from 'kafkajs';
+import { Registry } from 'prom-client';
+import { BatchServer } from '#common/kafka/batch-server.js';
+import type { ServiceContext } from '#common/lifecycle/run-service.js';
+import { ServiceModule } from '#common/lifecycle/service.module.js';
+import { KAFKA } from '#common/lifecycle/tokens.js';
+import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
+import { topicOf } from '#core/message/topics.js';
+import { ContractCache } from './contract-cache.js';
+import { RawBatchController } from './raw-batch.controller.js';
+import type { ValidatorConfig } from './validator.config.js';
+import { ValidatorMetrics } from './validator.metrics.js';
+
+const MIB = 1024 * 1024;
+
+@Module({})
+export class ValidatorModule {
+  static for(context: ServiceContext<ValidatorConfig>): DynamicModule {
+    const { config, logger, fatal } = context;
+    return {
+      module: ValidatorModule,
+      imports: [ServiceModule.for({ ...context, poolSize: 0 })],
+      controllers: [RawBatchController],
+      providers: [
+        { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
+        {
+          provide: ContractCache,
+          inject: [DatasetRegistry],
+          useFactory: (registry: DatasetRegistry) => new ContractCache(registry),
+        },
+        {
+          provide: ValidatorMetrics,
+          inject: [Registry],
+          useFactory: (registry: Registry) => new ValidatorMetrics(registry),
+        },
+        {
+          provide: BatchServer,
+          inject: [KAFKA, DatasetRegistry],
+          useFactory: (kafka: Kafka, registry: DatasetRegistry) =>
+            new BatchServer({
+              kafka,
+              groupId: 'sluice-validator',
+              topics: { raw: registry.all().map(({ name }) => topicOf(name, 'raw')) },
+              concurrentPartitions: config.concurrentPartitions,
+              // Four batches of the default size: enough to overlap publishing, little to repeat.
+              maxGroupBytes: 2 * MIB,
+              maxGroupMessages: 16,
+              maxBytesPerPartition: 2 * MIB,
+              logger,
+              onFatal: fatal,
+            }),
+        },
+      ],
+    };
+  }
+}

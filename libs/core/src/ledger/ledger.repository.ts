@@ -1,0 +1,95 @@
+import type { SqlClient } from '../staging/table-plan.js';
+import type { CleanMessage } from '../message/clean-message.js';
+import type { LoadRefusal } from './ledger.entity.js';
+
+/**
+ * Writes the ledger rows of the given batches, in batch order so that two loaders cannot deadlock.
+ * @returns the batches whose rows are new; the others were loaded before
+ */
+export async function insertLedgerRows(
+  client: SqlClient,
+  batches: readonly CleanMessage[],
+): Promise<Set<number>> {
+  const ordered = [...batches].sort((a, b) => a.batch - b.batch);
+  const column = (value: (batch: CleanMessage) => unknown): unknown[] => ordered.map(value);
+  const { rows } = await client.query<{ batch: string }>(
+    `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c,
+       accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
+     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::bigint[], $7::bigint[],
+       $8::bigint[], $9::int[], $10::int[], $11::int[], $12::int[], $13::jsonb[], $14::text[], $15::int[], $16::bigint[])
+     ON CONFLICT (job, batch) DO NOTHING
+     RETURNING batch`,
+    [
+      column(({ job }) => job),
+      column(({ batch }) => batch),
+      column(({ firstRecord }) => firstRecord),
+      column(({ firstLine }) => firstLine),
+      column(({ counts }) => counts.records),
+      column(({ byteStart }) => byteStart),
+      column(({ byteEnd }) => byteEnd),
+      column(({ crc32c }) => crc32c),
+      column(({ counts }) => counts.accepted),
+      column(({ counts }) => counts.refused),
+      column(({ counts }) => counts.skipped),
+      column(({ counts }) => counts.warnings),
+      column(({ findings }) => JSON.stringify(findings)),
+      column(({ raw }) => raw.topic),
+      column(({ raw }) => raw.partition),
+      column(({ raw }) => raw.offset),
+    ],
+  );
+  return new Set(rows.map(({ batch }) => Number(batch)));
+}
+
+/** Puts refusals of the load stage into the batch's outbox; they are announced after COMMIT. */
+export async function recordRefusals(
+  client: SqlClient,
+  job: string,
+  batch: number,
+  refusals: readonly LoadRefusal[],
+): Promise<void> {
+  await client.query(
+    `UPDATE sluice.ledger SET load_refusals = load_refusals || $3::jsonb, refusals_announced = false
+     WHERE job = $1 AND batch = $2`,
+    [job, batch, JSON.stringify(refusals)],
+  );
+}
+
+/** A batch with refusals that still have to be announced, and where its raw message stands. */
+export interface UnannouncedBatch {
+  readonly batch: number;
+  readonly refusals: readonly LoadRefusal[];
+  readonly rawTopic: string;
+  readonly rawPartition: number;
+  readonly rawOffset: string;
+}
+
+export async function unannouncedBatches(client: SqlClient, job: string): Promise<UnannouncedBatch[]> {
+  const { rows } = await client.query<{
+    batch: string;
+    load_refusals: LoadRefusal[];
+    raw_topic: string;
+    raw_partition: number;
+    raw_offset: string;
+  }>(
+    `SELECT batch, load_refusals, raw_topic, raw_partition, raw_offset FROM sluice.ledger
+     WHERE job = $1 AND NOT refusals_announced ORDER BY batch`,
+    [job],
+  );
+  return rows.map((row) => ({
+    batch: Number(row.batch),
+    refusals: row.load_refusals,
+    rawTopic: row.raw_topic,
+    rawPartition: row.raw_partition,
+    rawOffset: row.raw_offset,
+  }));
+}
+
+/** Marks a batch's outbox as announced, unless refusals were added since it was read. */
+export async function markAnnounced(client: SqlClient, job: string, batch: UnannouncedBatch): Promise<void> {
+  await client.query(
+    `UPDATE sluice.ledger SET refusals_announced = true
+     WHERE job = $1 AND batch = $2 AND jsonb_array_length(load_refusals) = $3`,
+    [job, batch.batch, batch.refusals.length],
+  );
+}

@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Controller, type INestMicroservice, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Payload } from '@nestjs/microservices';
+import type { Kafka } from 'kafkajs';
+import { pino } from 'pino';
+import { eventually } from '../../../../test/support/eventually.js';
+import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
+import { SluiceError } from '../errors/sluice-error.js';
+import { BatchHandler, type Delivery } from './batch-handler.decorator.js';
+import { BatchServer } from './batch-server.js';
+import { createKafka } from './kafka-client.js';
+import { readMessages } from './message-reader.js';
+import { Publisher } from './publisher.js';
+import { createTopics } from './topics-admin.js';
+
+const logger = pino({ level: 'silent' });
+
+/** What the handler under test does with a delivery; set by each test. */
+let onDelivery: (delivery: Delivery) => Promise<void> = () => Promise.resolve();
+
+@Controller()
+class TestController {
+  @BatchHandler('raw')
+  handle(@Payload() delivery: Delivery): Promise<void> {
+    return onDelivery(delivery);
+  }
+}
+
+@Module({ controllers: [TestController] })
+class TestModule {}
+
+describe('BatchServer on real Kafka', () => {
+  let broker: TestKafka;
+  let kafka: Kafka;
+  let publisher: Publisher;
+  let topic: string;
+  let groupId: string;
+  const started: INestMicroservice[] = [];
+
+  beforeAll(async () => {
+    broker = await startTestKafka();
+    kafka = createKafka({ brokers: broker.brokers, clientId: 'test', logger });
+    publisher = new Publisher(kafka);
+  });
+
+  afterAll(async () => {
+    await publisher.disconnect();
+    await broker.stop();
+  });
+
+  beforeEach(async () => {
+    topic = `test.${randomUUID()}.raw`;
+    groupId = `test-${randomUUID()}`;
+    await createTopics(kafka, [{ topic, partitions: 2, config: {} }], 1);
+  });
+
+  afterEach(async () => {
+    for (const app of started.splice(0)) await app.close();
+  });
+
+  async function startServer(maxGroupMessages = 100): Promise<BatchServer> {
+    const server = new BatchServer({
+      kafka,
+      groupId,
+      topics: { raw: [topic] },
+      concurrentPartitions: 2,
+      maxGroupBytes: 1024 * 1024,
+      maxGroupMessages,
+      maxBytesPerPartition: 1024 * 1024,
+      logger,
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    const app = await NestFactory.createMicroservice(TestModule, { strategy: server, logger: false });
+    started.push(app);
+    await app.listen();
+    return server;
+  }
+
+  const send = (partition: number, ...values: string[]): Promise<void> =>
+    publisher.send(
+      values.map((value) => ({ topic, partition, key: value, headers: { v: '1' }, value: Buffer.from(value) })),
+    );
+
+  async function committedOffsets(): Promise<Map<number, number>> {
+    const admin = kafka.admin();
+    await admin.connect();
+    const [found] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    await admin.disconnect();
+    return new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+  }
+
+  const textsOf = (delivery: Delivery): string[] => delivery.messages.map(({ value }) => String(value));
+
+  it('hands over messages in order, from the beginning, and commits behind them (T1, T2)', async () => {
+    await send(0, 'a', 'b', 'c');
+    const seen: string[] = [];
+    onDelivery = (delivery) => {
+      seen.push(...textsOf(delivery));
+      return Promise.resolve();
+    };
+    await startServer(2);
+    await eventually(async () => (await committedOffsets()).get(0) === 3, 'offset 3');
+    expect(seen).toEqual(['a', 'b', 'c']);
+  });
+
+  it('commits nothing while a promise is not kept, and hands the same messages over again (T1, T3)', async () => {
+    await send(0, 'a', 'b');
+    const deliveries: string[][] = [];
+    const committedMeanwhile: (number | undefined)[] = [];
+    onDelivery = async (delivery) => {
+      deliveries.push(textsOf(delivery));
+      committedMeanwhile.push((await committedOffsets()).get(0));
+      if (deliveries.length < 3) throw new SluiceError('DATABASE_UNAVAILABLE', 'gone');
+    };
+    const server = await startServer();
+    await eventually(() => server.health.notReady().length > 0, 'a declared wait');
+    await eventually(async () => (await committedOffsets()).get(0) === 2, 'offset 2');
+    expect(deliveries).toEqual([
+      ['a', 'b'],
+      ['a', 'b'],
+      ['a', 'b'],
+    ]);
+    expect(committedMeanwhile).toEqual([-1, -1, -1]);
+    expect(server.health.notReady()).toEqual([]);
+  });
+
+  it('goes on with other partitions while one waits (T3)', async () => {
+    await send(0, 'stuck');
+    await send(1, 'fine');
+    onDelivery = (delivery) =>
+      delivery.partition === 0
+        ? Promise.reject(new SluiceError('INTERNAL', 'a bug'))
+        : Promise.resolve();
+    const server = await startServer();
+    await eventually(async () => (await committedOffsets()).get(1) === 1, 'partition 1');
+    await eventually(() => server.health.notReady().some((text) => text.includes(`${topic}/0`)), 'a named wait');
+    expect((await committedOffsets()).get(0)).toBe(-1);
+    expect(server.health.notLive()).toEqual([]);
+  });
+
+  it('keeps what was committed before the trouble, and comes back to the rest only', async () => {
+    await send(0, 'a', 'b', 'c');
+    const deliveries: string[][] = [];
+    let refusals = 1;
+    onDelivery = (delivery) => {
+      deliveries.push(textsOf(delivery));
+      if (textsOf(delivery)[0] === 'b' && refusals-- > 0) return Promise.reject(new Error('once'));
+      return Promise.resolve();
+    };
+    await startServer(1);
+    await eventually(async () => (await committedOffsets()).get(0) === 3, 'offset 3');
+    expect(deliveries).toEqual([['a'], ['b'], ['b'], ['c']]);
+  });
+
+  it('finishes and commits the delivery in hand before it closes', async () => {
+    await send(0, 'a');
+    let finish = (): void => undefined;
+    const begun = new Promise<void>((resolve) => {
+      onDelivery = () => {
+        resolve();
+        return new Promise((done) => {
+          finish = done;
+        });
+      };
+    });
+    await startServer();
+    await begun;
+    const closing = started.pop()?.close();
+    finish();
+    await closing;
+    expect((await committedOffsets()).get(0)).toBe(1);
+  });
+
+  it('refuses to start without the topics it reads', async () => {
+    topic = `test.${randomUUID()}.missing`;
+    await expect(startServer()).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+    started.pop();
+  });
+
+  it('reads single messages by their places', async () => {
+    await send(0, ...Array.from({ length: 40 }, (_, i) => `m${i}`));
+    await send(1, 'other');
+    const read: string[] = [];
+    const places = ['39', '3', '17'].map((offset) => ({ topic, partition: 0, offset }));
+    await readMessages(kafka, [...places, { topic, partition: 1, offset: '0' }], (message) => {
+      read.push(String(message.value));
+      return Promise.resolve();
+    });
+    expect(read.filter((text) => text !== 'other')).toEqual(['m3', 'm17', 'm39']);
+    expect(read).toContain('other');
+  });
+});

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { DataSource } from 'typeorm';
+import { v7 as uuidv7 } from 'uuid';
+import { eventually } from '../../../../test/support/eventually.js';
+import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { controlDatabase } from '../schema/control-database.js';
+import { migrate } from '../schema/migrate.js';
+import { type Claim, JobRepository, type JobStart } from './job.repository.js';
+
+const START: JobStart = {
+  cutting: { format: 'csv', maxBatchBytes: 1024, maxBatchRecords: 10, maxRecordBytes: 512, partitions: 3 },
+  head: { columns: ['a'], context: {}, dataStart: 2, firstLine: 2 },
+  sourceIdentity: { bytes: 10, etag: null, lastModified: null },
+  expectedBytes: 10,
+};
+
+describe('JobRepository on real PostgreSQL', () => {
+  let server: TestDatabase;
+  let database: DataSource;
+  let jobs: JobRepository;
+
+  beforeAll(async () => {
+    server = await startTestDatabase();
+    await migrate(server.url, []);
+    database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
+    jobs = new JobRepository(database);
+  });
+
+  afterAll(async () => {
+    await database.destroy();
+    await server.stop();
+  });
+
+  beforeEach(() => database.query('TRUNCATE sluice.job CASCADE'));
+
+  async function queue(dataset = 'things'): Promise<string> {
+    const id = uuidv7();
+    await jobs.create({
+      id,
+      dataset,
+      mode: 'replace',
+      source: { kind: 'http', display: 'https://example.test/a.csv', trustedCaller: false },
+      secretUri: 'https://user:canary@example.test/a.csv',
+      dryRun: false,
+      limitRecords: null,
+      maxRefusedShare: 0.05,
+      maxShrinkShare: 0.2,
+      options: {},
+      contractVersion: 1,
+    });
+    return id;
+  }
+
+  async function claimed(): Promise<Claim> {
+    const claim = await jobs.claimNext('one');
+    if (!claim) throw new Error('nothing to claim');
+    return claim;
+  }
+
+  const expire = (id: string): Promise<unknown> =>
+    database.query(`UPDATE sluice.job SET lease_until = now() - interval '1 second' WHERE id = $1`, [id]);
+
+  const doNothing = (): Promise<void> => Promise.resolve();
+
+  it('lets one job a dataset be active, and names it', async () => {
+    const active = await queue();
+    await expect(queue()).rejects.toMatchObject({ code: 'JOB_ACTIVE', place: { job: active } });
+    await queue('others');
+    await jobs.cancel(active);
+    await queue();
+  });
+
+  it('gives a job to one claimant, and its epoch rises with each claim', async () => {
+    const id = await queue();
+    expect(await jobs.claimNext('one')).toEqual({ id, epoch: 1 });
+    expect(await jobs.claimNext('two')).toBeNull();
+    await expire(id);
+    expect(await jobs.claimNext('two')).toEqual({ id, epoch: 2 });
+  });
+
+  it('refuses whatever an older epoch still wants to write', async () => {
+    const id = await queue();
+    const old = await claimed();
+    await expire(id);
+    const current = await claimed();
+    expect(await jobs.renewLease(old)).toBeNull();
+    await expect(jobs.start(old, START, doNothing)).rejects.toMatchObject({ code: 'JOB_LOST' });
+    expect(await jobs.fail(old, { code: 'X', message: '', action: '' })).toBe(false);
+    await jobs.start(current, START, doNothing);
+    await expect(jobs.finishSource(old, { batches: 1, records: 1, bytes: 1 })).rejects.toMatchObject({
+      code: 'JOB_LOST',
+    });
+    expect(await jobs.renewLease(current)).toBe('running');
+  });
+
+  it('sets running and makes staging together or not at all', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    const failing = jobs.start(claim, START, () => Promise.reject(new Error('no staging')));
+    await expect(failing).rejects.toThrow('no staging');
+    expect((await jobs.load(id)).state).toBe('queued');
+    await jobs.start(claim, START, async (client) => {
+      const { rows } = await client.query<{ n: number }>('SELECT 1 AS n WHERE $1', [true]);
+      expect(rows).toEqual([{ n: 1 }]);
+    });
+    expect(await jobs.load(id)).toMatchObject({ state: 'running', head: START.head, cutting: START.cutting });
+  });
+
+  it('claims an interrupted job again, but not one whose source was read to the end', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    await expire(id);
+    const again = await claimed();
+    expect(again).toEqual({ id, epoch: 2 });
+    await jobs.finishSource(again, { batches: 2, records: 20, bytes: 10 });
+    expect(await jobs.claimNext('two')).toBeNull();
+    expect(await jobs.load(id)).toMatchObject({
+      totalBatches: 2,
+      totalRecords: 20,
+      totalBytes: 10,
+      leaseUntil: null,
+    });
+  });
+
+  it('waits with cancelling for a load in flight (LD2), and nothing is claimed afterwards', async () => {
+    const id = await queue();
+    await jobs.start(await claimed(), START, doNothing);
+    const loading = database.createQueryRunner();
+    await loading.startTransaction();
+    await loading.query('SELECT state FROM sluice.job WHERE id = $1 FOR KEY SHARE', [id]);
+    let isCancelled = false;
+    const cancelling = jobs.cancel(id).then(() => {
+      isCancelled = true;
+    });
+    await eventually(async () => {
+      const waiting = await database.query<unknown[]>('SELECT FROM pg_locks WHERE NOT granted');
+      return waiting.length > 0 || isCancelled;
+    }, 'the cancelling to meet the lock');
+    expect(isCancelled).toBe(false);
+    await loading.commitTransaction();
+    await loading.release();
+    await cancelling;
+    expect(await jobs.claimNext('two')).toBeNull();
+    await expect(jobs.cancel(id)).rejects.toMatchObject({ code: 'JOB_TRANSITION_REFUSED' });
+  });
+
+  it('shows the address with its credentials to load() alone', async () => {
+    const id = await queue();
+    const shown = await database.getRepository('Job').findOneByOrFail({ id });
+    expect(JSON.stringify(shown)).not.toContain('canary');
+    expect((await jobs.load(id)).secretUri).toContain('canary');
+  });
+});

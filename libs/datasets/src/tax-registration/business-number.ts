@@ -36,7 +36,9 @@ export function passesChecksum(digitAt: (place: number) => number): boolean {
  */
 export function lastDigitFor(prefix: string, variant: number): string {
   let sum = 0;
-  for (let place = 0; place < prefix.length; place += 1) sum += ADDENDS[place]?.[Number(prefix[place])] ?? 0;
+  for (let place = 0; place < prefix.length; place += 1) {
+    sum += ADDENDS[place]?.[prefix.charCodeAt(place) - 0x30] ?? 0;
+  }
   const old = (OLD_MODULUS - (sum % OLD_MODULUS)) % OLD_MODULUS;
   const isOld = variant % 10 !== 0 && !(sum === 0 && old === 0);
   return String(isOld ? old : (old + MODULUS) % OLD_MODULUS);

@@ -41,9 +41,12 @@ const FULL_WIDTH_DIGITS = '０１２３４５６７８９';
 /** Outside the BMP: one character, two UTF-16 units, four bytes. */
 const ASTRAL = '𠮷';
 
-const fullWidth = (digits: string): string =>
-  digits.replace(/\d/g, (digit) => FULL_WIDTH_DIGITS[Number(digit)] ?? '');
 const at = (row: Row, field: number): string => row[field] ?? '';
+
+/** ASCII digits as the publisher writes them in addresses. */
+export function toFullWidth(digits: string): string {
+  return digits.replace(/[0-9]/g, (digit) => FULL_WIDTH_DIGITS[Number(digit)] ?? '');
+}
 
 /** UTF-8 never holds these: a lone byte, a cut-off character, an overlong slash, a lone surrogate, beyond U+10FFFF. */
 const UNDECODABLE = [[0xff], [0xe8, 0x9b], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]];
@@ -65,7 +68,7 @@ export const DEFECTS: readonly Defect[] = [
   { name: 'number with other characters', spoil: setField(FIELD.number, '1234567A', '12-34567', '1234 678') },
   {
     name: 'number in full-width digits',
-    spoil: (row) => void (row[FIELD.number] = fullWidth(at(row, FIELD.number))),
+    spoil: (row) => void (row[FIELD.number] = toFullWidth(at(row, FIELD.number))),
   },
   { name: 'number null', spoil: setField(FIELD.number, ...NULL_TOKENS) },
   { name: 'number with a wrong checksum', spoil: setField(FIELD.number, '12345678', '24567898', '00000000') },

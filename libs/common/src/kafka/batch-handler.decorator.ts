@@ -18,9 +18,9 @@ export interface Delivery {
   readonly partition: number;
   readonly messages: readonly IncomingMessage[];
   /** Call after each slice of work: heartbeats stop when it has not been called for too long. */
-  progress(): void;
+  readonly progress: () => void;
   /** True once the partition is no longer ours; stop early, somebody else gets the messages. */
-  isStale(): boolean;
+  readonly isStale: () => boolean;
 }
 
 /** Nest would replace any error by "Internal server error"; the transport has to see the real one. */

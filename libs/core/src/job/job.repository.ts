@@ -199,6 +199,7 @@ export class JobRepository {
 /** Lets code that speaks plain `pg` take part in a transaction of TypeORM's. */
 function sqlClientOf(manager: EntityManager): SqlClient {
   return {
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the interface's signature
     query: async <R>(sql: string, parameters?: unknown[]) => {
       const runner = manager.queryRunner;
       if (!runner) throw new SluiceError('INTERNAL', 'A transaction has no connection.');

@@ -1,0 +1,45 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  ACTIVE_STATES,
+  FINAL_STATES,
+  JOB_STATES,
+  TRANSITIONS,
+  isFinal,
+  isInterrupted,
+  mayMove,
+} from './job-state.js';
+
+describe('the states of a job', () => {
+  it('are either active or final', () => {
+    expect([...ACTIVE_STATES, ...FINAL_STATES].sort()).toEqual([...JOB_STATES].sort());
+  });
+
+  it('are never left once final (J3)', () => {
+    expect(TRANSITIONS.filter(({ from }) => isFinal(from))).toEqual([]);
+  });
+
+  it('can all be reached from queued', () => {
+    const reached = new Set<string>(['queued']);
+    for (let grown = true; grown;) {
+      grown = false;
+      for (const { from, to } of TRANSITIONS) {
+        if (reached.has(from) && !reached.has(to)) grown = Boolean(reached.add(to));
+      }
+    }
+    expect([...reached].sort()).toEqual([...JOB_STATES].sort());
+  });
+
+  it('have one owner for each transition', () => {
+    const names = TRANSITIONS.map(({ from, to }) => `${from} → ${to}`);
+    expect(new Set(names).size).toBe(names.length);
+    expect(mayMove('running', 'finalizing')).toBe(true);
+    expect(mayMove('queued', 'succeeded')).toBe(false);
+  });
+
+  it('call a running job with an expired lease interrupted (J2)', () => {
+    const now = new Date('2026-01-01T00:00:00Z');
+    expect(isInterrupted('running', new Date('2025-12-31T23:59:59Z'), now)).toBe(true);
+    expect(isInterrupted('running', null, now)).toBe(false);
+    expect(isInterrupted('queued', new Date(0), now)).toBe(false);
+  });
+});

@@ -1,0 +1,67 @@
+import { describe, expect, it } from '@jest/globals';
+import { type LedgerTotals, exceedsRefusedShare, imbalances, jobCounts } from './balance.js';
+
+const ledger: LedgerTotals = {
+  batches: 3,
+  records: 100,
+  accepted: 90,
+  refusedAtValidate: 7,
+  skipped: 3,
+  refusedAtLoad: 4,
+  warnings: 12,
+  unbalancedBatches: 0,
+  gaps: 0,
+  firstByte: 50,
+  lastByte: 5_000,
+};
+const source = { batches: 3, records: 100, dataStart: 50, bytes: 5_000 };
+const outcome = { inserted: 80, updated: 3, unchanged: 1, superseded: 2 };
+
+describe('the balance of a job', () => {
+  it('holds when every sum adds up', () => {
+    expect(imbalances(ledger, source, outcome)).toEqual([]);
+  });
+
+  it.each([
+    ['a batch is missing (B1)', { batches: 2 }],
+    ['batches do not follow each other (B1)', { gaps: 1 }],
+    ['the first batch begins too late (B1)', { firstByte: 51 }],
+    ['the last batch ends too early (B1)', { lastByte: 4_999 }],
+    ['a batch does not add up (B2)', { unbalancedBatches: 1 }],
+    ['a record was not read (B3)', { records: 99 }],
+    ['a record was accepted and not loaded (B3)', { accepted: 91, refusedAtValidate: 6 }],
+    ['a refusal is counted twice (B3)', { refusedAtLoad: 5 }],
+  ])('names what is wrong when %s', (_, change) => {
+    expect(imbalances({ ...ledger, ...change }, source, outcome)).not.toEqual([]);
+  });
+
+  it.each([
+    ['a row too many is visible', { inserted: 81 }],
+    ['a superseded row is not counted', { superseded: 1 }],
+  ])('names what is wrong when %s (B3)', (_, change) => {
+    expect(imbalances(ledger, source, { ...outcome, ...change })).not.toEqual([]);
+  });
+
+  it('counts as DESIGN section 1 says', () => {
+    expect(jobCounts(ledger, outcome)).toEqual({
+      read: 100,
+      accepted: 90,
+      refused: 11,
+      refusedAtValidate: 7,
+      refusedAtLoad: 4,
+      skipped: 3,
+      loaded: 84,
+      inserted: 80,
+      updated: 3,
+      unchanged: 1,
+      superseded: 2,
+      warnings: 12,
+    });
+  });
+
+  it('judges the share of refused records from 100 records on', () => {
+    expect(exceedsRefusedShare(99, 99, 0.05)).toBe(false);
+    expect(exceedsRefusedShare(5, 100, 0.05)).toBe(false);
+    expect(exceedsRefusedShare(6, 100, 0.05)).toBe(true);
+  });
+});

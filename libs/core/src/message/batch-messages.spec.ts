@@ -1,0 +1,120 @@
+import { describe, expect, it } from '@jest/globals';
+import { decodeCleanMessage, encodeCleanMessage } from './clean-message.js';
+import type { IncomingMessage, OutgoingMessage } from './header-reader.js';
+import { type RawMessage, decodeRawMessage, encodeRawMessage } from './raw-message.js';
+import { MAX_MESSAGE_BYTES, planTopics } from './topics.js';
+
+const JOB = '01890a5d-ac96-774b-bcce-b302099a8057';
+
+/** As if it had travelled: headers come back as bytes. */
+function received(
+  message: OutgoingMessage,
+  change: { value?: Buffer | null; headers?: object } = {},
+): IncomingMessage {
+  return {
+    place: { topic: message.topic, partition: message.partition ?? 0, offset: '7' },
+    headers: {
+      ...Object.fromEntries(
+        Object.entries(message.headers).map(([name, value]) => [name, Buffer.from(value)]),
+      ),
+      ...change.headers,
+    },
+    value: change.value === undefined ? message.value : change.value,
+  };
+}
+
+const raw: Omit<RawMessage, 'crc32c'> = {
+  dataset: 'things',
+  job: JOB,
+  epoch: 2,
+  batch: {
+    batch: 8,
+    firstRecord: 800,
+    firstLine: 803,
+    records: 2,
+    lines: 2,
+    byteStart: 1_000,
+    byteEnd: 1_010,
+    bytes: Buffer.from([0x61, 0x2c, 0xff, 0x0a, 0x62, 0x2c, 0x00, 0x0a]),
+    oversized: [{ index: 1, offset: 4, keptBytes: 4, bytes: 6, lines: 1 }],
+  },
+  format: 'csv',
+  columns: ['統一編號', 'b'],
+  context: { date: '2026-09-01' },
+  contractVersion: 3,
+  options: { checksum: 'warn' },
+  attempt: 0,
+};
+
+describe('raw batches', () => {
+  it('come back as they were sent, byte for byte, on the partition of their number', () => {
+    const message = encodeRawMessage(raw, 3);
+    expect(message).toMatchObject({ topic: 'sluice.things.raw', partition: 8 % 3, key: `${JOB}:8` });
+    const { crc32c: _, ...decoded } = decodeRawMessage(received(message));
+    expect(decoded).toEqual(raw);
+  });
+
+  it.each([
+    ['an unknown version', { headers: { v: Buffer.from('2') } }],
+    ['a missing header', { headers: { batch: undefined } }],
+    ['a header that is no count', { headers: { records: Buffer.from('-1') } }],
+    ['a truncated value', { value: raw.batch.bytes.subarray(0, 5) }],
+    ['no value', { value: null }],
+  ])('with %s are refused with their place', (_, change) => {
+    expect(() => decodeRawMessage(received(encodeRawMessage(raw, 3), change))).toThrow(
+      expect.objectContaining({
+        code: 'MESSAGE_INVALID',
+        message: expect.stringContaining('sluice.things.raw/2/7'),
+      }),
+    );
+  });
+});
+
+describe('clean batches', () => {
+  const place = { topic: 'sluice.things.raw', partition: 2, offset: '41' };
+  const verdict = {
+    sections: [
+      { table: 'thing', text: Buffer.from('800\ta\n'), rows: 1 },
+      { table: 'part', text: Buffer.alloc(0), rows: 0 },
+    ],
+    counts: { records: 2, accepted: 1, refused: 1, skipped: 0, warnings: 3 },
+    findings: { MALFORMED_ROW: 1 },
+    refused: [],
+  };
+  const message = encodeCleanMessage({ ...raw, crc32c: 5 }, place, verdict);
+
+  it('stay on the partition of their raw batch and keep their sections apart', () => {
+    expect(message.partition).toBe(2);
+    expect(decodeCleanMessage(received(message))).toMatchObject({
+      job: JOB,
+      batch: 8,
+      raw: place,
+      counts: verdict.counts,
+      findings: verdict.findings,
+      sections: verdict.sections,
+    });
+  });
+
+  it('whose sections do not fill the value are refused', () => {
+    expect(() => decodeCleanMessage(received(message, { value: Buffer.from('800') }))).toThrow(
+      expect.objectContaining({ code: 'MESSAGE_INVALID' }),
+    );
+  });
+});
+
+describe('the plan of topics', () => {
+  it('keeps dead letters for ever and everything else for two weeks', () => {
+    const plan = new Map(planTopics(['things'], 6).map((topic) => [topic.topic, topic]));
+    expect([...plan.keys()]).toEqual([
+      'sluice.status',
+      'sluice.things.raw',
+      'sluice.things.clean',
+      'sluice.things.dead',
+    ]);
+    expect(plan.get('sluice.things.dead')?.config['retention.ms']).toBe('-1');
+    expect(plan.get('sluice.things.raw')).toMatchObject({
+      partitions: 6,
+      config: { 'retention.ms': '1209600000', 'max.message.bytes': String(MAX_MESSAGE_BYTES) },
+    });
+  });
+});

@@ -30,6 +30,12 @@ export const TRACKER_GROUP = 'sluice-tracker';
 /** The tables that the tracker keeps. */
 export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow];
 
+/** Everything over HTTP; needs the database, the registry of datasets, a logger and the timing of live streams. */
+export const READ_API = {
+  controllers: [DatasetsController, JobsController, LiveController, DeadLettersController],
+  providers: [DatasetReader, JobReader, DeadLetterReader, JobWatcher],
+};
+
 /** Connections for the folds: the status partition, and dead letters of a few others beside it. */
 const FOLD_CONNECTIONS = 4;
 /** Connections for readers. */
@@ -50,7 +56,7 @@ export class TrackerModule implements OnApplicationShutdown {
     return {
       module: TrackerModule,
       imports: [ServiceModule.for({ ...context, poolSize: FOLD_CONNECTIONS })],
-      controllers: [FoldConsumer, DatasetsController, JobsController, LiveController, DeadLettersController],
+      controllers: [FoldConsumer, ...READ_API.controllers],
       providers: [
         { provide: DatasetRegistry, useValue: registry },
         { provide: LIVE_TIMING, useValue: DEFAULT_LIVE_TIMING },
@@ -86,10 +92,7 @@ export class TrackerModule implements OnApplicationShutdown {
         },
         FoldRepository,
         TrackerMetrics,
-        DatasetReader,
-        JobReader,
-        DeadLetterReader,
-        JobWatcher,
+        ...READ_API.providers,
       ],
     };
   }

@@ -35,7 +35,7 @@ export class JobWatcher implements BeforeApplicationShutdown {
   private readonly ending = new Subject<void>();
 
   constructor(
-    private readonly jobs: JobReader,
+    @Inject(JobReader) private readonly jobs: Pick<JobReader, 'detail'>,
     @Inject(LOGGER) private readonly logger: Logger,
     @Inject(LIVE_TIMING) private readonly timing: LiveTiming,
   ) {}

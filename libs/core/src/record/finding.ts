@@ -26,3 +26,20 @@ export const GENERAL_FINDING_CODES = {
   /** PostgreSQL itself refused the row; the dead letter carries its SQLSTATE. */
   REFUSED_BY_DATABASE: 'REFUSED_BY_DATABASE',
 } as const;
+
+/** A code as every table, metric label and URL can hold it. */
+export function isFindingCode(value: unknown): value is string {
+  return typeof value === 'string' && /^[^\s\p{C}]{1,100}$/u.test(value);
+}
+
+/** Whether something that came over the wire has the shape of a finding. */
+export function isFinding(value: unknown): value is Finding {
+  if (typeof value !== 'object' || value === null) return false;
+  const { code, field, message, severity } = value as Record<string, unknown>;
+  return (
+    isFindingCode(code) &&
+    (field === null || typeof field === 'string') &&
+    typeof message === 'string' &&
+    (severity === 'error' || severity === 'warning')
+  );
+}

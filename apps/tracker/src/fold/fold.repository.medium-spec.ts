@@ -1,0 +1,233 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type pg from 'pg';
+import type { DataSource } from 'typeorm';
+import { createPool } from '#common/postgres/pool.js';
+import type { DeadLetter } from '#core/message/dead-letter-message.js';
+import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
+import { controlDatabase } from '#core/schema/control-database.js';
+import { migrate } from '#core/schema/migrate.js';
+import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { DeadLetterRow } from './dead-letter.entity.js';
+import { FoldRepository } from './fold.repository.js';
+import { JobBatch } from './job-batch.entity.js';
+import { JobStage } from './job-stage.entity.js';
+import { anyEvents, shuffled } from '../testing/events.js';
+
+const JOB = '01890000-0000-7000-8000-000000000001';
+
+describe('FoldRepository', () => {
+  let server: TestDatabase;
+  let database: DataSource;
+  let pool: pg.Pool;
+  let folds: FoldRepository;
+
+  beforeAll(async () => {
+    server = await startTestDatabase();
+    await migrate(server.url, []);
+    database = await controlDatabase({ url: server.url, applicationName: 'fold test' }, [
+      JobBatch,
+      JobStage,
+      DeadLetterRow,
+    ]).initialize();
+    pool = createPool({ url: server.url, applicationName: 'fold test', maxConnections: 4 });
+    folds = new FoldRepository(pool);
+  });
+  afterAll(async () => {
+    await pool.end();
+    await database.destroy();
+    await server.stop();
+  });
+  beforeEach(() => folds.clear());
+
+  const stages = (): Promise<JobStage[]> =>
+    database.getRepository(JobStage).find({ order: { job: 'ASC', stage: 'ASC' } });
+  const batches = (): Promise<JobBatch[]> =>
+    database.getRepository(JobBatch).find({ order: { job: 'ASC', batch: 'ASC', stage: 'ASC' } });
+  const letters = (): Promise<DeadLetterRow[]> =>
+    database.getRepository(DeadLetterRow).find({ order: { job: 'ASC', record: 'ASC' } });
+
+  it('has tables that fit its entities', async () => {
+    const { upQueries } = await database.driver.createSchemaBuilder().log();
+    const changes = upQueries.map(({ query }) => query);
+    // Entities do not repeat the checks, nor the indexes of others' tables; everything else must be the same.
+    const ours = changes.filter((query) => /job_batch|job_stage|dead_letter/.test(query));
+    expect(ours.filter((query) => !/DROP CONSTRAINT .*_check"$/.test(query))).toEqual([]);
+  });
+
+  it('gives the same folds for any order, any repeats, any deliveries, side by side or not (G7)', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyEvents(), fc.infiniteStream(fc.nat()), async (events, choices) => {
+        await folds.clear();
+        await folds.foldEvents(events);
+        const inOrder = [await stages(), await batches()];
+        await folds.clear();
+        const deliveries = shuffled(events, choices);
+        while (deliveries.length > 0) {
+          await Promise.all(deliveries.splice(0, 3).map((delivery) => folds.foldEvents(delivery)));
+        }
+        expect([await stages(), await batches()]).toEqual(inOrder);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('adds up stages as the events say', async () => {
+    const events = [
+      batchEvent({ findings: { BAD: 1, ODD: 2 }, at: '2026-01-01T00:00:02.000Z' }),
+      batchEvent({ batch: 1, findings: { BAD: 3 }, at: '2026-01-01T00:00:01.000Z' }),
+      step('index', 5),
+      step('swap', 6),
+    ];
+    await folds.foldEvents(events);
+    await folds.foldEvents(events);
+    expect(await stages()).toEqual([
+      expect.objectContaining({
+        stage: 'finalize',
+        batches: 0,
+        step: 'swap',
+        stepAt: new Date('2026-01-01T00:00:06Z'),
+      }),
+      {
+        job: JOB,
+        stage: 'validate',
+        batches: 2,
+        records: 14,
+        bytes: 140,
+        accepted: 12,
+        refused: 2,
+        skipped: 0,
+        warnings: 0,
+        deadLetters: 0,
+        findings: { BAD: 4, ODD: 2 },
+        firstAt: new Date('2026-01-01T00:00:01Z'),
+        lastAt: new Date('2026-01-01T00:00:02Z'),
+        step: null,
+        stepAt: null,
+      },
+    ]);
+  });
+
+  it('tells which events were new (R1)', async () => {
+    const first = batchEvent({});
+    const second = batchEvent({ batch: 1 });
+    expect(await folds.foldEvents([first, first])).toEqual([first]);
+    expect(await folds.foldEvents([first, second, step('index', 1)])).toEqual([second]);
+    expect(await folds.foldEvents([])).toEqual([]);
+  });
+
+  it('keeps letters whole: any bytes, words that jsonb would refuse, quotes and backslashes', async () => {
+    const odd = letter({
+      bytes: Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
+      findings: [
+        {
+          code: 'BAD',
+          field: 'a"b\\c{}',
+          message: 'NUL \0, half \ud83d, whole 😀, "\\u0000"',
+          severity: 'error',
+        },
+        { code: 'ODD', field: null, message: '', severity: 'warning' },
+      ],
+      columns: ['統一編號', '', 'NULL', '"{},\\'],
+      sqlstate: '22001',
+      line: 2 ** 52,
+    });
+    await folds.indexLetters([odd]);
+    const { columns, bytes, line } = odd;
+    expect(await letters()).toEqual([
+      {
+        ...odd,
+        bytes,
+        columns,
+        line,
+        codes: ['BAD'],
+        findings: [
+          { ...odd.findings[0], message: 'NUL \u{fffd}, half \u{fffd}, whole 😀, "\\u0000"' },
+          odd.findings[1],
+        ],
+      },
+    ]);
+  });
+
+  it('counts each letter once, however often it is delivered, and before its batch is heard of', async () => {
+    const [a, b, c] = [letter({ record: 1 }), letter({ record: 2 }), letter({ record: 3, stage: 'load' })];
+    const delivered = await Promise.all([folds.indexLetters([b, a, a]), folds.indexLetters([c, a, b])]);
+    expect(
+      delivered
+        .flat()
+        .map(({ record }) => record)
+        .sort(),
+    ).toEqual([1, 2, 3]);
+    expect(await folds.indexLetters([a, b, c])).toEqual([]);
+    await folds.foldEvents([batchEvent({})]);
+    expect(await stages()).toMatchObject([
+      { stage: 'load', deadLetters: 1, batches: 0, firstAt: null },
+      { stage: 'validate', deadLetters: 2, batches: 1, refused: 1 },
+    ]);
+  });
+
+  it('leaves nothing behind when the database ends the transaction, and asks for the delivery again (R3)', async () => {
+    const blocker = await pool.connect();
+    await blocker.query('BEGIN; LOCK TABLE sluice.job_stage');
+    const folding = folds.foldEvents([batchEvent({})]);
+    const refused = expect(folding).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
+    await until(async () => {
+      const { rowCount } = await pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> pg_backend_pid()`,
+      );
+      return rowCount !== null && rowCount > 0;
+    });
+    await refused;
+    await blocker.query('ROLLBACK');
+    blocker.release();
+    expect(await batches()).toEqual([]);
+    expect(await folds.foldEvents([batchEvent({})])).toHaveLength(1);
+  });
+});
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds()));
+}
+
+function batchEvent(facts: Partial<BatchEvent>): BatchEvent {
+  return {
+    type: 'batch',
+    dataset: 'shops',
+    job: JOB,
+    batch: 0,
+    stage: 'validate',
+    records: 7,
+    bytes: 70,
+    accepted: 6,
+    refused: 1,
+    skipped: 0,
+    warnings: 0,
+    findings: {},
+    at: '2026-01-01T00:00:00.000Z',
+    ...facts,
+  };
+}
+
+function step(name: string, second: number): StatusEvent {
+  const at = new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
+  return { type: 'job', dataset: 'shops', job: JOB, state: 'finalizing', step: name, at };
+}
+
+function letter(facts: Partial<DeadLetter>): DeadLetter {
+  return {
+    dataset: 'shops',
+    job: JOB,
+    batch: 0,
+    record: 0,
+    line: 2,
+    byteStart: 10,
+    byteEnd: 20,
+    stage: 'validate',
+    findings: [{ code: 'BAD', field: 'name', message: 'is wrong', severity: 'error' }],
+    sqlstate: null,
+    attempt: 0,
+    columns: ['name'],
+    bytes: Buffer.from('x'),
+    ...facts,
+  };
+}

@@ -1,0 +1,180 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Job, JobCounts } from '#core/job/job.entity.js';
+import type { JobStage } from '../fold/job-stage.entity.js';
+import { detailOf, isSettled, summaryOf } from './job-views.js';
+
+const NOW = new Date('2026-01-01T00:01:40.000Z');
+
+describe('summaryOf', () => {
+  it('counts seconds to now while the job runs, and to its end afterwards', () => {
+    expect(summaryOf(job({}), NOW).seconds).toBe(100);
+    const finished = job({ state: 'failed', finishedAt: new Date('2026-01-01T00:00:30.000Z') });
+    expect(summaryOf(finished, NOW).seconds).toBe(30);
+    expect(summaryOf(job({ state: 'queued', startedAt: null }), NOW).seconds).toBeNull();
+  });
+
+  it('calls a running job with an expired lease interrupted', () => {
+    expect(summaryOf(job({ leaseUntil: new Date('2026-01-01T00:01:39.999Z') }), NOW).interrupted).toBe(true);
+    expect(summaryOf(job({ leaseUntil: NOW }), NOW).interrupted).toBe(false);
+  });
+});
+
+describe('detailOf', () => {
+  it('has every stage, in order, also before anything is known', () => {
+    const { stages, findings, deadLetters } = detailOf(job({}), [], NOW);
+    expect(stages.map(({ stage }) => stage)).toEqual(['ingest', 'validate', 'load', 'finalize']);
+    expect(stages[0]).toEqual({
+      stage: 'ingest',
+      batches: 0,
+      records: 0,
+      bytes: 0,
+      accepted: 0,
+      refused: 0,
+      skipped: 0,
+      warnings: 0,
+      totalRecords: null,
+      totalBytes: null,
+      recordsPerSecond: null,
+      etaSeconds: null,
+      done: false,
+    });
+    expect(findings).toEqual({});
+    expect(deadLetters).toEqual({ known: 0, expected: null, complete: false });
+  });
+
+  it('measures from the first batch to the last one, and reckons what is left', () => {
+    const known = job({ totalBatches: 8, totalRecords: 800, totalBytes: 8_100, head: head(100) });
+    const [, validate] = detailOf(known, [stage({ batches: 5, records: 500, bytes: 5_000 })], NOW).stages;
+    // Four batches of 100 in the ten seconds after the first one.
+    expect(validate).toMatchObject({ recordsPerSecond: 40, totalBytes: 8_000, etaSeconds: 7.5, done: false });
+  });
+
+  it('reckons from the source’s size before the totals are known, but not when a limit cuts it short', () => {
+    const guessed = { expectedBytes: 10_100, head: head(100) };
+    const sums = [stage({ batches: 5, records: 500, bytes: 5_000 })];
+    expect(detailOf(job(guessed), sums, NOW).stages[1]).toMatchObject({
+      totalBytes: 10_000,
+      etaSeconds: 12.5,
+    });
+    const limited = detailOf(job({ ...guessed, limitRecords: 520 }), sums, NOW).stages[1];
+    expect(limited).toMatchObject({ totalBytes: null, totalRecords: null, etaSeconds: 0.5 });
+  });
+
+  it('knows no rate from one batch, nor from batches announced at one moment', () => {
+    const none = { recordsPerSecond: null, etaSeconds: null };
+    expect(detailOf(job({ totalRecords: 9 }), [stage({ batches: 1 })], NOW).stages[1]).toMatchObject(none);
+    const moment = stage({ batches: 3, lastAt: stage({}).firstAt });
+    expect(detailOf(job({ totalRecords: 9 }), [moment], NOW).stages[1]).toMatchObject(none);
+  });
+
+  it('believes the row about what is done, before the folds say so (V1)', () => {
+    const done = (facts: Partial<Job>, sums: JobStage[] = []): boolean[] =>
+      detailOf(job(facts), sums, NOW).stages.map((progress) => progress.done);
+    expect(done({})).toEqual([false, false, false, false]);
+    expect(done({ totalBatches: 3 })).toEqual([true, false, false, false]);
+    expect(done({ totalBatches: 3 }, [stage({ batches: 3 })])).toEqual([true, true, false, false]);
+    expect(done({ totalBatches: 3, state: 'finalizing' })).toEqual([true, true, true, false]);
+    expect(done({ totalBatches: 3, state: 'succeeded' })).toEqual([true, true, true, true]);
+    expect(done({ totalBatches: 3, state: 'cancelled' })).toEqual([true, false, false, false]);
+  });
+
+  it('takes findings from the folds while the job runs, and from the row afterwards', () => {
+    const sums = [
+      stage({ findings: { BAD: 2 } }),
+      stage({ stage: 'load', findings: { BAD: 1, DUPLICATE: 4 } }),
+    ];
+    expect(detailOf(job({ findings: null }), sums, NOW).findings).toEqual({ BAD: 3, DUPLICATE: 4 });
+    const finished = job({ state: 'succeeded', findings: { BAD: 5 } });
+    expect(detailOf(finished, sums, NOW).findings).toEqual({ BAD: 5 });
+    expect(detailOf(job({ state: 'failed', findings: null }), sums, NOW).findings).toEqual({
+      BAD: 3,
+      DUPLICATE: 4,
+    });
+  });
+
+  it('shows the step only while finalizing', () => {
+    const sums = [stage({ stage: 'finalize', batches: 0, step: 'swap' })];
+    expect(detailOf(job({ state: 'finalizing' }), sums, NOW).step).toBe('swap');
+    expect(detailOf(job({ state: 'succeeded' }), sums, NOW).step).toBeNull();
+  });
+
+  it('expects the refused records of a final job, and knows when all letters have come', () => {
+    const letters = (facts: Partial<Job>, known: number) =>
+      detailOf(job(facts), [stage({ deadLetters: known }), stage({ stage: 'load', deadLetters: 1 })], NOW)
+        .deadLetters;
+    expect(letters({ counts: counts(3) }, 2)).toEqual({ known: 3, expected: null, complete: false });
+    expect(letters({ state: 'succeeded', counts: counts(3) }, 1)).toEqual({
+      known: 2,
+      expected: 3,
+      complete: false,
+    });
+    expect(letters({ state: 'succeeded', counts: counts(3) }, 2)).toEqual({
+      known: 3,
+      expected: 3,
+      complete: true,
+    });
+  });
+
+  it('waits for no letters of a job that ended without counts', () => {
+    const failed = detailOf(job({ state: 'failed', counts: null }), [], NOW);
+    expect(failed.deadLetters).toEqual({ known: 0, expected: null, complete: true });
+    expect(isSettled(failed)).toBe(true);
+    expect(isSettled(detailOf(job({ state: 'succeeded', counts: counts(1) }), [], NOW))).toBe(false);
+    expect(isSettled(detailOf(job({}), [], NOW))).toBe(false);
+  });
+});
+
+function job(facts: Partial<Job>): Job {
+  return {
+    id: '01890000-0000-7000-8000-000000000001',
+    dataset: 'shops',
+    mode: 'replace',
+    state: 'running',
+    pauseReason: null,
+    source: { kind: 'http', display: 'https://example.org/shops.csv', trustedCaller: false },
+    dryRun: false,
+    limitRecords: null,
+    leaseUntil: null,
+    expectedBytes: null,
+    totalBatches: null,
+    totalRecords: null,
+    totalBytes: null,
+    head: null,
+    counts: null,
+    findings: null,
+    error: null,
+    createdAt: new Date('2025-12-31T23:59:59.000Z'),
+    startedAt: new Date('2026-01-01T00:00:00.000Z'),
+    finishedAt: null,
+    ...facts,
+  } as Job;
+}
+
+function stage(facts: Partial<JobStage>): JobStage {
+  return {
+    job: '01890000-0000-7000-8000-000000000001',
+    stage: 'validate',
+    batches: 2,
+    records: 0,
+    bytes: 0,
+    accepted: 0,
+    refused: 0,
+    skipped: 0,
+    warnings: 0,
+    deadLetters: 0,
+    findings: {},
+    firstAt: new Date('2026-01-01T00:00:10.000Z'),
+    lastAt: new Date('2026-01-01T00:00:20.000Z'),
+    step: null,
+    stepAt: null,
+    ...facts,
+  };
+}
+
+function head(dataStart: number): Job['head'] {
+  return { columns: [], context: {}, dataStart, firstLine: 2 };
+}
+
+function counts(refused: number): JobCounts {
+  return { refused } as JobCounts;
+}

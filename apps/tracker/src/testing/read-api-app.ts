@@ -1,0 +1,65 @@
+import { type INestApplication, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { type Logger, pino } from 'pino';
+import { DataSource } from 'typeorm';
+import { serveOpenApi, requestValidation } from '#common/http/open-api.js';
+import { ProblemDetailsFilter } from '#common/http/problem-details.filter.js';
+import { LOGGER } from '#common/lifecycle/tokens.js';
+import { DatasetRegistry, type RegisteredDataset } from '#core/dataset/registry.js';
+import { controlDatabase } from '#core/schema/control-database.js';
+import { LIVE_TIMING, type LiveTiming } from '../live/live-timing.js';
+import { READ_API, TRACKER_ENTITIES } from '../tracker.module.js';
+
+export interface ReadApiApp {
+  readonly app: INestApplication;
+  readonly database: DataSource;
+  /** `http://127.0.0.1:<port>` */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface ReadApiOptions {
+  readonly databaseUrl: string;
+  readonly datasets?: readonly RegisteredDataset[];
+  readonly timing?: LiveTiming;
+  readonly logger?: Logger;
+}
+
+class ReadApiModule {}
+Module({})(ReadApiModule);
+
+/** The tracker's HTTP side on a free port, as `runService` sets it up, over a migrated database. */
+export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp> {
+  const logger = options.logger ?? pino({ level: 'silent' });
+  const database = await controlDatabase(
+    { url: options.databaseUrl, applicationName: 'read api test' },
+    TRACKER_ENTITIES,
+  ).initialize();
+  const app = await NestFactory.create(
+    {
+      module: ReadApiModule,
+      controllers: READ_API.controllers,
+      providers: [
+        ...READ_API.providers,
+        { provide: DataSource, useValue: database },
+        { provide: DatasetRegistry, useValue: new DatasetRegistry(options.datasets ?? []) },
+        { provide: LOGGER, useValue: logger },
+        { provide: LIVE_TIMING, useValue: options.timing ?? { pollIntervalMs: 10, heartbeatIntervalMs: 10_000 } },
+      ],
+    },
+    { logger: false },
+  );
+  app.useGlobalFilters(new ProblemDetailsFilter(logger));
+  app.useGlobalPipes(requestValidation());
+  serveOpenApi(app, 'test', 'test');
+  await app.listen(0, '127.0.0.1');
+  return {
+    app,
+    database,
+    url: await app.getUrl(),
+    stop: async () => {
+      await app.close();
+      await database.destroy();
+    },
+  };
+}

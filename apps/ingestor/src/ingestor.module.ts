@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { loadSettings } from '#common/config/environment.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
@@ -12,6 +13,7 @@ import { JobStarter } from './jobs/job-starter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { LocalToken } from './jobs/local-token.js';
 import { SourceOpener } from './sources/source-opener.js';
+import { SourceConfig } from './sources/source.config.js';
 
 @Module({})
 export class IngestorModule {
@@ -40,7 +42,7 @@ export class IngestorModule {
           inject: [DataSource],
           useFactory: (database: DataSource) => new JobRepository(database),
         },
-        { provide: SourceOpener, useFactory: () => new SourceOpener() },
+        { provide: SourceOpener, useFactory: () => new SourceOpener(loadSettings(SourceConfig)) },
         JobStarter,
         JobRunner,
         JobPoller,

@@ -118,9 +118,9 @@ export class BatchPublisher {
       } catch (error) {
         if (!(error instanceof SluiceError) || !error.retryable) throw error;
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
-        await delay(Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS), undefined, {
-          signal,
-        });
+        const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
+        // An abort ends the wait; its reason is thrown above.
+        await delay(backoffMs, undefined, { signal }).catch(() => undefined);
       }
     }
   }

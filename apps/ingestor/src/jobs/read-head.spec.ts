@@ -1,0 +1,64 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Dataset, Prologue } from '#core/dataset/dataset.js';
+import { readHead } from './read-head.js';
+
+/** A dataset whose head is its first line, which must be `a,b`. */
+const dataset = {
+  name: 'things',
+  prologue(head: Buffer, complete: boolean): Prologue | undefined {
+    const end = head.indexOf('\n');
+    if (end < 0 && !complete) return undefined;
+    const found = head.subarray(0, end).toString();
+    const finding = { code: 'WRONG_HEADER', field: null, message: 'not a,b', severity: 'error' } as const;
+    return {
+      columns: ['a', 'b'],
+      context: {},
+      dataStart: end + 1,
+      firstLine: 2,
+      findings: found === 'a,b' ? [] : [finding],
+    };
+  },
+} as unknown as Dataset;
+
+/** One chunk a character, and a note whether the source was closed. */
+function source(text: string): { chunks: AsyncIterable<Buffer>; isClosed: () => boolean } {
+  let closed = false;
+  async function* chunks(): AsyncGenerator<Buffer> {
+    try {
+      for (const character of text) yield await Promise.resolve(Buffer.from(character));
+    } finally {
+      closed = true;
+    }
+  }
+  return { chunks: chunks(), isClosed: () => closed };
+}
+
+describe('readHead', () => {
+  it('gives the head, and every byte behind it exactly once', async () => {
+    const { prologue, records } = await readHead(dataset, source('a,b\n1,2\n3,4\n').chunks, 'f');
+    expect(prologue.columns).toEqual(['a', 'b']);
+    const rest: Buffer[] = [];
+    for await (const chunk of records) rest.push(chunk);
+    expect(Buffer.concat(rest).toString()).toBe('1,2\n3,4\n');
+  });
+
+  it('refuses a wrong head with its reasons, and closes the source', async () => {
+    const opened = source('c,d\n1,2\n');
+    await expect(readHead(dataset, opened.chunks, 'f')).rejects.toMatchObject({
+      code: 'SOURCE_REFUSED',
+      message: expect.stringContaining('WRONG_HEADER: not a,b') as string,
+    });
+    expect(opened.isClosed()).toBe(true);
+  });
+
+  it('refuses a source without bytes', async () => {
+    await expect(readHead(dataset, source('').chunks, 'f')).rejects.toMatchObject({ code: 'SOURCE_EMPTY' });
+  });
+
+  it('closes the source when the records are left early', async () => {
+    const opened = source('a,b\n1,2\n3,4\n');
+    const { records } = await readHead(dataset, opened.chunks, 'f');
+    for await (const _ of records) break;
+    expect(opened.isClosed()).toBe(true);
+  });
+});

@@ -2,7 +2,7 @@ import type { SeededRandom } from '#core/dataset/generate.js';
 
 /**
  * Everything that can be wrong or merely odd with a row, for the generator: each kind of README
- * sections 4 to 7 at least once. What a defect leads to is not said here; whoever judges the file finds out.
+ * sections 4 to 6 at least once. What a defect leads to is not said here; whoever judges the file finds out.
  */
 
 /** The 16 fields of a row in the publisher's order. */

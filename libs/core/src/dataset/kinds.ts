@@ -157,7 +157,7 @@ export function jsonb(): Kind {
 }
 
 /** With the `u` flag a whole pair is one character, so only lone halves are of the category Surrogate. */
-const HALF_SURROGATE_PAIR = /\p{Surrogate}/u;
+export const HALF_SURROGATE_PAIR = /\p{Surrogate}/u;
 
 function fitsJsonb(value: unknown, depth: number): boolean {
   if (typeof value === 'string') return !value.includes('\0') && !HALF_SURROGATE_PAIR.test(value);

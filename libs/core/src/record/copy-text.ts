@@ -26,6 +26,8 @@ export class CopyText {
   private bytes: Buffer;
   private used = 0;
   private rowCount = 0;
+  private markedLength = 0;
+  private markedRows = 0;
 
   constructor(capacity = 64 * 1024) {
     this.bytes = Buffer.allocUnsafe(capacity);
@@ -72,6 +74,11 @@ export class CopyText {
     this.used = to;
   }
 
+  /** What another text holds from `start` to `end`, as it is. */
+  copyFrom(other: CopyText, start: number, end: number): void {
+    this.raw(other.bytes, start, end);
+  }
+
   /** ASCII characters that need no escape. */
   ascii(text: string): void {
     this.reserve(text.length);
@@ -115,16 +122,26 @@ export class CopyText {
     this.rowCount += 1;
   }
 
-  /** Takes back everything that was written after `length` and `rows` had these values. */
-  rewind(length: number, rows: number): void {
-    this.used = length;
-    this.rowCount = rows;
+  /** Remembers this place for {@link rewind}. */
+  mark(): void {
+    this.markedLength = this.used;
+    this.markedRows = this.rowCount;
+  }
+
+  /** Takes back everything that was written since {@link mark}. */
+  rewind(): void {
+    this.used = this.markedLength;
+    this.rowCount = this.markedRows;
+  }
+
+  clear(): void {
+    this.used = this.rowCount = this.markedLength = this.markedRows = 0;
   }
 
   /** Gives a copy of what was written, and starts anew. */
   take(): Buffer {
     const taken = Buffer.from(this.bytes.subarray(0, this.used));
-    this.rewind(0, 0);
+    this.clear();
     return taken;
   }
 

@@ -22,7 +22,11 @@ export interface RawBatch {
   readonly oversized: readonly OversizedRecord[];
 }
 
-/** A record over `maxRecordBytes`, streamed past: its place in the batch, and what was kept of it. */
+/**
+ * A record that passed `maxRecordBytes`: its place in the batch, and what was kept of it. Most are streamed
+ * past, and only their first bytes are kept. Some are whole after all: a quote opened and was still open at
+ * the limit, so that the record was ended at the first line end after that quote (`keptBytes === bytes`).
+ */
 export interface OversizedRecord {
   /** Which record of the batch, from 0. */
   readonly index: number;
@@ -31,6 +35,8 @@ export interface OversizedRecord {
   readonly keptBytes: number;
   /** Its true length in the source, line end included. */
   readonly bytes: number;
+  /** Lines that it spans in the source. */
+  readonly lines: number;
 }
 
 /** Bounds that are pinned in the job row, so that a resumed job re-cuts the same batches. */
@@ -44,6 +50,9 @@ export interface CuttingOptions {
   /** Stop after exactly this many records (`--limit`). */
   readonly limitRecords: number | null;
 }
+
+/** Of a record that is streamed past, this much at most is kept. */
+export const OVERSIZED_KEPT_BYTES = 4 * 1024;
 
 export const DEFAULT_CUTTING = {
   maxBatchBytes: 512 * 1024,

@@ -1,0 +1,113 @@
+/**
+ * One check of one property, from class-validator's metadata: Sluice's own rules by what their context
+ * carries, class-validator's stock decorators by asking them. PURE.
+ *
+ * A stock decorator's finding takes `code`, `severity` and `otherwise` from its context:
+ * `@IsEmail({}, { context: { code: 'BAD_EMAIL', severity: 'warning', otherwise: null } })`. It judges nulls
+ * as class-validator does: add `@IsOptional()` where a null is fine. Each asking costs a string, so a check
+ * on the way of every record is better made with `defineRule`.
+ */
+import { getMetadataStorage, type ValidationArguments } from 'class-validator';
+import { type SluiceError } from '#common/errors/sluice-error.js';
+import {
+  DEFAULT_CODE,
+  RULE_CONTEXT,
+  type RuleContext,
+  type RuleUse,
+  type SeverityChoice,
+} from '../../dataset/rules.js';
+
+/** What the metadata storage holds about one decorator. */
+export type RuleMetadata = ReturnType<
+  ReturnType<typeof getMetadataStorage>['getTargetValidationMetadatas']
+>[number];
+
+export interface CheckPlan {
+  readonly code: string;
+  readonly severity: SeverityChoice;
+  /** Undefined: the value is kept. */
+  readonly otherwise: string | null | undefined;
+  /** `any`: nulls and values (a stock decorator). */
+  readonly judges: RuleContext['judges'] | 'any';
+  /** For `pair`: the other property. */
+  readonly other?: string;
+  readonly accepts: (value: string | null) => boolean;
+  /** Absent: decode, then `accepts`. */
+  readonly acceptsBytes?: (bytes: Uint8Array, start: number, end: number) => boolean;
+  /** The reason in words. @param shown the value, shortened and quoted, or null */
+  readonly word: (field: string, shown: string | null) => string;
+}
+
+/** Whether this says something about the value of a property; `@ValidateNested` and `@Allow` do not. */
+export function isRuleMetadata(metadata: RuleMetadata): boolean {
+  return !['nestedValidation', 'promiseValidation', 'whitelistValidation'].includes(metadata.type);
+}
+
+export function isOptional(metadata: RuleMetadata): boolean {
+  return metadata.type === 'conditionalValidation' && metadata.name === 'isOptional';
+}
+
+/** @param invalid makes the error for a decorator that cannot be compiled */
+export function checkOf(metadata: RuleMetadata, invalid: (problem: string) => SluiceError): CheckPlan {
+  const context = metadata.context as Readonly<Record<string, unknown>> | undefined;
+  const own = context?.[RULE_CONTEXT] as RuleContext | undefined;
+  return own === undefined ? stockCheck(metadata, context ?? {}, invalid) : ownCheck(own);
+}
+
+function ownCheck({ definition, code, severity, otherwise, judges, other }: RuleContext): CheckPlan {
+  const { message } = definition;
+  const acceptsBytes = definition.acceptsBytes?.bind(definition);
+  return {
+    code,
+    severity,
+    otherwise,
+    judges,
+    ...(other === undefined ? {} : { other }),
+    accepts: (value) => value === null || definition.accepts(value),
+    ...(acceptsBytes === undefined ? {} : { acceptsBytes }),
+    word: (field, shown) => (shown === null ? `${field} ${message}` : `${field} ${message}; it is ${shown}`),
+  };
+}
+
+function stockCheck(
+  metadata: RuleMetadata,
+  use: RuleUse,
+  invalid: (problem: string) => SluiceError,
+): CheckPlan {
+  if (metadata.type === 'conditionalValidation' || metadata.validateIf !== undefined) {
+    throw invalid('a condition over the whole object (@ValidateIf) cannot be compiled');
+  }
+  const constraints = getMetadataStorage().getTargetValidatorConstraints(metadata.constraintCls);
+  if (constraints.some((constraint) => constraint.async))
+    throw invalid('an asynchronous rule cannot be compiled');
+  const argumentsFor = (value: unknown): ValidationArguments => ({
+    value,
+    property: metadata.propertyName,
+    constraints: metadata.constraints,
+    targetName: '',
+    object: { [metadata.propertyName]: value },
+  });
+  return {
+    code: use.code ?? DEFAULT_CODE,
+    severity: use.severity ?? 'error',
+    otherwise: use.otherwise,
+    judges: 'any',
+    accepts: (value) =>
+      constraints.every(({ instance }) => instance.validate(value, argumentsFor(value)) === true),
+    word: (field, shown) => {
+      const given = argumentsFor(shown);
+      const [constraint] = constraints;
+      const template =
+        typeof metadata.message === 'function'
+          ? metadata.message(given)
+          : metadata.message || (constraint?.instance.defaultMessage?.(given) ?? '$property is not valid');
+      const worded = template
+        .replaceAll('$property', field)
+        .replaceAll('$value', shown ?? 'null')
+        .replaceAll(/\$constraint([0-9]+)/g, (_, number: string) =>
+          String(metadata.constraints[Number(number) - 1]),
+        );
+      return shown === null ? worded : `${worded}; it is ${shown}`;
+    },
+  };
+}

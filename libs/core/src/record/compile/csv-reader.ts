@@ -1,0 +1,147 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { ByteCleaner } from '../cleaning.js';
+import { CsvFields, undouble } from '../csv-fields.js';
+import { Cells, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
+import type { ColumnPlan, ContractPlan } from './contract-plan.js';
+
+const NUL = 0;
+
+/**
+ * CSV records as cells: one cell a field of the file, cleaned. PURE.
+ * The slots of a child are fields of the record itself, so `loadChild` has nothing to do.
+ */
+export class CsvReader implements RecordReader {
+  readonly cells: Cells;
+  readonly cellOf: Int32Array;
+  blank = false;
+
+  private readonly fields: CsvFields;
+  private readonly cleaner: ByteCleaner;
+  /** For each child, for each slot, the cells of its columns. */
+  private readonly slots: readonly (readonly Int32Array[])[];
+  private bytes: Buffer = Buffer.alloc(0);
+  private hasNul = false;
+  /** Fields that had to be rewritten (doubled quotes, NULs); used anew by each record. */
+  private scratch = Buffer.alloc(4096);
+  private scratchUsed = 0;
+
+  /** @throws SluiceError DATASET_INVALID when the file lacks a column that the contract reads, or has it twice */
+  constructor(
+    dataset: string,
+    plan: ContractPlan,
+    private readonly columns: readonly string[],
+  ) {
+    const cellOfName = (name: string): number => {
+      const at = columns.indexOf(name);
+      if (at === -1)
+        throw new SluiceError('DATASET_INVALID', `Dataset ${dataset}: the file has no column "${name}".`);
+      if (columns.includes(name, at + 1)) {
+        throw new SluiceError(
+          'DATASET_INVALID',
+          `Dataset ${dataset}: the file has the column "${name}" twice.`,
+        );
+      }
+      return at;
+    };
+    this.cells = new Cells(columns);
+    this.cellOf = cellsOf(plan.columns, cellOfName);
+    this.slots = plan.children.map(({ columns: childColumns, options, table }) => {
+      if (!('slots' in options)) {
+        throw new SluiceError(
+          'DATASET_INVALID',
+          `Dataset ${dataset}: the rows of ${table.name} need slots, the format is csv.`,
+        );
+      }
+      return options.slots.map((slot) =>
+        cellsOf(childColumns, (source) => {
+          const name = slot[source];
+          if (name !== undefined) return cellOfName(name);
+          throw new SluiceError(
+            'DATASET_INVALID',
+            `Dataset ${dataset}: a slot of ${table.name} does not name "${source}".`,
+          );
+        }),
+      );
+    });
+    this.fields = new CsvFields(columns.length);
+    this.cleaner = new ByteCleaner(plan.cleaning);
+  }
+
+  startBatch(bytes: Buffer): void {
+    this.bytes = bytes;
+    this.hasNul = bytes.includes(NUL);
+    this.cells.flags.fill(0);
+  }
+
+  load(start: number, end: number): RecordProblem | null {
+    const { fields, cells, cleaner, bytes } = this;
+    const expected = this.columns.length;
+    const count = fields.split(bytes, start, end);
+    if (count !== expected) {
+      return {
+        field: null,
+        message: `the record has ${count} ${count === 1 ? 'field' : 'fields'} instead of ${expected}`,
+      };
+    }
+    let blank = true;
+    this.scratchUsed = 0;
+    for (let at = 0; at < expected; at += 1) {
+      const from = fields.starts[at] ?? 0;
+      const to = fields.ends[at] ?? 0;
+      if (this.hasNul || fields.doubled[at] === 1) {
+        this.loadRewritten(at, from, to, end - start);
+      } else {
+        cleaner.clean(bytes, from, to);
+        cells.set(at, bytes, cleaner.start, cleaner.end);
+      }
+      if (cells.ends[at] !== -1) blank = false;
+    }
+    this.blank = blank;
+    return null;
+  }
+
+  openChild(child: number): number {
+    return this.slots[child]?.length ?? 0;
+  }
+
+  loadChild(): Cells {
+    return this.cells;
+  }
+
+  childCellOf(child: number, slot: number): Int32Array {
+    return this.slots[child]?.[slot] ?? NO_CELLS;
+  }
+
+  /** Fields of a record take no more room rewritten than the record itself. */
+  private loadRewritten(at: number, from: number, to: number, recordBytes: number): void {
+    // A fresh buffer, not a larger one: earlier cells may point into the old one.
+    if (this.scratchUsed === 0 && this.scratch.length < recordBytes) this.scratch = Buffer.alloc(recordBytes);
+    const { scratch, scratchUsed: start } = this;
+    let end: number;
+    if (this.fields.doubled[at] === 1) end = undouble(this.bytes, from, to, scratch, start);
+    else end = start + this.bytes.copy(scratch, start, from, to);
+    let kept = start;
+    for (let read = start; read < end; read += 1) {
+      const byte = scratch[read] ?? 0;
+      if (byte === NUL) continue;
+      scratch[kept] = byte;
+      kept += 1;
+    }
+    this.scratchUsed = kept;
+    this.cells.flags[at] = kept === end ? 0 : NUL_REMOVED_FLAG;
+    this.cleaner.clean(scratch, start, kept);
+    this.cells.set(at, scratch, this.cleaner.start, this.cleaner.end);
+  }
+}
+
+const NO_CELLS = new Int32Array(0);
+
+/** For each column its cell, -1 for columns whose value does not stand in the record. */
+export function cellsOf(
+  columns: readonly ColumnPlan[],
+  cellOfSource: (source: string, column: ColumnPlan) => number,
+): Int32Array {
+  return Int32Array.from(columns, (column) =>
+    column.origin.from === 'source' ? cellOfSource(column.origin.source, column) : -1,
+  );
+}

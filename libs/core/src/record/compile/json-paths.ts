@@ -1,0 +1,163 @@
+/**
+ * Picks values out of a JSON text by their paths, as ranges of its bytes. PURE.
+ *
+ * Only for texts that `JSON.parse` has accepted: this walks, it does not check. Ranges instead of parsed
+ * values keep what parsing loses: the digits of large numbers and decimals, and the text of a document.
+ * Of a name that stands twice in an object the last one counts, as with `JSON.parse`.
+ */
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+
+interface PathNode {
+  readonly name: Buffer;
+  readonly members: PathNode[];
+  /** Which range the value at this place goes to, or -1. */
+  range: number;
+}
+
+export class JsonPaths {
+  /** Value i is [starts[i], ends[i]) of the text; `ends[i]` is -1 where nothing stands at its path. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  private readonly root: PathNode = { name: Buffer.alloc(0), members: [], range: -1 };
+  private bytes: Buffer = Buffer.alloc(0);
+
+  /** @param paths distinct; dotted names, `''` for the whole text. A name cannot hold a dot. */
+  constructor(readonly paths: readonly string[]) {
+    this.starts = new Int32Array(paths.length);
+    this.ends = new Int32Array(paths.length);
+    paths.forEach((path, range) => {
+      let node = this.root;
+      for (const name of path === '' ? [] : path.split('.')) node = memberOf(node, name);
+      node.range = range;
+    });
+  }
+
+  /** Looks up all paths in the JSON text that begins at or after `start`. */
+  find(bytes: Buffer, start: number): void {
+    this.bytes = bytes;
+    this.ends.fill(-1);
+    this.assign(this.root, skipBlanks(bytes, start));
+  }
+
+  private assign(node: PathNode, start: number): number {
+    const end = skipValue(this.bytes, start);
+    if (node.range !== -1) {
+      this.starts[node.range] = start;
+      this.ends[node.range] = end;
+    }
+    if (node.members.length > 0 && this.bytes[start] === OPEN_OBJECT) this.walkObject(node, start);
+    return end;
+  }
+
+  private walkObject(node: PathNode, start: number): void {
+    const { bytes } = this;
+    let at = skipBlanks(bytes, start + 1);
+    while (bytes[at] !== CLOSE_OBJECT) {
+      const nameEnd = skipValue(bytes, at);
+      const member = this.memberNamed(node, at, nameEnd);
+      at = skipBlanks(bytes, skipBlanks(bytes, nameEnd) + 1); // over the colon
+      if (member === undefined) at = skipValue(bytes, at);
+      else {
+        this.forget(member);
+        at = this.assign(member, at);
+      }
+      at = skipBlanks(bytes, at);
+      if (bytes[at] === COMMA) at = skipBlanks(bytes, at + 1);
+    }
+  }
+
+  private memberNamed(node: PathNode, start: number, end: number): PathNode | undefined {
+    const { bytes } = this;
+    for (const member of node.members) {
+      const { name } = member;
+      if (end - start - 2 === name.length && name.compare(bytes, start + 1, end - 1) === 0) return member;
+    }
+    if (!hasEscape(bytes, start, end)) return undefined;
+    const name = Buffer.from(JSON.parse(bytes.toString('utf8', start, end)) as string);
+    return node.members.find((member) => member.name.equals(name));
+  }
+
+  /** What an earlier member of the same name gave does not count. */
+  private forget(node: PathNode): void {
+    if (node.range !== -1) this.ends[node.range] = -1;
+    for (const member of node.members) this.forget(member);
+  }
+}
+
+/** Where the elements of the array that begins at `start` begin, each followed by its end. */
+export function elementsOf(bytes: Buffer, start: number): number[] {
+  const bounds: number[] = [];
+  let at = skipBlanks(bytes, start + 1);
+  while (bytes[at] !== CLOSE_ARRAY) {
+    const end = skipValue(bytes, at);
+    bounds.push(at, end);
+    at = skipBlanks(bytes, end);
+    if (bytes[at] === COMMA) at = skipBlanks(bytes, at + 1);
+  }
+  return bounds;
+}
+
+/** Whether the JSON string [start, end) holds an escape. (`indexOf` would look on to the end of the batch.) */
+export function hasEscape(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) {
+    if (bytes[at] === BACKSLASH) return true;
+  }
+  return false;
+}
+
+export function skipBlanks(bytes: Buffer, start: number): number {
+  let at = start;
+  while (isBlank(bytes[at])) at += 1;
+  return at;
+}
+
+/** @param start where a value begins @returns where it ends; without recursion, whatever its depth */
+function skipValue(bytes: Buffer, start: number): number {
+  const first = bytes[start];
+  if (first === QUOTE) return skipString(bytes, start);
+  if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
+    let at = start;
+    while (at < bytes.length && !endsScalar(bytes[at])) at += 1;
+    return at;
+  }
+  let depth = 0;
+  let at = start;
+  do {
+    const byte = bytes[at];
+    if (byte === QUOTE) at = skipString(bytes, at) - 1;
+    else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) depth += 1;
+    else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth -= 1;
+    at += 1;
+  } while (depth > 0);
+  return at;
+}
+
+function skipString(bytes: Buffer, start: number): number {
+  let at = start + 1;
+  while (bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
+  return at + 1;
+}
+
+function endsScalar(byte: number | undefined): boolean {
+  return byte === COMMA || byte === COLON || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY || isBlank(byte);
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
+}
+
+function memberOf(node: PathNode, name: string): PathNode {
+  const bytes = Buffer.from(name);
+  const known = node.members.find((member) => member.name.equals(bytes));
+  if (known !== undefined) return known;
+  const fresh: PathNode = { name: bytes, members: [], range: -1 };
+  node.members.push(fresh);
+  return fresh;
+}

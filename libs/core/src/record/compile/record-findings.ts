@@ -1,0 +1,66 @@
+import type { Finding, Severity } from '../finding.js';
+
+/** How much of a value a finding's message quotes. */
+const SHOWN_CHARACTERS = 40;
+
+/** What a compiled check says when it is broken. PURE. */
+export interface Complaint {
+  readonly code: string;
+  readonly severity: Severity;
+  readonly word: (field: string, shown: string | null) => string;
+  /** What is stored instead of the value, in words; undefined where the value stays or the record goes. */
+  readonly instead: string | undefined;
+}
+
+/**
+ * The findings of the record that is being judged. Nothing is made for a record that has none, and words
+ * are made only for records that somebody will read about.
+ */
+export class RecordFindings {
+  errors = 0;
+  private broken: { complaint: Complaint; field: string; shown: string | null }[] = [];
+
+  get count(): number {
+    return this.broken.length;
+  }
+
+  clear(): void {
+    if (this.broken.length > 0) this.broken = [];
+    this.errors = 0;
+  }
+
+  /** @param end -1: the value is null */
+  add(complaint: Complaint, field: string, bytes: Buffer, start: number, end: number): void {
+    this.broken.push({ complaint, field, shown: end === -1 ? null : show(bytes, start, end) });
+    if (complaint.severity === 'error') this.errors += 1;
+  }
+
+  /** Of a field, whatever its value. */
+  addAbout(complaint: Complaint, field: string): void {
+    this.add(complaint, field, NOTHING, 0, -1);
+  }
+
+  complaints(): readonly Complaint[] {
+    return this.broken.map(({ complaint }) => complaint);
+  }
+
+  worded(): Finding[] {
+    return this.broken.map(({ complaint, field, shown }) => ({
+      code: complaint.code,
+      field,
+      message:
+        complaint.word(field, shown) +
+        (complaint.instead === undefined ? '' : `; stored as ${complaint.instead}`),
+      severity: complaint.severity,
+    }));
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function show(bytes: Buffer, start: number, end: number): string {
+  const head = bytes.toString('utf8', start, Math.min(end, start + SHOWN_CHARACTERS * 4 + 4));
+  const characters = Array.from(head);
+  const isWhole = characters.length <= SHOWN_CHARACTERS;
+  return JSON.stringify(isWhole ? head : `${characters.slice(0, SHOWN_CHARACTERS).join('')}…`);
+}

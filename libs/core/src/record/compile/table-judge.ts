@@ -1,0 +1,235 @@
+/**
+ * Judges one row of one table and writes it as COPY text, in one pass over its columns. PURE.
+ *
+ * The compiled form of a class with decorators: an array of columns, each with its checks on bytes in
+ * reading order (R3) and its way of writing. A good row makes no string and no object.
+ * `compile-contract.property.spec.ts` proves against class-validator that verdicts, codes and values are
+ * those of the class.
+ */
+import type { OptionValues } from '../../dataset/dataset.js';
+import { decode, type Kind } from '../../dataset/kinds.js';
+import type { Severity } from '../finding.js';
+import { CopyText, copyTextOf } from '../copy-text.js';
+import { type Cells, CONTAINER_FLAG } from './cells.js';
+import type { CheckPlan } from './check-plan.js';
+import type { ColumnPlan } from './contract-plan.js';
+import type { Complaint, RecordFindings } from './record-findings.js';
+
+interface Check extends Complaint {
+  readonly judges: CheckPlan['judges'];
+  /** For `pair`: the column of the partner. */
+  readonly other: number;
+  readonly accepts: (value: string | null) => boolean;
+  readonly acceptsBytes: (bytes: Uint8Array, start: number, end: number) => boolean;
+  /** What a warning stores; null: the value is kept. */
+  readonly otherwise: Buffer | null;
+}
+
+interface Column {
+  readonly from: 'source' | 'constant' | 'parent' | 'slot';
+  readonly valueChecks: readonly Check[];
+  readonly nullChecks: readonly Check[];
+  /** COPY text of a null, and of a constant. */
+  readonly nullText: Buffer;
+  readonly write: (bytes: Uint8Array, start: number, end: number, out: CopyText) => void;
+  /** For `parent`: which of the parent's columns. */
+  readonly parentColumn: number;
+}
+
+/** What a row needs to know besides its own values. */
+export interface RowSurroundings {
+  /** Number of the record in the job. */
+  record: number;
+  /** Number of the slot or element, from 1. */
+  slot: number;
+}
+
+export class TableJudge {
+  readonly out = new CopyText();
+  /** Where the columns of the row last written begin; one more stands for its end. */
+  private readonly columnStarts: number[];
+  private readonly columns: readonly Column[];
+
+  /**
+   * @param constants COPY text of the columns whose value does not stand in the record, by property
+   * @param parent of a child table: its parent's judge and columns
+   */
+  constructor(
+    plans: readonly ColumnPlan[],
+    options: OptionValues,
+    constants: ReadonlyMap<string, Buffer>,
+    private readonly parent: { readonly judge: TableJudge; readonly plans: readonly ColumnPlan[] } | null,
+  ) {
+    this.columns = plans.map((plan) => compileColumn(plan, plans, options, constants, parent?.plans ?? []));
+    this.columnStarts = new Array<number>(plans.length + 1).fill(0);
+  }
+
+  /** Writes the row [cells, by cellOf] and adds to the findings. Whether it may stay is the caller's decision. */
+  writeRow(cells: Cells, cellOf: Int32Array, around: RowSurroundings, findings: RecordFindings): void {
+    const { out, columns, columnStarts } = this;
+    out.count(around.record);
+    for (let at = 0; at < columns.length; at += 1) {
+      out.endColumn();
+      columnStarts[at] = out.length;
+      const column = columns[at] as Column;
+      switch (column.from) {
+        case 'source':
+          this.writeSource(column, cells, cellOf, cellOf[at] as number, findings);
+          break;
+        case 'constant':
+          out.raw(column.nullText);
+          break;
+        case 'parent':
+          this.parent?.judge.copyColumn(column.parentColumn, out);
+          break;
+        case 'slot':
+          out.count(around.slot);
+          break;
+      }
+    }
+    columnStarts[columns.length] = out.length + 1;
+    out.endRow();
+  }
+
+  /** Asks what `@PairedWith` asks, for a slot that makes no row. */
+  judgePairs(cells: Cells, cellOf: Int32Array, findings: RecordFindings): void {
+    for (let at = 0; at < this.columns.length; at += 1) {
+      const column = this.columns[at] as Column;
+      const cell = cellOf[at] as number;
+      if (column.from !== 'source') continue;
+      const isNull = cells.ends[cell] === -1;
+      for (const check of isNull ? column.nullChecks : column.valueChecks) {
+        if (check.judges === 'pair' && !isPaired(check, cells, cellOf, isNull))
+          complain(check, cells, cell, findings);
+      }
+    }
+  }
+
+  /** Copies what the row last written stores in one column. */
+  private copyColumn(column: number, target: CopyText): void {
+    const start = this.columnStarts[column] ?? 0;
+    target.copyFrom(this.out, start, (this.columnStarts[column + 1] ?? 0) - 1);
+  }
+
+  private writeSource(
+    column: Column,
+    cells: Cells,
+    cellOf: Int32Array,
+    cell: number,
+    findings: RecordFindings,
+  ): void {
+    const end = cells.ends[cell] as number;
+    if (end === -1) {
+      this.out.raw(settle(column.nullChecks, cells, cellOf, cell, findings) ?? column.nullText);
+      return;
+    }
+    const settled = settle(column.valueChecks, cells, cellOf, cell, findings);
+    if (settled !== null) this.out.raw(settled);
+    else column.write(cells.bytes[cell] as Buffer, cells.starts[cell] as number, end, this.out);
+  }
+}
+
+/** Asks the checks in order. @returns what is stored instead of the value, null where the value stays */
+function settle(
+  checks: readonly Check[],
+  cells: Cells,
+  cellOf: Int32Array,
+  cell: number,
+  findings: RecordFindings,
+): Buffer | null {
+  for (let at = 0; at < checks.length; at += 1) {
+    const check = checks[at] as Check;
+    if (passes(check, cells, cellOf, cell)) continue;
+    complain(check, cells, cell, findings);
+    if (check.severity === 'error') return NO_TEXT; // The whole record goes.
+    if (check.otherwise !== null) return check.otherwise;
+  }
+  return null;
+}
+
+function passes(check: Check, cells: Cells, cellOf: Int32Array, cell: number): boolean {
+  const end = cells.ends[cell] as number;
+  const isNull = end === -1;
+  switch (check.judges) {
+    case 'null':
+      return !isNull;
+    case 'pair':
+      return isPaired(check, cells, cellOf, isNull);
+    case 'value':
+    case 'any':
+      if (isNull) return check.accepts(null);
+      if ((cells.flags[cell] as number) === CONTAINER_FLAG) return false;
+      return check.acceptsBytes(cells.bytes[cell] as Buffer, cells.starts[cell] as number, end);
+  }
+}
+
+function isPaired(check: Check, cells: Cells, cellOf: Int32Array, isNull: boolean): boolean {
+  return (cells.ends[cellOf[check.other] as number] === -1) === isNull;
+}
+
+function complain(check: Check, cells: Cells, cell: number, findings: RecordFindings): void {
+  findings.add(
+    check,
+    cells.nameOf(cell),
+    cells.bytes[cell] as Buffer,
+    cells.starts[cell] as number,
+    cells.ends[cell] as number,
+  );
+}
+
+const NO_TEXT = Buffer.alloc(0);
+
+function compileColumn(
+  plan: ColumnPlan,
+  plans: readonly ColumnPlan[],
+  options: OptionValues,
+  constants: ReadonlyMap<string, Buffer>,
+  parentPlans: readonly ColumnPlan[],
+): Column {
+  const { origin, kind, ifNull, optional } = plan;
+  const checks = plan.checks.flatMap((check) => compileCheck(check, plans, options) ?? []);
+  return {
+    from: origin.from === 'context' ? 'constant' : origin.from,
+    valueChecks: checks.filter(({ judges }) => judges !== 'null'),
+    nullChecks: optional ? [] : checks.filter(({ judges }) => judges !== 'value'),
+    nullText: constants.get(plan.property) ?? copyTextOf(ifNull),
+    write: writerOf(kind),
+    parentColumn:
+      origin.from === 'parent' ? parentPlans.findIndex(({ property }) => property === origin.property) : -1,
+  };
+}
+
+function compileCheck(plan: CheckPlan, plans: readonly ColumnPlan[], options: OptionValues): Check | null {
+  const severity = severityOf(plan, options);
+  if (severity === 'off') return null;
+  const stores = severity === 'warning' && plan.otherwise !== undefined;
+  return {
+    code: plan.code,
+    severity,
+    judges: plan.judges,
+    other: plans.findIndex(({ property }) => property === plan.other),
+    accepts: plan.accepts,
+    acceptsBytes: plan.acceptsBytes ?? ((bytes, start, end) => plan.accepts(decode(bytes, start, end))),
+    word: plan.word,
+    otherwise: stores ? copyTextOf(plan.otherwise ?? null) : null,
+    instead: stores ? (plan.otherwise === null ? 'NULL' : JSON.stringify(plan.otherwise)) : undefined,
+  };
+}
+
+function severityOf({ severity }: CheckPlan, options: OptionValues): Severity | 'off' {
+  return typeof severity === 'function' ? severity(options) : severity;
+}
+
+function writerOf(kind: Kind): Column['write'] {
+  if (kind.write !== undefined) return kind.write.bind(kind);
+  const toText = kind.toText?.bind(kind);
+  if (toText === undefined) {
+    return (bytes, start, end, out) => {
+      out.value(bytes, start, end);
+    };
+  }
+  return (bytes, start, end, out) => {
+    const text = Buffer.from(toText(decode(bytes, start, end)));
+    out.value(text, 0, text.length);
+  };
+}

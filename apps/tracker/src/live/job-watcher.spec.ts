@@ -70,7 +70,12 @@ function running(step: string, seconds = 0): JobDetail {
 }
 
 function succeeded(step: string, complete: boolean): JobDetail {
-  return { state: 'succeeded', step, seconds: 20, deadLetters: { known: 0, expected: 1, complete } } as JobDetail;
+  return {
+    state: 'succeeded',
+    step,
+    seconds: 20,
+    deadLetters: { known: 0, expected: 1, complete },
+  } as JobDetail;
 }
 
 /** A watcher over a database that answers so, one after the other, and stays with the last. */

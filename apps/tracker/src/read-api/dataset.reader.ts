@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import type { DatasetView } from '#core/job/job-view.js';
@@ -33,7 +34,7 @@ export class DatasetReader {
   private async countRows(tables: readonly string[]): Promise<{ table: string; rows: number }[]> {
     const counts: { table: string; rows: number }[] = [];
     for (const table of tables) {
-      const name = `public.${this.database.driver.escape(table)}`;
+      const name = `public.${pg.escapeIdentifier(table)}`;
       const [present] = await this.database.query<{ is: boolean }[]>(
         'SELECT to_regclass($1) IS NOT NULL AS is',
         [name],

@@ -44,7 +44,10 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
         { provide: DataSource, useValue: database },
         { provide: DatasetRegistry, useValue: new DatasetRegistry(options.datasets ?? []) },
         { provide: LOGGER, useValue: logger },
-        { provide: LIVE_TIMING, useValue: options.timing ?? { pollIntervalMs: 10, heartbeatIntervalMs: 10_000 } },
+        {
+          provide: LIVE_TIMING,
+          useValue: options.timing ?? { pollIntervalMs: 10, heartbeatIntervalMs: 10_000 },
+        },
       ],
     },
     { logger: false },

@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types';
+
 /**
  * What a PostgreSQL error means for a batch: one table (DESIGN section 9), closed on the side of caution.
  * - `record`: the row's own fault; only these ever become dead letters (G10), and only on our own table.
@@ -44,10 +46,11 @@ const LOST_CONNECTION =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
 export function classifyDatabaseError(error: unknown): FaultKind {
-  if (!(error instanceof Error)) return 'unknown';
+  // Not `instanceof`: an error of Node's own modules is of another realm when the code runs in a VM context.
+  if (!isNativeError(error)) return 'unknown';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (NETWORK_CODES.has(code) || LOST_CONNECTION.test(error.message)) return 'wait';
-  if (error instanceof AggregateError) {
+  if ('errors' in error && Array.isArray(error.errors)) {
     return error.errors.some((inner) => classifyDatabaseError(inner) === 'wait') ? 'wait' : 'unknown';
   }
   if (RECORD_FAULTS.has(code)) return 'record';
@@ -59,6 +62,6 @@ export function classifyDatabaseError(error: unknown): FaultKind {
 
 /** The SQLSTATE of a database error, or null for anything else. */
 export function sqlstateOf(error: unknown): string | null {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = isNativeError(error) && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }

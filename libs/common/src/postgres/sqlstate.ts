@@ -10,25 +10,37 @@ import { isNativeError } from 'node:util/types';
  */
 export type FaultKind = 'record' | 'retry' | 'wait' | 'schema' | 'unknown';
 
-const RECORD_FAULTS = new Set([
-  '22001', // string_data_right_truncation
-  '22003', // numeric_value_out_of_range
-  '22007', // invalid_datetime_format
-  '22008', // datetime_field_overflow
-  '22021', // character_not_in_repertoire
-  '22P02', // invalid_text_representation
-  '22P05', // untranslatable_character
-  '23502', // not_null_violation
-  '23503', // foreign_key_violation
-  '23505', // unique_violation
-  '23514', // check_violation
-  '54000', // program_limit_exceeded
+interface SqlstateFacts {
+  readonly kind: Exclude<FaultKind, 'unknown'>;
+  /** PostgreSQL's own name of it (appendix "PostgreSQL Error Codes"). */
+  readonly name: string;
+}
+
+/** By whole SQLSTATE, or by class: its first two characters. docs/errors.md lists exactly these (a test compares). */
+export const SQLSTATES: ReadonlyMap<string, SqlstateFacts> = new Map([
+  ['22001', { kind: 'record', name: 'string_data_right_truncation' }],
+  ['22003', { kind: 'record', name: 'numeric_value_out_of_range' }],
+  ['22007', { kind: 'record', name: 'invalid_datetime_format' }],
+  ['22008', { kind: 'record', name: 'datetime_field_overflow' }],
+  ['22021', { kind: 'record', name: 'character_not_in_repertoire' }],
+  ['22P02', { kind: 'record', name: 'invalid_text_representation' }],
+  ['22P05', { kind: 'record', name: 'untranslatable_character' }],
+  ['23502', { kind: 'record', name: 'not_null_violation' }],
+  ['23503', { kind: 'record', name: 'foreign_key_violation' }],
+  ['23505', { kind: 'record', name: 'unique_violation' }],
+  ['23514', { kind: 'record', name: 'check_violation' }],
+  ['54000', { kind: 'record', name: 'program_limit_exceeded' }],
+  ['40001', { kind: 'retry', name: 'serialization_failure' }],
+  ['40P01', { kind: 'retry', name: 'deadlock_detected' }],
+  ['25006', { kind: 'wait', name: 'read_only_sql_transaction' }],
+  ['55P03', { kind: 'wait', name: 'lock_not_available' }],
+  ['08', { kind: 'wait', name: 'class: connection exception' }],
+  ['53', { kind: 'wait', name: 'class: insufficient resources' }],
+  ['57', { kind: 'wait', name: 'class: operator intervention' }],
+  ['58', { kind: 'wait', name: 'class: system error' }],
+  ['22P04', { kind: 'schema', name: 'bad_copy_file_format' }],
+  ['42', { kind: 'schema', name: 'class: syntax error or access rule violation' }],
 ]);
-const RETRY_AT_ONCE = new Set(['40001', '40P01']);
-const WAITS = new Set(['25006', '55P03']);
-const WAIT_CLASSES = new Set(['08', '53', '57', '58']);
-const SCHEMA_STATES = new Set(['22P04']);
-const SCHEMA_CLASSES = new Set(['42']);
 
 /** Node's own words for a connection that is not there. */
 const NETWORK_CODES = new Set([
@@ -53,11 +65,7 @@ export function classifyDatabaseError(error: unknown): FaultKind {
   if ('errors' in error && Array.isArray(error.errors)) {
     return error.errors.some((inner) => classifyDatabaseError(inner) === 'wait') ? 'wait' : 'unknown';
   }
-  if (RECORD_FAULTS.has(code)) return 'record';
-  if (RETRY_AT_ONCE.has(code)) return 'retry';
-  if (WAITS.has(code) || WAIT_CLASSES.has(code.slice(0, 2))) return 'wait';
-  if (SCHEMA_STATES.has(code) || SCHEMA_CLASSES.has(code.slice(0, 2))) return 'schema';
-  return 'unknown';
+  return (SQLSTATES.get(code) ?? SQLSTATES.get(code.slice(0, 2)))?.kind ?? 'unknown';
 }
 
 /** The SQLSTATE of a database error, or null for anything else. */

@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { classifyDatabaseError, sqlstateOf } from './sqlstate.js';
+
+const withCode = (code: string): Error => Object.assign(new Error('refused'), { code });
+
+describe('classifyDatabaseError', () => {
+  it.each([
+    ['22001', 'record'],
+    ['23514', 'record'],
+    ['40001', 'retry'],
+    ['40P01', 'retry'],
+    ['25006', 'wait'],
+    ['55P03', 'wait'],
+    ['08006', 'wait'],
+    ['53100', 'wait'],
+    ['57P01', 'wait'],
+    ['58030', 'wait'],
+    ['22P04', 'schema'],
+    ['42P01', 'schema'],
+    ['ECONNREFUSED', 'wait'],
+  ])('takes %s for %s', (code, kind) => {
+    expect(classifyDatabaseError(withCode(code))).toBe(kind);
+  });
+
+  it.each(['22012', '23001', '25P02', '54001', 'XX000', '', '22', 'constructor'])(
+    'does not know %p: no record is blamed for it (G10)',
+    (code) => {
+      expect(classifyDatabaseError(withCode(code))).toBe('unknown');
+    },
+  );
+
+  it('takes a connection that broke off for waiting, by its words alone', () => {
+    expect(classifyDatabaseError(new Error('Connection terminated unexpectedly'))).toBe('wait');
+    expect(classifyDatabaseError(new AggregateError([withCode('ECONNREFUSED')]))).toBe('wait');
+    expect(classifyDatabaseError(new AggregateError([withCode('EACCES')]))).toBe('unknown');
+    expect(classifyDatabaseError('no error at all')).toBe('unknown');
+  });
+});
+
+describe('sqlstateOf', () => {
+  it('answers what PostgreSQL said, and null for anything else', () => {
+    expect(sqlstateOf(withCode('22P02'))).toBe('22P02');
+    expect(sqlstateOf(withCode('ECONNREFUSED'))).toBeNull();
+    expect(sqlstateOf(new Error('x'))).toBeNull();
+  });
+});

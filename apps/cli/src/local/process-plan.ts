@@ -16,6 +16,8 @@ export interface ProcessPlan {
   readonly logFile: string;
   /** Resolves when the process does its work; rejects with the reason why not yet. */
   readonly probe: () => Promise<void>;
+  /** Rejects when only a new start can help; not asked before the process was ready. */
+  readonly liveness?: () => Promise<void>;
   /** From gentle to hard; SIGKILL follows by itself. */
   readonly stopSteps: readonly StopStep[];
 }

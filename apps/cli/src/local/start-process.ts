@@ -9,8 +9,20 @@ import type { ProcessPlan, SystemUser } from './process-plan.js';
 export interface StartedProcess {
   readonly plan: ProcessPlan;
   readonly ref: ProcessRef;
-  /** How it ended, as a phrase for a message; settles when the process is gone. */
-  readonly ended: Promise<string>;
+  /** Settles when the process is gone. */
+  readonly ended: Promise<ProcessEnd>;
+}
+
+/** How a process ended: by itself with a code, by a signal, or without ever starting. */
+export interface ProcessEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly problem?: string;
+}
+
+/** As a phrase for a message. */
+export function endText({ code, signal, problem }: ProcessEnd): string {
+  return problem ?? (signal === null ? `exit code ${code ?? '?'}` : `signal ${signal}`);
 }
 
 /**
@@ -43,7 +55,7 @@ export async function startProcess(plan: ProcessPlan): Promise<StartedProcess> {
     if (ref === null) {
       throw new SluiceError(
         'LOCAL_START_FAILED',
-        `${plan.name} could not be started (${problem === null ? await ended : problem.message}). Its log is ${plan.logFile}.`,
+        `${plan.name} could not be started (${problem === null ? endText(await ended) : problem.message}). Its log is ${plan.logFile}.`,
         { file: plan.logFile },
       );
     }
@@ -54,10 +66,15 @@ export async function startProcess(plan: ProcessPlan): Promise<StartedProcess> {
 }
 
 /**
- * Waits until the process answers as its plan demands.
- * @throws SluiceError LOCAL_START_FAILED when it ends or `timeoutMs` passes first, with the end of its log
+ * Waits until the process answers as its plan demands; `onWait` hears why it is not ready yet.
+ * @throws the signal's reason when it is aborted; SluiceError LOCAL_START_FAILED when it ends or `timeoutMs` passes first, with the end of its log
  */
-export async function waitUntilReady(started: StartedProcess, timeoutMs: number): Promise<void> {
+export async function waitUntilReady(
+  started: StartedProcess,
+  timeoutMs: number,
+  signal?: AbortSignal,
+  onWait: (reason: string) => void = () => undefined,
+): Promise<void> {
   const { plan, ref } = started;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
@@ -68,7 +85,9 @@ export async function waitUntilReady(started: StartedProcess, timeoutMs: number)
     } catch (error) {
       reason = messageOf(error);
     }
-    if (!isAlive(ref)) throw notReady(plan, `ended before it was ready (${await started.ended})`);
+    signal?.throwIfAborted();
+    onWait(reason);
+    if (!isAlive(ref)) throw notReady(plan, `ended before it was ready (${endText(await started.ended)})`);
     if (Date.now() > deadline) throw notReady(plan, `was not ready after ${timeoutMs / 1000} s (${reason})`);
     await sleep(50);
   }
@@ -80,12 +99,15 @@ export async function stopProcess(plan: Pick<ProcessPlan, 'stopSteps'>, ref: Pro
 }
 
 function notReady(plan: ProcessPlan, what: string): SluiceError {
-  const tail = tailOf(plan.logFile, 2_000).trimEnd();
-  return new SluiceError(
-    'LOCAL_START_FAILED',
-    `${plan.name} ${what}. The end of ${plan.logFile}:\n${tail === '' ? '(empty)' : tail}`,
-    { file: plan.logFile },
-  );
+  return new SluiceError('LOCAL_START_FAILED', withLogTail(`${plan.name} ${what}.`, plan.logFile), {
+    file: plan.logFile,
+  });
+}
+
+/** A message and, below it, what the process said last. */
+export function withLogTail(message: string, logFile: string): string {
+  const tail = tailOf(logFile, 2_000).trimEnd();
+  return `${message} The end of ${logFile}:\n${tail === '' ? '(empty)' : tail}`;
 }
 
 /** The last lines of a file, at most so many bytes; empty when there is no file. */
@@ -108,13 +130,13 @@ function asUser(user: SystemUser | undefined): { uid?: number; gid?: number } {
   return user === undefined ? {} : { uid: user.uid, gid: user.gid };
 }
 
-function endOf(child: ChildProcess): Promise<string> {
+function endOf(child: ChildProcess): Promise<ProcessEnd> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => {
-      resolve(signal === null ? `exit code ${code ?? '?'}` : `signal ${signal}`);
+      resolve({ code, signal });
     });
     child.once('error', (error) => {
-      resolve(error.message);
+      resolve({ code: null, signal: null, problem: error.message });
     });
   });
 }

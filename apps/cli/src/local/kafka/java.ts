@@ -1,25 +1,18 @@
 import { join } from 'node:path';
-import { IsOptional, IsString } from 'class-validator';
-import { Variable, loadSettings } from '#common/config/environment.js';
+import { loadSettings } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { LocalConfig } from '../local.config.js';
 import { type Outcome, runToEnd } from '../start-process.js';
 
 /** Kafka 4 brokers need 17. */
 export const OLDEST_JAVA = 17;
-
-class JavaConfig {
-  @Variable('JAVA_HOME', 'Folder of the Java that runs the local Kafka; without it the one in PATH')
-  @IsOptional()
-  @IsString()
-  javaHome?: string;
-}
 
 /**
  * @returns the command that starts a fit Java, as text for `spawn`, and its main version
  * @throws SluiceError REQUIREMENT_MISSING naming what to install
  */
 export async function findJava(): Promise<{ command: string; version: number }> {
-  const { javaHome } = loadSettings(JavaConfig);
+  const { javaHome } = loadSettings(LocalConfig);
   const command = javaHome === undefined ? 'java' : join(javaHome, 'bin', 'java');
   const where = javaHome === undefined ? 'in PATH' : 'where JAVA_HOME points';
   const outcome = await tryToRun(command, ['-version']);

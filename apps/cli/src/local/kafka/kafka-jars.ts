@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -37,6 +37,7 @@ export async function ensureKafkaJars(
   const listed = parseChecksums(await readFile(CHECKSUMS, 'utf8'));
   if (await hasAll(folder, listed)) return folder;
   onFetch();
+  await removeAbandoned(folder);
   const partial = `${folder}.partial-${randomUUID()}`;
   await mkdir(partial, { recursive: true });
   try {
@@ -52,6 +53,11 @@ export async function ensureKafkaJars(
     await rm(partial, { recursive: true, force: true });
   }
   return folder;
+}
+
+/** Whether they are fetched already. */
+export async function jarsAreThere(folder = kafkaJarsFolder()): Promise<boolean> {
+  return hasAll(folder, parseChecksums(await readFile(CHECKSUMS, 'utf8')));
 }
 
 /**
@@ -89,6 +95,16 @@ async function hasAll(folder: string, listed: ReadonlyMap<string, string>): Prom
     return found.size === listed.size && [...listed.keys()].every((jar) => found.has(jar));
   } catch {
     return false;
+  }
+}
+
+/** What a killed fetch left behind; a running one has touched its folder within the hour. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const siblings = await readdir(dirname(folder)).catch(() => []);
+  for (const name of siblings.filter((name) => name.startsWith(`${basename(folder)}.partial-`))) {
+    const path = join(dirname(folder), name);
+    const changedAt = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
+    if (Date.now() - changedAt > 60 * 60 * 1000) await rm(path, { recursive: true, force: true });
   }
 }
 

@@ -61,6 +61,25 @@ export async function preparePostgresHome(wanted: string): Promise<PostgresHome>
   return { folder: movedTo, binaries: copy, user, movedTo };
 }
 
+/**
+ * What preparePostgresHome would do, as a phrase; nothing is made.
+ * @throws SluiceError REQUIREMENT_MISSING saying what to do
+ */
+export async function describeReach(wanted: string): Promise<string> {
+  if (process.getuid?.() !== 0) return 'run by you';
+  const user = await findUnprivilegedUser();
+  const closed = closedFolder(nearestExisting(wanted), user);
+  const problem = closed === null ? await canRun(findPostgresBinaries(), user) : `it may not enter ${closed}`;
+  if (problem === null) return `run as ${user.name}, since you are root`;
+  const toFallback = closedFolder(FALLBACK_PARENT, user);
+  if (toFallback !== null) throw outOfReach(user, `and neither can it enter ${toFallback}`);
+  return `run as ${user.name} in ${fallbackFolder(wanted)}, since it cannot reach this checkout (${problem})`;
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) ? path : nearestExisting(dirname(path));
+}
+
 /** Removes what preparePostgresHome made, wherever it is; only after the server has ended. */
 export async function removePostgresHome(home: PostgresHome, wanted: string): Promise<void> {
   await rm(wanted, { recursive: true, force: true });

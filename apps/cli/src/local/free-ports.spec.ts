@@ -1,0 +1,42 @@
+import { once } from 'node:events';
+import { type AddressInfo, type Server, createServer } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { PortChooser, isPortFree } from './free-ports.js';
+
+const servers: Server[] = [];
+
+async function occupy(host: string): Promise<number> {
+  const server = createServer();
+  servers.push(server);
+  server.listen(0, host);
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+describe('ports', () => {
+  it.each(['127.0.0.1', '0.0.0.0'])('a port that somebody has on %s is not free', async (host) => {
+    expect(await isPortFree(await occupy(host))).toBe(false);
+  });
+
+  it('takes the first preferred port that is free', async () => {
+    const taken = await occupy('127.0.0.1');
+    const ports = new PortChooser();
+    const free = await ports.choose();
+    expect(await new PortChooser().choose(undefined, taken, free)).toBe(free);
+  });
+
+  it('replaces a taken port by another one', async () => {
+    const taken = await occupy('127.0.0.1');
+    expect(await new PortChooser().choose(taken)).not.toBe(taken);
+  });
+
+  it('never hands out a port twice', async () => {
+    const ports = new PortChooser();
+    const first = await ports.choose();
+    expect(await ports.choose(first)).not.toBe(first);
+  });
+});

@@ -1,0 +1,15 @@
+import { copyFileSync, statSync, truncateSync } from 'node:fs';
+
+/** A process' log takes at most twice this: the file itself and one older part. */
+export const MAX_LOG_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Keeps a log bounded while a process writes to it: the content goes to `<file>.1`, the file begins anew.
+ * Right because the writer has opened it for append (startProcess); lines written in between the two steps are lost.
+ */
+export function boundLog(file: string, maxBytes = MAX_LOG_BYTES): void {
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size <= maxBytes) return;
+  copyFileSync(file, `${file}.1`);
+  truncateSync(file, 0);
+}

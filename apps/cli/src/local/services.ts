@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import { childEnvironment } from '#common/config/environment.js';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import type { LocalConfig } from './local.config.js';
+import type { ProcessPlan } from './process-plan.js';
+
+/** One service of a system: what to run, how often, and where it likes to listen. */
+export interface ServiceSpec {
+  readonly name: string;
+  readonly instances: number;
+  readonly preferredPort: number;
+  /** Main file, built. */
+  readonly main: string;
+}
+
+/** The four services of this checkout, in the order of the way. */
+export function servicesOf(config: LocalConfig, checkout: string): ServiceSpec[] {
+  const service = (name: string, instances: number, preferredPort: number): ServiceSpec => ({
+    name,
+    instances,
+    preferredPort,
+    main: join(checkout, 'dist', 'apps', name, 'src', 'main.js'),
+  });
+  return [
+    service('ingestor', config.ingestors, 3001),
+    service('validator', config.validators, 3002),
+    service('loader', config.loaders, 3003),
+    service('tracker', config.trackers, 3004),
+  ];
+}
+
+/** `loader`, `loader-2`, `loader-3`: the first keeps its name when there are more. */
+export function instanceNames({ name, instances }: ServiceSpec): string[] {
+  return Array.from({ length: instances }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`));
+}
+
+export function planService(facts: {
+  readonly name: string;
+  readonly main: string;
+  readonly port: number;
+  readonly logFile: string;
+  readonly cwd: string;
+  readonly drainTimeoutMs: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}): ProcessPlan {
+  const { name, main, port, logFile, cwd } = facts;
+  const address = `http://127.0.0.1:${port}`;
+  return {
+    name,
+    command: process.execPath,
+    args: [main],
+    cwd,
+    env: childEnvironment({ ...facts.env, SLUICE_HOST: '127.0.0.1', SLUICE_PORT: String(port) }),
+    port,
+    logFile,
+    probe: () => expectHealthy(`${address}/health/ready`),
+    liveness: () => expectHealthy(`${address}/health/live`),
+    // The service gives up by itself after its own time; somewhat later we help.
+    stopSteps: [{ signal: 'SIGTERM', waitMs: facts.drainTimeoutMs + 5_000 }],
+  };
+}
+
+/** @throws SluiceError SYSTEM_UNREACHABLE with what the service says about itself */
+export async function expectHealthy(url: string, timeoutMs = 5_000): Promise<void> {
+  let answer: Response;
+  let text: string;
+  try {
+    answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    text = await answer.text();
+  } catch (error) {
+    // fetch hides the reason behind "fetch failed".
+    const { cause = error } = error as { cause?: unknown };
+    throw new SluiceError('SYSTEM_UNREACHABLE', `${url} does not answer (${messageOf(cause)})`);
+  }
+  if (!answer.ok)
+    throw new SluiceError('SYSTEM_UNREACHABLE', `${url} says ${answer.status}: ${text.slice(0, 300)}`);
+}

@@ -1,0 +1,107 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
+import type { ProcessPlan } from './process-plan.js';
+import { RestartBudget } from './restart-budget.js';
+import { SupervisedProcess } from './supervised-process.js';
+import type { ProcessState } from './system-state.js';
+
+describe('SupervisedProcess', () => {
+  let folder: string;
+  let supervised: SupervisedProcess | undefined;
+  const phases: string[] = [];
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sluice-process-'));
+    phases.length = 0;
+  });
+  afterEach(async () => {
+    await supervised?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  function supervise(
+    script: string,
+    plan: Partial<ProcessPlan> = {},
+    options: { livenessEveryMs?: number; readyTimeoutMs?: number } = {},
+  ): SupervisedProcess {
+    const created: SupervisedProcess = new SupervisedProcess(
+      {
+        name: 'service',
+        command: process.execPath,
+        args: ['-e', script],
+        cwd: folder,
+        port: 0,
+        logFile: join(folder, 'service.log'),
+        probe: () => Promise.resolve(),
+        stopSteps: [{ signal: 'SIGTERM', waitMs: 10_000 }],
+        ...plan,
+      },
+      {
+        readyTimeoutMs: 20_000,
+        logger: pino({ level: 'silent' }),
+        onChange: () => {
+          phases.push(created.state.phase);
+        },
+        say: (line) => {
+          appendFileSync(join(folder, 'said'), `${line}\n`);
+        },
+        budget: new RestartBudget({ mostRestarts: 2, windowMs: 60_000, firstDelayMs: 1 }),
+        ...options,
+      },
+    );
+    supervised = created;
+    return created;
+  }
+
+  async function untilPhase(phase: ProcessState['phase']): Promise<void> {
+    while (supervised?.state.phase !== phase) await sleep(5);
+  }
+
+  const notReady = { probe: () => Promise.reject(new Error('not yet')) };
+
+  it('S1: is started again as often as its budget allows, then stays down and says so', async () => {
+    const service = supervise("console.log('my last words'); process.exit(70)", notReady);
+    await expect(service.start()).rejects.toThrow(
+      /stays down after 2 restarts within 60 s \(last: exit code 70\)[^]*my last words/,
+    );
+    expect(phases).toEqual(['starting', 'waiting', 'starting', 'waiting', 'starting', 'failed']);
+    expect(service.state).toMatchObject({ phase: 'failed', restarts: 2, ref: null });
+    expect(readFileSync(join(folder, 'said'), 'utf8').trim().split('\n')).toHaveLength(3);
+  });
+
+  it('S2: wrong settings are not tried twice', async () => {
+    await expect(supervise('process.exit(78)', notReady).start()).rejects.toThrow(/exit code 78/);
+    expect(phases).toEqual(['starting', 'failed']);
+  });
+
+  it('S3: is killed and started again when it is no longer live', async () => {
+    let isLive = true;
+    const liveness = (): Promise<void> => (isLive ? Promise.resolve() : Promise.reject(new Error('stalled')));
+    await supervise('setInterval(() => {}, 1000)', { liveness }, { livenessEveryMs: 5 }).start();
+    const { ref } = supervised!.state;
+    isLive = false;
+    await untilPhase('waiting');
+    isLive = true;
+    await untilPhase('ready');
+    expect(supervised!.state.ref).not.toEqual(ref);
+    expect(readFileSync(join(folder, 'said'), 'utf8')).toContain('service ended (signal SIGKILL)');
+  });
+
+  it('S3: one or two silent moments are forgiven', async () => {
+    let asked = 0;
+    const liveness = (): Promise<void> =>
+      asked++ % 3 === 2 ? Promise.resolve() : Promise.reject(new Error('busy'));
+    await supervise('setInterval(() => {}, 1000)', { liveness }, { livenessEveryMs: 5 }).start();
+    while (asked < 12) await sleep(5);
+    expect(phases).toEqual(['starting', 'ready']);
+  });
+
+  it('tells why it is not ready in time', async () => {
+    const probe = (): Promise<void> => Promise.reject(new Error('waiting for Kafka'));
+    const service = supervise('setInterval(() => {}, 1000)', { probe }, { readyTimeoutMs: 200 });
+    await expect(service.start()).rejects.toThrow(/service was not ready after 0.2 s \(waiting for Kafka\)/);
+  });
+});

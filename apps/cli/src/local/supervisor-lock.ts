@@ -1,0 +1,67 @@
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { type ProcessRef, isAlive, refOf } from './process-identity.js';
+
+/** @returns the supervisor that holds the lock and lives, null when nobody does */
+export function lockHolder(file: string): ProcessRef | null {
+  const holder = readLock(file);
+  return holder !== null && isAlive(holder) ? holder : null;
+}
+
+/**
+ * Makes this process the only supervisor of a folder; the lock of a dead one is taken over.
+ * @returns how to give it back
+ * @throws SluiceError LOCAL_START_FAILED when another supervisor holds it
+ */
+export function takeLock(file: string): () => void {
+  const self = refOf(process.pid);
+  const mine = `${file}.${process.pid}`;
+  writeFileSync(mine, JSON.stringify(self));
+  try {
+    // A link is made with its content or not at all, unlike a file that is created and then written.
+    while (!tryLink(mine, file)) {
+      if (lockHolder(file) !== null) {
+        throw new SluiceError(
+          'LOCAL_START_FAILED',
+          `Another \`sluice up\` looks after this system (lock ${file}).`,
+        );
+      }
+      removeStale(file);
+    }
+  } finally {
+    rmSync(mine, { force: true });
+  }
+  return () => {
+    rmSync(file, { force: true });
+  };
+}
+
+/** Two may see the same stale lock: the slower one must not remove what the faster one has put there since. */
+function removeStale(file: string): void {
+  const aside = `${file}.${process.pid}.stale`;
+  try {
+    renameSync(file, aside);
+  } catch {
+    return; // another one was faster
+  }
+  if (lockHolder(aside) !== null) tryLink(aside, file);
+  rmSync(aside, { force: true });
+}
+
+function tryLink(existing: string, link: string): boolean {
+  try {
+    linkSync(existing, link);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function readLock(file: string): ProcessRef | null {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as ProcessRef;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,219 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
+import { LocalFolder } from './folders.js';
+import { PortChooser } from './free-ports.js';
+import { LocalConfig } from './local.config.js';
+import { isAlive } from './process-identity.js';
+import type { ServiceSpec } from './services.js';
+import { startProcess } from './start-process.js';
+import { Supervisor } from './supervisor.js';
+import { type ProcessState, type SystemState, emptyState, readState, writeState } from './system-state.js';
+
+/**
+ * The supervisor with real processes: small HTTP servers in place of the services. Kafka and PostgreSQL are "given",
+ * so nothing of them is started (local-servers.medium-spec.ts does that).
+ */
+const SERVICE = `
+import { createServer } from 'node:http';
+import { appendFileSync, existsSync } from 'node:fs';
+const folder = process.env.TEST_FOLDER;
+const note = (text) => appendFileSync(folder + '/notes', text + '\\n');
+if (existsSync(folder + '/crash')) process.exit(Number(process.env.TEST_CRASH_CODE ?? 70));
+createServer((_, response) => {
+  response.end();
+}).listen(Number(process.env.SLUICE_PORT), '127.0.0.1', () => note('up ' + process.env.DATABASE_URL));
+process.on('SIGTERM', () => { note('drained'); process.exit(0); });
+`;
+
+let folder: LocalFolder;
+let service: string;
+let stop: AbortController;
+let running: Promise<void> | undefined;
+const said: string[] = [];
+
+beforeEach(() => {
+  const path = mkdtempSync(join(tmpdir(), 'sluice-supervisor-'));
+  chmodSync(path, 0o755);
+  folder = new LocalFolder(path).make();
+  service = join(path, 'service.mjs');
+  writeFileSync(service, SERVICE);
+  stop = new AbortController();
+  said.length = 0;
+});
+afterEach(async () => {
+  stop.abort();
+  await running?.catch(() => undefined);
+  rmSync(folder.path, { recursive: true });
+});
+
+async function supervisor(
+  options: { services?: ServiceSpec[]; migrate?: string[] } = {},
+): Promise<Supervisor> {
+  const preferredPort = await new PortChooser().choose();
+  return new Supervisor({
+    folder,
+    checkout: folder.path,
+    config: Object.assign(new LocalConfig(), {
+      kafkaBrokers: '127.0.0.1:1',
+      databaseUrl: 'postgres://given',
+      readyTimeoutMs: 30_000,
+    }),
+    services: options.services ?? [{ name: 'loader', instances: 2, preferredPort, main: service }],
+    migrate: options.migrate ?? ['-e', ''],
+    run: 'this run',
+    logger: pino({ level: 'silent' }),
+    say: (line) => said.push(line),
+  });
+}
+
+async function untilState(fits: (state: SystemState) => boolean): Promise<SystemState> {
+  for (;;) {
+    const state = readState(folder.state);
+    if (state !== undefined && fits(state)) return state;
+    await sleep(20);
+  }
+}
+
+const isReady = ({ phase }: SystemState): boolean => phase === 'ready';
+const named = (state: SystemState, name: string): ProcessState =>
+  state.processes.find((process) => process.name === name)!;
+
+beforeEach(() => {
+  process.env.TEST_FOLDER = folder.path;
+});
+afterEach(() => {
+  delete process.env.TEST_FOLDER;
+  delete process.env.TEST_CRASH_CODE;
+});
+
+describe('Supervisor', () => {
+  it('starts every instance, says where it is, drains on request and leaves nothing', async () => {
+    running = (await supervisor()).run(stop.signal);
+    const state = await untilState(isReady);
+    expect(state.processes.map(({ name, phase }) => `${name} ${phase}`)).toEqual([
+      'loader ready',
+      'loader-2 ready',
+    ]);
+    expect(state.ports).toEqual({
+      loader: named(state, 'loader').port,
+      'loader-2': named(state, 'loader-2').port,
+    });
+    stop.abort();
+    await running;
+    expect(readState(folder.state)).toMatchObject({ phase: 'stopped', problem: null });
+    for (const { ref } of state.processes) expect(isAlive(ref!)).toBe(false);
+    const notes = readFileSync(join(folder.path, 'notes'), 'utf8').trim().split('\n');
+    expect(notes).toEqual(['up postgres://given', 'up postgres://given', 'drained', 'drained']);
+    expect(existsSync(folder.lock)).toBe(false);
+  });
+
+  it('remembers the ports', async () => {
+    running = (await supervisor()).run(stop.signal);
+    const { ports } = await untilState(isReady);
+    stop.abort();
+    await running;
+    stop = new AbortController();
+    running = (await supervisor()).run(stop.signal);
+    expect((await untilState(isReady)).ports).toEqual(ports);
+  });
+
+  it('S1: starts a killed process again, at the same port', async () => {
+    running = (await supervisor()).run(stop.signal);
+    const before = named(await untilState(isReady), 'loader');
+    process.kill(before.ref!.pid, 'SIGKILL');
+    const after = named(
+      await untilState(
+        (state) => named(state, 'loader').restarts === 1 && named(state, 'loader').phase === 'ready',
+      ),
+      'loader',
+    );
+    expect(after.ref).not.toEqual(before.ref);
+    expect(after.port).toBe(before.port);
+  });
+
+  it('goes on with the others when one stays down', async () => {
+    process.env.TEST_CRASH_CODE = '78';
+    running = (await supervisor()).run(stop.signal);
+    const before = await untilState(isReady);
+    writeFileSync(join(folder.path, 'crash'), '');
+    process.kill(named(before, 'loader').ref!.pid, 'SIGKILL');
+    const after = await untilState((state) => named(state, 'loader').phase === 'failed');
+    expect(said.at(-1)).toBe(named(after, 'loader').problem);
+    expect(after.phase).toBe('ready');
+    expect(isAlive(named(after, 'loader-2').ref!)).toBe(true);
+  });
+
+  it('S2: does not try again with wrong settings, and ends what it has started', async () => {
+    writeFileSync(join(folder.path, 'crash'), '');
+    process.env.TEST_CRASH_CODE = '78';
+    running = (await supervisor()).run(stop.signal);
+    await expect(running).rejects.toMatchObject({ code: 'LOCAL_START_FAILED' });
+    const state = readState(folder.state)!;
+    expect(state.phase).toBe('failed');
+    expect(state.problem).toMatch(/ended \(exit code 78\)/);
+    expect(state.processes.map(({ restarts }) => restarts)).toEqual([0, 0]);
+    expect(existsSync(folder.lock)).toBe(false);
+  });
+
+  it('V1: refuses to run beside another supervisor', async () => {
+    running = (await supervisor()).run(stop.signal);
+    await untilState(isReady);
+    await expect((await supervisor()).run(stop.signal)).rejects.toMatchObject({ code: 'LOCAL_START_FAILED' });
+    expect(readState(folder.state)?.phase).toBe('ready');
+  });
+
+  it('V2: ends what a killed supervisor left running, before it starts anything', async () => {
+    const left = await startProcess({
+      name: 'loader',
+      command: process.execPath,
+      args: [service],
+      cwd: folder.path,
+      env: { ...process.env, SLUICE_PORT: String(await new PortChooser().choose()) },
+      port: 0,
+      logFile: folder.logOf('loader'),
+      probe: () => Promise.resolve(),
+      stopSteps: [{ signal: 'SIGTERM', waitMs: 10_000 }],
+    });
+    writeState(folder.state, {
+      ...emptyState('earlier run', {}),
+      phase: 'ready',
+      processes: [
+        {
+          ...{ name: 'loader', phase: 'ready', ref: left.ref, port: 0, restarts: 0, problem: null },
+          ...{ logFile: left.plan.logFile, stopSteps: left.plan.stopSteps },
+        },
+      ],
+    });
+    running = (await supervisor({ services: [] })).run(stop.signal);
+    await untilState((state) => isReady(state) && state.run === 'this run');
+    expect(isAlive(left.ref)).toBe(false);
+    expect(said[0]).toBe('ended what an earlier start left running: loader');
+  });
+
+  it('V2: leaves a process alone that merely got a pid of the earlier start', async () => {
+    running = (await supervisor()).run(stop.signal);
+    const state = await untilState(isReady);
+    stop.abort();
+    await running;
+    const [first] = state.processes;
+    writeState(folder.state, {
+      ...state,
+      processes: [{ ...first!, ref: { pid: process.pid, started: 'long ago' } }],
+    });
+    stop = new AbortController();
+    running = (await supervisor({ services: [] })).run(stop.signal);
+    await untilState(isReady);
+    expect(said).not.toContainEqual(expect.stringContaining('left running'));
+  });
+
+  it('shows what the migration said when it fails, and starts no service', async () => {
+    const migrate = ['-e', "process.stderr.write('no such host'); process.exit(3)"];
+    running = (await supervisor({ migrate })).run(stop.signal);
+    await expect(running).rejects.toThrow(/exit code 3\): no such host/);
+    expect(existsSync(join(folder.path, 'notes'))).toBe(false);
+  });
+});

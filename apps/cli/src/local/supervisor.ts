@@ -1,0 +1,299 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { childEnvironment } from '#common/config/environment.js';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import type { LocalFolder } from './folders.js';
+import { PortChooser } from './free-ports.js';
+import { planKafka } from './kafka/kafka-broker.js';
+import type { LocalConfig } from './local.config.js';
+import { boundLog } from './log-file.js';
+import { endProcess, isAlive } from './process-identity.js';
+import type { ProcessPlan } from './process-plan.js';
+import { planPostgres } from './postgres/postgres-server.js';
+import { type ServiceSpec, instanceNames, planService } from './services.js';
+import { runToEnd } from './start-process.js';
+import { SupervisedProcess } from './supervised-process.js';
+import { takeLock } from './supervisor-lock.js';
+import {
+  type ProcessState,
+  type SystemState,
+  emptyState,
+  readState,
+  withLine,
+  writeState,
+} from './system-state.js';
+
+export interface SupervisorOptions {
+  readonly folder: LocalFolder;
+  readonly checkout: string;
+  readonly config: LocalConfig;
+  readonly services: readonly ServiceSpec[];
+  /** Arguments for Node that bring tables and topics up to date; KAFKA_BROKERS and DATABASE_URL are set. */
+  readonly migrate: readonly string[];
+  /** Tells the state file of this start from an older one. */
+  readonly run: string;
+  readonly logger: Logger;
+  readonly say?: (line: string) => void;
+  readonly onReady?: () => void;
+}
+
+const LOG_CHECK_EVERY_MS = 5_000;
+const SERVERS = ['kafka', 'postgres'];
+
+/**
+ * Starts a system, keeps it running and ends it.
+ *
+ * Phases: starting → ready → stopping → stopped; a start that fails ends what it has started: failed.
+ * - V1: One supervisor a folder (supervisor-lock.ts).
+ * - V2: What an earlier supervisor left running, because it was killed, is ended before anything starts.
+ * - V3: Kafka and PostgreSQL come before the services and go after them, so that draining finds both.
+ * - V4: state.json is true at every moment, except that a process may have ended by itself since.
+ */
+export class Supervisor {
+  private readonly processes: SupervisedProcess[] = [];
+  private readonly ports = new PortChooser();
+  private state: SystemState;
+
+  constructor(private readonly options: SupervisorOptions) {
+    this.state = emptyState(options.run, {});
+  }
+
+  /**
+   * Returns when the system has ended, which is what `signal` asks for.
+   * @throws SluiceError when it could not be started (all of it has ended then)
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { folder, logger } = this.options;
+    folder.make();
+    const unlock = takeLock(folder.lock);
+    const logTimer = setInterval(() => {
+      for (const name of ['supervisor', ...this.processes.map(({ plan }) => plan.name)])
+        boundLog(folder.logOf(name));
+    }, LOG_CHECK_EVERY_MS);
+    try {
+      const before = readState(folder.state);
+      this.state = emptyState(this.options.run, before?.ports ?? {});
+      await this.endLeftovers(before?.processes ?? []);
+      this.save();
+      await this.startAll(signal);
+      this.change({ phase: 'ready' });
+      this.options.onReady?.();
+      await untilAborted(signal);
+      await this.stopAll();
+      this.change({ phase: 'stopped' });
+    } catch (error) {
+      const wasAsked = signal.aborted;
+      if (!wasAsked) {
+        logger.error({ err: error }, 'the system could not be started');
+        this.change({ problem: messageOf(error) });
+      }
+      await this.stopAll();
+      this.change({ phase: wasAsked ? 'stopped' : 'failed' });
+      if (!wasAsked) throw error;
+    } finally {
+      clearInterval(logTimer);
+      unlock();
+    }
+  }
+
+  private async startAll(signal: AbortSignal): Promise<void> {
+    const { folder, checkout, config, services } = this.options;
+    const [kafkaBrokers, databaseUrl] = await this.startServers(signal);
+    this.change({ kafkaBrokers, databaseUrl });
+    const env = {
+      KAFKA_BROKERS: kafkaBrokers,
+      DATABASE_URL: databaseUrl,
+      SLUICE_LOCAL_TOKEN_FILE: this.makeToken(),
+    };
+    this.say('bringing tables and topics up to date');
+    await this.migrate(env, signal);
+    this.say('starting the services');
+    const plans: ProcessPlan[] = [];
+    for (const service of services) {
+      for (const name of instanceNames(service)) {
+        const port = await this.port(name, name === service.name ? service.preferredPort : undefined);
+        const { main } = service;
+        const { drainTimeoutMs } = config;
+        plans.push(
+          planService({ name, main, port, logFile: folder.logOf(name), cwd: checkout, drainTimeoutMs, env }),
+        );
+      }
+    }
+    await this.startTogether(plans, signal);
+  }
+
+  /** Side by side; when one fails, the other is called off, and both have settled before this throws. */
+  private async startServers(asked: AbortSignal): Promise<[kafkaBrokers: string, databaseUrl: string]> {
+    const failure = new AbortController();
+    const signal = AbortSignal.any([asked, failure.signal]);
+    const callOff = (error: unknown): never => {
+      failure.abort(error);
+      throw error;
+    };
+    const kafka = this.startKafka(signal).catch(callOff);
+    const postgres = this.startPostgres(signal).catch(callOff);
+    await Promise.allSettled([kafka, postgres]);
+    failure.signal.throwIfAborted();
+    return [await kafka, await postgres];
+  }
+
+  private async startKafka(signal: AbortSignal): Promise<string> {
+    const { folder, config } = this.options;
+    if (config.kafkaBrokers !== undefined) return config.kafkaBrokers;
+    this.say('starting Kafka');
+    const plan = await planKafka({
+      folder: folder.kafka,
+      logFile: folder.logOf('kafka'),
+      port: await this.port('kafka', 19_092),
+      controllerPort: await this.port('kafka-controller', 19_093),
+      heapMb: config.kafkaHeapMb,
+    });
+    await this.startTogether([plan], signal);
+    return `127.0.0.1:${plan.port}`;
+  }
+
+  private async startPostgres(signal: AbortSignal): Promise<string> {
+    const { folder, config } = this.options;
+    if (config.databaseUrl !== undefined) return config.databaseUrl;
+    this.say('starting PostgreSQL');
+    const plan = await planPostgres({
+      folder: folder.postgres,
+      logFile: folder.logOf('postgres'),
+      port: await this.port('postgres', 15_432),
+    });
+    if (plan.home.movedTo !== null) {
+      this.say(`PostgreSQL's user cannot reach ${folder.path}: its data are in ${plan.home.movedTo}`);
+    }
+    await this.startTogether([plan], signal);
+    return plan.url;
+  }
+
+  private async migrate(env: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+    const { migrate, checkout, folder } = this.options;
+    const outcome = await runToEnd(process.execPath, migrate, {
+      cwd: checkout,
+      env: childEnvironment(env),
+      signal,
+    });
+    const output = `${outcome.stdout}${outcome.stderr}`;
+    writeFileSync(folder.logOf('migrate'), output, { mode: 0o600 });
+    if (outcome.code !== 0) {
+      throw new SluiceError(
+        'LOCAL_START_FAILED',
+        `Tables and topics could not be brought up to date (exit code ${outcome.code ?? '?'}): ${output.trim().slice(-1_500)}`,
+      );
+    }
+  }
+
+  private async startTogether(plans: readonly ProcessPlan[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const started = plans.map(
+      (plan) =>
+        new SupervisedProcess(plan, {
+          readyTimeoutMs: this.options.config.readyTimeoutMs,
+          logger: this.options.logger,
+          onChange: () => {
+            this.save();
+          },
+          say: (line) => {
+            this.say(line);
+          },
+        }),
+    );
+    this.processes.push(...started);
+    const abandon = (): void => {
+      for (const process of started) void process.stop();
+    };
+    signal.addEventListener('abort', abandon, { once: true });
+    try {
+      await Promise.all(started.map((process) => process.start()));
+    } finally {
+      signal.removeEventListener('abort', abandon);
+    }
+  }
+
+  /** V3 */
+  private async stopAll(): Promise<void> {
+    if (this.processes.length === 0) return;
+    this.change({ phase: 'stopping' });
+    const isServer = ({ plan }: SupervisedProcess): boolean => SERVERS.includes(plan.name);
+    const services = this.processes.filter((process) => !isServer(process));
+    if (services.length > 0) this.say('draining the services');
+    await Promise.all(services.map((process) => process.stop()));
+    const servers = this.processes.filter(isServer);
+    if (servers.length > 0) this.say('stopping Kafka and PostgreSQL');
+    await Promise.all(servers.map((process) => process.stop()));
+  }
+
+  /** V2 */
+  private async endLeftovers(before: readonly ProcessState[]): Promise<void> {
+    const ended = await endLeftovers(before);
+    if (ended.length > 0) this.say(`ended what an earlier start left running: ${ended.join(', ')}`);
+  }
+
+  /** The remembered port, else the usual one, else any that is free. */
+  private async port(name: string, preferred: number | undefined): Promise<number> {
+    const port = await this.ports.choose(this.state.ports[name], preferred);
+    this.change({ ports: { ...this.state.ports, [name]: port } });
+    return port;
+  }
+
+  private makeToken(): string {
+    const { token } = this.options.folder;
+    if (!existsSync(token)) writeFileSync(token, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+    chmodSync(token, 0o600);
+    return token;
+  }
+
+  private say(line: string): void {
+    this.options.logger.info(line);
+    this.options.say?.(line);
+    this.state = withLine(this.state, line);
+    this.save();
+  }
+
+  private change(part: Partial<SystemState>): void {
+    this.state = { ...this.state, ...part };
+    this.save();
+  }
+
+  private save(): void {
+    this.state = { ...this.state, processes: this.processes.map(({ state }) => state) };
+    writeState(this.options.folder.state, this.state);
+  }
+}
+
+/**
+ * Ends what a killed supervisor left running: services first, then the servers.
+ * @returns the names of what was ended
+ */
+export async function endLeftovers(processes: readonly ProcessState[]): Promise<string[]> {
+  const alive = processes.filter(({ ref }) => ref !== null && isAlive(ref));
+  const end = async ({ ref, stopSteps }: ProcessState): Promise<void> => {
+    if (ref !== null) await endProcess(ref, stopSteps);
+  };
+  await Promise.all(alive.filter(({ name }) => !SERVERS.includes(name)).map(end));
+  await Promise.all(alive.filter(({ name }) => SERVERS.includes(name)).map(end));
+  return alive.map(({ name }) => name);
+}
+
+/** The command line's own main file, as the supervisor runs it for the migration. */
+export function migrateCommand(checkout: string): string[] {
+  return [join(checkout, 'dist', 'apps', 'cli', 'src', 'main.js'), 'migrate'];
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else
+      signal.addEventListener(
+        'abort',
+        () => {
+          resolve();
+        },
+        { once: true },
+      );
+  });
+}

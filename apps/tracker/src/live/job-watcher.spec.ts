@@ -57,7 +57,7 @@ describe('JobWatcher', () => {
     const { watcher, asked } = watching([running('a')]);
     const everything = all(watcher);
     await until(() => asked() > 2);
-    watcher.beforeApplicationShutdown();
+    watcher.endAll();
     expect(await everything).toEqual(['a']);
     expect(watcher.watchedJobs).toBe(0);
   });

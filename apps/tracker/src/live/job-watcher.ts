@@ -1,4 +1,4 @@
-import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import {
   EMPTY,
@@ -30,7 +30,7 @@ import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
  *   shutdown; not when the database is away: it goes on when that is back.
  */
 @Injectable()
-export class JobWatcher implements BeforeApplicationShutdown {
+export class JobWatcher {
   private readonly watches = new Map<string, Observable<JobDetail>>();
   private readonly ending = new Subject<void>();
 
@@ -54,8 +54,8 @@ export class JobWatcher implements BeforeApplicationShutdown {
     return this.watches.size;
   }
 
-  /** The HTTP server closes only when its last answer has ended, so streams end before it is asked to. */
-  beforeApplicationShutdown(): void {
+  /** Ends every watch, whatever its job does. */
+  endAll(): void {
     this.ending.next();
   }
 

@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { type Logger, pino } from 'pino';
+import { Registry } from 'prom-client';
+import type { DataSource } from 'typeorm';
+import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
+import type { OutgoingMessage } from '#common/kafka/message.js';
+import { createPool } from '#common/postgres/pool.js';
+import { Job } from '#core/job/job.entity.js';
+import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
+import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
+import { controlDatabase } from '#core/schema/control-database.js';
+import { migrate } from '#core/schema/migrate.js';
+import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { FoldConsumer } from './fold.consumer.js';
+import { FoldRepository } from './fold.repository.js';
+import { TrackerMetrics } from './tracker.metrics.js';
+
+describe('FoldConsumer', () => {
+  let server: TestDatabase;
+  let database: DataSource;
+  let pool: pg.Pool;
+  let registry: Registry;
+  let consumer: FoldConsumer;
+  let logged: Record<string, unknown>[];
+
+  beforeAll(async () => {
+    server = await startTestDatabase();
+    await migrate(server.url, []);
+    database = await controlDatabase({ url: server.url, applicationName: 'consumer test' }).initialize();
+    pool = createPool({ url: server.url, applicationName: 'consumer test', maxConnections: 2 });
+  });
+  afterAll(async () => {
+    await pool.end();
+    await database.destroy();
+    await server.stop();
+  });
+  beforeEach(async () => {
+    await database.query('TRUNCATE sluice.job CASCADE');
+    logged = [];
+    const write = (line: string): void => {
+      logged.push(JSON.parse(line) as Record<string, unknown>);
+    };
+    const logger: Logger = pino({ level: 'warn' }, { write });
+    registry = new Registry();
+    const folds = new FoldRepository(pool);
+    await folds.clear();
+    consumer = new FoldConsumer(folds, new TrackerMetrics(registry, database, logger), logger);
+  });
+
+  const counted = async (name: string): Promise<Record<string, number>> => {
+    const metric = await registry.getSingleMetric(name)?.get();
+    return Object.fromEntries(
+      (metric?.values ?? []).map(({ labels, value }) => [Object.values(labels).sort().join(' '), value]),
+    );
+  };
+
+  it('passes over what nobody can read: logged, counted, and never in the way', async () => {
+    const poison = { ...encodeStatusEvent(batchEvent({})), value: Buffer.from('{}') };
+    await consumer.foldStatus(delivery([poison, encodeStatusEvent(batchEvent({})), poison]));
+    expect(logged).toEqual([
+      expect.objectContaining({
+        level: 50,
+        code: 'MESSAGE_INVALID',
+        topic: 'sluice.status',
+        partition: 2,
+        offset: '0',
+      }),
+      expect.objectContaining({
+        level: 50,
+        code: 'MESSAGE_INVALID',
+        topic: 'sluice.status',
+        partition: 2,
+        offset: '2',
+      }),
+    ]);
+    expect(await counted('sluice_tracker_unreadable_messages_total')).toEqual({ 'sluice.status': 2 });
+    expect(await counted('sluice_records_total')).toEqual({ 'shops validate': 10 });
+  });
+
+  it('takes a delivery of nothing but poison', async () => {
+    const poison = { ...encodeDeadLetter(letter({})), headers: {} };
+    await consumer.indexLetters(delivery([poison]));
+    expect(await counted('sluice_tracker_unreadable_messages_total')).toEqual({ 'sluice.shops.dead': 1 });
+  });
+
+  it('counts records and reasons once, however often they are delivered', async () => {
+    const events = [batchEvent({}), batchEvent({ batch: 1 }), batchEvent({ stage: 'load', records: 5 })];
+    const letters = [
+      letter({
+        record: 1,
+        findings: [finding('BAD', 'error'), finding('WORSE', 'error'), finding('ODD', 'warning')],
+      }),
+      letter({ record: 2, findings: [finding('BAD', 'error')] }),
+    ];
+    for (let time = 0; time < 3; time++) {
+      await consumer.foldStatus(delivery(events.map(encodeStatusEvent)));
+      await consumer.indexLetters(delivery(letters.map(encodeDeadLetter)));
+    }
+    expect(await counted('sluice_records_total')).toEqual({ 'shops validate': 20, 'load shops': 5 });
+    expect(await counted('sluice_refused_records_total')).toEqual({ 'BAD shops': 2, 'WORSE shops': 1 });
+  });
+
+  it('tells how far it is behind, by dataset', async () => {
+    const at = new Date(Date.now() - 60_000).toISOString();
+    await consumer.foldStatus(delivery([encodeStatusEvent(batchEvent({ at }))]));
+    const { shops } = await counted('sluice_tracker_lag_seconds');
+    expect(shops).toBeGreaterThanOrEqual(60);
+  });
+
+  it('tells jobs by dataset and state from their rows, and everything else when the database is away', async () => {
+    await database
+      .getRepository(Job)
+      .insert([job('1', 'failed'), job('2', 'failed'), job('3', 'running')] as never);
+    expect(await counted('sluice_jobs')).toEqual({ 'failed shops': 2, 'running shops': 1 });
+    await database.query('ALTER TABLE sluice.job RENAME TO job_away');
+    expect(await counted('sluice_jobs')).toEqual({});
+    expect(await registry.metrics()).toContain('sluice_records_total');
+    await database.query('ALTER TABLE sluice.job_away RENAME TO job');
+  });
+});
+
+const JOB = '01890000-0000-7000-8000-000000000001';
+
+function delivery(messages: readonly OutgoingMessage[]): Delivery {
+  const topic = messages[0]?.topic ?? '';
+  return {
+    topic,
+    partition: 2,
+    messages: messages.map(({ headers, value }, index) => ({
+      place: { topic, partition: 2, offset: String(index) },
+      headers,
+      value,
+    })),
+    progress: () => undefined,
+    isStale: () => false,
+  };
+}
+
+function batchEvent(facts: Partial<BatchEvent>): BatchEvent {
+  return {
+    type: 'batch',
+    dataset: 'shops',
+    job: JOB,
+    batch: 0,
+    stage: 'validate',
+    records: 10,
+    bytes: 100,
+    accepted: 8,
+    refused: 2,
+    skipped: 0,
+    warnings: 0,
+    findings: {},
+    at: '2026-01-01T00:00:00.000Z',
+    ...facts,
+  };
+}
+
+function letter(facts: Partial<DeadLetter>): DeadLetter {
+  return {
+    dataset: 'shops',
+    job: JOB,
+    batch: 0,
+    record: 0,
+    line: 2,
+    byteStart: 0,
+    byteEnd: 1,
+    stage: 'validate',
+    findings: [],
+    sqlstate: null,
+    attempt: 0,
+    columns: [],
+    bytes: Buffer.from('x'),
+    ...facts,
+  };
+}
+
+function finding(code: string, severity: 'error' | 'warning'): DeadLetter['findings'][number] {
+  return { code, field: null, message: '', severity };
+}
+
+function job(number: string, state: Job['state']): Partial<Job> {
+  return {
+    id: `01890000-0000-7000-8000-00000000000${number}`,
+    dataset: 'shops',
+    mode: 'replace',
+    state,
+    source: { kind: 'file', display: 'shops.csv', trustedCaller: true },
+    secretUri: 'file:///shops.csv',
+    dryRun: false,
+    maxRefusedShare: 0.05,
+    maxShrinkShare: null,
+    options: {},
+    contractVersion: 1,
+    epoch: 1,
+    announced: true,
+    createdAt: new Date(),
+    finishedAt: state === 'running' ? null : new Date(),
+  };
+}

@@ -12,19 +12,19 @@ import {
   contractMetadata,
 } from '../../dataset/columns.js';
 import type { ContractClass, Dataset } from '../../dataset/dataset.js';
+import { isFindingCode } from '../finding.js';
 import { type CheckPlan, checkOf, isOptional, isRuleMetadata } from './check-plan.js';
 
-/** First column of every staging table: the number of the record in its job, from 0. */
-export const RECORD_COLUMN = '_sluice_record';
-
-/** A table as its COPY text fills it. Tables stand parents before children. */
+/** A table as its COPY text fills it. Parents stand before children. */
 export interface TablePlan {
   /** Unqualified. */
   readonly table: string;
-  /** Of the COPY text, in order; the first is {@link RECORD_COLUMN}. */
+  /** Of the COPY text, in order, without the record number (`_sluice_record`) that stands before them. */
   readonly columns: readonly string[];
   /** The columns that identify a row; empty for child tables, which follow their parent. */
   readonly key: readonly string[];
+  /** Column → the source's name of its field, for findings. Columns without a field are left out. */
+  readonly sources: Readonly<Record<string, string>>;
   /** Of a child table: its parent, and which of its columns hold which of the parent's. */
   readonly parent: { readonly table: string; readonly columns: Readonly<Record<string, string>> } | null;
 }
@@ -51,11 +51,6 @@ export interface ContractPlan {
   readonly tables: readonly TablePlan[];
 }
 
-/** The tables that a dataset's records fill, without a file at hand. @throws SluiceError DATASET_INVALID */
-export function planTables(dataset: Pick<Dataset, 'name' | 'contract'>): readonly TablePlan[] {
-  return planContract(dataset).tables;
-}
-
 /** @throws SluiceError DATASET_INVALID */
 export function planContract(dataset: Pick<Dataset, 'name' | 'contract'>): ContractPlan {
   const reader = new ContractReader(dataset.name, dataset.contract);
@@ -64,7 +59,8 @@ export function planContract(dataset: Pick<Dataset, 'name' | 'contract'>): Contr
   const columns = reader.columns();
   const parentPlan: TablePlan = {
     table: table.name,
-    columns: [RECORD_COLUMN, ...columns.map(({ target }) => target)],
+    columns: names(columns, 'target'),
+    sources: sourcesOf(columns),
     key: table.key.map((property) => reader.column(columns, property, '@Table key').target),
     parent: null,
   };
@@ -74,7 +70,7 @@ export function planContract(dataset: Pick<Dataset, 'name' | 'contract'>): Contr
   }
   const childPlans = children.map(({ type, options, property }) => {
     const child = planChild(dataset.name, type(), options);
-    const links = child.columns.flatMap(({ origin, target }) =>
+    const links: [string, string][] = child.columns.flatMap(({ origin, target }) =>
       origin.from === 'parent'
         ? [[target, reader.column(columns, origin.property, '@FromParent').target]]
         : [],
@@ -82,9 +78,10 @@ export function planContract(dataset: Pick<Dataset, 'name' | 'contract'>): Contr
     if (links.length === 0) throw reader.invalid(`the rows of "${property}" have no @FromParent column`);
     const plan: TablePlan = {
       table: child.table.name,
-      columns: [RECORD_COLUMN, ...child.columns.map(({ target }) => target)],
+      columns: names(child.columns, 'target'),
+      sources: sourcesOfChild(child, parentPlan, links),
       key: [],
-      parent: { table: table.name, columns: Object.fromEntries(links) as Record<string, string> },
+      parent: { table: table.name, columns: Object.fromEntries(links) },
     };
     return { child, plan };
   });
@@ -119,6 +116,30 @@ function planChild(dataset: string, type: ContractClass, options: ChildrenOption
   return { table: childTable, columns, options };
 }
 
+function sourcesOfChild(
+  { columns, options }: ChildPlan,
+  parent: TablePlan,
+  links: readonly [string, string][],
+): Record<string, string> {
+  const own = columns.flatMap(({ origin, target }): [string, string][] => {
+    if (origin.from !== 'source') return [];
+    const { source } = origin;
+    if ('slots' in options) return [[target, options.slots.map((slot) => slot[source] ?? source).join(', ')]];
+    return [[target, source === '' ? `${options.path}[]` : `${options.path}[].${source}`]];
+  });
+  const inherited = links.map(([column, ofParent]): [string, string] => [
+    column,
+    parent.sources[ofParent] ?? ofParent,
+  ]);
+  return Object.fromEntries([...inherited, ...own]);
+}
+
+function sourcesOf(columns: readonly ColumnPlan[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    columns.flatMap(({ target, origin }) => (origin.from === 'source' ? [[target, origin.source]] : [])),
+  );
+}
+
 class ContractReader {
   constructor(
     private readonly dataset: string,
@@ -129,7 +150,7 @@ class ContractReader {
     const { columns } = contractMetadata(this.contract);
     if (columns.length === 0) throw this.invalid('it has no columns');
     this.refuseRepeated('property', names(columns, 'property'));
-    this.refuseRepeated('column', [RECORD_COLUMN, ...names(columns, 'target')]);
+    this.refuseRepeated('column', ['_sluice_record', ...names(columns, 'target')]);
     const ofProperty = this.checks(columns);
     return columns.map((column) => ({
       ...column,
@@ -175,6 +196,9 @@ class ContractReader {
       if (isOptional(metadata)) entry.optional = true;
       else {
         const check = checkOf(metadata, (problem) => this.invalid(`"${property}": ${problem}`));
+        const code: string = check.code;
+        if (!isFindingCode(code))
+          throw this.invalid(`"${property}": ${JSON.stringify(code)} cannot be a code`);
         if (check.judges === 'pair') this.checkPartner(columns, property, check.other);
         // Decorators are applied from bottom to top.
         entry.checks.unshift(check);

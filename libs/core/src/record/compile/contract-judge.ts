@@ -1,73 +1,23 @@
 /**
- * From a contract to one function: raw batch in, COPY text and refused records out. PURE: of the batch, the
- * contract, the file's columns and context, and the job's options.
- *
- * Invariants
- * - V1: accepted + refused + skipped = records (G2); a batch that does not hold the records it says it does
- *   is MESSAGE_INVALID, never judged in part.
- * - V2: a refused record has no row in any table; its neighbours are judged as if it were not there.
- * - V3: every record that is refused is refused with all its reasons, its own bytes and its place.
- * - V4: what is written can be COPYed: well-formed UTF-8, no NUL, escaped (`copy-text.ts`, C1 and C2).
- *
- * Why not strings and class-validator on the way of each record: measured at 140,000 rows a second for
- * class-validator alone, and csv-parse at 38 MB/s before it; on bytes the whole judgement takes about 2 µs
- * a registration. `compile-contract.property.spec.ts` proves both ways equal: csv-parse and class-validator
- * on the contract's class are the oracle.
+ * The compiled contract (`compile-contract.ts` says what it promises, V1 to V4). PURE.
+ * Walks the records of a batch, has each read into cells, judged and written, and adds up the verdict.
  */
 import { isUtf8 } from 'node:buffer';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { Dataset, OptionValues } from '../../dataset/dataset.js';
+import type { Dataset } from '../../dataset/dataset.js';
 import { type CopyText, copyTextOf } from '../copy-text.js';
 import { type Finding, GENERAL_FINDING_CODES, type Severity } from '../finding.js';
 import type { RawBatch } from '../raw-batch.js';
 import { type RecordPlace, RecordWalker } from '../record-walker.js';
 import type { BatchVerdict, RefusedRecord } from '../verdict.js';
+import type { CompiledContract, CompileInputs } from '../compile-contract.js';
 import { type Cells, isProblem, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
-import { type ColumnPlan, type ContractPlan, planContract, type TablePlan } from './contract-plan.js';
+import type { ColumnPlan, ContractPlan, TablePlan } from './contract-plan.js';
 import { CsvReader } from './csv-reader.js';
 import { DistinctValues } from './distinct-values.js';
 import { JsonReader } from './json-reader.js';
 import { type Complaint, RecordFindings } from './record-findings.js';
 import { type RowSurroundings, TableJudge } from './table-judge.js';
-
-/** What one job's files say and its starter has chosen. */
-export interface CompileInputs {
-  /** Column names in file order (`Prologue.columns`); not used for ndjson. */
-  readonly columns: readonly string[];
-  /** `Prologue.context`. */
-  readonly context: Readonly<Record<string, string>>;
-  readonly options: OptionValues;
-  /** Told of every record that has findings, warnings of accepted records included, in order. */
-  readonly onFindings?: (
-    place: { readonly record: number; readonly line: number },
-    findings: readonly Finding[],
-  ) => void;
-}
-
-/** A contract, ready for the batches of one job. It keeps buffers: use one object a process, not one a batch. */
-export interface CompiledContract {
-  /** The tables of the verdict's sections, in order. */
-  readonly tables: readonly TablePlan[];
-  /** @throws SluiceError MESSAGE_INVALID when the batch does not hold as many records as it says */
-  judge(batch: RawBatch): BatchVerdict;
-}
-
-/**
- * COPY text of one batch is kept below this, so that a clean batch fits into a message (8 MiB with headers).
- * Only records made for it come near: 512 KiB of source give about 600 KiB.
- */
-export const MAX_BATCH_TEXT_BYTES = 7 * 1024 * 1024;
-
-/**
- * @throws SluiceError DATASET_INVALID when the contract does not hold together, or does not fit the file's
- *   columns or context
- */
-export function compileContract(
-  dataset: Pick<Dataset, 'name' | 'contract' | 'format'>,
-  inputs: CompileInputs,
-): CompiledContract {
-  return new ContractJudge(dataset, planContract(dataset), inputs);
-}
 
 interface ChildJudge {
   readonly judge: TableJudge;
@@ -76,7 +26,13 @@ interface ChildJudge {
   readonly distinctBy: number;
 }
 
-class ContractJudge implements CompiledContract {
+/**
+ * COPY text of one batch is kept below this, so that a clean batch fits into a message (8 MiB with headers).
+ * Only records made for it come near: 512 KiB of source give about 600 KiB.
+ */
+export const MAX_BATCH_TEXT_BYTES = 7 * 1024 * 1024;
+
+export class ContractJudge implements CompiledContract {
   readonly tables: readonly TablePlan[];
   private readonly reader: RecordReader;
   private readonly parent: TableJudge;

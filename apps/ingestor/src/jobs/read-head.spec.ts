@@ -46,7 +46,7 @@ describe('readHead', () => {
     const opened = source('c,d\n1,2\n');
     await expect(readHead(dataset, opened.chunks, 'f')).rejects.toMatchObject({
       code: 'SOURCE_REFUSED',
-      message: expect.stringContaining('WRONG_HEADER: not a,b') as string,
+      message: expect.stringContaining('WRONG_HEADER: not a,b'),
     });
     expect(opened.isClosed()).toBe(true);
   });

@@ -13,8 +13,14 @@ import { GroupLoader } from './group-loader.js';
 import { stagingTargets } from './staging-targets.js';
 
 const PLAN: TablePlan[] = [
-  { table: 'thing', columns: ['code', 'amount'], key: ['code'], sources: {} },
-  { table: 'part', columns: ['thing_code', 'name'], key: [], sources: {} },
+  { table: 'thing', columns: ['code', 'amount'], key: ['code'], sources: {}, parent: null },
+  {
+    table: 'part',
+    columns: ['thing_code', 'name'],
+    key: [],
+    sources: {},
+    parent: { table: 'thing', columns: { thing_code: 'code' } },
+  },
 ];
 
 describe('GroupLoader on real PostgreSQL', () => {

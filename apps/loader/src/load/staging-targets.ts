@@ -1,5 +1,6 @@
 import type { TablePlan } from '#core/staging/table-plan.js';
-import { RECORD_COLUMN, columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
+import { stagingTable } from '#core/staging/staging-names.js';
+import { copyIntoStaging } from '#core/staging/staging-tables.js';
 
 /** Where a section of a clean batch goes. */
 export interface StagingTarget {
@@ -13,9 +14,9 @@ export interface StagingTarget {
 
 /** The staging tables of a job, in load order. */
 export function stagingTargets(plan: readonly TablePlan[], job: string): StagingTarget[] {
-  return plan.map(({ table, columns }) => ({
-    table,
-    stagingName: stagingTable(table, job),
-    copyStatement: `COPY ${quotedStagingTable(table, job)} (${columnList([RECORD_COLUMN, ...columns])}) FROM STDIN`,
+  return plan.map((table) => ({
+    table: table.table,
+    stagingName: stagingTable(table.table, job),
+    copyStatement: copyIntoStaging(table, job),
   }));
 }

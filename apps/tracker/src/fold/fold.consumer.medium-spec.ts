@@ -74,14 +74,14 @@ describe('FoldConsumer', () => {
         offset: '2',
       }),
     ]);
-    expect(await counted('sluice_tracker_unreadable_messages_total')).toEqual({ 'sluice.status': 2 });
+    expect(await counted('sluice_parked_messages_total')).toEqual({ 'sluice.status': 2 });
     expect(await counted('sluice_records_total')).toEqual({ 'shops validate': 10 });
   });
 
   it('takes a delivery of nothing but poison', async () => {
     const poison = { ...encodeDeadLetter(letter({})), headers: {} };
     await consumer.indexLetters(delivery([poison]));
-    expect(await counted('sluice_tracker_unreadable_messages_total')).toEqual({ 'sluice.shops.dead': 1 });
+    expect(await counted('sluice_parked_messages_total')).toEqual({ 'sluice.shops.dead': 1 });
   });
 
   it('counts records and reasons once, however often they are delivered', async () => {

@@ -35,7 +35,7 @@ export class FoldConsumer {
 
   private report(poison: readonly PoisonMessage[]): void {
     for (const { place, problem } of poison) {
-      this.metrics.skipped(place.topic);
+      this.metrics.parked(place.topic);
       this.logger.error({ code: 'MESSAGE_INVALID', ...place }, `passed over: ${problem}`);
     }
   }

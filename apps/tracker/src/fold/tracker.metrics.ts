@@ -14,7 +14,7 @@ import type { StorableLetter } from './storable-letter.js';
 export class TrackerMetrics {
   private readonly records: Counter<'dataset' | 'stage'>;
   private readonly refused: Counter<'dataset' | 'code'>;
-  private readonly unreadable: Counter<'topic'>;
+  private readonly parkedMessages: Counter<'topic'>;
   private readonly lag: Gauge<'dataset'>;
 
   constructor(
@@ -35,9 +35,9 @@ export class TrackerMetrics {
       labelNames: ['dataset', 'code'],
       registers,
     });
-    this.unreadable = new Counter({
-      name: 'sluice_tracker_unreadable_messages_total',
-      help: 'Messages that were passed over because nobody can read them',
+    this.parkedMessages = new Counter({
+      name: 'sluice_parked_messages_total',
+      help: 'Messages passed over because they are none of ours; alarm on any',
       labelNames: ['topic'],
       registers,
     });
@@ -71,8 +71,8 @@ export class TrackerMetrics {
     }
   }
 
-  skipped(topic: string): void {
-    this.unreadable.inc({ topic });
+  parked(topic: string): void {
+    this.parkedMessages.inc({ topic });
   }
 
   /** A database that is away leaves this one metric out, not all of them. */

@@ -78,6 +78,29 @@ describe('detailOf', () => {
     expect(done({ totalBatches: 3, state: 'cancelled' })).toEqual([true, false, false, false]);
   });
 
+  it('shows everything as handled by a stage that is done, whatever its folds have heard of (V1)', () => {
+    const totals = { totalBatches: 3, totalRecords: 30, totalBytes: 310, head: head(10) };
+    const sums = [stage({ batches: 2, records: 20, bytes: 200 })];
+    const handled = (facts: Partial<Job>): unknown[] =>
+      detailOf(job({ ...totals, ...facts }), sums, NOW).stages.map(({ batches, records, bytes }) => [
+        batches,
+        records,
+        bytes,
+      ]);
+    expect(handled({})).toEqual([
+      [3, 30, 300],
+      [2, 20, 200],
+      [0, 0, 0],
+      [0, 0, 0],
+    ]);
+    expect(handled({ state: 'succeeded' })).toEqual([
+      [3, 30, 300],
+      [3, 30, 300],
+      [3, 30, 300],
+      [0, 0, 0],
+    ]);
+  });
+
   it('takes findings from the folds while the job runs, and from the row afterwards', () => {
     const sums = [
       stage({ findings: { BAD: 2 } }),

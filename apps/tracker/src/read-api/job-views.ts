@@ -73,11 +73,13 @@ function progressOf(name: Stage, job: Job, stages: readonly JobStage[]): StagePr
     etaSeconds(totalRecords ?? job.limitRecords, fold?.records ?? 0, recordsPerSecond),
     etaSeconds(totalBytes, fold?.bytes ?? 0, bytesPerSecond),
   ].filter((eta) => eta !== null);
+  // V1: a stage that the row knows to be done has handled everything, also what its folds have not heard of yet.
+  const everything = done && name !== 'finalize' ? job : null;
   return {
     stage: name,
-    batches: fold?.batches ?? 0,
-    records: fold?.records ?? 0,
-    bytes: fold?.bytes ?? 0,
+    batches: everything?.totalBatches ?? fold?.batches ?? 0,
+    records: everything?.totalRecords ?? fold?.records ?? 0,
+    bytes: (everything && totalBytes) ?? fold?.bytes ?? 0,
     accepted: fold?.accepted ?? 0,
     refused: fold?.refused ?? 0,
     skipped: fold?.skipped ?? 0,

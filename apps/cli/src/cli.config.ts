@@ -1,0 +1,61 @@
+import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from 'class-validator';
+import { Variable } from '#common/config/environment.js';
+
+const anyHttpUrl = { require_tld: false, require_protocol: true, protocols: ['http', 'https'] };
+
+/** What the command line itself reads from the environment; all of it may be left out. */
+export class CliConfig {
+  @Variable('SLUICE_INGESTOR_URL', 'Where jobs are started; else the system that `sluice up` started here')
+  @IsOptional()
+  @IsUrl(anyHttpUrl, { message: 'ingestorUrl must be an http(s) address' })
+  ingestorUrl?: string;
+
+  @Variable('SLUICE_TRACKER_URL', 'Where progress is read; else the system that `sluice up` started here')
+  @IsOptional()
+  @IsUrl(anyHttpUrl, { message: 'trackerUrl must be an http(s) address' })
+  trackerUrl?: string;
+
+  @Variable(
+    'SLUICE_LOCAL_TOKEN_FILE',
+    'Token by which a caller on this machine may name any file; else .sluice/token',
+  )
+  @IsOptional()
+  @IsString()
+  localTokenFile?: string;
+
+  @Variable('DATABASE_URL', 'Where `migrate` makes tables; else the system that `sluice up` started here', {
+    secret: true,
+  })
+  @IsOptional()
+  @Matches(/^postgres(ql)?:\/\//, { message: 'databaseUrl must begin with postgres://' })
+  databaseUrl?: string;
+
+  @Variable('KAFKA_BROKERS', 'Where `migrate` makes topics; else the system that `sluice up` started here')
+  @IsOptional()
+  @IsString()
+  kafkaBrokers?: string;
+
+  @Variable('SLUICE_TOPIC_PARTITIONS', 'Partitions of the topics that `migrate` creates')
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  topicPartitions: number = 6;
+
+  @Variable('SLUICE_TOPIC_REPLICATION', 'Replicas of the topics that `migrate` creates')
+  @IsInt()
+  @Min(1)
+  @Max(10)
+  topicReplication: number = 1;
+
+  @Variable('SLUICE_DATASET_PATHS', 'More folders of datasets, separated by colons')
+  @IsString()
+  datasetPaths: string = '';
+
+  @Variable('NO_COLOR', 'Any value: no colours (no-color.org)')
+  @IsString()
+  noColor: string = '';
+
+  extraDatasetPaths(): string[] {
+    return this.datasetPaths.split(':').filter((path) => path !== '');
+  }
+}

@@ -1,0 +1,182 @@
+import { isIP } from 'node:net';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type {
+  DatasetView,
+  DeadLetterView,
+  JobAccepted,
+  JobDetail,
+  JobRequest,
+  JobSummary,
+  Page,
+  Problem,
+} from '#core/job/job-view.js';
+import { knownErrorCode } from './exit-codes.js';
+
+/** Where the running system listens, without a slash at the end. */
+export interface SystemAddresses {
+  readonly ingestorUrl: string;
+  readonly trackerUrl: string;
+  /** Proves a caller on the same machine to the ingestor; undefined when there is none. */
+  readonly token?: string | undefined;
+}
+
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+/** An answer is awaited this long; the ingestor and the tracker answer from memory and indexes. */
+const ANSWER_TIMEOUT_MS = 30_000;
+const PAGE_ITEMS = 500;
+
+/**
+ * The HTTP API as the commands use it. Every failure is a SluiceError: SYSTEM_UNREACHABLE when nobody
+ * answers, else the code of the answer's problem details (409 and 422 bring all they list).
+ */
+export class SluiceClient {
+  constructor(private readonly addresses: SystemAddresses) {}
+
+  datasets(): Promise<readonly DatasetView[]> {
+    return this.tracker('/datasets');
+  }
+
+  job(id: string): Promise<JobDetail> {
+    return this.tracker(`/jobs/${encodeURIComponent(id)}`);
+  }
+
+  jobs(query: Query): AsyncGenerator<JobSummary> {
+    return this.pages('/jobs', query);
+  }
+
+  deadLetters(query: Query): AsyncGenerator<DeadLetterView> {
+    return this.pages('/dead-letters', query);
+  }
+
+  /** One dead letter with its exact bytes. */
+  deadLetter(job: string, record: number): Promise<DeadLetterView> {
+    return this.tracker(`/dead-letters/${encodeURIComponent(job)}/${record}`);
+  }
+
+  startJob(request: JobRequest): Promise<JobAccepted> {
+    return this.post('/jobs', request);
+  }
+
+  cancelJob(id: string): Promise<JobAccepted> {
+    return this.post(`/jobs/${encodeURIComponent(id)}/cancel`, {});
+  }
+
+  /**
+   * The job as often as the tracker tells of it, until the stream ends or `signal` aborts.
+   * Yields undefined for an event that is only a hint that something has changed.
+   */
+  async *jobEvents(id: string, signal: AbortSignal): AsyncGenerator<JobDetail | undefined> {
+    const url = `${this.addresses.trackerUrl}/jobs/${encodeURIComponent(id)}/events`;
+    const response = await this.send('tracker', url, { headers: { accept: 'text/event-stream' }, signal });
+    if (!response.ok || response.body === null) throw await refusal(response, url);
+    const events = response.body
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream());
+    for await (const event of events) yield detailIn(event.data);
+  }
+
+  /** Page after page, each fetched when the one before it has been taken. */
+  private async *pages<T>(path: string, query: Query): AsyncGenerator<T> {
+    const parameters = new URLSearchParams({ limit: String(PAGE_ITEMS) });
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) parameters.set(name, String(value));
+    }
+    for (;;) {
+      const page = await this.tracker<Page<T>>(`${path}?${parameters.toString()}`);
+      yield* page.items;
+      if (page.next === null) return;
+      parameters.set('cursor', page.next);
+    }
+  }
+
+  private tracker<T>(path: string): Promise<T> {
+    return this.answer('tracker', this.addresses.trackerUrl + path, {});
+  }
+
+  private post<T>(path: string, body: object): Promise<T> {
+    const { ingestorUrl, token } = this.addresses;
+    // The token opens any file of this machine: it is shown to nobody but this machine.
+    const proof: Record<string, string> =
+      token !== undefined && isLoopback(ingestorUrl) ? { authorization: `Bearer ${token}` } : {};
+    return this.answer('ingestor', ingestorUrl + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...proof },
+      body: JSON.stringify(body),
+    });
+  }
+
+  private async answer<T>(service: string, url: string, init: RequestInit): Promise<T> {
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    const response = await this.send(service, url, { ...init, signal });
+    if (!response.ok) throw await refusal(response, url);
+    try {
+      return (await response.json()) as T;
+    } catch (cause) {
+      throw unreachable(service, url, cause);
+    }
+  }
+
+  private async send(service: string, url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await fetch(url, init);
+    } catch (cause) {
+      throw unreachable(service, url, cause);
+    }
+  }
+}
+
+function unreachable(service: string, url: string, cause: unknown): SluiceError {
+  const message = `The ${service} at ${new URL(url).origin} does not answer (${reasonOf(cause)}).`;
+  return new SluiceError('SYSTEM_UNREACHABLE', message, {}, { cause });
+}
+
+/** fetch hides the reason in `cause`: ECONNREFUSED says more than "fetch failed". */
+function reasonOf(error: unknown): string {
+  const { name, code, cause, message } = error as NodeJS.ErrnoException & { readonly cause?: unknown };
+  if (name === 'TimeoutError') return `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`;
+  if (typeof code === 'string') return code;
+  return typeof cause === 'object' && cause !== null ? reasonOf(cause) : message;
+}
+
+/** What a service answered instead of what it was asked for. */
+async function refusal(response: Response, url: string): Promise<SluiceError> {
+  const text = await response.text().catch(() => '');
+  const problem = problemIn(text);
+  if (problem === undefined) {
+    const what = `${new URL(url).origin} answered ${response.status} to ${new URL(url).pathname}`;
+    return new SluiceError('SYSTEM_UNREACHABLE', `${what}, which is not an answer of Sluice.`);
+  }
+  const fields = (problem.errors ?? []).map(({ field, message }) => `\n  ${field}: ${message}`).join('');
+  const job = problem.activeJob === undefined ? {} : { job: problem.activeJob };
+  return new SluiceError(knownErrorCode(problem.code), `${problem.detail || problem.title}${fields}`, job);
+}
+
+function problemIn(text: string): Problem | undefined {
+  const value = parseObject(text);
+  return value !== undefined && typeof value['code'] === 'string' ? (value as unknown as Problem) : undefined;
+}
+
+function detailIn(data: string): JobDetail | undefined {
+  const value = parseObject(data);
+  return value !== undefined && Array.isArray(value['stages']) && typeof value['state'] === 'string'
+    ? (value as unknown as JobDetail)
+    : undefined;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url);
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
+  );
+}

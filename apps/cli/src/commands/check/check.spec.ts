@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { CliHarness } from '../../../../../test/support/cli/cli-harness.js';
+import type { Generate } from '#core/dataset/generate.js';
+import { loadRegistry } from '#core/dataset/registry.js';
+
+const FIXTURES = fileURLToPath(new URL('../../../../../test/fixtures/datasets', import.meta.url));
+const entries = (await loadRegistry([FIXTURES])).entries();
+
+interface CheckJson {
+  readonly details: readonly { readonly line: number; readonly code: string; readonly severity: string }[];
+  readonly counts: Readonly<Record<'read' | 'accepted' | 'refused' | 'skipped' | 'warnings', number>>;
+  readonly findings: Readonly<Record<string, number>>;
+}
+
+describe('sluice check', () => {
+  let folder: string;
+  let cli: CliHarness;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sluice-check-'));
+  });
+
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  beforeEach(() => {
+    cli = new CliHarness();
+    cli.cwd = folder;
+    cli.environment = { SLUICE_DATASET_PATHS: FIXTURES };
+  });
+
+  describe.each(entries.map(({ name, folder: datasetFolder }) => ({ name, datasetFolder })))(
+    'by the contract of $name',
+    ({ name, datasetFolder }) => {
+      async function generate(defectShare: number, repeatShare: number): Promise<void> {
+        const module = (await import(pathToFileURL(join(datasetFolder, 'generator.ts')).href)) as {
+          generate: Generate;
+        };
+        const chunks = [...module.generate({ rows: 2000, seed: 7, defectShare, repeatShare })];
+        writeFileSync(join(folder, 'file'), Buffer.concat(chunks));
+      }
+
+      it('ends with its own code when there are errors, and counts what it tells', async () => {
+        await generate(0.05, 0.01);
+        expect(await cli.run('check', name, 'file', '--json')).toBe(7);
+        const { details, counts, findings } = JSON.parse(cli.stdout.text) as CheckJson;
+        expect(counts.read).toBe(2000);
+        expect(counts.accepted + counts.refused + counts.skipped).toBe(2000);
+        expect(Object.values(findings).reduce((sum, count) => sum + count, 0)).toBe(details.length);
+        expect(details.filter(({ severity }) => severity === 'warning')).toHaveLength(counts.warnings);
+        expect(
+          new Set(details.filter(({ severity }) => severity === 'error').map(({ line }) => line)).size,
+        ).toBe(counts.refused);
+        expect(findings['DUPLICATE']).toBeGreaterThan(0);
+      });
+
+      it('ends well when there are none', async () => {
+        await generate(0, 0);
+        expect(await cli.run('check', name, 'file')).toBe(0);
+        expect(cli.stdout.text).toContain('2,000 records read');
+        expect(cli.stdout.text).toContain('Not judged here');
+      });
+
+      it('shows no more findings than asked for, and counts all', async () => {
+        await generate(0.5, 0);
+        expect(await cli.run('check', name, 'file', '--limit-findings', '2')).toBe(7);
+        expect(cli.stdout.text.match(/^file:\d+: /gm)).toHaveLength(2);
+        expect(cli.stdout.text).toMatch(/Shown are 2 of \d+ findings\./);
+        expect(cli.stdout.text).toContain('A job would fail: more than ');
+      });
+
+      it('refuses another file as a whole', async () => {
+        writeFileSync(join(folder, 'file'), '<html></html>');
+        expect(await cli.run('check', name, 'file')).toBe(7);
+        expect(cli.stdout.text).toContain('file:1: error FILE_IS_HTML');
+        expect(cli.stdout.text).toContain('refused as a whole');
+      });
+    },
+  );
+
+  it.each([
+    ['an unknown dataset', ['x', 'file'], 'There is no dataset "x".'],
+    ['a missing file', [entries[0]?.name ?? '', 'missing'], 'There is no file'],
+    ['a directory', [entries[0]?.name ?? '', '.'], 'is a directory'],
+    ['an unknown option', [entries[0]?.name ?? '', 'file', '--option', 'x=y'], 'unknown option "x"'],
+  ])('%s is a usage error', async (_what, args, text) => {
+    writeFileSync(join(folder, 'file'), '');
+    expect(await cli.run('check', ...args)).toBe(2);
+    expect(cli.stderr.text).toContain(text);
+    expect(cli.stdout.text).toBe('');
+  });
+});

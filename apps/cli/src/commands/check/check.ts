@@ -1,0 +1,144 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { type Dataset, resolveOptions } from '#core/dataset/dataset.js';
+import { loadRegistry } from '#core/dataset/registry.js';
+import { exceedsRefusedShare } from '#core/ledger/balance.js';
+import type { Exit } from '../../exit-codes.js';
+import { formatCount, formatDuration, formatShare } from '../../render/format.js';
+import type { Paint } from '../../render/paint.js';
+import { plainText } from '../../render/plain-text.js';
+import { reasonText } from '../../render/reason-text.js';
+import { findingsTable } from '../../render/report.js';
+import { type CliContext, paintOf, write } from '../context.js';
+import { resolveFile } from '../option-values.js';
+import { findDataset } from '../run.js';
+import { type FileVerdict, judgeFile, type PlacedFinding } from './judge-file.js';
+
+/** `sluice check`: what a job would say about a file, without Kafka and PostgreSQL. */
+export interface CheckOptions {
+  readonly option?: Readonly<Record<string, string>>;
+  readonly json?: boolean;
+  /** Findings to show; all are counted. */
+  readonly limitFindings?: number;
+}
+
+export async function check(
+  context: CliContext,
+  name: string,
+  file: string,
+  options: CheckOptions,
+): Promise<Exit> {
+  const path = resolveFile(file, context.cwd);
+  const registry = await loadRegistry(context.settings().extraDatasetPaths());
+  const { dataset } = findDataset(registry.entries(), name);
+  const { values, problems } = resolveOptions(dataset, options.option ?? {});
+  if (problems.length > 0) throw new SluiceError('USAGE_INVALID', `Dataset ${name}: ${problems.join('; ')}.`);
+
+  const started = context.now();
+  const output = options.json === true ? new JsonOutput(context, name, path) : new TextOutput(context, file);
+  const limit = options.limitFindings ?? Infinity;
+  let shown = 0;
+  await output.begin();
+  const verdict = await judgeFile(dataset, values, path, async (findings) => {
+    for (const finding of findings) {
+      if (shown >= limit) return;
+      shown++;
+      await output.finding(finding);
+    }
+  });
+  await output.end(verdict, dataset, shown, (context.now() - started) / 1000);
+  return verdict.fileRefused || verdict.refused > 0 ? 'findings' : 'success';
+}
+
+interface CheckOutput {
+  begin(): Promise<void>;
+  finding(finding: PlacedFinding): Promise<void>;
+  end(verdict: FileVerdict, dataset: Dataset, shown: number, seconds: number): Promise<void>;
+}
+
+/** One line a finding, as compilers write them, so that editors and CI systems find the place. */
+class TextOutput implements CheckOutput {
+  private readonly paint: Paint;
+
+  constructor(
+    private readonly context: CliContext,
+    private readonly file: string,
+  ) {
+    this.paint = paintOf(context);
+  }
+
+  begin(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  finding(finding: PlacedFinding): Promise<void> {
+    const { line, severity, code } = finding;
+    const kind = this.paint(severity === 'error' ? 'red' : 'yellow', `${severity} ${code}`);
+    return write(
+      this.context.stdout,
+      `${plainText(this.file)}:${line}: ${kind} ${plainText(reasonText(finding))}\n`,
+    );
+  }
+
+  end(verdict: FileVerdict, dataset: Dataset, shown: number, seconds: number): Promise<void> {
+    return write(
+      this.context.stdout,
+      `${shown > 0 ? '\n' : ''}${summaryText(verdict, dataset, shown, seconds)}`,
+    );
+  }
+}
+
+function summaryText(verdict: FileVerdict, dataset: Dataset, shown: number, seconds: number): string {
+  if (verdict.fileRefused) return 'The file is refused as a whole; none of its records was looked at.\n';
+  const { read, accepted, refused, skipped, warnings } = verdict;
+  const found = Object.values(verdict.findings).reduce((sum, count) => sum + count, 0);
+  const share = refused === 0 ? '' : ` (${formatShare(refused / read)})`;
+  const lines = [
+    `${formatCount(read)} records read in ${formatDuration(seconds)}: ${formatCount(accepted)} accepted, ` +
+      `${formatCount(refused)} refused${share}, ${formatCount(skipped)} skipped; ${formatCount(warnings)} warnings.`,
+  ];
+  if (shown < found) lines.push(`Shown are ${formatCount(shown)} of ${formatCount(found)} findings.`);
+  if (found > 0) lines.push(findingsTable(verdict.findings).trimEnd());
+  if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
+    lines.push(
+      `A job would fail: more than ${formatShare(dataset.maxRefusedShare)} of the records are refused.`,
+    );
+  }
+  if (verdict.duplicatesIncomplete) {
+    lines.push('There are too many keys to compare all of them: a job may find more duplicates.');
+  }
+  lines.push('Not judged here: what only the database knows, such as keys that are in its tables already.');
+  return `${lines.join('\n')}\n`;
+}
+
+/** One object, written as it comes, so that a file full of findings fits as well. */
+class JsonOutput implements CheckOutput {
+  private separator = '\n';
+
+  constructor(
+    private readonly context: CliContext,
+    private readonly dataset: string,
+    private readonly path: string,
+  ) {}
+
+  begin(): Promise<void> {
+    const { dataset, path } = this;
+    return write(
+      this.context.stdout,
+      `{"dataset":${JSON.stringify(dataset)},"file":${JSON.stringify(path)},"details":[`,
+    );
+  }
+
+  async finding({ line, code, field, message, severity }: PlacedFinding): Promise<void> {
+    await write(
+      this.context.stdout,
+      this.separator + JSON.stringify({ line, code, field, message, severity }),
+    );
+    this.separator = ',\n';
+  }
+
+  end(verdict: FileVerdict, _dataset: Dataset, _shown: number, seconds: number): Promise<void> {
+    const { findings, fileRefused, duplicatesIncomplete, ...counts } = verdict;
+    const rest = JSON.stringify({ fileRefused, counts, findings, duplicatesIncomplete, seconds });
+    return write(this.context.stdout, `],${rest.slice(1)}\n`);
+  }
+}

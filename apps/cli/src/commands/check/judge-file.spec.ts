@@ -1,0 +1,132 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Column, Table } from '#core/dataset/columns.js';
+import type { Dataset } from '#core/dataset/dataset.js';
+import { int64 } from '#core/dataset/kinds.js';
+import { Required } from '#core/dataset/rules.js';
+import { type FileVerdict, judgeFile, type PlacedFinding } from './judge-file.js';
+
+@Table({ name: 'customer', key: ['number', 'name'] })
+class Customer {
+  @Column({ source: 'number' })
+  @Required({ code: 'NO_NUMBER' })
+  number!: string;
+
+  @Column({ source: 'name' })
+  name!: string | null;
+
+  @Column({ source: 'age', kind: int64(), ifInvalid: { code: 'BAD_AGE', severity: 'warning' } })
+  age!: string | null;
+}
+
+const HEADER = 'number,name,age\n';
+
+const customers: Dataset = {
+  name: 'customers',
+  title: 'Customers',
+  contractVersion: 1,
+  format: 'csv',
+  contract: Customer,
+  writeModes: ['replace'],
+  keepOfDuplicates: 'first',
+  maxRefusedShare: 0.05,
+  maxShrinkShare: 0.2,
+  options: {},
+  prologue(head, complete) {
+    const end = head.indexOf('\n') + 1;
+    if (end === 0 && !complete) return undefined;
+    const isRight = head.subarray(0, end).toString() === HEADER;
+    const wrong = {
+      code: 'WRONG_HEADER',
+      field: null,
+      message: 'the header is another',
+      severity: 'error',
+    } as const;
+    const findings = isRight ? [] : [wrong];
+    return { columns: ['number', 'name', 'age'], context: {}, dataStart: end, firstLine: 2, findings };
+  },
+};
+
+describe('judging a file without the services', () => {
+  let folder: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sluice-check-'));
+  });
+
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  async function judge(
+    content: string | Buffer,
+    dataset = customers,
+  ): Promise<{ verdict: FileVerdict; told: PlacedFinding[] }> {
+    const file = join(folder, 'customers.csv');
+    writeFileSync(file, content);
+    const told: PlacedFinding[] = [];
+    const verdict = await judgeFile(dataset, {}, file, (findings) => {
+      told.push(...findings);
+      return Promise.resolve();
+    });
+    return { verdict, told };
+  }
+
+  const placesOf = (told: readonly PlacedFinding[]): string[] =>
+    told.map(({ line, code }) => `${line} ${code}`);
+
+  it('tells every finding with its line, those of accepted records too', async () => {
+    const rows = '1,"a\nb",x\n,c,1\n\n2,d\n3,e,7\n';
+    const { verdict, told } = await judge(HEADER + rows);
+    expect(placesOf(told)).toEqual(['2 BAD_AGE', '4 NO_NUMBER', '6 MALFORMED_ROW']);
+    expect(verdict).toEqual({
+      fileRefused: false,
+      read: 5,
+      accepted: 2,
+      refused: 2,
+      skipped: 1,
+      warnings: 1,
+      findings: { BAD_AGE: 1, NO_NUMBER: 1, MALFORMED_ROW: 1 },
+      duplicatesIncomplete: false,
+    });
+  });
+
+  it('finds repeats of a key by all of its columns, among accepted records only', async () => {
+    const rows = '1,a,1\n2,a,1\n1,b,1\n,a,1\n1,a,2\n12,,1\n1,2,1\n1,a,3\n';
+    const { verdict, told } = await judge(HEADER + rows);
+    expect(placesOf(told)).toEqual(['5 NO_NUMBER', '6 DUPLICATE', '9 DUPLICATE']);
+    expect(told[1]?.message).toContain('line 2');
+    expect(verdict).toMatchObject({ read: 8, accepted: 5, refused: 3 });
+  });
+
+  it('where the last record is kept, the earlier ones are the duplicates', async () => {
+    const { told } = await judge(`${HEADER}1,a,1\n1,a,2\n1,a,3\n`, {
+      ...customers,
+      keepOfDuplicates: 'last',
+    });
+    expect(told.map(({ line, message }) => [line, /line \d+/.exec(message)?.[0]])).toEqual([
+      [2, 'line 3'],
+      [3, 'line 4'],
+    ]);
+  });
+
+  it('finds repeats and lines across batches', async () => {
+    const rows = Array.from({ length: 50_000 }, (_, i) => `${i},${'n'.repeat(30)},1\n`).join('');
+    const { verdict, told } = await judge(`${HEADER}${rows}7,${'n'.repeat(30)},1\n`);
+    expect(placesOf(told)).toEqual(['50002 DUPLICATE']);
+    expect(verdict).toMatchObject({ read: 50_001, accepted: 50_000, refused: 1 });
+  });
+
+  it('looks at no record of a file with a wrong head', async () => {
+    const { verdict, told } = await judge('name;number\n1,a,1\n');
+    expect(placesOf(told)).toEqual(['1 WRONG_HEADER']);
+    expect(verdict).toMatchObject({ fileRefused: true, read: 0 });
+  });
+
+  it('says that a packed file has to be unpacked', async () => {
+    await expect(judge(gzipSync(HEADER))).rejects.toThrow('is packed (gzip)');
+  });
+});

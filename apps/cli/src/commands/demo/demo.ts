@@ -1,0 +1,147 @@
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { pathToFileURL } from 'node:url';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { Generate } from '#core/dataset/generate.js';
+import { type RegisteredDataset, loadRegistry } from '#core/dataset/registry.js';
+import { isFinal } from '#core/job/job-state.js';
+import type { SluiceClient } from '../../client.js';
+import type { Exit } from '../../exit-codes.js';
+import { deadLetterText } from '../../render/dead-letter-text.js';
+import { formatCount } from '../../render/format.js';
+import { type CliContext, connect, interruptible, paintOf, write } from '../context.js';
+import { findDataset, type Ran, startAndReport } from '../run.js';
+import { addressesText, sayOn } from '../system.js';
+import { serveFile } from './serve-file.js';
+
+/**
+ * `sluice demo`: the whole way on real parts, from nothing to loaded rows and back to nothing.
+ *
+ * - D1: whatever happens (Ctrl-C, a failed job, an error), what the demo started is stopped and its file
+ *   removed; with `--keep` the system stays. A system that ran before is left running.
+ * - D2: rows that no demo loaded are only replaced after a "yes".
+ */
+export interface DemoOptions {
+  readonly dataset?: string;
+  readonly rows: number;
+  readonly keep?: boolean;
+}
+
+const SEED = 20_260_101;
+const DEFECT_SHARE = 0.002;
+const SHOWN_LETTERS = 3;
+/** Part of the address that a demo's file is served at: by it, D2 knows a demo's rows. */
+const DEMO_PATH = '/sluice-demo/';
+
+export async function demo(context: CliContext, options: DemoOptions): Promise<Exit> {
+  const { entry, generate } = await findGenerator(context, options.dataset);
+  const ranBefore = await answers(context);
+  return interruptible(context, async (signal) => {
+    let exit: Exit = 'failed';
+    try {
+      const say = sayOn(context);
+      const state = await context.local.up({ foreground: false, say, signal });
+      if (signal.aborted) return 'detached';
+      exit = await runDemoJob(context, entry.name, generate, options.rows, signal);
+      if (options.keep === true) await write(context.stdout, `\n${addressesText(state)}`);
+      return exit;
+    } finally {
+      const keeps = ranBefore || (options.keep === true && !signal.aborted && exit === 'success');
+      if (!keeps) await context.local.down(sayOn(context));
+    }
+  });
+}
+
+/** Whether a system of this checkout runs already. */
+async function answers(context: CliContext): Promise<boolean> {
+  try {
+    await (await connect(context)).datasets();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function runDemoJob(
+  context: CliContext,
+  name: string,
+  generate: Generate,
+  rows: number,
+  signal: AbortSignal,
+): Promise<Exit> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-demo-'));
+  try {
+    const file = join(folder, 'source');
+    sayOn(context)(
+      `making a file of ${formatCount(rows)} records, ${DEFECT_SHARE * 100} % of them with a defect`,
+    );
+    const chunks = Readable.from(generate({ rows, seed: SEED, defectShare: DEFECT_SHARE }));
+    await pipeline(chunks, createWriteStream(file), { signal });
+    const served = await serveFile(file, `${DEMO_PATH}${name}`);
+    try {
+      const client = await connect(context);
+      const yes = await holdsDemoRows(client, name);
+      const ran = await startAndReport(context, client, name, { source: served.url, yes }, signal);
+      return await finish(context, client, ran);
+    } finally {
+      await served.close();
+    }
+  } catch (error) {
+    if (signal.aborted) return 'detached';
+    throw error;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Shows some refused records; a job that was let go of loses its source now, so it is cancelled. */
+async function finish(context: CliContext, client: SluiceClient, { exit, job }: Ran): Promise<Exit> {
+  if (job === undefined) return exit;
+  if (!isFinal(job.state)) {
+    await client.cancelJob(job.id).catch(() => undefined);
+    return exit;
+  }
+  const paint = paintOf(context);
+  let shown = 0;
+  for await (const letter of client.deadLetters({ job: job.id })) {
+    if (shown === 0) await write(context.stdout, `\n${SHOWN_LETTERS} of the refused records:\n`);
+    await write(context.stdout, deadLetterText(letter, paint));
+    if (++shown === SHOWN_LETTERS) break;
+  }
+  return exit;
+}
+
+/** D2: the newest job that changed the tables was a demo's. */
+async function holdsDemoRows(client: SluiceClient, dataset: string): Promise<boolean> {
+  for await (const job of client.jobs({ dataset, state: 'succeeded' })) {
+    if (!job.dryRun) return job.source.includes(DEMO_PATH);
+  }
+  return false;
+}
+
+/** @throws SluiceError DATASET_UNKNOWN, USAGE_INVALID when the dataset has no generator */
+async function findGenerator(
+  context: CliContext,
+  name: string | undefined,
+): Promise<{ entry: RegisteredDataset; generate: Generate }> {
+  const entries = (await loadRegistry(context.settings().extraDatasetPaths())).entries();
+  for (const entry of name === undefined ? entries : [findDataset(entries, name)]) {
+    const generate = await loadGenerate(entry.folder);
+    if (generate !== undefined) return { entry, generate };
+  }
+  const which = name === undefined ? 'No dataset has' : `Dataset ${name} does not have`;
+  throw new SluiceError('USAGE_INVALID', `${which} a generator, which the demo needs.`);
+}
+
+async function loadGenerate(folder: string): Promise<Generate | undefined> {
+  const file = ['generator.js', 'generator.ts']
+    .map((each) => join(folder, each))
+    .find((each) => existsSync(each));
+  if (file === undefined) return undefined;
+  const module = (await import(pathToFileURL(file).href)) as { readonly generate?: Generate };
+  return module.generate;
+}

@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { CliConfig } from '../cli.config.js';
+import type { SystemAddresses } from '../client.js';
+import type { LocalSystem } from './local-system.js';
+
+/**
+ * The running system: the one that the environment names, else the one that `sluice up` started here.
+ * @throws SluiceError SYSTEM_UNREACHABLE when there is neither
+ */
+export async function findSystem(settings: CliConfig, local: LocalSystem): Promise<SystemAddresses> {
+  const running = await local.state();
+  const ingestorUrl = settings.ingestorUrl ?? running?.ingestorUrl;
+  const trackerUrl = settings.trackerUrl ?? running?.trackerUrl;
+  if (ingestorUrl === undefined || trackerUrl === undefined) {
+    throw new SluiceError('SYSTEM_UNREACHABLE', 'No system of this checkout is running.');
+  }
+  return {
+    ingestorUrl: ingestorUrl.replace(/\/+$/, ''),
+    trackerUrl: trackerUrl.replace(/\/+$/, ''),
+    token: await readToken(settings.localTokenFile ?? running?.tokenFile),
+  };
+}
+
+/** Without the token the ingestor still takes addresses, and files of its allowed folders. */
+async function readToken(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch {
+    return undefined;
+  }
+}

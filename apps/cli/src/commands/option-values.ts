@@ -1,0 +1,66 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InvalidArgumentError } from 'commander';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { type WriteMode, WRITE_MODES } from '#core/dataset/dataset.js';
+import { suggestion } from './closest-name.js';
+
+/** What stands after an option or an argument, understood or refused with a sentence. */
+
+export function parseCount(text: string): number {
+  const count = Number(text.replaceAll(/[,_]/g, ''));
+  if (!/^[\d,_]+$/.test(text) || !Number.isSafeInteger(count) || count < 1) {
+    throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  }
+  return count;
+}
+
+/** `1%` or `0.01` → 0.01 */
+export function parseShare(text: string): number {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(%?)$/.exec(text);
+  const share = match === null ? NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
+  if (!(share >= 0 && share <= 1)) {
+    throw new InvalidArgumentError('It must be a percentage from 0% to 100%, or a share from 0 to 1.');
+  }
+  return share;
+}
+
+export function parseMode(text: string): WriteMode {
+  const mode = WRITE_MODES.find((each) => each === text);
+  if (mode === undefined) {
+    throw new InvalidArgumentError(`Modes are ${WRITE_MODES.join(', ')}.${suggestion(text, WRITE_MODES)}`);
+  }
+  return mode;
+}
+
+/** `name=value`, as often as wanted. */
+export function collectOption(
+  text: string,
+  before: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be written name=value.');
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+const REMOTE = /^[a-z][a-z0-9+.-]+:\/\//i;
+
+/**
+ * A source as the ingestor understands it: addresses as they stand, file names made absolute.
+ * @throws SluiceError USAGE_INVALID when a file is not there, which is noticed here rather than in a job
+ */
+export function resolveSource(source: string, cwd: string): string {
+  if (source.startsWith('file:')) return resolveFile(fileURLToPath(source), cwd);
+  return REMOTE.test(source) ? source : resolveFile(source, cwd);
+}
+
+/** @throws SluiceError USAGE_INVALID when there is no such file */
+export function resolveFile(name: string, cwd: string): string {
+  const path = resolve(cwd, name);
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (facts === undefined) throw new SluiceError('USAGE_INVALID', `There is no file ${path}.`);
+  if (facts.isDirectory())
+    throw new SluiceError('USAGE_INVALID', `${path} is a directory; name a file in it.`);
+  return path;
+}

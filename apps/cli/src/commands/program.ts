@@ -1,0 +1,193 @@
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { JOB_STATES } from '#core/job/job-state.js';
+import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
+import { errorText } from '../render/error-text.js';
+import { PROGRAM } from '../render/report.js';
+import { check } from './check/check.js';
+import type { CliContext } from './context.js';
+import { datasets } from './datasets.js';
+import { deadLetters } from './dead-letters.js';
+import { demo } from './demo/demo.js';
+import { env, settings } from './env.js';
+import { cancel, job, jobs } from './jobs.js';
+import { migrate } from './migrate.js';
+import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
+import { run, watch } from './run.js';
+import { doctor, down, logs, status, up } from './system.js';
+
+/**
+ * Runs one command line.
+ * @param args without the program's own name
+ * @returns the code that the process ends with; everything that went wrong has been printed
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  let exit: Exit = 'success';
+  const program = buildProgram(context, (ended) => {
+    exit = ended;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      exit = error.exitCode === 0 ? 'success' : 'usage'; // commander has printed it
+    } else {
+      context.stderr.write(errorText(error));
+      exit = exitOfError(error);
+    }
+  }
+  return EXIT_CODES[exit].code;
+}
+
+/** Every command with its options; `ended` is told how the one that ran has ended. */
+export function buildProgram(context: CliContext, ended: (exit: Exit) => void): Command {
+  const program = new Command('sluice')
+    .description('Moves records into PostgreSQL, through Kafka, and can say what happened to each of them.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .showSuggestionAfterError()
+    .addHelpText('after', `\nExit codes:\n${exitCodeLines()}\nMore: docs/cli.md`);
+  const add = (usage: string, description: string, example: string): Command => {
+    const command = program.command(usage).description(description);
+    return command
+      .showHelpAfterError(`  to do: see \`${PROGRAM} ${command.name()} --help\``)
+      .addHelpText('after', `\nExample:\n  $ ${PROGRAM} ${example}`);
+  };
+  program.showHelpAfterError(`  to do: see \`${PROGRAM} --help\``);
+  addSystemCommands(add, context, ended);
+  addJobCommands(add, context, ended);
+  addRecordCommands(add, context, ended);
+  return program;
+}
+
+type Add = (usage: string, description: string, example: string) => Command;
+type Ended = (exit: Exit) => void;
+
+function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
+  add('up', 'Start Kafka, PostgreSQL and the services, and wait until they are ready', 'up')
+    .option('--foreground', 'stay, and stop everything on Ctrl-C')
+    .action(async (options: { foreground?: boolean }) => {
+      ended(await up(context, options));
+    });
+  add('down', 'Stop what `up` started', 'down').action(async () => {
+    ended(await down(context));
+  });
+  add('status', 'Show what is running', 'status').action(async () => {
+    ended(await status(context));
+  });
+  add('doctor', 'Check that this machine has what Sluice needs', 'doctor').action(async () => {
+    ended(await doctor(context));
+  });
+  add('logs', 'Show the logs of one service, or of all', 'logs loader -f')
+    .argument('[service]', 'ingestor, validator, loader, tracker, kafka or postgres')
+    .option('-f, --follow', 'go on until Ctrl-C')
+    .action(async (service: string | undefined, options: { follow?: boolean }) => {
+      ended(await logs(context, service, options));
+    });
+  add('env', 'Print DATABASE_URL and KAFKA_BROKERS of the running system, for a shell', 'env > sluice.env')
+    .option('--settings', 'list every setting of every service instead')
+    .action(async (options: { settings?: boolean }) => {
+      ended(options.settings === true ? await settings(context) : await env(context));
+    });
+  add('migrate', 'Bring tables and topics up to date', 'migrate').action(async () => {
+    ended(await migrate(context));
+  });
+  add('demo', 'Show the whole way on a generated file, then stop everything', 'demo --rows 50000 --keep')
+    .option('--keep', 'leave the system running')
+    .option('--rows <count>', 'records in the file', parseCount, 300_000)
+    .option('--dataset <name>', 'whose file to generate; the first one that can is the default')
+    .action(async (options: { keep?: boolean; rows: number; dataset?: string }) => {
+      ended(await demo(context, options));
+    });
+}
+
+const JSON_HELP = 'print JSON instead of text';
+
+function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
+  add('datasets', 'List the datasets with their modes, options and rows', 'datasets')
+    .option('--json', JSON_HELP)
+    .action(async (options: { json?: boolean }) => {
+      ended(await datasets(context, options));
+    });
+  add(
+    'run',
+    'Load a dataset from a source, and follow the job to its end',
+    'run customers --source customers.csv',
+  )
+    .argument('<dataset>', 'one that `datasets` lists')
+    .option('--source <url|file>', 'where the records are; a dataset may have a default')
+    .option('--mode <mode>', 'replace, append or upsert; a dataset has a default', parseMode)
+    .option('--limit <count>', 'exactly the first so many records', parseCount)
+    .option('--dry-run', 'the whole way, but nothing is kept')
+    .option('--max-refused <share>', 'fail when more are refused, e.g. 1%', parseShare)
+    .option('--allow-shrink', '`replace` by far fewer rows than there are')
+    .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
+    .option('--json', 'print one object at the end, and nothing else')
+    .option('--yes', 'replace rows without asking')
+    .action(async (name: string, options: object) => {
+      ended(await run(context, name, options));
+    });
+  add('jobs', 'List the newest jobs', 'jobs --dataset customers --state failed')
+    .option('--dataset <name>', 'only of this dataset')
+    .addOption(new Option('--state <state>', 'only in this state').choices(JOB_STATES))
+    .option('--last <count>', 'at most so many', parseCount, 20)
+    .option('--json', JSON_HELP)
+    .action(async (options: { last: number }) => {
+      ended(await jobs(context, options));
+    });
+  add('job', 'Show one job', `job ${EXAMPLE_ID}`)
+    .argument('<id>')
+    .option('--json', JSON_HELP)
+    .action(async (id: string, options: { json?: boolean }) => {
+      ended(await job(context, id, options));
+    });
+  add('watch', 'Follow a job to its end', `watch ${EXAMPLE_ID}`)
+    .argument('<id>')
+    .option('--json', 'print one object at the end, and nothing else')
+    .action(async (id: string, options: { json?: boolean }) => {
+      ended(await watch(context, id, options));
+    });
+  add('cancel', 'End a job; the tables stay as they are', `cancel ${EXAMPLE_ID}`)
+    .argument('<id>')
+    .action(async (id: string) => {
+      ended(await cancel(context, id));
+    });
+}
+
+const EXAMPLE_ID = '01998f3e-7c4a-7000-8000-3f5b8e2d9a10';
+
+function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
+  add('check', 'Judge a file without Kafka and PostgreSQL', 'check customers customers.csv')
+    .argument('<dataset>', 'whose contract to judge by')
+    .addArgument(new Argument('<file>', 'plain text; unpack a zip or gzip first'))
+    .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
+    .option('--limit-findings <count>', 'show at most so many; all are counted', parseCount)
+    .option('--json', JSON_HELP)
+    .action(async (name: string, file: string, options: object) => {
+      ended(await check(context, name, file, options));
+    });
+  add(
+    'dead-letters',
+    'Show or export refused records',
+    `dead-letters --job ${EXAMPLE_ID} --export refused.csv`,
+  )
+    .option('--job <id>', 'only of this job')
+    .option('--code <code>', 'only with this code')
+    .option('--dataset <name>', 'only of this dataset')
+    .option('--limit <count>', 'at most so many; 20 on the screen, else all', parseCount)
+    .option('--export <file.csv>', 'write a CSV that opens in a spreadsheet')
+    .option('--json', 'print one object a line')
+    .action(async (options: object) => {
+      ended(await deadLetters(context, options));
+    });
+}
+
+function exitCodeLines(): string {
+  return Object.values(EXIT_CODES)
+    .map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}\n`)
+    .join('');
+}

@@ -1,0 +1,480 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  ApiServer,
+  datasetView,
+  JOB_ID,
+  jobDetail,
+  problem,
+} from '../../../../test/support/cli/api-server.js';
+import { CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../test/support/cli/cli-harness.js';
+import type { JobCounts } from '#core/job/job.entity.js';
+import type { JobDetail, StageProgress } from '#core/job/job-view.js';
+
+const COUNTS: JobCounts = {
+  read: 300_000,
+  accepted: 299_400,
+  refused: 700,
+  refusedAtValidate: 500,
+  refusedAtLoad: 200,
+  skipped: 100,
+  loaded: 299_200,
+  inserted: 299_200,
+  updated: 0,
+  unchanged: 0,
+  superseded: 0,
+  warnings: 1203,
+};
+
+const succeeded = (facts: Partial<JobDetail> = {}): JobDetail =>
+  jobDetail({
+    state: 'succeeded',
+    seconds: 12.3,
+    counts: COUNTS,
+    findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
+    deadLetters: { known: 700, expected: 700, complete: true },
+    ...facts,
+  });
+
+const filled = datasetView({
+  tables: [
+    { table: 'customer', rows: 1_234_567 },
+    { table: 'customer_address', rows: 0 },
+  ],
+});
+
+function stage(facts: Partial<StageProgress>): StageProgress {
+  return {
+    stage: 'ingest',
+    batches: 1,
+    records: 0,
+    bytes: 0,
+    accepted: 0,
+    refused: 0,
+    skipped: 0,
+    warnings: 0,
+    totalRecords: null,
+    totalBytes: null,
+    recordsPerSecond: null,
+    etaSeconds: null,
+    done: false,
+    ...facts,
+  };
+}
+
+describe('sluice run', () => {
+  let api: ApiServer;
+  let cli: CliHarness;
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sluice-run-'));
+    writeFileSync(join(folder, 'customers.csv'), 'number,name\n');
+    api = await ApiServer.start();
+    api.datasets = [datasetView()];
+    api.newJob = succeeded();
+    cli = new CliHarness();
+    cli.cwd = folder;
+    cli.environment = { SLUICE_INGESTOR_URL: api.url, SLUICE_TRACKER_URL: `${api.url}/` };
+  });
+
+  afterEach(async () => {
+    await api.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('posts what was asked for, files by their absolute names, and reports', async () => {
+    const args = [
+      '--source',
+      'customers.csv',
+      '--limit',
+      '1,000',
+      '--max-refused',
+      '1%',
+      '--option',
+      'checksum=off',
+    ];
+    expect(await cli.run('run', 'customers', ...args, '--allow-shrink')).toBe(0);
+    expect(api.posted).toEqual([
+      {
+        path: '/jobs',
+        authorization: undefined,
+        body: {
+          dataset: 'customers',
+          source: join(folder, 'customers.csv'),
+          mode: 'replace',
+          limit: 1000,
+          maxRefusedShare: 0.01,
+          allowShrink: true,
+          options: { checksum: 'off' },
+        },
+      },
+    ]);
+    expect(cli.stdout.text).toMatchInlineSnapshot(`
+     "Job 01998f3e-7c4a-7000-8000-3f5b8e2d9a10 (customers, replace) succeeded after 12.3 s.
+
+       read                300,000
+       loaded              299,200   24,325 rows/s
+       refused                 700   0.23 %
+       skipped                 100
+       superseded                0
+       warnings              1,203
+
+     By reason:
+       BAD_DATE                        1,203
+       BAD_NUMBER                        500
+       DUPLICATE                         200
+
+     The rows are in:
+       customer                     0 rows
+       customer_address             0 rows
+
+     To look at them:
+       eval "$(npx sluice env)"
+       psql "$DATABASE_URL" -c 'SELECT * FROM customer LIMIT 10'
+
+     The refused records, each with its reasons:
+       npx sluice dead-letters --job 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+       npx sluice dead-letters --job 01998f3e-7c4a-7000-8000-3f5b8e2d9a10 --export refused.csv
+     "
+    `);
+  });
+
+  it('--json prints exactly one object', async () => {
+    expect(await cli.run('run', 'customers', '--source', 'https://host/x.csv', '--json')).toBe(0);
+    expect(cli.stdout.text.endsWith('}\n')).toBe(true);
+    expect(JSON.parse(cli.stdout.text)).toEqual({
+      job: JOB_ID,
+      dataset: 'customers',
+      mode: 'replace',
+      state: 'succeeded',
+      counts: {
+        read: 300_000,
+        accepted: 299_400,
+        refused: 700,
+        skipped: 100,
+        loaded: 299_200,
+        superseded: 0,
+        warnings: 1203,
+      },
+      findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
+      seconds: 12.3,
+    });
+    expect(cli.stderr.text).toBe('');
+  });
+
+  it('--json shows what a job had seen that ended before it had counts', async () => {
+    api.newJob = jobDetail({
+      state: 'cancelled',
+      stages: [stage({ records: 500 }), stage({ stage: 'validate', accepted: 390, refused: 10 })],
+      deadLetters: { known: 10, expected: null, complete: true },
+    });
+    expect(await cli.run('run', 'customers', '--source', 'https://host/x.csv', '--json')).toBe(6);
+    expect(JSON.parse(cli.stdout.text)).toMatchObject({
+      state: 'cancelled',
+      counts: { read: 500, accepted: 390, refused: 10, skipped: 0, loaded: 0, superseded: 0, warnings: 0 },
+    });
+  });
+
+  describe('how it ends', () => {
+    const error = (code: string) => ({ code, message: 'It went wrong.', action: 'Do this.' });
+
+    it.each([
+      ['failed', 1, { state: 'failed', error: error('SOURCE_UNAVAILABLE'), counts: null }],
+      ['too many refused', 3, { state: 'failed', error: error('JOB_REFUSED_SHARE') }],
+      ['cancelled', 6, { state: 'cancelled' }],
+    ] as const)('%s', async (_what, code, facts) => {
+      api.newJob = succeeded(facts);
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(code);
+      expect(cli.stdout.text).toContain('The tables are as they were.');
+      if ('error' in facts) {
+        expect(cli.stdout.text).toContain(`what happened  It went wrong. [${facts.error.code}]`);
+        expect(cli.stdout.text).toContain('what to do     Do this.');
+      }
+    });
+
+    it('another job is active', async () => {
+      api.problem = problem({
+        status: 409,
+        code: 'JOB_ACTIVE',
+        detail: 'customers is being loaded.',
+        activeJob: JOB_ID,
+      });
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(5);
+      expect(cli.stderr.text).toContain('error: customers is being loaded.');
+      expect(cli.stderr.text).toContain(`watch ${JOB_ID}`);
+      expect(cli.stderr.text).toContain(`cancel ${JOB_ID}`);
+      expect(cli.stdout.text).toBe('');
+    });
+
+    it('wrong fields, all of them', async () => {
+      const errors = [
+        { field: 'limit', message: 'must be at least 1' },
+        { field: 'source', message: 'lies outside of the allowed folders' },
+      ];
+      api.problem = problem({
+        status: 422,
+        code: 'REQUEST_INVALID',
+        detail: 'Two fields are wrong.',
+        errors,
+      });
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(2);
+      expect(cli.stderr.text).toMatchInlineSnapshot(`
+       "error: Two fields are wrong.
+         limit: must be at least 1
+         source: lies outside of the allowed folders [REQUEST_INVALID]
+         to do: Correct the listed fields.
+       "
+      `);
+    });
+
+    it('nobody answers', async () => {
+      await api.close();
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(4);
+      expect(cli.stderr.text).toContain('does not answer (ECONNREFUSED)');
+      expect(cli.stderr.text).toContain('sluice up');
+      api = await ApiServer.start();
+    });
+
+    it('no system is known', async () => {
+      cli.environment = {};
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(4);
+      expect(cli.stderr.text).toContain('sluice up');
+    });
+
+    it('somebody else listens on the port', async () => {
+      cli.environment = { ...cli.environment, SLUICE_TRACKER_URL: `${api.url}/elsewhere` };
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(4);
+      expect(cli.stderr.text).toContain('not an answer of Sluice');
+    });
+  });
+
+  describe('what is noticed before anything is posted', () => {
+    afterEach(() => {
+      expect(api.posted).toEqual([]);
+    });
+
+    it.each([
+      ['a missing file', ['customers', '--source', 'custmers.csv'], 'There is no file'],
+      [
+        'a missing file URL',
+        ['customers', '--source', 'file:///nowhere/x.csv'],
+        'There is no file /nowhere/x.csv',
+      ],
+      ['a directory', ['customers', '--source', '.'], 'is a directory'],
+      ['no source', ['customers'], 'name one by --source'],
+      ['an unknown dataset', ['custmers', '--source', 'customers.csv'], 'Did you mean "customers"?'],
+      ['an unknown mode', ['customers', '--mode', 'replce'], 'Did you mean "replace"?'],
+      [
+        'a mode that the dataset has not',
+        ['customers', '--mode', 'upsert'],
+        'mode must be one of replace, append',
+      ],
+      [
+        'an unknown option of the dataset',
+        ['customers', '--option', 'cheksum=off'],
+        'unknown option "cheksum"',
+      ],
+      ['a wrong value', ['customers', '--option', 'checksum=on'], 'must be one of warn, off, reject'],
+      ['an option without a value', ['customers', '--option', 'checksum'], 'name=value'],
+      ['an unknown flag', ['customers', '--limt', '3'], 'Did you mean --limit?'],
+      ['a limit that is not a number', ['customers', '--limit', 'ten'], 'whole number'],
+      ['a limit of nothing', ['customers', '--limit', '0'], 'whole number'],
+      ['a share over 100 %', ['customers', '--max-refused', '101%'], 'from 0% to 100%'],
+      ['no dataset', [], "missing required argument 'dataset'"],
+    ])('%s', async (_what, args, text) => {
+      expect(await cli.run('run', ...args)).toBe(2);
+      expect(cli.stderr.text).toContain(text);
+      expect(cli.stderr.text).toContain('to do:');
+      expect(cli.stdout.text).toBe('');
+    });
+  });
+
+  describe('before rows are replaced', () => {
+    beforeEach(() => {
+      api.datasets = [filled];
+    });
+
+    it('asks, showing what is there, and goes on after "yes"', async () => {
+      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
+      await cli.stderr.until('Type "yes" to go on: ');
+      expect(cli.stderr.text).toContain('  customer: 1,234,567 rows\n');
+      expect(cli.stderr.text).not.toContain('customer_address');
+      expect(api.posted).toEqual([]);
+      cli.stdin.write('yes\n');
+      expect(await code).toBe(0);
+      expect(api.posted).toHaveLength(1);
+    });
+
+    it.each(['no\n', 'y\n', 'YES\n', '\n'])('changes nothing after %j', async (answer) => {
+      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
+      await cli.stderr.until('Type "yes"');
+      cli.stdin.write(answer);
+      expect(await code).toBe(6);
+      expect(api.posted).toEqual([]);
+    });
+
+    it('changes nothing when the input ends', async () => {
+      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
+      await cli.stderr.until('Type "yes"');
+      cli.stdin.end();
+      expect(await code).toBe(6);
+      expect(api.posted).toEqual([]);
+    });
+
+    it('changes nothing after Ctrl-C', async () => {
+      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
+      await cli.stderr.until('Type "yes"');
+      cli.pressCtrlC();
+      expect(await code).toBe(6);
+      expect(api.posted).toEqual([]);
+    });
+
+    it('is a usage error without a terminal, and never waits', async () => {
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(2);
+      expect(cli.stderr.text).toContain('Pass --yes');
+      expect(cli.stderr.text).toContain('customer: 1,234,567 rows');
+      expect(api.posted).toEqual([]);
+    });
+
+    it.each([
+      ['--yes', ['--yes']],
+      ['a dry run', ['--dry-run']],
+      ['another mode', ['--mode', 'append']],
+    ])('does not ask with %s', async (_what, args) => {
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv', ...args)).toBe(0);
+      expect(api.posted).toHaveLength(1);
+    });
+  });
+
+  describe('the local token', () => {
+    it('goes to the ingestor on this machine', async () => {
+      writeFileSync(join(folder, 'token'), 'sesame\n');
+      cli.environment = {};
+      const state = {
+        ...LOCAL_STATE,
+        ingestorUrl: api.url,
+        trackerUrl: api.url,
+        tokenFile: join(folder, 'token'),
+      };
+      cli.local = noLocalSystem({ state: () => Promise.resolve(state) });
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(0);
+      expect(api.posted[0]?.authorization).toBe('Bearer sesame');
+    });
+
+    it('goes to no other machine', async () => {
+      writeFileSync(join(folder, 'token'), 'sesame\n');
+      // A name that is not loopback by its looks, answered by this machine all the same.
+      const url = api.url.replace('127.0.0.1', '0.0.0.0');
+      cli.environment = {
+        SLUICE_INGESTOR_URL: url,
+        SLUICE_TRACKER_URL: api.url,
+        SLUICE_LOCAL_TOKEN_FILE: join(folder, 'token'),
+      };
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(0);
+      expect(api.posted[0]?.authorization).toBeUndefined();
+    });
+  });
+
+  describe('while the job runs', () => {
+    const running = (records: number): JobDetail =>
+      jobDetail({
+        state: 'running',
+        stages: [stage({ records, totalRecords: 1000, recordsPerSecond: 100, etaSeconds: 5 })],
+      });
+
+    beforeEach(() => {
+      api.newJob = running(0);
+    });
+
+    const start = async (...args: string[]): Promise<{ code: Promise<number> }> => {
+      const code = cli.run('run', 'customers', '--source', 'customers.csv', ...args);
+      await api.until(() => api.listeners === 1);
+      return { code };
+    };
+
+    it('prints plain lines elsewhere than on a terminal', async () => {
+      cli.tick = 2000;
+      const { code } = await start();
+      await cli.stderr.until('ingest 0 %');
+      api.tell(running(500));
+      await cli.stderr.until('ingest 50 %');
+      api.tell(succeeded());
+      expect(await code).toBe(0);
+      expect(cli.stderr.text).toBe(
+        'running: ingest 0 %; 0 of 1,000 records, 100/s\n' +
+          'running: ingest 50 %; 500 of 1,000 records, 100/s\n' +
+          'succeeded\n',
+      );
+    });
+
+    it('draws one bar a stage on a terminal', async () => {
+      cli.onTerminal();
+      const { code } = await start('--yes');
+      api.tell(running(500));
+      await cli.stderr.until('500 records');
+      expect(cli.stderr.text).toContain(
+        'ingest    [████████████░░░░░░░░░░░░]   50 %          500 records  100/s  5.0 s left',
+      );
+      api.tell(succeeded({ stages: [stage({ records: 1000, totalRecords: 1000, done: true })] }));
+      expect(await code).toBe(0);
+      expect(cli.stderr.text).toContain('finalize  [████████████████████████]  100 %');
+    });
+
+    it('reports when the tracker knows every refused record, and not before', async () => {
+      cli.tick = 2000;
+      const { code } = await start();
+      api.tell(succeeded({ deadLetters: { known: 600, expected: 700, complete: false } }));
+      await cli.stderr.until('succeeded');
+      expect(cli.stdout.text).toBe('');
+      api.tell(succeeded());
+      expect(await code).toBe(0);
+      expect(cli.stdout.text).toContain('succeeded');
+    });
+
+    it('goes on when the event stream breaks off', async () => {
+      const { code } = await start();
+      api.dropStreams();
+      await api.until(() => api.listeners === 1);
+      api.tell(succeeded());
+      expect(await code).toBe(0);
+    });
+
+    it('asks again and again when there is no event stream', async () => {
+      api.hasEvents = false;
+      const code = cli.run('run', 'customers', '--source', 'customers.csv');
+      await api.until(() => api.asked.filter((path) => path === `/jobs/${JOB_ID}`).length >= 2);
+      api.tell(succeeded());
+      expect(await code).toBe(0);
+    });
+
+    it('lets go on Ctrl-C: says how to go on, and leaves the job alone', async () => {
+      const { code } = await start();
+      cli.pressCtrlC();
+      expect(await code).toBe(130);
+      expect(cli.stderr.text).toContain('The job goes on.');
+      expect(cli.stderr.text).toContain(`watch ${JOB_ID}`);
+      expect(cli.stderr.text).toContain(`cancel ${JOB_ID}`);
+      expect(cli.stdout.text).toBe('');
+      expect(api.posted).toHaveLength(1);
+    });
+
+    it('says once that the job is paused, and why', async () => {
+      const { code } = await start();
+      const error = { code: 'X', message: 'Column x is missing.', action: 'Add it.' };
+      api.tell(jobDetail({ state: 'paused', pauseReason: 'schema', error }));
+      await cli.stderr.until('The job is paused (schema): Column x is missing.');
+      api.tell(succeeded());
+      expect(await code).toBe(0);
+    });
+  });
+
+  it('a dry run says that nothing was kept', async () => {
+    api.newJob = succeeded();
+    expect(await cli.run('run', 'customers', '--source', 'customers.csv', '--dry-run')).toBe(0);
+    expect(cli.stdout.text).toContain('nothing was kept');
+    expect(cli.stdout.text).not.toContain('The rows are in');
+  });
+});

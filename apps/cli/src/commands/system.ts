@@ -1,0 +1,77 @@
+import type { Exit } from '../exit-codes.js';
+import { plainText } from '../render/plain-text.js';
+import { PROGRAM } from '../render/report.js';
+import { renderTable } from '../render/table.js';
+import { type CliContext, interruptible, paintOf, write } from './context.js';
+import type { LocalState, Say } from './local-system.js';
+
+/** The commands that start, stop and look at the system of this checkout. */
+
+export async function up(context: CliContext, options: { readonly foreground?: boolean }): Promise<Exit> {
+  return interruptible(context, async (signal) => {
+    const foreground = options.foreground === true;
+    const state = await context.local.up({ foreground, say: sayOn(context), signal });
+    if (!foreground) await write(context.stdout, addressesText(state));
+    return signal.aborted && !foreground ? 'detached' : 'success';
+  });
+}
+
+/** Where everything is, and what to do next. */
+export function addressesText(state: LocalState): string {
+  return (
+    `Sluice is running.\n` +
+    `  ingestor  ${state.ingestorUrl}\n  tracker   ${state.trackerUrl}\n  Kafka     ${state.kafkaBrokers}\n` +
+    `  for psql and Kafka's tools: eval "$(${PROGRAM} env)"\n  to stop it: ${PROGRAM} down\n`
+  );
+}
+
+export function sayOn(context: CliContext): Say {
+  return (line) => {
+    context.stderr.write(`${line}\n`);
+  };
+}
+
+export async function down(context: CliContext): Promise<Exit> {
+  const stopped = await context.local.down(sayOn(context));
+  await write(context.stdout, stopped ? 'Sluice is stopped.\n' : 'Nothing of this checkout was running.\n');
+  return 'success';
+}
+
+/** Exit code 4 when anything of the system is not running, so that scripts can ask. */
+export async function status(context: CliContext): Promise<Exit> {
+  const processes = await context.local.status();
+  if (processes.length === 0) {
+    await write(context.stdout, `Nothing of this checkout is running. Start it: ${PROGRAM} up\n`);
+    return 'notReachable';
+  }
+  const text = renderTable(processes, [
+    { title: 'process', value: ({ name }) => name },
+    { title: 'state', value: ({ state }) => state },
+    { title: 'pid', value: ({ pid }) => (pid === null ? '–' : String(pid)), align: 'right' },
+    { title: 'address', value: ({ address }) => address ?? '–' },
+  ]);
+  await write(context.stdout, text);
+  return processes.every(({ state }) => state === 'ready') ? 'success' : 'notReachable';
+}
+
+export async function doctor(context: CliContext): Promise<Exit> {
+  const paint = paintOf(context);
+  const requirements = await context.local.doctor();
+  for (const { name, ok, detail, action } of requirements) {
+    const mark = ok ? paint('green', 'ok  ') : paint('red', 'FAIL');
+    const advice = ok || action === null ? '' : `      ${plainText(action)}\n`;
+    await write(context.stdout, `${mark}  ${name}: ${plainText(detail)}\n${advice}`);
+  }
+  return requirements.every(({ ok }) => ok) ? 'success' : 'findings';
+}
+
+export async function logs(
+  context: CliContext,
+  service: string | undefined,
+  options: { readonly follow?: boolean },
+): Promise<Exit> {
+  return interruptible<Exit>(context, async (signal) => {
+    await context.local.logs({ service, follow: options.follow === true, output: context.stdout, signal });
+    return 'success';
+  });
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+import 'reflect-metadata';
+import { loadSettings } from '#common/config/environment.js';
+import { CliConfig } from './cli.config.js';
+import { WAITING } from './commands/follow-job.js';
+import { runCli } from './commands/program.js';
+import { CheckoutSystem } from './local/checkout-system.js';
+
+/** The command line as a process: the real streams, the real clock, the real Ctrl-C. */
+
+// `sluice jobs | head`: whoever reads has had enough, which is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
+}
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  cwd: process.cwd(),
+  settings: () => loadSettings(CliConfig),
+  local: new CheckoutSystem(),
+  waiting: WAITING,
+  now: () => performance.now(),
+  onInterrupt: (handler) => {
+    process.once('SIGINT', handler).once('SIGTERM', handler);
+    return () => process.off('SIGINT', handler).off('SIGTERM', handler);
+  },
+});

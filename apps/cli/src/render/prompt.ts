@@ -1,0 +1,25 @@
+import { createInterface } from 'node:readline/promises';
+
+/**
+ * Asks on a terminal and waits for one line. Ctrl-C (`signal`) and the end of input answer with
+ * nothing, so that whoever does not say "yes" changes nothing.
+ */
+export async function ask(
+  question: string,
+  terminal: { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream },
+  signal: AbortSignal,
+): Promise<string> {
+  // The terminal itself edits the line; readline only waits for its end.
+  const prompt = createInterface({ ...terminal, terminal: false });
+  const ended = new Promise<string>((resolve) =>
+    prompt.once('close', () => {
+      resolve('');
+    }),
+  );
+  const answered = prompt.question(question, { signal }).catch(() => '');
+  try {
+    return (await Promise.race([answered, ended])).trim();
+  } finally {
+    prompt.close();
+  }
+}

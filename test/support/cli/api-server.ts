@@ -1,0 +1,258 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { DatasetView, DeadLetterView, JobDetail, JobRequest, Problem } from '#core/job/job-view.js';
+
+/**
+ * A server that speaks the shapes of `job-view.ts`, ingestor and tracker in one, for tests of the
+ * command line that are not about the services. It answers from what a test puts into it.
+ */
+export class ApiServer {
+  datasets: DatasetView[] = [];
+  readonly jobs = new Map<string, JobDetail>();
+  letters: DeadLetterView[] = [];
+  /** Answers `POST /jobs` and cancelling with this instead. */
+  problem: Problem | undefined;
+  /** false: `/events` answers 404, and the command line has to ask again and again. */
+  hasEvents = true;
+  /** What a new job looks like. */
+  newJob: JobDetail = jobDetail();
+
+  /** What was posted, in order. */
+  readonly posted: {
+    readonly path: string;
+    readonly body: unknown;
+    readonly authorization: string | undefined;
+  }[] = [];
+  readonly asked: string[] = [];
+
+  private readonly streams = new Map<ServerResponse, string>();
+  private readonly waiting = new Set<() => void>();
+
+  private constructor(private readonly server: Server) {}
+
+  static async start(): Promise<ApiServer> {
+    const server = createServer();
+    const api = new ApiServer(server);
+    server.on('request', (request, response) => {
+      api.answer(request, response).catch(() => response.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return api;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  /** The job is now like this, and whoever listens is told. */
+  tell(job: JobDetail): void {
+    this.jobs.set(job.id, job);
+    for (const [stream, id] of this.streams) {
+      if (id === job.id) stream.write(`event: job\ndata: ${JSON.stringify(job)}\n\n`);
+    }
+  }
+
+  /** Ends every event stream, as a restart of the tracker does. */
+  dropStreams(): void {
+    for (const stream of this.streams.keys()) stream.destroy();
+    this.streams.clear();
+  }
+
+  /** Resolves when `condition` holds; looked at after every request. */
+  async until(condition: () => boolean): Promise<void> {
+    if (condition()) return;
+    await new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (!condition()) return;
+        this.waiting.delete(look);
+        resolve();
+      };
+      this.waiting.add(look);
+    });
+  }
+
+  get listeners(): number {
+    return this.streams.size;
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', this.url);
+    const body = await readBody(request);
+    if (request.method === 'POST') {
+      this.posted.push({ path: url.pathname, body, authorization: request.headers.authorization });
+      this.answerPost(url.pathname, body as JobRequest, response);
+    } else {
+      this.asked.push(`${url.pathname}${url.search}`);
+      this.answerGet(url, response);
+    }
+    for (const look of [...this.waiting]) look();
+  }
+
+  private answerPost(path: string, body: JobRequest, response: ServerResponse): void {
+    if (this.problem !== undefined) {
+      send(response, this.problem.status, this.problem);
+    } else if (path === '/jobs') {
+      const job = {
+        ...this.newJob,
+        dataset: body.dataset,
+        mode: body.mode ?? 'replace',
+        dryRun: body.dryRun ?? false,
+      };
+      this.jobs.set(job.id, job);
+      send(response, 202, { id: job.id, dataset: job.dataset, state: job.state });
+    } else {
+      const id = path.split('/')[2] ?? '';
+      const job = this.jobs.get(id);
+      if (job === undefined) send(response, 404, unknownJob(id));
+      else send(response, 202, { id, dataset: job.dataset, state: job.state });
+    }
+  }
+
+  private answerGet(url: URL, response: ServerResponse): void {
+    const [, kind, id = '', part] = url.pathname.split('/');
+    const job = this.jobs.get(id);
+    if (kind === 'datasets') send(response, 200, this.datasets);
+    else if (kind === 'jobs' && id === '') this.page(url, [...this.jobs.values()], response);
+    else if (kind === 'jobs' && job === undefined) send(response, 404, unknownJob(id));
+    else if (kind === 'jobs' && part === 'events') this.stream(id, response);
+    else if (kind === 'jobs') send(response, 200, job);
+    else if (kind === 'dead-letters' && id === '') this.page(url, this.letters.map(listed), response);
+    else if (kind === 'dead-letters')
+      send(
+        response,
+        200,
+        this.letters.find((letter) => letter.id === `${id}:${part ?? ''}`),
+      );
+    else send(response, 404, {});
+  }
+
+  private stream(id: string, response: ServerResponse): void {
+    if (!this.hasEvents) {
+      send(response, 404, {});
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(': hello\n\n');
+    this.streams.set(response, id);
+    response.on('close', () => this.streams.delete(response));
+  }
+
+  /** Two a page, so that whoever reads has to turn pages. */
+  private page(url: URL, all: readonly object[], response: ServerResponse): void {
+    const wanted = all.filter((item) => fits(item as Record<string, unknown>, url.searchParams));
+    const from = Number(url.searchParams.get('cursor') ?? 0);
+    const next = from + 2 < wanted.length ? String(from + 2) : null;
+    send(response, 200, { items: wanted.slice(from, from + 2), next });
+  }
+}
+
+function fits(item: Record<string, unknown>, query: URLSearchParams): boolean {
+  return ['dataset', 'job', 'state', 'code'].every((name) => {
+    const wanted = query.get(name);
+    if (wanted === null) return true;
+    return name === 'code' ? (item['codes'] as string[]).includes(wanted) : item[name] === wanted;
+  });
+}
+
+/** As the tracker lists it: without bytes, its text cut. */
+function listed(letter: DeadLetterView): DeadLetterView {
+  const { bytesBase64: _bytes, ...rest } = letter;
+  return { ...rest, text: letter.text.slice(0, 1000) };
+}
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  let text = '';
+  for await (const chunk of request) text += String(chunk);
+  return text === '' ? undefined : JSON.parse(text);
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {}));
+}
+
+function unknownJob(id: string): Problem {
+  return problem({ status: 404, code: 'JOB_UNKNOWN', detail: `There is no job ${id}.` });
+}
+
+export function problem(facts: Partial<Problem>): Problem {
+  return {
+    type: 'about:blank',
+    title: 'title',
+    status: 500,
+    detail: 'detail',
+    code: 'INTERNAL',
+    action: 'action',
+    ...facts,
+  };
+}
+
+export const JOB_ID = '01998f3e-7c4a-7000-8000-3f5b8e2d9a10';
+
+/** A job that has just been accepted. */
+export function jobDetail(facts: Partial<JobDetail> = {}): JobDetail {
+  return {
+    id: JOB_ID,
+    dataset: 'customers',
+    mode: 'replace',
+    dryRun: false,
+    state: 'queued',
+    interrupted: false,
+    pauseReason: null,
+    source: '/data/customers.csv',
+    limit: null,
+    createdAt: '2026-01-31T12:00:00.000Z',
+    startedAt: null,
+    finishedAt: null,
+    seconds: null,
+    counts: null,
+    error: null,
+    findings: {},
+    stages: [],
+    step: null,
+    deadLetters: { known: 0, expected: null, complete: false },
+    ...facts,
+  };
+}
+
+export function datasetView(facts: Partial<DatasetView> = {}): DatasetView {
+  return {
+    name: 'customers',
+    title: 'Customers of the shop',
+    format: 'csv',
+    writeModes: ['replace', 'append'],
+    options: { checksum: ['warn', 'off', 'reject'] },
+    defaultSource: null,
+    tables: [
+      { table: 'customer', rows: 0 },
+      { table: 'customer_address', rows: 0 },
+    ],
+    ...facts,
+  };
+}
+
+export function deadLetter(facts: Partial<DeadLetterView> & { readonly record: number }): DeadLetterView {
+  const text = facts.text ?? `${facts.record},name`;
+  return {
+    id: `${facts.job ?? JOB_ID}:${facts.record}`,
+    dataset: 'customers',
+    job: JOB_ID,
+    batch: 0,
+    line: facts.record + 2,
+    byteStart: 0,
+    byteEnd: 10,
+    stage: 'validate',
+    codes: ['BAD_NUMBER'],
+    findings: [{ code: 'BAD_NUMBER', field: 'number', message: 'must be 8 digits', severity: 'error' }],
+    sqlstate: null,
+    attempt: 1,
+    columns: ['number', 'name'],
+    text,
+    bytesBase64: Buffer.from(text).toString('base64'),
+    ...facts,
+  };
+}

@@ -1,0 +1,139 @@
+import pg, { type PoolClient } from 'pg';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { STAGING_SCHEMA, columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
+import type { ForeignKeyFacts, IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
+import type { StepRunner } from './step-runner.js';
+
+/**
+ * Gives staging the indexes and constraints of the target, from the target's own catalog definitions.
+ *
+ * They bear staging names until the swap (index names are unique in a schema), constraints that are not indexes
+ * their final ones. What is there already is known from the catalogs: nothing here remembers anything.
+ */
+export interface WantedIndex {
+  readonly target: TargetFacts;
+  readonly index: IndexFacts;
+}
+
+const UNIQUE_VIOLATION = '23505';
+
+/** Indexes of the target that its staging table lacks, or has otherwise. */
+export function missingIndexes(
+  targets: readonly TargetFacts[],
+  staged: readonly TargetFacts[],
+  jobId: string,
+): WantedIndex[] {
+  return targets.flatMap((target) =>
+    target.indexes
+      .filter((index) => {
+        const built = stagedTwin(staged, target, jobId)?.indexes.find(
+          ({ name }) => name === stagingTable(index.name, jobId),
+        );
+        return built?.body !== index.body || built.unique !== index.unique;
+      })
+      .map((index) => ({ target, index })),
+  );
+}
+
+/** The staging table that belongs to a target. */
+export function stagedTwin(
+  staged: readonly TargetFacts[],
+  { table }: Pick<TargetFacts, 'table'>,
+  jobId: string,
+): TargetFacts | undefined {
+  return staged.find((twin) => twin.table === stagingTable(table, jobId));
+}
+
+/**
+ * Builds side by side, each index in a transaction and on a connection of its own; none of them locks another out.
+ * @returns the unique ones that duplicates kept from being built, in the order given
+ */
+export async function buildIndexes(
+  runner: StepRunner,
+  wanted: readonly WantedIndex[],
+  connections: number,
+): Promise<WantedIndex[]> {
+  const queue = [...wanted];
+  const violated: WantedIndex[] = [];
+  const work = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      if (!(await builds(runner, next))) violated.push(next);
+    }
+  };
+  // All are waited for, also when one fails: nothing of ours may go on behind the caller's back.
+  const outcomes = await Promise.allSettled(Array.from({ length: connections }, work));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  return wanted.filter((entry) => violated.includes(entry));
+}
+
+async function builds(runner: StepRunner, { target, index }: WantedIndex): Promise<boolean> {
+  const { id } = runner.job;
+  const name = pg.escapeIdentifier(stagingTable(index.name, id));
+  try {
+    await runner.step(async (client) => {
+      await client.query(`SELECT set_config('default_tablespace', $1, true)`, [index.tablespace ?? '']);
+      await client.query(`DROP INDEX IF EXISTS ${STAGING_SCHEMA}.${name}`);
+      await client.query(
+        `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${quotedStagingTable(target.table, id)} USING ${index.body}`,
+      );
+    });
+    return true;
+  } catch (error) {
+    if (index.unique && sqlstateOf(error) === UNIQUE_VIOLATION) return false;
+    throw error;
+  }
+}
+
+/** Makes constraints of the unique indexes that are constraints in the target: in the catalogs alone, no scan. */
+export async function attachConstraints(
+  client: PoolClient,
+  targets: readonly TargetFacts[],
+  staged: readonly TargetFacts[],
+  jobId: string,
+): Promise<void> {
+  for (const target of targets) {
+    const present = stagedTwin(staged, target, jobId)?.indexes ?? [];
+    for (const { name, constraint } of target.indexes) {
+      const stagedName = stagingTable(name, jobId);
+      if (
+        constraint === null ||
+        present.some((index) => index.name === stagedName && index.constraint !== null)
+      )
+        continue;
+      const quoted = pg.escapeIdentifier(stagedName);
+      await client.query(
+        `ALTER TABLE ${quotedStagingTable(target.table, jobId)}
+         ADD CONSTRAINT ${quoted} ${constraint.kind} USING INDEX ${quoted}${constraint.deferral}`,
+      );
+    }
+  }
+}
+
+/** What a foreign key of staging refers to: the staging table of the same job when it is one of the dataset's own. */
+export function referencedPlace(
+  key: ForeignKeyFacts,
+  targets: readonly TargetFacts[],
+  jobId: string,
+): string {
+  const own = targets.find(({ oid }) => oid === key.referencedOid);
+  return own === undefined ? key.referenced : quotedStagingTable(own.table, jobId);
+}
+
+/**
+ * Adds a foreign key without looking at the rows: that needs a strong lock on both tables, but only for a moment,
+ * and the other one may be in everybody's use.
+ */
+export async function addForeignKey(
+  client: PoolClient,
+  target: TargetFacts,
+  key: ForeignKeyFacts,
+  place: string,
+  jobId: string,
+  lockTimeoutMs: number,
+): Promise<void> {
+  await client.query(`SELECT set_config('lock_timeout', $1, true)`, [String(lockTimeoutMs)]);
+  await client.query(
+    `ALTER TABLE ${quotedStagingTable(target.table, jobId)} ADD CONSTRAINT ${pg.escapeIdentifier(key.name)}
+     FOREIGN KEY (${columnList(key.columns)}) REFERENCES ${place} (${columnList(key.referencedColumns)})${key.behind} NOT VALID`,
+  );
+}

@@ -1,0 +1,111 @@
+import type { Pool, PoolClient } from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { inTransaction } from '#common/postgres/pool.js';
+import { type JobCounts } from '#core/job/job.entity.js';
+import { type Outcome, exceedsRefusedShare, imbalances, jobCounts } from '#core/ledger/balance.js';
+import { dropStaging } from '#core/staging/staging-tables.js';
+import type { FinalizingJob } from './finalizing-job.js';
+import { ledgerFindings, ledgerTotals } from './ledger-sums.js';
+import { jobLost } from './step-runner.js';
+
+/** Nothing of the job is to be seen. */
+const NOTHING: Outcome = { inserted: 0, updated: 0, unchanged: 0, superseded: 0 };
+
+/** finalizing → succeeded | failed: the last statements of a job, in the transaction that decides on it. */
+const END = `
+  UPDATE sluice.job SET state = $3, counts = $4, findings = $5, error = $6, finished_at = now(),
+         announced = false, owner = NULL, lease_until = NULL
+  WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`;
+
+/**
+ * Proves G1 and G2 from the ledger and from what became visible, and ends the job as succeeded: the last act
+ * of the transaction that makes the job visible, so that neither can be without the other.
+ * @throws SluiceError JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_LOST; the caller's transaction has to roll back
+ */
+export async function succeed(client: PoolClient, job: FinalizingJob, outcome: Outcome): Promise<JobCounts> {
+  const counts = await provenCounts(client, job, outcome);
+  const { rowCount } = await client.query(END, [
+    job.id,
+    job.epoch,
+    'succeeded',
+    counts,
+    await ledgerFindings(client, job.id),
+    null,
+  ]);
+  if (rowCount !== 1) throw jobLost(job);
+  return counts;
+}
+
+/** The same proof without the end: fails early what would fail after hours of building indexes. */
+export async function checkLedger(client: PoolClient, job: FinalizingJob): Promise<void> {
+  const { accepted, refusedAtLoad } = await ledgerTotals(client, job.id);
+  await provenCounts(client, job, { ...NOTHING, inserted: accepted - refusedAtLoad });
+}
+
+async function provenCounts(client: PoolClient, job: FinalizingJob, outcome: Outcome): Promise<JobCounts> {
+  const ledger = await ledgerTotals(client, job.id);
+  const problems = imbalances(ledger, job.source, outcome);
+  const place = { dataset: job.dataset, job: job.id };
+  if (problems.length > 0) {
+    throw new SluiceError(
+      'JOB_UNBALANCED',
+      `The sums of job ${job.id} do not add up: ${problems.join('; ')}.`,
+      place,
+    );
+  }
+  const counts = jobCounts(ledger, outcome);
+  if (exceedsRefusedShare(counts.refused, counts.read, job.maxRefusedShare)) {
+    throw new SluiceError(
+      'JOB_REFUSED_SHARE',
+      `${counts.refused} of ${counts.read} records were refused (${percent(counts.refused / counts.read)}); ` +
+        `${percent(job.maxRefusedShare)} are allowed.`,
+      place,
+    );
+  }
+  return counts;
+}
+
+/**
+ * finalizing → failed. The tables stay as they were (G5). Staging goes in the same transaction; ledger rows stay:
+ * they say what was read and why records were refused, and are the outbox of letters still to be announced.
+ * @returns false when the job is not ours any more
+ */
+export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): Promise<boolean> {
+  return inTransaction(pool, async (client) => {
+    const { code, message, action } = error;
+    const counts = jobCounts(await ledgerTotals(client, job.id), NOTHING);
+    const findings = await ledgerFindings(client, job.id);
+    const ended = await client.query(END, [
+      job.id,
+      job.epoch,
+      'failed',
+      counts,
+      findings,
+      { code, message, action },
+    ]);
+    if (ended.rowCount !== 1) return false;
+    await dropStaging(client, job);
+    return true;
+  });
+}
+
+/** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
+const CLEANING_LOCK_TIMEOUT = '1s';
+
+/** After a job that failed or was cancelled elsewhere: drops its staging tables and says what was read until then. */
+export async function clearAway(pool: Pool, jobId: string): Promise<void> {
+  await inTransaction(pool, async (client) => {
+    await client.query(`SELECT set_config('lock_timeout', $1, true)`, [CLEANING_LOCK_TIMEOUT]);
+    await dropStaging(client, { id: jobId });
+    await client.query(
+      `UPDATE sluice.job SET counts = $2, findings = $3
+       WHERE id = $1 AND counts IS NULL AND state IN ('failed', 'cancelled')`,
+      [jobId, jobCounts(await ledgerTotals(client, jobId), NOTHING), await ledgerFindings(client, jobId)],
+    );
+  });
+}
+
+/** `4.0 %`; figures that would round to the limit show more digits than that is worth, so they do not. */
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;
+}

@@ -1,0 +1,51 @@
+import { IsInt, Matches, Max, Min } from 'class-validator';
+import { Variable } from '#common/config/environment.js';
+
+/** How a loader finalizes jobs. */
+export class FinalizeConfig {
+  @Variable('SLUICE_INDEX_CONNECTIONS', 'Connections on which a job’s indexes are built side by side')
+  @IsInt()
+  @Min(1)
+  @Max(32)
+  indexConnections: number = 2;
+
+  @Variable('SLUICE_MAINTENANCE_WORK_MEM', 'maintenance_work_mem of each of those connections, e.g. 256MB')
+  @Matches(/^\d+(kB|MB|GB)$/, { message: 'maintenanceWorkMem must be a size like 256MB' })
+  maintenanceWorkMem: string = '256MB';
+
+  @Variable(
+    'SLUICE_SWAP_LOCK_TIMEOUT_MS',
+    'How long one try to lock the tables for the swap may hold up their readers',
+  )
+  @IsInt()
+  @Min(10)
+  @Max(60_000)
+  swapLockTimeoutMs: number = 1_000;
+
+  @Variable(
+    'SLUICE_SNAPSHOT_WAIT_MS',
+    'How long the swap waits for transactions that would find the new table empty',
+  )
+  @IsInt()
+  @Min(0)
+  @Max(3_600_000)
+  snapshotWaitMs: number = 60_000;
+
+  @Variable(
+    'SLUICE_SWEEP_INTERVAL_MS',
+    'How often a loader looks for jobs to finalize and outcomes to announce',
+  )
+  @IsInt()
+  @Min(10)
+  @Max(60_000)
+  sweepIntervalMs: number = 2_000;
+
+  @Variable(
+    'SLUICE_FINALIZE_LEASE_SECONDS',
+    'After so long without a sign of life another loader takes a finalization over',
+  )
+  @IsInt()
+  @Min(2)
+  @Max(600)
+  finalizeLeaseSeconds: number = 30;
+}

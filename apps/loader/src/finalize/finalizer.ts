@@ -1,0 +1,146 @@
+import type { Pool, PoolClient } from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { Outcome } from '#core/ledger/balance.js';
+import { quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
+import { dropStaging } from '#core/staging/staging-tables.js';
+import { mainTable } from '#core/staging/table-plan.js';
+import type { TargetFacts } from '#core/staging/target-facts.js';
+import type { WantedIndex } from './build-indexes.js';
+import { checkLedger, percent, succeed } from './conclude.js';
+import type { FinalizeConfig } from './finalize.config.js';
+import type { FinalizedDataset, FinalizingJob, OnStep } from './finalizing-job.js';
+import { countRows, foreseeAppending, mergeByAppending } from './merge.js';
+import { waitForOldSnapshots } from './old-snapshots.js';
+import { Preparation } from './prepare.js';
+import { StepRunner, terminateBackends } from './step-runner.js';
+import { swap } from './swap.js';
+
+/**
+ * Makes a complete job visible, whole or not at all (DESIGN section 8).
+ *
+ *     replace:  check → index ⇄ settle → constraints → analyze → check → snapshots → swap
+ *     append:   check → index ⇄ settle → merge
+ *     dry run:  check → index ⇄ settle → report
+ *
+ * Invariants
+ * - F1: every step is a transaction that checks the epoch, or harmless when repeated (VACUUM); what is done is
+ *   known from the catalogs alone. So whoever takes over begins at the top and finds the place.
+ * - F2 (G5): the target is first touched by the transaction that ends the job as succeeded.
+ * - F3: a decision against the job is a SluiceError that is not retryable; any other error says nothing about
+ *   the job, and finalizing may simply be tried again.
+ */
+export class Finalizer {
+  constructor(
+    private readonly pool: Pool,
+    private readonly config: FinalizeConfig,
+  ) {}
+
+  /**
+   * @param job held in state `finalizing` with its epoch
+   * @param over aborted when the job is to be left as it is; whoever aborts ends our backends too
+   * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_SHRINKS, TARGET_MISSING, TARGET_CHANGED,
+   *   TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
+   */
+  async finalize(
+    job: FinalizingJob,
+    dataset: FinalizedDataset,
+    onStep: OnStep,
+    over?: AbortSignal,
+  ): Promise<void> {
+    // Backends of an earlier finalizer, or of our own earlier try, may still build, or hold locks for ever.
+    await terminateBackends(this.pool, job.id, job.epoch);
+    const runner = new StepRunner(this.pool, job, this.config, over);
+    const preparation = new Preparation(runner, dataset, this.config, onStep);
+    onStep('check');
+    await runner.step((client) => checkLedger(client, job));
+    if (job.mode === 'replace' && !job.dryRun) {
+      await this.replace(runner, preparation, dataset, onStep);
+      return;
+    }
+    const targets = await preparation.targets();
+    await preparation.settleUnique(targets, (entry) => isFilledBy(dataset, entry));
+    await preparation.settleOrphans(targets);
+    if (job.dryRun) {
+      if (job.mode === 'replace') await this.checkSize(runner, dataset);
+      onStep('report');
+      await this.end(runner, (client) => foresee(client, job, dataset, targets));
+    } else {
+      onStep('merge');
+      await this.end(runner, (client) => mergeByAppending(client, job.id, dataset.tables));
+    }
+  }
+
+  private async replace(
+    runner: StepRunner,
+    preparation: Preparation,
+    dataset: FinalizedDataset,
+    onStep: OnStep,
+  ): Promise<void> {
+    const tables = dataset.tables.map(({ table }) => table);
+    for (;;) {
+      const targets = await preparation.targets();
+      await preparation.settleUnique(targets, () => true);
+      await preparation.buildRest(targets);
+      await preparation.analyze(targets);
+      onStep('check');
+      const rows = await this.checkSize(runner, dataset);
+      onStep('snapshots');
+      await waitForOldSnapshots(runner, this.config.snapshotWaitMs, (whom) => {
+        onStep('snapshots', `waiting for ${whom}`);
+      });
+      onStep('swap');
+      const result = await swap(runner, tables, rows, this.config.swapLockTimeoutMs, (whom) => {
+        onStep('swap', `waiting for ${whom}`);
+      });
+      if (result.kind === 'swapped') return;
+      onStep('index', result.why);
+    }
+  }
+
+  /** The shrink limit, and early what {@link succeed} will prove. @returns rows of the main table, settled */
+  private async checkSize(runner: StepRunner, dataset: FinalizedDataset): Promise<number> {
+    const { job } = runner;
+    const { table } = mainTable(dataset.tables);
+    return runner.step(async (client) => {
+      await checkLedger(client, job);
+      const [before, now] = [
+        await countRows(client, quotedTarget(table)),
+        await countRows(client, quotedStagingTable(table, job.id)),
+      ];
+      if (job.maxShrinkShare !== null && now < before * (1 - job.maxShrinkShare)) {
+        throw new SluiceError(
+          'JOB_SHRINKS',
+          `The new ${table} has ${now} rows and the present one ${before}: ${percent(1 - now / before)} fewer; ` +
+            `${percent(job.maxShrinkShare)} are allowed.`,
+          { dataset: job.dataset, job: job.id },
+        );
+      }
+      return now;
+    });
+  }
+
+  /** Everything that ends a job without a swap: its outcome, the proof, the state, and staging gone, at once. */
+  private async end(runner: StepRunner, work: (client: PoolClient) => Promise<Outcome>): Promise<void> {
+    await runner.lastStep(async (client) => {
+      await succeed(client, runner.job, await work(client));
+      await dropStaging(client, runner.job);
+    });
+  }
+}
+
+/** Staging fills an identity or default column in its own way: its values say nothing about the target's. */
+function isFilledBy(dataset: FinalizedDataset, { target, index }: WantedIndex): boolean {
+  const filled = dataset.tables.find(({ table }) => table === target.table)?.columns ?? [];
+  return index.columns.every((column) => filled.includes(column));
+}
+
+async function foresee(
+  client: PoolClient,
+  job: FinalizingJob,
+  dataset: FinalizedDataset,
+  targets: readonly TargetFacts[],
+): Promise<Outcome> {
+  if (job.mode !== 'replace') return foreseeAppending(client, job.id, dataset.tables, targets);
+  const inserted = await countRows(client, quotedStagingTable(mainTable(dataset.tables).table, job.id));
+  return { inserted, updated: 0, unchanged: 0, superseded: 0 };
+}

@@ -1,0 +1,48 @@
+import type { Dataset, WriteMode } from '#core/dataset/dataset.js';
+import type { SourceTotals } from '#core/ledger/balance.js';
+import { planTables } from '#core/record/compile-contract.js';
+import type { TablePlan } from '#core/staging/table-plan.js';
+
+/** A job that this loader holds in state `finalizing`, as far as finalization goes by it. */
+export interface FinalizingJob {
+  readonly id: string;
+  readonly dataset: string;
+  /** Of our claim: whoever finds a higher one in the job row has lost the job. */
+  readonly epoch: number;
+  readonly mode: WriteMode;
+  readonly dryRun: boolean;
+  readonly maxRefusedShare: number;
+  /** Null: any size will do. */
+  readonly maxShrinkShare: number | null;
+  readonly source: SourceTotals;
+}
+
+/** What finalization needs to know of a dataset. */
+export interface FinalizedDataset {
+  /** Parents before children; the first table's rows are the records. */
+  readonly tables: readonly TablePlan[];
+  readonly keepOfDuplicates: 'first' | 'last';
+}
+
+/** What finalization needs to know of each dataset, by its name. */
+export function finalizedDatasets(datasets: readonly Dataset[]): ReadonlyMap<string, FinalizedDataset> {
+  return new Map(
+    datasets.map((dataset) => [
+      dataset.name,
+      { tables: planTables(dataset), keepOfDuplicates: dataset.keepOfDuplicates },
+    ]),
+  );
+}
+
+/** What the source calls the columns of a table, in one text; columns without a field are named themselves. */
+export function fieldOf({ tables }: FinalizedDataset, table: string, columns: readonly string[]): string {
+  const sources = tables.find((plan) => plan.table === table)?.sources ?? {};
+  return columns.map((column) => sources[column] ?? column).join(', ');
+}
+
+/** The steps as they are announced, in a word each. */
+export type FinalizeStep =
+  'check' | 'index' | 'settle' | 'constraints' | 'analyze' | 'snapshots' | 'swap' | 'merge' | 'report';
+
+/** `detail` says what a step waits for, and for whom. */
+export type OnStep = (step: FinalizeStep, detail?: string) => void;

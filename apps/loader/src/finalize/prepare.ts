@@ -1,0 +1,187 @@
+import pg from 'pg';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { inspectTargets } from '#core/staging/inspect-targets.js';
+import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
+import type { TargetFacts } from '#core/staging/target-facts.js';
+import {
+  type WantedIndex,
+  addForeignKey,
+  attachConstraints,
+  buildIndexes,
+  missingIndexes,
+  referencedPlace,
+  stagedTwin,
+} from './build-indexes.js';
+import type { FinalizeConfig } from './finalize.config.js';
+import type { FinalizedDataset, OnStep } from './finalizing-job.js';
+import { settleDuplicates } from './settle-duplicates.js';
+import { settleForeignKeys } from './settle-foreign-keys.js';
+import type { StepRunner } from './step-runner.js';
+
+const FOREIGN_KEY_VIOLATION = '23503';
+
+/**
+ * Makes staging what the target is to become: settles duplicates and orphans, builds keys, indexes, constraints.
+ *
+ * - P1: each part looks in the catalogs for what is done already, so it can be begun again after a kill at any point.
+ * - P2: settling is paid for by whoever has something to settle: it comes after PostgreSQL has refused a key.
+ * - P3: parents are settled before children: a parent's losers take their children's duplicates with them.
+ */
+export class Preparation {
+  constructor(
+    private readonly runner: StepRunner,
+    private readonly dataset: FinalizedDataset,
+    private readonly config: FinalizeConfig,
+    private readonly onStep: OnStep,
+  ) {}
+
+  /** What the targets are made of now. @throws SluiceError TARGET_MISSING */
+  async targets(): Promise<TargetFacts[]> {
+    return this.runner.step((client) => inspectTargets(client, this.tables()));
+  }
+
+  async staged(): Promise<TargetFacts[]> {
+    const names = this.tables().map((table) => stagingTable(table, this.runner.job.id));
+    return this.runner.step((client) => inspectTargets(client, names, STAGING_SCHEMA));
+  }
+
+  /** Unique indexes that `wanted` picks are built; records that stand in their way are refused. */
+  async settleUnique(
+    targets: readonly TargetFacts[],
+    wanted: (entry: WantedIndex) => boolean,
+  ): Promise<void> {
+    const { job } = this.runner;
+    const unique = (staged: readonly TargetFacts[]): WantedIndex[] =>
+      missingIndexes(targets, staged, job.id).filter((entry) => entry.index.unique && wanted(entry));
+    let missing = unique(await this.staged());
+    this.onStep('index');
+    while (missing.length > 0) {
+      missing = await buildIndexes(this.runner, missing, this.config.indexConnections);
+      const [first] = missing;
+      if (first === undefined) return;
+      this.onStep('settle');
+      await this.runner.step((client) =>
+        settleDuplicates(client, job.id, this.dataset, first.target.table, first.index),
+      );
+      this.onStep('index');
+    }
+  }
+
+  /** Everything else that the target has and readers go by: other indexes, constraints, statistics objects. */
+  async buildRest(targets: readonly TargetFacts[]): Promise<void> {
+    const { id } = this.runner.job;
+    await this.dropSurplus(targets);
+    await buildIndexes(
+      this.runner,
+      missingIndexes(targets, await this.staged(), id),
+      this.config.indexConnections,
+    );
+    this.onStep('constraints');
+    const staged = await this.staged();
+    await this.runner.step(async (client) => {
+      await attachConstraints(client, targets, staged, id);
+      for (const target of targets) {
+        for (const { name, body } of target.statistics) {
+          const stagedName = stagingTable(name, id);
+          if (stagedTwin(staged, target, id)?.statistics.some((object) => object.name === stagedName))
+            continue;
+          await client.query(
+            `CREATE STATISTICS ${STAGING_SCHEMA}.${pg.escapeIdentifier(stagedName)} ${body}
+             FROM ${quotedStagingTable(target.table, id)}`,
+          );
+        }
+      }
+    });
+    while (!(await this.foreignKeysHold(targets))) {
+      this.onStep('settle');
+      await this.runner.step(async (client) => {
+        await this.dropForeignKeys(client, targets);
+        await settleForeignKeys(client, id, this.dataset, targets, false);
+      });
+      this.onStep('constraints');
+    }
+  }
+
+  /** Merging modes and dry runs add no foreign keys; records that the target would refuse are refused here. */
+  async settleOrphans(targets: readonly TargetFacts[]): Promise<void> {
+    if (targets.every(({ foreignKeys }) => foreignKeys.length === 0)) return;
+    this.onStep('settle');
+    const merging = this.runner.job.mode !== 'replace';
+    await this.runner.step((client) =>
+      settleForeignKeys(client, this.runner.job.id, this.dataset, targets, merging),
+    );
+  }
+
+  /** Gives readers' plans figures to go by, and vacuums away what was settled. */
+  async analyze(targets: readonly TargetFacts[]): Promise<void> {
+    this.onStep('analyze');
+    const { id } = this.runner.job;
+    await this.runner.step(async (client) => {
+      for (const { table, columnSettings } of targets) {
+        if (columnSettings.length === 0) continue;
+        await client.query(`ALTER TABLE ${quotedStagingTable(table, id)} ${columnSettings.join(', ')}`);
+      }
+    });
+    await this.runner.outside(`VACUUM (ANALYZE) ${this.stagingTables().join(', ')}`);
+  }
+
+  /** Indexes that the target lost while the job ran, and those that were begun under another definition. */
+  private async dropSurplus(targets: readonly TargetFacts[]): Promise<void> {
+    const { id } = this.runner.job;
+    const wanted = new Set(
+      targets.flatMap(({ indexes }) => indexes.map(({ name }) => stagingTable(name, id))),
+    );
+    const surplus = (await this.staged())
+      .flatMap(({ indexes }) => indexes)
+      .filter(({ name, constraint }) => !wanted.has(name) && constraint === null);
+    if (surplus.length === 0) return;
+    const names = surplus.map(({ name }) => `${STAGING_SCHEMA}.${pg.escapeIdentifier(name)}`);
+    await this.runner.step((client) => client.query(`DROP INDEX ${names.join(', ')}`));
+  }
+
+  private async foreignKeysHold(targets: readonly TargetFacts[]): Promise<boolean> {
+    const { id } = this.runner.job;
+    const staged = await this.staged();
+    for (const target of targets) {
+      for (const key of target.foreignKeys) {
+        const present = stagedTwin(staged, target, id)?.foreignKeys.find(({ name }) => name === key.name);
+        const place = referencedPlace(key, targets, id);
+        if (present === undefined) {
+          await this.runner.step((client) =>
+            addForeignKey(client, target, key, place, id, this.config.swapLockTimeoutMs),
+          );
+        }
+        if (!key.validated || present?.validated) continue;
+        try {
+          await this.runner.step((client) =>
+            client.query(
+              `ALTER TABLE ${quotedStagingTable(target.table, id)} VALIDATE CONSTRAINT ${pg.escapeIdentifier(key.name)}`,
+            ),
+          );
+        } catch (error) {
+          if (sqlstateOf(error) === FOREIGN_KEY_VIOLATION) return false;
+          throw error;
+        }
+      }
+    }
+    return true;
+  }
+
+  private async dropForeignKeys(client: pg.PoolClient, targets: readonly TargetFacts[]): Promise<void> {
+    for (const { table, foreignKeys } of targets) {
+      for (const { name } of foreignKeys) {
+        await client.query(
+          `ALTER TABLE ${quotedStagingTable(table, this.runner.job.id)} DROP CONSTRAINT IF EXISTS ${pg.escapeIdentifier(name)}`,
+        );
+      }
+    }
+  }
+
+  private tables(): string[] {
+    return this.dataset.tables.map(({ table }) => table);
+  }
+
+  private stagingTables(): string[] {
+    return this.tables().map((table) => quotedStagingTable(table, this.runner.job.id));
+  }
+}

@@ -1,0 +1,71 @@
+import type { PoolClient } from 'pg';
+import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
+import type { TablePlan } from '#core/staging/table-plan.js';
+
+/**
+ * Takes records out of staging and puts why into the ledger's outbox, in the caller's transaction and set-based:
+ * a file that holds every record twice costs two passes over it, not a million round trips.
+ *
+ * - R1: a refused record goes wholly, its rows in child tables with it.
+ * - R2: each refusal stands in the ledger row of the record's batch, in record order, and the row is unannounced.
+ */
+export const REFUSED = 'pg_temp.refused';
+
+/** Makes the list that {@link refuseListed} works off: one row a record. */
+export async function openRefusals(client: PoolClient): Promise<void> {
+  await client.query(`
+    CREATE TEMP TABLE refused (
+      record bigint PRIMARY KEY, code text NOT NULL, field text, message text NOT NULL, sqlstate text
+    ) ON COMMIT DROP`);
+}
+
+/** @returns how many records were refused; the list is empty afterwards */
+export async function refuseListed(
+  client: PoolClient,
+  jobId: string,
+  tables: readonly TablePlan[],
+): Promise<number> {
+  await client.query(`ANALYZE ${REFUSED}`);
+  for (const { table } of tables) {
+    await client.query(
+      `DELETE FROM ${quotedStagingTable(table, jobId)} AS staged USING ${REFUSED} AS refused
+       WHERE staged.${RECORD_COLUMN} = refused.record`,
+    );
+  }
+  await client.query(INTO_OUTBOX, [jobId]);
+  const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count FROM ${REFUSED}`);
+  await client.query(`TRUNCATE ${REFUSED}`);
+  return rows[0]?.count ?? 0;
+}
+
+/**
+ * `batch_of`: the batch in which a record stands, found by bisection in the batches' first records.
+ * $1 is the job.
+ */
+export const BATCHES_OF_JOB = `
+  batches AS MATERIALIZED (
+    SELECT batch, first_record, first_line,
+           -- Lines are known where the batch has one a record: the next batch tells.
+           lead(first_line) OVER (ORDER BY batch) - first_line = records AS one_line_each
+    FROM sluice.ledger WHERE job = $1
+  ),
+  starts AS MATERIALIZED (
+    SELECT array_agg(batch ORDER BY batch) AS batches, array_agg(first_record ORDER BY batch) AS firsts FROM batches
+  )`;
+
+const INTO_OUTBOX = `
+  WITH ${BATCHES_OF_JOB},
+  refusals AS (
+    SELECT starts.batches[width_bucket(r.record, starts.firsts)] AS batch,
+           jsonb_agg(jsonb_build_object(
+             'record', r.record,
+             'findings', jsonb_build_array(jsonb_build_object(
+               'code', r.code, 'field', r.field, 'message', r.message, 'severity', 'error')),
+             'sqlstate', r.sqlstate)) AS list
+    FROM ${REFUSED} AS r CROSS JOIN starts GROUP BY 1
+  )
+  UPDATE sluice.ledger AS l
+  SET refusals_announced = false,
+      load_refusals = (SELECT jsonb_agg(refusal ORDER BY (refusal ->> 'record')::bigint)
+                       FROM jsonb_array_elements(l.load_refusals || refusals.list) AS refusal)
+  FROM refusals WHERE l.job = $1 AND l.batch = refusals.batch`;

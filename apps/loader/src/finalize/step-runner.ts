@@ -1,0 +1,120 @@
+import type { Pool, PoolClient } from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { inTransaction } from '#common/postgres/pool.js';
+import type { FinalizeConfig } from './finalize.config.js';
+import type { FinalizingJob } from './finalizing-job.js';
+
+const APPLICATION_PREFIX = 'sluice-finalize';
+
+/**
+ * Runs the steps of one finalization, each in a transaction of its own that only whoever holds the job can commit.
+ *
+ * - S1: before its work and again before its COMMIT a step checks that the job is `finalizing` with our epoch.
+ * - S2: the second check locks the job row, the first does not: a cancel would wait behind an hour of index building.
+ * - S3: while it works, the backend bears the job and the epoch in its application_name, so that a successor finds
+ *   and ends it ({@link terminateBackends}); between the first look and the COMMIT no other claim can slip in unseen,
+ *   because the successor waits until the backend is gone before it looks in the catalogs itself.
+ */
+export class StepRunner {
+  constructor(
+    readonly pool: Pool,
+    readonly job: FinalizingJob,
+    private readonly config: FinalizeConfig,
+    private readonly over?: AbortSignal,
+  ) {}
+
+  /** @throws SluiceError JOB_LOST when somebody else has the job, or it was ended */
+  async step<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    return this.lastStep(async (client) => {
+      const result = await work(client);
+      await this.assertHeld(client, 'FOR KEY SHARE');
+      return result;
+    });
+  }
+
+  /** A step that may end the job itself, by compare-and-set (`succeed`): its own second check. */
+  async lastStep<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    return inTransaction(this.pool, async (client) => {
+      // An empty search path: every name is written with its schema, and none is found by accident.
+      await client.query(
+        `SELECT set_config('application_name', $1, true), set_config('search_path', '', true),
+                set_config('maintenance_work_mem', $2, true), set_config('work_mem', $2, true),
+                set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
+                set_config('idle_in_transaction_session_timeout', '0', true)`,
+        [applicationName(this.job), this.config.maintenanceWorkMem],
+      );
+      await this.assertHeld(client, '');
+      return work(client);
+    });
+  }
+
+  /** For what PostgreSQL does in no transaction: VACUUM. */
+  async outside(sql: string): Promise<void> {
+    const client = await this.pool.connect();
+    let broken = true;
+    try {
+      await client.query(`SELECT set_config('application_name', $1, false)`, [applicationName(this.job)]);
+      await this.assertHeld(client, '');
+      await client.query(sql);
+      await client.query('RESET application_name');
+      broken = false;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** Somebody may have cancelled while we waited. @throws SluiceError JOB_LOST */
+  async assertStillHeld(): Promise<void> {
+    await this.assertHeld(this.pool, '');
+  }
+
+  /**
+   * The signal comes before our backends are looked for and ended: a step that named its backend too late to be
+   * found sees it here.
+   */
+  private async assertHeld(client: Pick<Pool, 'query'>, lock: '' | 'FOR KEY SHARE'): Promise<void> {
+    if (this.over?.aborted) throw jobLost(this.job);
+    const { rowCount } = await client.query(
+      `SELECT FROM sluice.job WHERE id = $1 AND epoch = $2 AND state = 'finalizing' ${lock}`,
+      [this.job.id, this.job.epoch],
+    );
+    if (rowCount !== 1) throw jobLost(this.job);
+  }
+}
+
+export function jobLost({ id, epoch, dataset }: FinalizingJob): SluiceError {
+  return new SluiceError('JOB_LOST', `Job ${id} is no longer finalized with epoch ${epoch}.`, {
+    dataset,
+    job: id,
+  });
+}
+
+/** At most 63 bytes: 16 + 36 + 1 + 10. */
+function applicationName({ id, epoch }: FinalizingJob): string {
+  return `${APPLICATION_PREFIX}:${id}:${epoch}`;
+}
+
+/**
+ * Ends every backend that works on the job with an epoch up to `epoch`, and waits until they are gone: a stalled
+ * finalizer's open transaction holds locks, and may still commit what it has checked.
+ */
+export async function terminateBackends(pool: Pool, jobId: string, epoch: number): Promise<void> {
+  const patience = 200;
+  for (let round = 0; round < patience; round++) {
+    const { rows } = await pool.query<{ pid: number }>(
+      `SELECT pid, pg_terminate_backend(pid, 50) FROM pg_stat_activity
+       WHERE pid <> pg_backend_pid()
+         AND CASE WHEN starts_with(application_name, $1)
+                  THEN substr(application_name, length($1) + 1)::bigint <= $2 END`,
+      [`${APPLICATION_PREFIX}:${jobId}:`, epoch],
+    );
+    if (rows.length === 0) return;
+  }
+  throw new SluiceError(
+    'DATABASE_UNAVAILABLE',
+    `Backends of an earlier finalization of job ${jobId} do not end.`,
+    {
+      job: jobId,
+    },
+  );
+}

@@ -1,0 +1,185 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg, { type PoolClient } from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { inspectTargets } from '#core/staging/inspect-targets.js';
+import { STAGING_SCHEMA, stagingTable } from '#core/staging/staging-names.js';
+import type { TargetFacts } from '#core/staging/target-facts.js';
+import { refuseUnkeepable } from '#core/staging/unkeepable.js';
+import { missingIndexes, stagedTwin } from './build-indexes.js';
+import { succeed } from './conclude.js';
+import { nameSession } from './old-snapshots.js';
+import type { StepRunner } from './step-runner.js';
+import { exchangeTables } from './swap-statements.js';
+
+/**
+ * Puts the staging tables in the targets' place, in one short transaction that also ends the job.
+ *
+ *     views, then tables: ACCESS EXCLUSIVE, within one bounded wait
+ *     look again at what the targets are made of: somebody may have altered them since
+ *     exchange (swap-statements.ts) → prove G1 and G2, state succeeded → COMMIT
+ *
+ * Invariants
+ * - W1 (G5): readers see the old tables or the new ones, and the job as succeeded only with the new ones.
+ * - W2: nobody waits behind us for longer than `swapLockTimeoutMs`: a try that gets its locks no sooner gives
+ *   way, names who is in the way, and comes again.
+ * - W3: views are locked before tables, as their readers do; and since the whole wait stays below the server's
+ *   deadlock_timeout, we give way before the server would sacrifice a reader.
+ */
+export type SwapResult =
+  { readonly kind: 'swapped' } | { readonly kind: 'prepare again'; readonly why: string };
+
+const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK = '40P01';
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Tries until the swap is done, or the tables turn out to be altered.
+ * @param inserted rows of the main table, counted
+ * @param onWait is told who holds the tables
+ * @throws SluiceError JOB_LOST when the job is cancelled meanwhile; TARGET_CHANGED; TARGET_CANNOT_BE_SWAPPED
+ */
+export async function swap(
+  runner: StepRunner,
+  tables: readonly string[],
+  inserted: number,
+  lockTimeoutMs: number,
+  onWait: (whom: string) => void,
+): Promise<SwapResult> {
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await runner.lastStep((client) => trySwap(client, runner, tables, inserted, lockTimeoutMs));
+    } catch (error) {
+      if (![LOCK_NOT_AVAILABLE, DEADLOCK].includes(sqlstateOf(error) ?? '')) throw error;
+      onWait(await whoHolds(runner, tables));
+    }
+    await sleep(pauseMs);
+    await runner.assertStillHeld();
+  }
+}
+
+async function trySwap(
+  client: PoolClient,
+  runner: StepRunner,
+  tables: readonly string[],
+  inserted: number,
+  lockTimeoutMs: number,
+): Promise<SwapResult> {
+  const { job } = runner;
+  const before = await inspectTargets(client, tables);
+  await lockWithin(client, before, lockTimeoutMs);
+  // Under the lock nothing changes any more: what is true now is what gets swapped.
+  const targets = await inspectTargets(client, tables);
+  const staged = await inspectTargets(
+    client,
+    tables.map((table) => stagingTable(table, job.id)),
+    STAGING_SCHEMA,
+  );
+  await refuseUnkeepable(client, tables);
+  refuseAltered(targets, staged, job.id);
+  const why = notReady(before, targets, staged, job.id);
+  if (why !== null) return { kind: 'prepare again', why };
+  await exchangeTables(client, targets, staged, job.id);
+  await succeed(client, job, { inserted, updated: 0, unchanged: 0, superseded: 0 });
+  return { kind: 'swapped' };
+}
+
+/** W2, W3: one budget for all locks together. */
+async function lockWithin(
+  client: PoolClient,
+  targets: readonly TargetFacts[],
+  budgetMs: number,
+): Promise<void> {
+  const { rows } = await client.query<{ ms: number }>(
+    `SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)::float8 * 1000 AS ms`,
+  );
+  const deadline = performance.now() + Math.min(budgetMs, 0.9 * (rows[0]?.ms ?? budgetMs));
+  const views = new Map(targets.flatMap(({ views }) => views).map((view) => [view.name, view]));
+  const statements = [
+    // LOCK TABLE on a view would lock every table under it; a change of nothing locks the view alone.
+    ...[...views.values()].map(
+      ({ name, owner }) => `ALTER VIEW ${name} OWNER TO ${pg.escapeIdentifier(owner)}`,
+    ),
+    ...targets.map(({ name }) => `LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`),
+  ];
+  for (const statement of statements) {
+    const leftMs = Math.max(1, Math.floor(deadline - performance.now()));
+    await client.query(`SELECT set_config('lock_timeout', $1, true)`, [String(leftMs)]);
+    await client.query(statement);
+  }
+  await client.query(`SELECT set_config('lock_timeout', $1, true)`, [String(budgetMs)]);
+}
+
+/** @throws SluiceError TARGET_CHANGED when rows of staging no longer fit the targets */
+function refuseAltered(targets: readonly TargetFacts[], staged: readonly TargetFacts[], jobId: string): void {
+  for (const target of targets) {
+    const twin =
+      stagedTwin(staged, target, jobId)?.shape.filter((line) => !line.startsWith('_sluice_record ')) ?? [];
+    const lost = twin.filter((line) => !target.shape.includes(line));
+    const gained = target.shape.filter((line) => !twin.includes(line));
+    if (lost.length + gained.length === 0) continue;
+    throw new SluiceError(
+      'TARGET_CHANGED',
+      `${target.name} was altered while the job was running: ` +
+        [...gained.map((line) => `new: ${line}`), ...lost.map((line) => `gone: ${line}`)].join('; '),
+      { job: jobId },
+    );
+  }
+}
+
+/** What appeared or went between preparing and locking, and only costs another round. */
+function notReady(
+  before: readonly TargetFacts[],
+  targets: readonly TargetFacts[],
+  staged: readonly TargetFacts[],
+  jobId: string,
+): string | null {
+  const views = (facts: readonly TargetFacts[]): string =>
+    facts.flatMap((f) => f.views.map(({ name }) => name)).join();
+  if (views(before) !== views(targets)) return 'a view came or went';
+  const [missing] = missingIndexes(targets, staged, jobId);
+  if (missing !== undefined) return `index ${missing.index.name} came or changed`;
+  for (const target of targets) {
+    const twin = stagedTwin(staged, target, jobId);
+    const names = (list: readonly { readonly name: string }[] | undefined, staging: boolean): string =>
+      (list ?? [])
+        .map(({ name }) => (staging ? stagingTable(name, jobId) : name))
+        .sort()
+        .join();
+    if (names(target.indexes, true) !== names(twin?.indexes, false)) return `an index of ${target.name} went`;
+    if (names(target.statistics, true) !== names(twin?.statistics, false))
+      return `statistics of ${target.name} changed`;
+    if (names(target.foreignKeys, false) !== names(twin?.foreignKeys, false))
+      return `a foreign key of ${target.name} changed`;
+    const constraints = (facts: TargetFacts | undefined): number =>
+      facts?.indexes.filter(({ constraint }) => constraint !== null).length ?? 0;
+    if (constraints(target) !== constraints(twin)) return `a key of ${target.name} changed`;
+  }
+  return null;
+}
+
+/** Whoever holds any lock on the tables or their views keeps ACCESS EXCLUSIVE out. */
+async function whoHolds(runner: StepRunner, tables: readonly string[]): Promise<string> {
+  const { rows } = await runner.pool.query<{
+    pid: number;
+    usename: string;
+    application_name: string;
+    state: string;
+  }>(
+    `WITH target AS (
+       SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname = 'public' AND c.relname = ANY($1)
+     ), place AS (
+       SELECT oid FROM target
+       UNION SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+             JOIN target ON d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
+     )
+     SELECT DISTINCT a.pid, a.usename, a.application_name, a.state
+     FROM pg_locks l JOIN place ON place.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE l.granted AND l.locktype = 'relation' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+     ORDER BY a.pid`,
+    [tables],
+  );
+  return rows.length === 0 ? 'nobody any more' : rows.map(nameSession).join(', ');
+}

@@ -1,0 +1,95 @@
+import type { WriteMode } from '../dataset/dataset.js';
+import { inspectTargets } from './inspect-targets.js';
+import {
+  RECORD_COLUMN,
+  STAGING_SCHEMA,
+  columnList,
+  quotedStagingTable,
+  quotedTarget,
+  stagingPrefix,
+} from './staging-names.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import pg from 'pg';
+import type { SqlClient, TablePlan } from './table-plan.js';
+import { refuseUnkeepable } from './unkeepable.js';
+
+/**
+ * A job's staging tables: what every batch is COPYed into, in every mode.
+ *
+ * - Made once, in the transaction that sets the job `running`; a second try in the same job is an error.
+ * - LOGGED: a crash would empty UNLOGGED ones under a ledger that says they are full.
+ * - No keys and no indexes: those are built after the last batch, side by side, in a third of the time.
+ * - CHECK constraints, defaults, identity and generated columns are the target's, so that a row which the
+ *   target would refuse is refused when it is COPYed, batch by batch.
+ * - Identity columns count in a sequence of the staging table's own, from its start value: with `replace`
+ *   surrogate ids belong to the snapshot (as after TRUNCATE … RESTART IDENTITY), or a daily load would use
+ *   up an `integer` within years. `append` and `upsert` draw their ids from the target's sequence when merging.
+ */
+export interface StagedJob {
+  readonly id: string;
+  readonly mode: WriteMode;
+}
+
+/**
+ * @param client in the transaction that sets the job `running`
+ * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED
+ */
+export async function createStaging(
+  client: SqlClient,
+  plan: readonly TablePlan[],
+  job: StagedJob,
+): Promise<void> {
+  const tables = plan.map(({ table }) => table);
+  const targets = await inspectTargets(client, tables);
+  if (job.mode === 'replace') await refuseUnkeepable(client, tables);
+  for (const [index, { table, columns }] of plan.entries()) {
+    const target = targets[index];
+    const missing = columns.filter((column) => !target?.columns.includes(column));
+    if (target === undefined || missing.length > 0) {
+      throw new SluiceError(
+        'TARGET_MISSING',
+        `Table ${quotedTarget(table)} has no column ${missing.join(', ')}.`,
+      );
+    }
+    const options = target.options.filter((option) => !option.includes('autovacuum_enabled='));
+    const tablespace =
+      target.tablespace === null ? '' : `TABLESPACE ${pg.escapeIdentifier(target.tablespace)}`;
+    await client.query(`
+      CREATE TABLE ${quotedStagingTable(table, job.id)}
+        (LIKE ${target.name} INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS, ${RECORD_COLUMN} bigint NOT NULL)
+      WITH (${[...options, 'autovacuum_enabled=false', 'toast.autovacuum_enabled=false'].join(', ')}) ${tablespace}`);
+  }
+}
+
+/** Takes a section's COPY text: the record number, then the contract's columns. */
+export function copyIntoStaging(plan: TablePlan, jobId: string): string {
+  return `COPY ${quotedStagingTable(plan.table, jobId)} (${columnList([RECORD_COLUMN, ...plan.columns])}) FROM STDIN`;
+}
+
+/**
+ * Drops whatever staging tables the job has; none is fine.
+ * Waits for load transactions that still write to them (the lock), so end the job first.
+ */
+export async function dropStaging(client: SqlClient, job: { readonly id: string }): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND starts_with(c.relname, $2) AND c.relkind = 'r'`,
+    [STAGING_SCHEMA, stagingPrefix(job.id)],
+  );
+  if (rows.length > 0) await client.query(`DROP TABLE ${rows.map(({ name }) => name).join(', ')}`);
+}
+
+/** Ids of jobs that have ended, or are not known at all, and still have staging tables. */
+export async function findAbandonedStaging(client: SqlClient): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT DISTINCT staged.id::text AS id
+     FROM (SELECT substr(c.relname, 1, 32)::uuid AS id
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname ~ '^[0-9a-f]{32}_') AS staged
+     LEFT JOIN sluice.job ON job.id = staged.id
+     WHERE job.id IS NULL OR job.state IN ('succeeded', 'failed', 'cancelled')`,
+    [STAGING_SCHEMA],
+  );
+  return rows.map(({ id }) => id);
+}

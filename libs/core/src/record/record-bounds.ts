@@ -106,66 +106,61 @@ export class RecordBounds {
 
   private findEnd(): Found {
     const limit = this.start + this.maxRecordBytes;
-    if (this.scan(Math.min(this.bytes.length, limit))) return this.found();
-    if (this.malformed) return this.findForcedEnd();
-    if (this.bytes.length > limit) {
-      this.overLimit = true;
-      return this.force(this.open === -1 ? limit : this.open + 1); // B3, B4
+    const { bytes, complete } = this;
+    switch (this.scan(Math.min(bytes.length, limit))) {
+      case 'end':
+        return this.found();
+      case 'broken':
+        return this.force(this.open + 1); // B3
+      case 'unsure':
+        return 'more';
+      case 'horizon':
+        if (bytes.length > limit) {
+          this.overLimit = true;
+          return this.force(this.open === -1 ? limit : this.open + 1); // B3, B4
+        }
+        if (!complete) return 'more';
+        if (this.open !== -1) return this.force(this.open + 1); // B3
+        this.end = bytes.length;
+        return this.found();
     }
-    if (!this.complete) return 'more';
-    if (this.open !== -1) return this.force(this.open + 1); // B3
-    this.end = this.bytes.length;
-    return this.found();
   }
 
-  /** Goes on from `at` by the rules; true: the record's end is found. Sets `malformed` where they are broken. */
-  private scan(horizon: number): boolean {
+  /**
+   * Goes on from `at` by the rules, up to the horizon.
+   * `unsure`: the bytes end right behind a quote, so that it is not known yet whether it closes.
+   */
+  private scan(horizon: number): 'end' | 'broken' | 'horizon' | 'unsure' {
+    const { bytes } = this;
     for (;;) {
       if (this.open === -1) {
         const lineFeed = this.lineFeedFrom(this.at);
         const opening = this.quoting ? this.openingQuote(Math.min(lineFeed, horizon)) : -1;
         if (opening === -1) {
           this.at = Math.min(lineFeed, horizon);
-          if (lineFeed >= horizon) return false;
+          if (lineFeed >= horizon) return 'horizon';
           this.end = lineFeed + 1;
-          return true;
+          return 'end';
         }
         this.open = opening;
         this.at = opening + 1;
       }
       const quote = this.quoteFrom(this.at);
       this.at = Math.min(quote, horizon);
-      // A quote as the very last byte of a complete source closes.
-      const next = quote + 1;
-      if (next === this.bytes.length && this.complete && next <= horizon) {
-        this.close(quote);
-        this.at = next;
-        return false;
-      }
-      if (next >= horizon) return false;
-      const byte = this.bytes[next];
-      if (byte === QUOTE) {
-        this.at = next + 1;
+      if (quote >= horizon) return 'horizon';
+      const next = bytes[quote + 1];
+      if (next === QUOTE) {
+        this.at = quote + 2;
         continue;
       }
-      if (
-        byte === CARRIAGE_RETURN &&
-        next + 1 >= horizon &&
-        !(this.complete && horizon === this.bytes.length)
-      )
-        return false;
-      if (
-        byte === COMMA ||
-        byte === LINE_FEED ||
-        (byte === CARRIAGE_RETURN && this.bytes[next + 1] === LINE_FEED)
-      ) {
-        this.close(quote);
-        this.at = next;
-        continue;
+      const isCarriageReturn = next === CARRIAGE_RETURN;
+      if (!this.complete && quote + (isCarriageReturn ? 2 : 1) >= bytes.length) return 'unsure';
+      // Undefined: a quote as the very last byte of a source closes.
+      if (next !== COMMA && next !== LINE_FEED && next !== undefined) {
+        if (!isCarriageReturn || bytes[quote + 2] !== LINE_FEED) return 'broken';
       }
-      this.malformed = true;
-      this.forced = this.open + 1;
-      return false;
+      this.close(quote);
+      this.at = quote + 1;
     }
   }
 

@@ -166,12 +166,13 @@ export function* judgeFile(file: Buffer, options: OracleOptions = {}): Generator
       yield refuse('RECORD_TOO_LARGE');
       continue;
     }
-    if (cells?.every((cell) => clean(cell) === null)) {
-      yield { is: 'skipped', record, line };
+    const isBlankLine = cells?.length === 1 && cells[0] === '';
+    if (!isBlankLine && cells?.length !== head.columns.length) {
+      yield refuse('MALFORMED_ROW');
       continue;
     }
-    if (cells?.length !== head.columns.length) {
-      yield refuse('MALFORMED_ROW');
+    if (cells.every((cell) => clean(cell) === null)) {
+      yield { is: 'skipped', record, line };
       continue;
     }
     const row = new RowJudge(new Map(head.columns.map((column, i) => [column, cells[i] ?? ''])), checksum);
@@ -254,11 +255,11 @@ class RowJudge {
     for (const [index, slot] of SLOTS.entries()) {
       const code = this.value(`行業代號${slot}`);
       const name = this.value(`名稱${slot}`);
+      if (rows.some((row) => row.industry_code === code)) continue;
       if ((code === null) !== (name === null)) this.warn('ORPHAN_INDUSTRY');
       if (code === null) continue;
       this.limitLength(code, 20);
       this.limitLength(name ?? '', 255);
-      if (rows.some((row) => row.industry_code === code)) continue;
       rows.push({
         business_id: ban,
         industry_code: code,

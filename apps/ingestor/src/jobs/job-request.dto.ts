@@ -17,7 +17,7 @@ import type { JobRequest } from '#core/job/job-view.js';
 
 /** Body of `POST /jobs`. */
 export class JobRequestDto implements JobRequest {
-  @ApiProperty({ example: 'tax-registration', description: 'Name of a registered dataset' })
+  @ApiProperty({ example: 'my-dataset', description: 'Name of a registered dataset' })
   @IsString()
   @IsNotEmpty()
   dataset!: string;

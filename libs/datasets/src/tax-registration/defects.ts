@@ -28,6 +28,8 @@ export interface Defect {
   readonly spoil: (row: Row, random: SeededRandom) => string | Buffer | undefined;
   /** How many records it becomes; 1 unless said. */
   readonly records?: number;
+  /** The next record must begin like a good one, or it would be taken for a part of this. */
+  readonly runsOn?: true;
 }
 
 const setField =
@@ -79,7 +81,7 @@ export const DEFECTS: readonly Defect[] = [
   { name: 'field missing', spoil: (row) => formatRow(row.slice(0, -1)) },
   { name: 'field too many', spoil: (row) => formatRow([...row, '']) },
   { name: 'text after a closing quote', spoil: (row) => formatRow(row).replace('"', '""') },
-  { name: 'quote never closed', spoil: (row) => `"${row.join(',')}` },
+  { name: 'quote never closed', spoil: (row) => `"${row.join(',')}`, runsOn: true },
   {
     name: 'quoted field broken over two lines',
     spoil: (row) => `"\n${row.join(',').replace(/^/, 'rest" of it')}`,

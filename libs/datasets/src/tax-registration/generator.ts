@@ -36,15 +36,13 @@ export const generate: Generate = function* (options: GenerateOptions): Generato
 
   let text = `${SOURCE_COLUMNS.join(',')}\n${EXTRACT_DATE}${','.repeat(SOURCE_COLUMNS.length - 1)}\n`;
   let records = 0;
+  let defect: Defect | undefined;
   while (records < options.rows) {
     const row = businesses.row(records);
     if (records > 0 && random.chance(repeatShare))
       row[FIELD.number] = businesses.number(random.below(records));
-    const defect = random.chance(defectShare)
-      ? defects.next(options.rows - records)
-      : random.chance(ODDITY_SHARE)
-        ? oddities.next(options.rows - records)
-        : undefined;
+    const kinds = random.chance(defectShare) ? defects : random.chance(ODDITY_SHARE) ? oddities : undefined;
+    defect = defect?.runsOn ? undefined : kinds?.next(options.rows - records);
     records += defect?.records ?? 1;
     const spoilt = defect?.spoil(row, random);
     if (Buffer.isBuffer(spoilt)) {

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { pino } from 'pino';
+import { DataSource } from 'typeorm';
+import { BatchServer } from '#common/kafka/batch-server.js';
+import { createKafka } from '#common/kafka/kafka-client.js';
+import type { OutgoingMessage } from '#common/kafka/message.js';
+import { Publisher } from '#common/kafka/publisher.js';
+import { createTopics } from '#common/kafka/topics-admin.js';
+import { createPool } from '#common/postgres/pool.js';
+import { loadRegistry } from '#core/dataset/registry.js';
+import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
+import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
+import { planTopics } from '#core/message/topics.js';
+import { migrate } from '#core/schema/migrate.js';
+import { eventually } from '../../../test/support/eventually.js';
+import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
+import { type TestDatabase, startTestDatabase } from '../../../test/support/postgres.js';
+import { DeadLetterRow } from './fold/dead-letter.entity.js';
+import { FoldRepository } from './fold/fold.repository.js';
+import { JobBatch } from './fold/job-batch.entity.js';
+import { JobStage } from './fold/job-stage.entity.js';
+import { rebuild } from './rebuild.js';
+import { TrackerConfig } from './tracker.config.js';
+import { TrackerModule, trackerTopics } from './tracker.module.js';
+
+const JOB = '01890000-0000-7000-8000-000000000001';
+const BATCHES = 40;
+const LETTERS = 120;
+
+describe('the tracker on Kafka and PostgreSQL', () => {
+  let broker: TestKafka;
+  let server: TestDatabase;
+  let publisher: Publisher;
+  let dataset: string;
+  let topics: string[];
+  const running: INestApplication[] = [];
+  const logger = pino({ level: 'silent' });
+
+  const start = async (): Promise<INestApplication> => {
+    const config = Object.assign(new TrackerConfig(), {
+      kafkaBrokers: broker.brokers.join(','),
+      databaseUrl: server.url,
+    });
+    const fatal = (error: Error): never => {
+      throw error;
+    };
+    const module = await TrackerModule.for({ name: 'tracker', config, logger, instance: 'test:1', fatal });
+    const app = await NestFactory.create(module, { logger: false });
+    running.push(app);
+    await app.listen(0, '127.0.0.1');
+    app.connectMicroservice({ strategy: app.get(BatchServer, { strict: false }) });
+    await app.startAllMicroservices();
+    return app;
+  };
+  const stop = async (app: INestApplication): Promise<void> => {
+    running.splice(running.indexOf(app), 1);
+    await app.close();
+  };
+  const folded = async (app: INestApplication): Promise<unknown[]> => {
+    const database = app.get(DataSource);
+    return [
+      await database.getRepository(JobStage).find({ order: { job: 'ASC', stage: 'ASC' } }),
+      await database.getRepository(JobBatch).find({ order: { job: 'ASC', batch: 'ASC', stage: 'ASC' } }),
+      await database.getRepository(DeadLetterRow).find({ order: { job: 'ASC', record: 'ASC' } }),
+    ];
+  };
+  const untilFolded = async (app: INestApplication): Promise<void> => {
+    const stages = app.get(DataSource).getRepository(JobStage);
+    const whole = { job: JOB, stage: 'validate' as const, batches: BATCHES, deadLetters: LETTERS };
+    await eventually(() => stages.existsBy(whole), 'the folds to be whole');
+  };
+
+  beforeAll(async () => {
+    [broker, server] = await Promise.all([startKafkaBroker(), startTestDatabase()]);
+    await migrate(server.url, []);
+    const datasets = (await loadRegistry()).all().map(({ name }) => name);
+    dataset = datasets[0] ?? '';
+    const { status, dead } = trackerTopics(datasets);
+    topics = [...status, ...dead];
+    const kafka = createKafka({ brokers: broker.brokers, clientId: 'tracker test', logger });
+    await createTopics(kafka, planTopics(datasets, 3), 1);
+    publisher = new Publisher(kafka);
+  });
+  afterAll(async () => {
+    await Promise.all(running.map((app) => app.close()));
+    await publisher.disconnect();
+    await Promise.all([broker.stop(), server.stop()]);
+  });
+
+  it('folds what is published, twice and with poison in between, and makes it again from the topics', async () => {
+    const messages = [...events(dataset), ...letters(dataset)];
+    const poison = messages
+      .filter((_, index) => index % 30 === 0)
+      .map((message) => ({ ...message, headers: {} }));
+    await publisher.send([...poison, ...messages, ...poison]);
+    const first = await start();
+    await untilFolded(first);
+    const before = await folded(first);
+
+    await publisher.send(messages);
+    await stop(first);
+
+    const kafka = createKafka({ brokers: broker.brokers, clientId: 'rebuild test', logger });
+    const pool = createPool({ url: server.url, applicationName: 'rebuild test', maxConnections: 1 });
+    await rebuild(kafka, new FoldRepository(pool), topics);
+    expect((await pool.query('SELECT FROM sluice.job_stage')).rowCount).toBe(0);
+    await pool.end();
+
+    const second = await start();
+    await untilFolded(second);
+    expect(await folded(second)).toEqual(before);
+    const metrics = await (await fetch(`${await second.getUrl()}/metrics`)).text();
+    expect(metrics).toContain(
+      `sluice_records_total{dataset="${dataset}",stage="validate",service="tracker"} ${BATCHES * 10}`,
+    );
+    await stop(second);
+  });
+});
+
+function events(dataset: string): OutgoingMessage[] {
+  return Array.from({ length: BATCHES }, (_, batch): BatchEvent => {
+    return {
+      type: 'batch',
+      dataset,
+      job: JOB,
+      batch,
+      stage: 'validate',
+      records: 10,
+      bytes: 100,
+      accepted: 7,
+      refused: 3,
+      skipped: 0,
+      warnings: 1,
+      findings: { BAD: 3, ODD: 1 },
+      at: new Date(Date.UTC(2026, 0, 1, 0, 0, batch)).toISOString(),
+    };
+  }).map(encodeStatusEvent);
+}
+
+function letters(dataset: string): OutgoingMessage[] {
+  return Array.from({ length: LETTERS }, (_, record) =>
+    encodeDeadLetter({
+      dataset,
+      job: JOB,
+      batch: Math.floor(record / 3),
+      record,
+      line: record + 2,
+      byteStart: record * 10,
+      byteEnd: record * 10 + 10,
+      stage: 'validate',
+      findings: [{ code: 'BAD', field: 'name', message: `is wrong in ${record}\0`, severity: 'error' }],
+      sqlstate: null,
+      attempt: 0,
+      columns: ['no', 'name'],
+      bytes: Buffer.from([record, 0, 255]),
+    }),
+  );
+}

@@ -18,9 +18,9 @@ import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA, LOGGER, PG_POOL } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
 import { topicOf } from '#core/message/topics.js';
-import { planTables } from '#core/record/compile-contract.js';
 import { KafkaAnnouncer } from './announce/kafka-announcer.js';
 import { FinalizeConfig } from './finalize/finalize.config.js';
+import { finalizedDatasets } from './finalize/finalizing-job.js';
 import { FinalizeSweep } from './finalize/finalize-sweep.js';
 import { CleanBatchController } from './load/clean-batch.controller.js';
 import { GroupLoader } from './load/group-loader.js';
@@ -69,12 +69,11 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
             new FinalizeSweep({
               pool,
               owner: instance,
-              datasets: finalizedDatasets(registry),
+              datasets: finalizedDatasets(registry.all()),
               announcer,
               config: finalize,
               logger,
-              onStep: (job, step, detail) => {
-                logger.info({ job: job.id, step, detail }, 'finalizing');
+              onStep: (job, step) => {
                 announcer.announceJob({ ...job, state: 'finalizing' }, step).catch((error: unknown) => {
                   logger.warn({ job: job.id, step }, `a step could not be announced: ${messageOf(error)}`);
                 });
@@ -109,17 +108,4 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
   async beforeApplicationShutdown(): Promise<void> {
     await this.sweep.stop();
   }
-}
-
-function finalizedDatasets(
-  registry: DatasetRegistry,
-): ReadonlyMap<string, { tables: ReturnType<typeof planTables>; keepOfDuplicates: 'first' | 'last' }> {
-  return new Map(
-    registry
-      .all()
-      .map((dataset) => [
-        dataset.name,
-        { tables: planTables(dataset), keepOfDuplicates: dataset.keepOfDuplicates },
-      ]),
-  );
 }

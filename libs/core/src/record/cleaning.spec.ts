@@ -1,0 +1,69 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { ByteCleaner, cleanString } from './cleaning.js';
+
+describe('cleaning', () => {
+  it.each([
+    ['  a b\t', 'a b'],
+    ['　東　區　', '東　區'],
+    ['\u00a0a', '\u00a0a'],
+    ['\ta\n', 'a\n'],
+    ['', null],
+    [' 　\t', null],
+    ['NULL', null],
+    [' null ', null],
+    ['NA', null],
+    ['N/A', null],
+    ['Null', 'Null'],
+    ['n/a', 'n/a'],
+    ['\0 \0NA\0', null],
+    ['a\0b', 'ab'],
+  ])('makes of %j %j', (value, expected) => {
+    expect(cleanString(value)).toBe(expected);
+  });
+
+  it('does so by the contract: other tokens, ends left as they are', () => {
+    expect(cleanString('-', { nullTokens: ['-'] })).toBeNull();
+    expect(cleanString('', { nullTokens: ['-'] })).toBe('');
+    expect(cleanString(' NA', { trim: false })).toBe(' NA');
+  });
+
+  it('says the same on bytes as on strings', () => {
+    const value = fc.string({
+      unit: fc.constantFrom(
+        ' ',
+        '\t',
+        '　',
+        '\u3001',
+        '\u3040',
+        '\u2000',
+        '東',
+        'ã',
+        '\x80',
+        'N',
+        'A',
+        '/',
+        'a',
+        'NULL',
+        '\n',
+        '-',
+      ),
+      maxLength: 10,
+    });
+    const cleaning = fc.record(
+      { trim: fc.boolean(), nullTokens: fc.subarray(['', 'NULL', 'NA', '　', ' -', '東']) },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(value, value, value, cleaning, (before, text, after, options) => {
+        const bytes = Buffer.from(before + text + after);
+        const start = Buffer.byteLength(before);
+        const cleaner = new ByteCleaner(options);
+        cleaner.clean(bytes, start, start + Buffer.byteLength(text));
+        const cleaned = cleaner.end === -1 ? null : bytes.toString('utf8', cleaner.start, cleaner.end);
+        expect(cleaned).toBe(cleanString(text, options));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

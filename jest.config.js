@@ -22,12 +22,19 @@ const base = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.sluice/'],
   setupFiles: ['reflect-metadata'],
 };
-/** Servers take seconds to start, and this machine may be busy with others. */
-const withServices = { testTimeout: 120_000 };
 export default {
+  // Servers take seconds to start, and this machine may be busy with others. Jest reads it here only, not from a project.
+  testTimeout: 120_000,
   projects: [
     { ...base, displayName: 'unit', testRegex: '\\.spec\\.ts$' },
-    { ...base, ...withServices, displayName: 'medium', testRegex: '\\.medium-spec\\.ts$' },
-    { ...base, ...withServices, displayName: 'e2e', testRegex: '\\.e2e-spec\\.ts$' },
+    { ...base, displayName: 'medium', testRegex: '\\.medium-spec\\.ts$' },
+    {
+      ...base,
+
+      displayName: 'e2e',
+      testRegex: '\\.e2e-spec\\.ts$',
+      globalSetup: '<rootDir>/test/support/build-before-e2e.js',
+      testEnvironment: '<rootDir>/test/support/e2e-environment.js',
+    },
   ],
 };

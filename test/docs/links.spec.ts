@@ -1,0 +1,37 @@
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { type MarkdownFile, ROOT, isInClone, markdownFile, markdownFiles } from './markdown-files.js';
+
+const EXTERNAL = /^(https?:|mailto:)/;
+/** A code span that names a file or folder of the repository; patterns and placeholders are left alone. */
+const PATH = /^(apps|bench|dashboards|docs|k8s|libs|scripts|test)\/[^\s*<>{}…]*$/;
+
+describe('what the pages point to', () => {
+  const pages = markdownFiles();
+
+  it('has pages to look at', () => {
+    expect(pages.map(({ file }) => file)).toEqual(
+      expect.arrayContaining(['README.md', 'docs/guarantees.md']),
+    );
+  });
+
+  it.each(pages.map((page) => [page.file, page] as const))(
+    '%s: every link leads somewhere',
+    (_file, page) => {
+      expect(page.links().filter((href) => !EXTERNAL.test(href) && !leadsSomewhere(page, href))).toEqual([]);
+    },
+  );
+
+  it.each(pages.map((page) => [page.file, page] as const))('%s: every path in code exists', (_file, page) => {
+    const paths = page.codeSpans().filter((span) => PATH.test(span));
+    expect(paths.filter((path) => !isInClone(path))).toEqual([]);
+  });
+});
+
+function leadsSomewhere(page: MarkdownFile, href: string): boolean {
+  const [path = '', anchor] = decodeURIComponent(href).split('#');
+  const target = path === '' ? page.file : join(dirname(page.file), path);
+  if (join(ROOT, target).startsWith(ROOT) && !isInClone(target)) return false;
+  if (anchor === undefined || anchor === '') return true;
+  return target.endsWith('.md') && markdownFile(target).anchors().includes(anchor);
+}

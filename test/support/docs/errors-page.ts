@@ -1,0 +1,95 @@
+import { ERROR_CODES } from '#common/errors/error-codes.js';
+import { type FaultKind, SQLSTATES } from '#common/postgres/sqlstate.js';
+import { type FileFindingCode } from '#core/dataset/file-head.js';
+import { DEFAULT_CODE } from '#core/dataset/rules.js';
+import { type GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { markdownTable } from './markdown-table.js';
+
+/** docs/errors.md, from the lists in the code. The types below make a missing or surplus code an error of tsc. */
+export function errorsPage(): string {
+  return [INTRODUCTION, errorCodes(), findingCodes(), sqlstates()].join('\n');
+}
+
+const INTRODUCTION = `<!-- Written by \`npm run docs\` from the code. Change the code, not this page. -->
+
+# Errors
+
+An **error code** says why a command, a request, a job or a service did not go on. Each has one meaning, and it is fixed
+whether it passes by itself. The code stands in the CLI's output, in the HTTP API's problem details (\`code\`), in the job
+row (\`error.code\`) and in the logs.
+
+A **finding code** says what is wrong with one record, or with the head of a file. An \`error\` refuses, a \`warning\` does
+not.
+
+Texts of errors never hold credentials or what a record holds.
+`;
+
+function errorCodes(): string {
+  const sections = Object.entries(ERROR_CODES).map(
+    ([code, { meaning, retryable, action }]) =>
+      `### ${code}\n\n${meaning}\n\n` +
+      `- Passes by itself: ${retryable ? 'it can; whoever waits tries again' : 'no'}\n- What to do: ${action}\n`,
+  );
+  return `## Error codes\n\n${sections.join('\n')}`;
+}
+
+const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, string>> = {
+  MALFORMED_ROW: 'Wrong number of fields, broken quoting, no JSON object, or bytes that are not UTF-8.',
+  RECORD_TOO_LARGE: 'Longer than SLUICE_RECORD_BYTES. Its place and its first bytes are kept.',
+  FIELD_TOO_LONG: 'A field has more characters than its column takes.',
+  NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',
+  DUPLICATE: 'Another record of the same job has the same key, and the dataset keeps that one.',
+  REFUSED_BY_DATABASE: 'PostgreSQL itself refused the row. The dead letter carries its SQLSTATE.',
+};
+
+const MEANING_OF_FILE: Readonly<Record<FileFindingCode, string>> = {
+  FILE_EMPTY: 'The file holds nothing, or nothing but blanks.',
+  FILE_WITHOUT_RECORDS: 'There is a header, but not one record after it.',
+  FILE_IS_HTML: 'An HTML or XML page stands where the data should be, often an error or login page.',
+  FILE_IS_BINARY: 'The file is a workbook, an archive, a PDF, an image or other binary data.',
+  FILE_NOT_UTF8: 'The file is UTF-16, Big5 or in another encoding.',
+};
+
+function findingCodes(): string {
+  const codes = (meanings: Readonly<Record<string, string>>): string =>
+    markdownTable(
+      ['code', 'meaning'],
+      Object.entries(meanings).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    );
+  return `## Finding codes
+
+Each dataset has codes of its own; its README lists them, for example
+[tax-registration](../libs/datasets/src/tax-registration/README.md). A rule that names no code gives \`${DEFAULT_CODE}\`, or
+\`MISSING_VALUE\` where a value is required.
+
+Any dataset's records can get these:
+
+${codes(MEANING_OF_GENERAL)}
+These refuse a file as a whole. The job fails with [SOURCE_REFUSED](#source_refused) and names them:
+
+${codes(MEANING_OF_FILE)}`;
+}
+
+const CONSEQUENCE_OF_KIND: Readonly<Record<FaultKind, string>> = {
+  record:
+    'The record is at fault. If PostgreSQL names the record, and its batch passes without it, it becomes a dead letter with the SQLSTATE; its neighbours are loaded.',
+  retry: 'The transaction is tried again at once.',
+  wait: 'The database is at fault. The partition, or the finalization, pauses and tries again until it passes. No record is blamed.',
+  schema:
+    'Tables and contract do not fit. The batch is tried again and an error is logged ([DATABASE_FAULT](#database_fault)), until somebody mends the table or cancels the job.',
+  unknown: 'Everything else: as for `schema`. No record is blamed.',
+};
+
+function sqlstates(): string {
+  const rows = Object.entries(CONSEQUENCE_OF_KIND).map(([kind, consequence]) => {
+    const states = [...SQLSTATES].filter(([, facts]) => facts.kind === kind);
+    const list = states.map(([state, { name }]) => `\`${state}\` ${name}`).join('<br>');
+    return [`\`${kind}\``, list === '' ? 'any other' : list, consequence];
+  });
+  return `## What an SQLSTATE leads to
+
+By PostgreSQL's own code only, never by the text of a message. A code of two characters stands for its class.
+A connection that cannot be made, or broke off, counts as \`wait\`.
+
+${markdownTable(['kind', 'SQLSTATE', 'what happens'], rows)}`;
+}

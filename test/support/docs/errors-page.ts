@@ -77,19 +77,20 @@ const CONSEQUENCE_OF_KIND: Readonly<Record<FaultKind, string>> = {
   wait: 'The database is at fault. The partition, or the finalization, pauses and tries again until it passes. No record is blamed.',
   schema:
     'Tables and contract do not fit. The batch is tried again and an error is logged ([DATABASE_FAULT](#database_fault)), until somebody mends the table or cancels the job.',
-  unknown: 'Everything else: as for `schema`. No record is blamed.',
+  unknown: 'Every other SQLSTATE, and every other error: as for `schema`. No record is blamed.',
 };
 
 function sqlstates(): string {
-  const rows = Object.entries(CONSEQUENCE_OF_KIND).map(([kind, consequence]) => {
-    const states = [...SQLSTATES].filter(([, facts]) => facts.kind === kind);
-    const list = states.map(([state, { name }]) => `\`${state}\` ${name}`).join('<br>');
-    return [`\`${kind}\``, list === '' ? 'any other' : list, consequence];
+  const sections = Object.entries(CONSEQUENCE_OF_KIND).map(([kind, consequence]) => {
+    const rows = [...SQLSTATES]
+      .filter(([, facts]) => facts.kind === kind)
+      .map(([state, { name }]) => [`\`${state}\``, name]);
+    return `### ${kind}\n\n${consequence}\n\n${rows.length === 0 ? '' : markdownTable(['SQLSTATE', 'name'], rows)}`;
   });
   return `## What an SQLSTATE leads to
 
 By PostgreSQL's own code only, never by the text of a message. A code of two characters stands for its class.
 A connection that cannot be made, or broke off, counts as \`wait\`.
 
-${markdownTable(['kind', 'SQLSTATE', 'what happens'], rows)}`;
+${sections.join('\n')}`;
 }

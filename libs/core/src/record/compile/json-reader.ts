@@ -54,6 +54,8 @@ export class JsonReader implements RecordReader {
   }
 
   load(start: number, end: number): RecordProblem | null {
+    this.blank = skipBlanks(this.bytes, start) >= end;
+    if (this.blank) return null;
     let value: unknown;
     try {
       value = JSON.parse(this.bytes.toString('utf8', start, end));

@@ -181,6 +181,13 @@ describe('registry', () => {
       expect(error.message).toContain('dataset.js cannot be imported (boom)');
     });
 
+    it('a folder that was not built, in plain Node', async () => {
+      // Jest compiles what it imports, so Node's own error is thrown by hand.
+      const thrown = `throw Object.assign(new TypeError('.ts'), { code: 'ERR_UNKNOWN_FILE_EXTENSION' });`;
+      await put('zebra', { ...datasetFiles('zebra'), 'dataset.js': thrown });
+      expect((await problemOf()).message).toContain('build it, and name the folder that the build made');
+    });
+
     it.each([
       ['002-more.sql', 'migrations/002-more.sql'],
       ['001-Tables.sql', 'is not named NNN-name.sql'],

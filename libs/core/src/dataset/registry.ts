@@ -142,9 +142,13 @@ async function importDataset(folder: string): Promise<unknown> {
     const loaded = (await import(pathToFileURL(file).href)) as { default?: unknown };
     return loaded.default;
   } catch (error) {
+    const isUncompiled = (error as NodeJS.ErrnoException).code === 'ERR_UNKNOWN_FILE_EXTENSION';
+    const reason = isUncompiled
+      ? 'it is TypeScript: build it, and name the folder that the build made'
+      : messageOf(error);
     throw new SluiceError(
       'DATASET_INVALID',
-      `Dataset folder ${folder}: ${basename(file)} cannot be imported (${messageOf(error)}).`,
+      `Dataset folder ${folder}: ${basename(file)} cannot be imported (${reason}).`,
       { file },
       { cause: error },
     );

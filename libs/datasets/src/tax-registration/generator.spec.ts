@@ -17,7 +17,7 @@ describe('generator of extracts', () => {
     expect(file(options).equals(file(options))).toBe(true);
     expect(file(options).equals(file({ ...options, seed: 10 }))).toBe(false);
     expect(createHash('sha256').update(file(options)).digest('hex')).toMatchInlineSnapshot(
-      `"8749e1f2274fd64264e73de5cc89743b85270de1db65bc10571b8b5723cdad3c"`,
+      `"f8a4f351cf8e7ff4a6d3247299c278d1985032a945d72807b7a9fac3387ff7ff"`,
     );
   });
 

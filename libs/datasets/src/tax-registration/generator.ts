@@ -19,8 +19,8 @@ import { SOURCE_COLUMNS } from './prologue.js';
 
 const CHUNK_CHARACTERS = 64 * 1024;
 const EXTRACT_DATE = '01-SEP-26';
-/** Rows that look wrong and are right: rare, but in every file worth testing with. */
-const ODDITY_SHARE = 0.001;
+/** Rows that look wrong and are right: half as many as defects, so that a test with many has many; at least this share. */
+const MIN_ODDITY_SHARE = 0.001;
 
 /** Each number has its own first seven digits; the step is prime to 10^7, so that they do not come again before all were used. */
 const PREFIXES = 10_000_000;
@@ -29,6 +29,7 @@ const PREFIX_STEP = 7_654_321;
 export const generate: Generate = function* (options: GenerateOptions): Generator<Buffer> {
   if (options.rows > PREFIXES) throw new RangeError(`At most ${PREFIXES} rows: numbers have 8 digits.`);
   const { defectShare = DEFAULT_DEFECT_SHARE, repeatShare = DEFAULT_REPEAT_SHARE } = options;
+  const oddityShare = Math.max(MIN_ODDITY_SHARE, defectShare / 2);
   const random = new SeededRandom(options.seed);
   const businesses = new BusinessMaker(random);
   const defects = new Turns(DEFECTS);
@@ -41,7 +42,7 @@ export const generate: Generate = function* (options: GenerateOptions): Generato
     const row = businesses.row(records);
     if (records > 0 && random.chance(repeatShare))
       row[FIELD.number] = businesses.number(random.below(records));
-    const kinds = random.chance(defectShare) ? defects : random.chance(ODDITY_SHARE) ? oddities : undefined;
+    const kinds = random.chance(defectShare) ? defects : random.chance(oddityShare) ? oddities : undefined;
     defect = defect?.runsOn ? undefined : kinds?.next(options.rows - records);
     records += defect?.records ?? 1;
     const spoilt = defect?.spoil(row, random);

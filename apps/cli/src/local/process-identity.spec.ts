@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { endProcess, fromPs, isAlive, refOf, startTimeOf } from './process-identity.js';
 
@@ -36,13 +37,16 @@ describe('process identity', () => {
   });
 
   it('P2: a zombie counts as gone', async () => {
-    // The shell starts `true`, becomes a `sleep` that never collects it, and so leaves a zombie.
-    const parent = spawn('/bin/sh', ['-c', 'true & echo $!; exec sleep 60'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+    // The shell starts a child and becomes a `sleep`, which never collects it. Only then, which the end of standard
+    // output tells, the child is let go.
+    const parent = spawn('/bin/sh', ['-c', '(read line <&3) >&- & echo $!; exec sleep 60 >&-'], {
+      stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     });
     children.push(parent);
-    const [output] = (await once(parent.stdout, 'data')) as [Buffer];
-    const zombie = Number(output.toString());
+    let output = '';
+    for await (const chunk of parent.stdout!) output += String(chunk);
+    const zombie = Number(output);
+    (parent.stdio[3] as Writable).end('\n');
     while (startTimeOf(zombie) !== null) await new Promise((resolve) => setImmediate(resolve));
     expect(() => process.kill(zombie, 0)).not.toThrow();
     expect(refOf(zombie)).toBeNull();

@@ -93,7 +93,11 @@ function stockCheck(
     otherwise: use.otherwise,
     judges: 'any',
     accepts: (value) =>
-      constraints.every(({ instance }) => instance.validate(value, argumentsFor(value)) === true),
+      constraints.every(({ instance }) => {
+        const answer = instance.validate(value, argumentsFor(value));
+        if (typeof answer !== 'boolean') throw invalid('an asynchronous rule cannot be compiled');
+        return answer;
+      }),
     word: (field, shown) => {
       const given = argumentsFor(shown);
       const [constraint] = constraints;

@@ -1,0 +1,546 @@
+import { describe, expect, it } from '@jest/globals';
+import { IsEmail, Validate, ValidateIf, ValidatorConstraint } from 'class-validator';
+import { batchOf, cutChunks } from '../../../../test/support/record/cutting.js';
+import { readCopyText } from '../../../../test/support/record/read-copy-text.js';
+import { ORDER, SHOP, SHOP_COLUMNS } from '../../../../test/support/record/sample-contracts.js';
+import {
+  ChildTable,
+  Children,
+  Column,
+  FromContext,
+  FromParent,
+  SlotNumber,
+  Table,
+} from '../dataset/columns.js';
+import type { ContractClass, SourceFormat } from '../dataset/dataset.js';
+import { int64, isoDate, jsonb } from '../dataset/kinds.js';
+import { MaxCharacters, PairedWith, Required } from '../dataset/rules.js';
+import { compileContract, planTables } from './compile-contract.js';
+import { MAX_BATCH_TEXT_BYTES } from './compile/contract-judge.js';
+import { DEFAULT_CUTTING } from './raw-batch.js';
+import type { BatchVerdict } from './verdict.js';
+
+@Table({ name: 'place', key: ['id'] })
+class Place {
+  @Column({ source: 'id', kind: int64() })
+  @Required({ code: 'NO_ID' })
+  id!: string | null;
+
+  @Column({ source: 'name', target: 'title', ifNull: '' })
+  @MaxCharacters(3)
+  name!: string | null;
+}
+
+const PLACE = { name: 'place', contract: Place, format: 'csv' } as const;
+const NO_INPUTS = { columns: ['id', 'name'], context: {}, options: {} };
+
+function judge(text: string | Buffer): BatchVerdict {
+  return compileContract(PLACE, NO_INPUTS).judge(batchOf(text));
+}
+
+function rowsOf(verdict: BatchVerdict, table = 0): (string | null)[][] {
+  return readCopyText(verdict.sections[table]!.text);
+}
+
+describe('compiled contract', () => {
+  it('yields a section of COPY text for each table, the record number first', () => {
+    const { sections, counts, refused } = compileContract(SHOP, {
+      columns: SHOP_COLUMNS,
+      context: { date: '2026-09-01' },
+      options: {},
+    }).judge(batchOf('商行,1234,,"1,000",2024-02-29,,Y,,a,甲,,,b,乙\n店,5678,,,,,N,,,,,,,\n'));
+    expect(sections.map(({ table, rows, text }) => [table, rows, text.toString()])).toEqual([
+      [
+        'shop',
+        2,
+        '0\t1234\t\\N\t商行\t1000\t2024-02-29\t2024-02-29\ttrue\t\\N\t2026-09-01\n' +
+          '1\t5678\t\\N\t店\t0\t\t\\N\tfalse\t\\N\t2026-09-01\n',
+      ],
+      ['line', 2, '0\t1234\ta\t甲\t1\n0\t1234\tb\t乙\t3\n'],
+    ]);
+    expect(counts).toEqual({ records: 2, accepted: 2, refused: 0, skipped: 0, warnings: 0 });
+    expect(refused).toEqual([]);
+  });
+
+  it('gives sections also where no record is accepted', () => {
+    const { sections } = compileContract(SHOP, { columns: SHOP_COLUMNS, context: {}, options: {} }).judge(
+      batchOf('\n'),
+    );
+    expect(sections.map(({ table, rows, text }) => [table, rows, text.length])).toEqual([
+      ['shop', 0, 0],
+      ['line', 0, 0],
+    ]);
+  });
+
+  it('numbers records, lines and bytes by their place in the source', () => {
+    const from = { batch: 3, record: 100, line: 120, byte: 5000 };
+    const options = { ...DEFAULT_CUTTING, format: 'csv', limitRecords: null } as const;
+    const [batch] = cutChunks([Buffer.from('1,"a\nb"\n\nx,y\r\n2,b')], options, from);
+    const verdict = compileContract(PLACE, NO_INPUTS).judge(batch!);
+    expect(rowsOf(verdict)).toEqual([
+      ['100', '1', 'a\nb'],
+      ['103', '2', 'b'],
+    ]);
+    expect(verdict.refused).toEqual([
+      {
+        record: 102,
+        line: 123,
+        byteStart: 5009,
+        byteEnd: 5012,
+        bytes: Buffer.from('x,y'),
+        findings: [
+          {
+            code: 'INVALID_VALUE',
+            field: 'id',
+            message: 'id must be a whole number of at most 64 bits; it is "x"',
+            severity: 'error',
+          },
+        ],
+      },
+    ]);
+    expect(verdict.counts).toEqual({ records: 4, accepted: 2, refused: 1, skipped: 1, warnings: 0 });
+  });
+
+  it('says every reason of a refused record, warnings too, rule and limit in words, the value in brief', () => {
+    const { refused, findings, counts } = compileContract(SHOP, {
+      columns: SHOP_COLUMNS,
+      context: {},
+      options: { repeats: 'reject' },
+    }).judge(batchOf(`${'長'.repeat(50)},1111,12,x,,,,no,,n,,,,\n`));
+    expect(
+      refused[0]!.findings.map(({ message, ...finding }) => [...Object.values(finding), message]),
+    ).toEqual([
+      ['SAME_DIGIT', 'no', 'error', 'no must not repeat one digit; it is "1111"'],
+      ['BAD_HEAD', 'head', 'warning', 'head must be exactly 4 digits; it is "12"; stored as NULL'],
+      ['FIELD_TOO_LONG', 'name', 'error', `name must have at most 5 characters; it is "${'長'.repeat(40)}…"`],
+      [
+        'BAD_CAPITAL',
+        'capital',
+        'warning',
+        'capital must be a whole number, not negative, of at most 64 bits; it is "x"; stored as "0"',
+      ],
+      ['BAD_FLAG', 'invoice', 'warning', 'invoice must not be empty'],
+      ['BAD_EMAIL', 'email', 'warning', 'email must be an email; it is "no"; stored as NULL'],
+      ['ORPHAN', 'n1', 'warning', 'n1 must come together with its partner; it is "n"'],
+    ]);
+    expect(findings).toEqual({
+      SAME_DIGIT: 1,
+      BAD_HEAD: 1,
+      FIELD_TOO_LONG: 1,
+      BAD_CAPITAL: 1,
+      BAD_FLAG: 1,
+      BAD_EMAIL: 1,
+      ORPHAN: 1,
+    });
+    expect(counts).toEqual({ records: 1, accepted: 0, refused: 1, skipped: 0, warnings: 5 });
+  });
+
+  it.each([
+    ['too few fields', '1', 'the record has 1 field instead of 2'],
+    ['too many fields', '1,a,,', 'the record has 4 fields instead of 2'],
+    [
+      'letters behind a closing quote',
+      '"1"x,a',
+      'a quote opens a field and does not close before a comma or line end',
+    ],
+    ['undecodable bytes', Buffer.from([0x31, 0x2c, 0xa4, 0xa4]), 'the record holds bytes that are not UTF-8'],
+    [
+      'a half surrogate pair, as UTF-8 cannot have it',
+      Buffer.from([0x31, 0x2c, 0xed, 0xa0, 0x80]),
+      'the record holds bytes that are not UTF-8',
+    ],
+  ])('refuses a record with %s, and loads its neighbours', (_, bad, message) => {
+    const verdict = judge(Buffer.concat([Buffer.from('1,a\n'), Buffer.from(bad), Buffer.from('\n3,東\n')]));
+    expect(rowsOf(verdict)).toEqual([
+      ['0', '1', 'a'],
+      ['2', '3', '東'],
+    ]);
+    expect(verdict.refused).toMatchObject([
+      {
+        record: 1,
+        line: 2,
+        bytes: Buffer.from(bad),
+        findings: [{ code: 'MALFORMED_ROW', field: null, message, severity: 'error' }],
+      },
+    ]);
+  });
+
+  it('refuses records over the size limit with their head, and an unclosed quote with its line', () => {
+    const options = { ...DEFAULT_CUTTING, format: 'csv', maxRecordBytes: 10, limitRecords: null } as const;
+    const [batch] = cutChunks([Buffer.from('1,a\n2,bbbbbbbbbbbb\n3,"c\n4,d\n5,eeeee\n6,f\n')], options);
+    const verdict = compileContract(PLACE, NO_INPUTS).judge(batch!);
+    expect(
+      verdict.refused.map(({ record, line, bytes, findings }) => [
+        record,
+        line,
+        bytes.toString(),
+        findings[0]!.code,
+      ]),
+    ).toEqual([
+      [1, 2, '2,bbbbbbbb', 'RECORD_TOO_LARGE'],
+      [2, 3, '3,"c', 'MALFORMED_ROW'],
+      [4, 5, '5,eeeee', 'FIELD_TOO_LONG'],
+    ]);
+    expect(verdict.refused[0]!.findings[0]!.message).toBe(
+      'the record is 15 bytes long, over the limit; its first 10 are kept',
+    );
+    expect(verdict.refused[1]!.findings[0]!.message).toMatch(/within the size limit/);
+    expect(rowsOf(verdict).map(([record]) => record)).toEqual(['0', '3', '5']);
+  });
+
+  it('removes NULs with one warning a field, though two columns read it', () => {
+    const contract = compileContract(SHOP, { columns: SHOP_COLUMNS, context: {}, options: {} });
+    const verdict = contract.judge(batchOf('a\0b,12\x0034,,,\x002024-02-29,n\0te,Y,,c\0,m,,,,\n'));
+    expect(verdict.findings).toEqual({ NUL_REMOVED: 4 });
+    expect(rowsOf(verdict)[0]).toEqual([
+      '0',
+      '1234',
+      null,
+      'ab',
+      '0',
+      '2024-02-29',
+      '2024-02-29',
+      'true',
+      null,
+      null,
+    ]);
+    expect(rowsOf(verdict, 1)).toEqual([['0', '1234', 'c', 'm', '1']]);
+    expect(contract.judge(batchOf('ab,1234,,,,,Y,,,,,,,\n')).findings).toEqual({});
+  });
+
+  it('tells a listener of every record with findings, accepted ones too', () => {
+    const heard: unknown[] = [];
+    const contract = compileContract(SHOP, {
+      columns: SHOP_COLUMNS,
+      context: {},
+      options: { repeats: 'off' },
+      onFindings: (place, findings) =>
+        heard.push([place.record, place.line, findings.map(({ code }) => code)]),
+    });
+    contract.judge(batchOf(',1111,,,,,Y,,,,,,,\n,1111,,,,,,,,,,,,\n\nx\n'));
+    expect(heard).toEqual([
+      [1, 2, ['BAD_FLAG']],
+      [3, 4, ['MALFORMED_ROW']],
+    ]);
+  });
+
+  it('refuses a batch whose count is wrong, whole (V1)', () => {
+    const batch = { ...batchOf('1,a\n2,b\n'), records: 3 };
+    expect(() => compileContract(PLACE, NO_INPUTS).judge(batch)).toThrow(
+      expect.objectContaining({ code: 'MESSAGE_INVALID' }),
+    );
+  });
+
+  it('keeps nothing of one batch for the next', () => {
+    const contract = compileContract(PLACE, NO_INPUTS);
+    const first = contract.judge(batchOf('1,a\nx,b\n'));
+    const text = first.sections[0]!.text.toString();
+    expect(contract.judge(batchOf('7,"a""b"\n'))).toEqual(judge('7,"a""b"\n'));
+    expect(first.sections[0]!.text.toString()).toBe(text);
+  });
+
+  it('refuses the record that would make its batch too long to send', () => {
+    const tags = JSON.stringify(Array.from({ length: 30_000 }, () => ({})));
+    const order = (name: string): string =>
+      `{"id":1,"customer":{"name":"a"},"items":${tags},"meta":{"tags":[${name}]}}\n`;
+    @ChildTable({ name: 'wide' })
+    class Wide {
+      @FromParent('text') text!: string;
+      @SlotNumber() slot!: number;
+      @Column({ source: '', kind: jsonb() }) any!: string;
+    }
+    @Table({ name: 'parent', key: ['text'] })
+    class Parent {
+      @Column({ source: 'customer.name' }) text!: string;
+      @Children(() => Wide, { path: 'items' }) items!: Wide[];
+    }
+    const dataset = { name: 'wide', contract: Parent, format: 'ndjson' } as const;
+    const long = order('').replace('"name":"a"', `"name":"${'n'.repeat(300)}"`);
+    const verdict = compileContract(dataset, { columns: [], context: {}, options: {} }).judge(
+      batchOf(order('') + long + order(''), 'ndjson'),
+    );
+    expect(verdict.refused).toMatchObject([{ record: 1, findings: [{ code: 'RECORD_TOO_LARGE' }] }]);
+    expect(verdict.sections.map(({ rows }) => rows)).toEqual([2, 60_000]);
+    expect(30_000 * 300).toBeGreaterThan(MAX_BATCH_TEXT_BYTES);
+  });
+});
+
+describe('compiled contract of NDJSON', () => {
+  const contract = compileContract(ORDER, { columns: [], context: {}, options: {} });
+  const judgeJson = (...records: string[]): BatchVerdict =>
+    contract.judge(batchOf(records.join('\n'), 'ndjson'));
+
+  it('keeps every digit, and a document as the source wrote it', () => {
+    const verdict = judgeJson(
+      '{"id": 9223372036854775807, "customer": {"name" : "a", "big": 12345678901234567890.10}, "items": [{"sku": "x", "price": {"amount": 1.10}}]}\r',
+    );
+    expect(rowsOf(verdict)).toEqual([
+      ['0', '9223372036854775807', 'a', null, null, '{"name" : "a", "big": 12345678901234567890.10}'],
+    ]);
+    expect(rowsOf(verdict, 1)).toEqual([['0', '9223372036854775807', '1', 'x', '1.10', '{"amount": 1.10}']]);
+  });
+
+  it('takes the last of two members of one name, as JSON.parse does', () => {
+    const verdict = judgeJson(
+      '{"id":1,"customer":{"name":"old","country":"TW"},"i\\u0064":2,"customer":{"name":"new"}}',
+    );
+    expect(rowsOf(verdict)).toEqual([['0', '2', 'new', null, null, '{"name":"new"}']]);
+  });
+
+  it.each([
+    ['text that is not JSON', '{"id":1', null, /^the record is not JSON: /],
+    ['JSON that is no object', '[1]', null, /^the record is JSON, but not an object$/],
+    [
+      'half of a surrogate pair',
+      '{"id":1,"customer":{"name":"\\ud842"}}',
+      'customer.name',
+      /half of a surrogate pair/,
+    ],
+    ['something else than an array of children', '{"id":1,"items":{}}', 'items', /^items must be an array$/],
+    [
+      'a child that is no object',
+      '{"id":1,"items":[{"sku":"a"},5]}',
+      'items[1]',
+      /^items\[1\] must be an object$/,
+    ],
+    ['a raw control character', '{"id":1,"customer":{"name":"\0"}}', null, /^the record is not JSON: /],
+  ])('refuses %s as malformed', (_, text, field, message) => {
+    const verdict = judgeJson('{"id":7}', text, '{"id":8}');
+    expect(rowsOf(verdict).map(([, id]) => id)).toEqual(['7', '8']);
+    expect(verdict.refused).toMatchObject([
+      {
+        record: 1,
+        bytes: Buffer.from(text),
+        findings: [{ code: 'MALFORMED_ROW', field, message: expect.stringMatching(message) }],
+      },
+    ]);
+  });
+
+  it('ignores what the contract does not read, be it as odd as it may', () => {
+    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+    const verdict = judgeJson(`{"odd":${deep},"half":"\\ud842","\\"}":"{\\"","id":1}`);
+    expect(rowsOf(verdict).map(([, id]) => id)).toEqual(['1']);
+  });
+
+  it('refuses a document deeper than PostgreSQL could read', () => {
+    const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`;
+    const { refused } = judgeJson(`{"id":1,"customer":{"deep":${deep}}}`);
+    expect(refused).toMatchObject([{ findings: [{ code: 'INVALID_VALUE', field: 'customer' }] }]);
+  });
+});
+
+describe('a contract that does not hold together', () => {
+  const compile = (
+    contract: ContractClass,
+    columns = ['a', 'b'],
+    format: SourceFormat = 'csv',
+    context = {},
+  ): unknown => compileContract({ name: 'broken', contract, format }, { columns, context, options: {} });
+
+  class NoTable {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', key: ['z'] })
+  class WrongKey {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', key: [] })
+  class NoKey {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class NoColumns {}
+  @Table({ name: 't', key: ['a'] })
+  class SameTarget {
+    @Column({ source: 'a' }) a!: string;
+    @Column({ source: 'b', target: 'a' }) b!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class TakenTarget {
+    @Column({ source: 'a' }) a!: string;
+    @Column({ source: 'b', target: '_sluice_record' }) b!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class RuleOnConstant {
+    @Column({ source: 'a' }) a!: string;
+    @Required() @FromContext('date') date!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class WrongPartner {
+    @Column({ source: 'a' }) @PairedWith('z') a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class OddCode {
+    @Column({ source: 'a' }) @Required({ code: 'two words' }) a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class Conditional {
+    @Column({ source: 'a' }) @ValidateIf(() => true) @IsEmail() a!: string;
+  }
+  @ValidatorConstraint()
+  class Later {
+    validate = (): Promise<boolean> => Promise.resolve(true);
+  }
+  @Table({ name: 't', key: ['a'] })
+  class Asynchronous {
+    @Column({ source: 'a' }) @Validate(Later) a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class SlotInParent {
+    @Column({ source: 'a' }) a!: string;
+    @SlotNumber() slot!: number;
+  }
+  class NotAChild {
+    @FromParent('a') a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class ChildWithoutTable {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => NotAChild, { path: 'x' }) x!: NotAChild[];
+  }
+  @ChildTable({ name: 'c' })
+  class Unlinked {
+    @Column({ source: 'b' }) b!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class UnlinkedChild {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => Unlinked, { slots: [{ b: 'b' }] }) x!: Unlinked[];
+  }
+  @ChildTable({ name: 'c', rowWhen: 'a' })
+  class Linked {
+    @FromParent('a') a!: string;
+    @Column({ source: 'b' }) b!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class WrongRowWhen {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => Linked, { slots: [{ b: 'b' }] }) x!: Linked[];
+  }
+  @ChildTable({ name: 't' })
+  class SameTable {
+    @FromParent('a') a!: string;
+    @Column({ source: 'b' }) b!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class TableTwice {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => SameTable, { slots: [{ b: 'b' }] }) x!: SameTable[];
+  }
+
+  it.each(
+    (
+      [
+        [NoTable, /lacks @Table/],
+        [WrongKey, /names "z", which is no column/],
+        [NoKey, /names no key/],
+        [NoColumns, /has no columns/],
+        [SameTarget, /column "a" stands in it twice/],
+        [TakenTarget, /column "_sluice_record" stands in it twice/],
+        [RuleOnConstant, /a rule stands on "date", which is no @Column/],
+        [WrongPartner, /@PairedWith on "a" names "z"/],
+        [OddCode, /"two words" cannot be a code/],
+        [Conditional, /"a": a condition over the whole object/],
+        [SlotInParent, /belong in the class of a child table/],
+        [ChildWithoutTable, /class NotAChild: it lacks @ChildTable/],
+        [UnlinkedChild, /the rows of "x" have no @FromParent column/],
+        [WrongRowWhen, /names "a", whose value does not stand in the record/],
+        [TableTwice, /table "t" stands in it twice/],
+      ] as [ContractClass, RegExp][]
+    ).map(([contract, message]) => [contract.name, contract, message] as const),
+  )('%s is DATASET_INVALID, by name', (_, contract, message) => {
+    expect(() => planTables({ name: 'broken', contract })).toThrow(
+      expect.objectContaining({ code: 'DATASET_INVALID', message: expect.stringMatching(message) }),
+    );
+    expect(() => planTables({ name: 'broken', contract })).toThrow(/^Dataset broken, class /);
+  });
+
+  it('must find the columns it reads in the file, each once', () => {
+    expect(() => compile(Place, ['id'])).toThrow(/the file has no column "name"/);
+    expect(() => compile(Place, ['id', 'name', 'id'])).toThrow(/has the column "id" twice/);
+    expect(compile(Place, ['name', 'other', 'other', 'id'])).toBeDefined();
+  });
+
+  it('must fit its format', () => {
+    expect(() =>
+      compile(ORDER.contract, ['id', 'customer.name', 'customer.country', 'placedAt', 'customer']),
+    ).toThrow(/need slots/);
+    expect(() => compile(SHOP.contract, [], 'ndjson')).toThrow(/need a path/);
+    @ChildTable({ name: 'c' })
+    class Child {
+      @FromParent('a') a!: string;
+      @Column({ source: 'code' }) code!: string;
+    }
+    @Table({ name: 't', key: ['a'] })
+    class Parent {
+      @Column({ source: 'a' }) a!: string;
+      @Children(() => Child, { slots: [{ code: 'b' }, {}] }) rows!: Child[];
+    }
+    expect(() => compile(Parent)).toThrow(/a slot of c does not name "code"/);
+  });
+
+  it('must fit the head of the file', () => {
+    @Table({ name: 't', key: ['a'] })
+    class Dated {
+      @Column({ source: 'a' }) a!: string;
+      @FromContext('date', { kind: isoDate() }) date!: string;
+    }
+    expect(() => compile(Dated, ['a'], 'csv', { date: '01-SEP-26' })).toThrow(
+      /"date" of the file's head must be a calendar date/,
+    );
+    expect(compile(Dated, ['a'], 'csv', {})).toBeDefined();
+  });
+
+  it('cannot wait for a rule', () => {
+    const contract = compileContract(
+      { name: 'broken', contract: Asynchronous, format: 'csv' },
+      { columns: ['a'], context: {}, options: {} },
+    );
+    expect(() => contract.judge(batchOf('x\n'))).toThrow(
+      expect.objectContaining({ code: 'DATASET_INVALID' }),
+    );
+  });
+});
+
+describe('planTables', () => {
+  it('names tables, columns, keys, links and sources without a file', () => {
+    expect(planTables(ORDER)).toEqual([
+      {
+        table: 'customer_order',
+        columns: ['id', 'customer', 'country', 'placed_at', 'customer_json'],
+        key: ['id'],
+        sources: {
+          id: 'id',
+          customer: 'customer.name',
+          country: 'customer.country',
+          placed_at: 'placedAt',
+          customer_json: 'customer',
+        },
+        parent: null,
+      },
+      {
+        table: 'order_item',
+        columns: ['order_id', 'position', 'sku', 'price', 'price_json'],
+        key: [],
+        sources: {
+          order_id: 'id',
+          sku: 'items[].sku',
+          price: 'items[].price.amount',
+          price_json: 'items[].price',
+        },
+        parent: { table: 'customer_order', columns: { order_id: 'id' } },
+      },
+      {
+        table: 'order_tag',
+        columns: ['order_id', 'tag'],
+        key: [],
+        sources: { order_id: 'id', tag: 'meta.tags[]' },
+        parent: { table: 'customer_order', columns: { order_id: 'id' } },
+      },
+    ]);
+    expect(planTables(SHOP)[1]).toMatchObject({
+      table: 'line',
+      sources: { shop_number: 'no', code: 'c1, c2, c3' },
+    });
+  });
+});

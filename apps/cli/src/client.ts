@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type {
   DatasetView,
@@ -26,6 +26,8 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 /** An answer is awaited this long; the ingestor and the tracker answer from memory and indexes. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const PAGE_ITEMS = 500;
+/** A job is some kilobytes; whoever sends more without an end is no tracker. */
+const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
 
 /**
  * The HTTP API as the commands use it. Every failure is a SluiceError: SYSTEM_UNREACHABLE when nobody
@@ -71,10 +73,17 @@ export class SluiceClient {
     const url = `${this.addresses.trackerUrl}/jobs/${encodeURIComponent(id)}/events`;
     const response = await this.send('tracker', url, { headers: { accept: 'text/event-stream' }, signal });
     if (!response.ok || response.body === null) throw await refusal(response, url);
-    const events = response.body
-      .pipeThrough(new TextDecoderStream())
-      .pipeThrough(new EventSourceParserStream());
-    for await (const event of events) yield detailIn(event.data);
+    // Read by hand: a chain of pipeThrough can wait for ever when an abort meets the end of the stream.
+    const events: EventSourceMessage[] = [];
+    const parser = createParser({
+      onEvent: (event) => events.push(event),
+      maxBufferSize: MAX_EVENT_CHARACTERS,
+    });
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      parser.feed(decoder.decode(chunk, { stream: true }));
+      for (const event of events.splice(0)) yield detailIn(event.data);
+    }
   }
 
   /** Page after page, each fetched when the one before it has been taken. */

@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import 'reflect-metadata';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { loadSettings } from '#common/config/environment.js';
 import { CliConfig } from './cli.config.js';
 import { WAITING } from './commands/follow-job.js';
 import { runCli } from './commands/program.js';
 import { CheckoutSystem } from './local/checkout-system.js';
+import { checkoutFolder } from './local/folders.js';
 
 /** The command line as a process: the real streams, the real clock, the real Ctrl-C. */
 
@@ -16,7 +19,12 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const manifest = JSON.parse(readFileSync(join(checkoutFolder(), 'package.json'), 'utf8')) as {
+  version: string;
+};
+
 process.exitCode = await runCli(process.argv.slice(2), {
+  version: manifest.version,
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,

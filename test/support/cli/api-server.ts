@@ -25,6 +25,10 @@ export class ApiServer {
   }[] = [];
   readonly asked: string[] = [];
 
+  /** true: every connection is torn, as if nobody were there. */
+  isSilent = false;
+  turnedAway = 0;
+
   private readonly streams = new Map<ServerResponse, string>();
   private readonly waiting = new Set<() => void>();
 
@@ -49,12 +53,19 @@ export class ApiServer {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  /** The job is now like this, and whoever listens is told. */
+  /** The job is now like this, and whoever listens is told; streams end as the tracker's do, when there is no more to tell. */
   tell(job: JobDetail): void {
     this.jobs.set(job.id, job);
     for (const [stream, id] of this.streams) {
-      if (id === job.id) stream.write(`event: job\ndata: ${JSON.stringify(job)}\n\n`);
+      if (id !== job.id) continue;
+      stream.write(`data: ${JSON.stringify(job)}\n\n`);
+      if (job.deadLetters.complete) stream.end();
     }
+  }
+
+  /** An event that is no job. */
+  sendEvent(data: string): void {
+    for (const stream of this.streams.keys()) stream.write(`data: ${data}\n\n`);
   }
 
   /** Ends every event stream, as a restart of the tracker does. */
@@ -81,6 +92,12 @@ export class ApiServer {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.isSilent) {
+      response.destroy();
+      this.turnedAway++;
+      this.look();
+      return;
+    }
     const url = new URL(request.url ?? '/', this.url);
     const body = await readBody(request);
     if (request.method === 'POST') {
@@ -90,6 +107,10 @@ export class ApiServer {
       this.asked.push(`${url.pathname}${url.search}`);
       this.answerGet(url, response);
     }
+    this.look();
+  }
+
+  private look(): void {
     for (const look of [...this.waiting]) look();
   }
 

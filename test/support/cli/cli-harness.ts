@@ -33,6 +33,7 @@ export class CliHarness {
 
   context(): CliContext {
     return {
+      version: '1.2.3',
       stdin: this.stdin,
       stdout: this.stdout,
       stderr: this.stderr,

@@ -7,6 +7,7 @@ import { paintFor, type Paint } from '../render/paint.js';
 
 /** Everything outside that a command touches; a test brings its own. */
 export interface CliContext {
+  readonly version: string;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };

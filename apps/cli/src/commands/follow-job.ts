@@ -56,7 +56,6 @@ export async function followJob(
     return { job, detached: false };
   } finally {
     closing.abort();
-    await events.ended;
   }
 }
 
@@ -120,7 +119,6 @@ class Patience {
 /** Listens in the background and keeps only the newest event: what came before it is history. */
 class LatestEvent {
   connected = false;
-  readonly ended: Promise<void>;
   private latest: { readonly job: JobDetail | undefined } | undefined;
   private wake: (() => void) | undefined;
 
@@ -131,7 +129,7 @@ class LatestEvent {
     private readonly reconnectMs: number,
   ) {
     signal.addEventListener('abort', () => this.wake?.(), { once: true });
-    this.ended = this.listen();
+    void this.listen(); // ends by `signal` and never throws
   }
 
   /** @returns the newest event, or undefined when none came in time or it was only a hint */

@@ -107,6 +107,6 @@ function factsText(job: JobDetail): string {
 export async function cancel(context: CliContext, id: string): Promise<Exit> {
   const client = await connect(context);
   const answer = await client.cancelJob(id);
-  await write(context.stdout, `Job ${answer.id} is being cancelled; the tables stay as they are.\n`);
+  await write(context.stdout, `Job ${answer.id} is ${answer.state}; the tables stay as they were.\n`);
   return 'success';
 }

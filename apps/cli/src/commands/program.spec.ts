@@ -34,6 +34,11 @@ describe('sluice', () => {
     for (const { long } of command?.options ?? []) expect(page).toContain(long);
   });
 
+  it('--version prints nothing else', async () => {
+    expect(await cli.run('--version')).toBe(0);
+    expect(cli.stdout.text).toBe('1.2.3\n');
+  });
+
   it('--help lists every command and every exit code', async () => {
     expect(await cli.run('--help')).toBe(0);
     for (const name of names) expect(cli.stdout.text).toContain(name);

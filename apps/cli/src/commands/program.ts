@@ -10,7 +10,6 @@ import { deadLetters } from './dead-letters.js';
 import { demo } from './demo/demo.js';
 import { env, settings } from './env.js';
 import { cancel, job, jobs } from './jobs.js';
-import { migrate } from './migrate.js';
 import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
 import { run, watch } from './run.js';
 import { doctor, down, logs, status, up } from './system.js';
@@ -42,6 +41,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
 export function buildProgram(context: CliContext, ended: (exit: Exit) => void): Command {
   const program = new Command('sluice')
     .description('Moves records into PostgreSQL, through Kafka, and can say what happened to each of them.')
+    .version(context.version)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
@@ -94,6 +94,7 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
       ended(options.settings === true ? await settings(context) : await env(context));
     });
   add('migrate', 'Bring tables and topics up to date', 'migrate').action(async () => {
+    const { migrate } = await import('./migrate.js'); // TypeORM and kafkajs: no other command waits for them
     ended(await migrate(context));
   });
   add('demo', 'Show the whole way on a generated file, then stop everything', 'demo --rows 50000 --keep')

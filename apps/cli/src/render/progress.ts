@@ -30,7 +30,6 @@ class BarsProgress implements Progress {
       stream,
       format: (_options, _params, payload: { line: string }) => payload.line,
       hideCursor: true,
-      forceRedraw: true,
       gracefulExit: false, // Ctrl-C belongs to the command, which says how to go on
     });
   }

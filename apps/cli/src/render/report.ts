@@ -15,7 +15,7 @@ export function renderReport(job: JobDetail, tables: DatasetView['tables'], pain
   if (Object.keys(job.findings).length > 0) parts.push(findingsTable(job.findings));
   parts.push(job.state === 'succeeded' && !job.dryRun ? tablesPart(tables) : untouchedPart(job));
   if (runCounts(job).refused > 0) parts.push(refusedPart(job));
-  return parts.join('\n');
+  return parts.filter((part) => part !== '').join('\n');
 }
 
 function headline(job: JobDetail, paint: Paint): string {

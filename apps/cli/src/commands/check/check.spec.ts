@@ -70,7 +70,7 @@ describe('sluice check', () => {
         await generate(0.5, 0);
         expect(await cli.run('check', name, 'file', '--limit-findings', '2')).toBe(7);
         expect(cli.stdout.text.match(/^file:\d+: /gm)).toHaveLength(2);
-        expect(cli.stdout.text).toMatch(/Shown are 2 of \d+ findings\./);
+        expect(cli.stdout.text).toMatch(/Shown are 2 of [\d,]+ findings\./);
         expect(cli.stdout.text).toContain('A job would fail: more than ');
       });
 

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Generate } from '#core/dataset/generate.js';
 import { type RegisteredDataset, loadRegistry } from '#core/dataset/registry.js';
+import type { DeadLetterView } from '#core/job/job-view.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../../client.js';
 import type { Exit } from '../../exit-codes.js';
@@ -34,6 +35,7 @@ export interface DemoOptions {
 const SEED = 20_260_101;
 const DEFECT_SHARE = 0.002;
 const SHOWN_LETTERS = 3;
+const LOOKED_AT_LETTERS = 200;
 /** Part of the address that a demo's file is served at: by it, D2 knows a demo's rows. */
 const DEMO_PATH = '/sluice-demo/';
 
@@ -105,14 +107,21 @@ async function finish(context: CliContext, client: SluiceClient, { exit, job }: 
     await client.cancelJob(job.id).catch(() => undefined);
     return exit;
   }
-  const paint = paintOf(context);
-  let shown = 0;
-  for await (const letter of client.deadLetters({ job: job.id })) {
-    if (shown === 0) await write(context.stdout, `\n${SHOWN_LETTERS} of the refused records:\n`);
-    await write(context.stdout, deadLetterText(letter, paint));
-    if (++shown === SHOWN_LETTERS) break;
-  }
+  const letters = await lettersWithDifferentReasons(client, job.id);
+  if (letters.length > 0) await write(context.stdout, `\n${letters.length} of the refused records:\n`);
+  for (const letter of letters) await write(context.stdout, deadLetterText(letter, paintOf(context)));
   return exit;
+}
+
+async function lettersWithDifferentReasons(client: SluiceClient, job: string): Promise<DeadLetterView[]> {
+  const byCodes = new Map<string, DeadLetterView>();
+  let looked = 0;
+  for await (const letter of client.deadLetters({ job })) {
+    const codes = letter.codes.join(' ');
+    if (!byCodes.has(codes)) byCodes.set(codes, letter);
+    if (byCodes.size === SHOWN_LETTERS || ++looked === LOOKED_AT_LETTERS) break;
+  }
+  return [...byCodes.values()];
 }
 
 /** D2: the newest job that changed the tables was a demo's. */

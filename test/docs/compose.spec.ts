@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
@@ -28,6 +29,7 @@ const compose = parse(read('docker-compose.yml'), { merge: true }) as { services
 const dockerfile = read('Dockerfile');
 const manifest = JSON.parse(read('package.json')) as {
   engines: { node: string };
+  dependencies: Record<string, string>;
   optionalDependencies: Record<string, string>;
 };
 
@@ -148,6 +150,21 @@ describe('Dockerfile', () => {
     );
   });
 
+  it('leaves out only packages that nothing in the image imports', () => {
+    const imported = ['apps', 'libs'].flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true })
+        .map(String)
+        .filter((file) => file.endsWith('.ts') && !/spec\.ts$|[\\/]testing[\\/]/.test(file))
+        .flatMap((file) => [
+          ...read(join(folder, file)).matchAll(/^(?:\} |import [^;]*?|export [^;]*?)from '([^.#'][^']*)'/gm),
+        ])
+        .map(([, specifier = '']) => packageOf(specifier)),
+    );
+    expect(imported).toContain('kafkajs');
+    const missing = imported.filter((name) => !isBuiltin(name) && !(name in manifest.dependencies));
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
   it('copies only what there is, and listens beyond the container', () => {
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names]) =>
       names?.split(' '),
@@ -166,6 +183,11 @@ function serviceOf(name: string): Service {
   const service = compose.services[name];
   if (service === undefined) throw new TypeError(`docker-compose.yml has no service ${name}`);
   return service;
+}
+
+/** `@scope/name/path` → `@scope/name` */
+function packageOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
 }
 
 /** What the service is given and would not read. */

@@ -129,8 +129,10 @@ export class CheckoutSystem implements LocalSystem {
       const state = follower.poll(run);
       if (state?.phase === 'ready') return this.describe(folder, state);
       if (state !== undefined && signal.aborted) return this.describe(folder, state);
-      if (state?.phase === 'failed')
-        throw new SluiceError('LOCAL_START_FAILED', state.problem ?? 'It failed.');
+      if (state?.phase === 'failed') {
+        const { code, message } = state.problem ?? { code: 'LOCAL_START_FAILED', message: 'It failed.' };
+        throw new SluiceError(code, message);
+      }
       const isThere = supervisor === null ? lockHolder(folder.lock) !== null : isAlive(supervisor.ref);
       if (!isThere && follower.poll(run)?.phase !== 'failed') throw await supervisorEnded(folder, supervisor);
       await sleep(POLL_MS);

@@ -87,7 +87,8 @@ export class Supervisor {
       const wasAsked = signal.aborted;
       if (!wasAsked) {
         logger.error({ err: error }, 'the system could not be started');
-        this.change({ problem: messageOf(error) });
+        const code = error instanceof SluiceError ? error.code : 'INTERNAL';
+        this.change({ problem: { code, message: messageOf(error) } });
       }
       await this.stopAll();
       this.change({ phase: wasAsked ? 'stopped' : 'failed' });

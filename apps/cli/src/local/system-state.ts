@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import type { ErrorCode } from '#common/errors/error-codes.js';
 import type { ProcessRef, StopStep } from './process-identity.js';
 
 /**
@@ -15,7 +16,7 @@ export interface SystemState {
   /** How many lines were said before the first of `said`. */
   readonly dropped: number;
   /** Why it failed. */
-  readonly problem: string | null;
+  readonly problem: { readonly code: ErrorCode; readonly message: string } | null;
   /** Remembered over stops, so that addresses stay the same. */
   readonly ports: Readonly<Record<string, number>>;
   readonly kafkaBrokers: string | null;

@@ -4,6 +4,7 @@ import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { checkoutFolder } from '../folders.js';
@@ -19,6 +20,8 @@ import { type Outcome, runToEnd } from '../start-process.js';
 export const KAFKA_VERSION = '4.3.0';
 
 const POM = join(import.meta.dirname, 'pom.xml');
+/** With its version, which a newer Maven would otherwise choose itself; 3.8 needs Maven 3.6.3. */
+const COPY_GOAL = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
 const CHECKSUMS = join(import.meta.dirname, 'jars.sha256');
 
 export function kafkaJarsFolder(checkout = checkoutFolder()): string {
@@ -71,10 +74,10 @@ export async function checkJars(
   const expected = listed ?? parseChecksums(await readFile(CHECKSUMS, 'utf8'));
   const found = new Set(await readdir(folder));
   for (const [jar, sha256] of expected) {
-    if (!found.delete(jar)) throw wrongJar(folder, `${jar} is missing`);
-    if ((await sha256Of(join(folder, jar))) !== sha256) throw wrongJar(folder, `${jar} has another content`);
+    if (!found.delete(jar)) throw wrongJar(`${jar} is missing`);
+    if ((await sha256Of(join(folder, jar))) !== sha256) throw wrongJar(`${jar} has another content`);
   }
-  for (const jar of found) throw wrongJar(folder, `${jar} is not listed`);
+  for (const jar of found) throw wrongJar(`${jar} is not listed`);
 }
 
 /** `sha256sum` format: 64 hex digits, two spaces, name. */
@@ -108,8 +111,12 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
-async function fetchJars(folder: string): Promise<void> {
-  const args = ['-q', '-B', '-f', POM, 'dependency:copy-dependencies'];
+/**
+ * What Maven brings for pom.xml, unchecked: for scripts/kafka-checksums.js.
+ * @throws SluiceError REQUIREMENT_MISSING
+ */
+export async function fetchJars(folder: string): Promise<void> {
+  const args = ['-q', '-B', '-f', POM, COPY_GOAL];
   const flags = [`-DoutputDirectory=${folder}`, '-DincludeScope=runtime', '-Dstyle.color=never'];
   let outcome: Outcome;
   try {
@@ -121,8 +128,8 @@ async function fetchJars(folder: string): Promise<void> {
     );
   }
   if (outcome.code !== 0) {
-    const output = `${outcome.stdout}\n${outcome.stderr}`;
-    const firstError = /^\[?ERROR\]?.*$/m.exec(output)?.[0] ?? output.trim().slice(-500);
+    const output = stripVTControlCharacters(`${outcome.stdout}\n${outcome.stderr}`);
+    const firstError = /^\[ERROR\] *(\S.*)$/m.exec(output)?.[1] ?? output.trim().slice(-500);
     throw new SluiceError(
       'REQUIREMENT_MISSING',
       `Maven could not fetch Kafka ${KAFKA_VERSION} (is the network, or the mirror in ~/.m2/settings.xml, within reach?): ${firstError}`,
@@ -140,15 +147,15 @@ function mavenEnvironment(): NodeJS.ProcessEnv {
   }
 }
 
-async function sha256Of(file: string): Promise<string> {
+export async function sha256Of(file: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
   return hash.digest('hex');
 }
 
-function wrongJar(folder: string, what: string): SluiceError {
+function wrongJar(what: string): SluiceError {
   return new SluiceError(
     'REQUIREMENT_MISSING',
-    `The fetched Kafka jars are not the ones that Sluice lists (${what} in ${basename(folder)}): remove that folder and the artifact from ~/.m2/repository, then try again; if it repeats, the mirror delivers something else.`,
+    `The fetched Kafka jars are not the ones that Sluice lists (${what}): remove that one from ~/.m2/repository and try again; if it repeats, the mirror delivers something else.`,
   );
 }

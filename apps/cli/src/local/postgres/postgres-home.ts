@@ -40,11 +40,13 @@ export async function preparePostgresHome(wanted: string): Promise<PostgresHome>
   await chmod(wanted, 0o711);
   const user = await findUnprivilegedUser();
   const record = join(wanted, 'moved-to');
-  const hasMoved = existsSync(record);
+  const recorded = existsSync(record) ? (await readFile(record, 'utf8')).trim() : '';
+  const hasMoved = existsSync(recorded);
   if (!hasMoved && closedFolder(wanted, user) === null && (await canRun(binaries, user)) === null) {
     return { folder: wanted, binaries, user, movedTo: null };
   }
-  const movedTo = await makeFallback(wanted, user);
+  const movedTo = hasMoved ? recorded : fallbackFolder(wanted);
+  await makeFallback(movedTo, wanted, user);
   if (!hasMoved) {
     for (const leftover of ['data', 'password'])
       await rm(join(movedTo, leftover), { recursive: true, force: true });
@@ -106,8 +108,7 @@ export function fallbackFolder(wanted: string): string {
   return join(FALLBACK_PARENT, `sluice-${digest}`);
 }
 
-async function makeFallback(wanted: string, user: SystemUser): Promise<string> {
-  const folder = fallbackFolder(wanted);
+async function makeFallback(folder: string, wanted: string, user: SystemUser): Promise<void> {
   try {
     await mkdir(folder, { mode: 0o711 });
   } catch (error) {
@@ -124,7 +125,6 @@ async function makeFallback(wanted: string, user: SystemUser): Promise<string> {
   const closed = closedFolder(folder, user);
   if (closed !== null) throw outOfReach(user, `and neither can it enter ${closed}`);
   await writeFile(join(folder, 'README'), `PostgreSQL of the Sluice in ${wanted}\n`);
-  return folder;
 }
 
 async function copyBinaries(from: PostgresBinaries, home: string): Promise<PostgresBinaries> {

@@ -66,7 +66,7 @@ describe('compiled contract and oracle say the same of every record', () => {
   it.each(checksums.flatMap((checksum) => [1, 2, 3].map((seed) => ({ checksum, seed }))))(
     'of a generated file, checksum $checksum, seed $seed',
     ({ checksum, seed }) => {
-      const file = Buffer.concat([...generate({ rows: 3000, seed, defectShare: 0.05, repeatShare: 0.01 })]);
+      const file = Buffer.concat([...generate({ rows: 2000, seed, defectShare: 0.05, repeatShare: 0.01 })]);
       expectAgreement(file, checksum, 16 * 1024);
     },
   );
@@ -83,7 +83,7 @@ describe('compiled contract and oracle say the same of every record', () => {
     ],
     ['a record far too large', row('x'.repeat(3_000_000))],
     ['a quoted field far too large', row(`"${'x'.repeat(3_000_000)}"`)],
-    ['a quoted field too large, of many lines', row(`"${'line\n'.repeat(100_000)}"`)],
+    ['a quoted field too large, of many lines', row(`"${'one line of many\n'.repeat(20_000)}"`)],
     ['an open quote in a record far too large', row(`"${'x'.repeat(3_000_000)}`)],
     ['a record just not too large', row('x'.repeat(262_144 - row('').length - 1))],
     ['a record just too large', row('x'.repeat(262_144 - row('').length))],

@@ -89,13 +89,14 @@ export function networkTrouble(
 function factsOf(code: string): TroubleFacts {
   const known = TROUBLE[code];
   if (known) return known;
-  if (code.startsWith('HPE_')) return MALFORMED;
+  if (code.startsWith('HPE')) return MALFORMED;
   return CERTIFICATE.test(code) ? UNTRUSTED : UNKNOWN;
 }
 
-/** Several addresses tried in vain come as an AggregateError whose own code is the first one's. */
+/** undici's HTTPParserError has a code (HPE_…) only where llhttp gave one. */
 function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  if (code === undefined && name === 'HTTPParserError') return 'HPE';
   return typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : '';
 }
 

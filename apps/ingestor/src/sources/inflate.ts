@@ -1,4 +1,3 @@
-import type { Transform } from 'node:stream';
 import type { Gunzip, InflateRaw } from 'node:zlib';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type ByteReader, truncated } from './byte-reader.js';
@@ -65,17 +64,18 @@ export async function* inflate(reader: ByteReader, decoder: Gunzip | InflateRaw)
 /** Writes one chunk at a time; never rejects: a failure of the reader destroys the decoder, which tells its reader. */
 async function feedOf(
   reader: ByteReader,
-  decoder: Transform,
+  decoder: Gunzip | InflateRaw,
 ): Promise<{ lastChunk: Buffer; fedBytes: number }> {
   let lastChunk: Buffer = Buffer.alloc(0);
   let fedBytes = 0;
   let goOn = (): void => undefined;
-  // A decoder that has found its end does not call back for the chunk in which that was.
+  // A decoder that is destroyed while it works on a chunk does not call back for it.
   decoder.once('close', () => {
     goOn();
   });
   try {
-    while (!decoder.destroyed) {
+    // It takes no more than its compressed data: a chunk not used up was the last.
+    while (!decoder.destroyed && decoder.bytesWritten === fedBytes) {
       const chunk = await reader.next();
       if (chunk === null) {
         decoder.end();

@@ -8,7 +8,8 @@ import type { JobSource } from '#core/job/job.entity.js';
  *
  * U1 Credentials (userinfo, query values, fragments) are kept in private fields only: neither printing, inspecting
  *    nor serializing an address shows them. Everything shown, logged or put into an error is `display`.
- * U2 What cannot be parsed is never shown, because nobody knows where its secrets are.
+ * U2 What has no host is not shown, because nobody knows where its secrets are: in `user:password@host`, with the
+ *    scheme forgotten, the user is the scheme.
  */
 export type SourceAddress = HttpAddress | FileAddress;
 
@@ -43,7 +44,8 @@ export class HttpAddress {
     } catch {
       throw this.#refusal('SOURCE_SERVER_ERROR', 'redirects to something that is no URL');
     }
-    if (!isHttp(url)) throw this.#refusal('SOURCE_NOT_ALLOWED', `redirects to the scheme ${url.protocol}`);
+    if (!isHttp(url))
+      throw this.#refusal('SOURCE_NOT_ALLOWED', 'redirects to something other than http and https');
     if (this.#url.protocol === 'https:' && url.protocol === 'http:') {
       throw this.#refusal('SOURCE_NOT_ALLOWED', 'redirects from https to http');
     }
@@ -74,7 +76,7 @@ export function parseSourceUri(uri: string): SourceAddress {
   }
   if (isHttp(url)) return new HttpAddress(url);
   if (url.protocol !== 'file:') {
-    throw unsupported(`The source's scheme ${url.protocol} is not supported; http, https and file are.`);
+    throw unsupported(`${displayOfUrl(url)} has a scheme that is not supported; http, https and file are.`);
   }
   let path: string;
   try {
@@ -97,12 +99,13 @@ export function describeSource(uri: string): Pick<JobSource, 'kind' | 'display'>
 export function displayOf(uri: string): string {
   if (isAbsolute(uri)) return printable(uri);
   const url = parseUrl(uri);
-  return url === null ? '(not a URL)' : displayOfUrl(url);
+  return url === null ? NOT_SHOWN : displayOfUrl(url);
 }
+
+const NOT_SHOWN = '(not a URL)';
 
 function displayOfUrl(url: URL): string {
   if (url.protocol === 'file:') return printable(`file://${url.pathname}`);
-  if (url.host === '') return `${url.protocol}…`;
   return `${url.protocol}//${url.host}${url.pathname}${url.search === '' ? '' : '?…'}`;
 }
 
@@ -111,8 +114,11 @@ function fileAddress(path: string): FileAddress {
   return { kind: 'file', display: printable(path), path };
 }
 
+/** A URL with a host, or of a file; null for anything else (U2). */
 function parseUrl(uri: string): URL | null {
-  return URL.canParse(uri) ? new URL(uri) : null;
+  if (!URL.canParse(uri)) return null;
+  const url = new URL(uri);
+  return url.host === '' && url.protocol !== 'file:' ? null : url;
 }
 
 function isHttp(url: URL): boolean {

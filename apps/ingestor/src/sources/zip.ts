@@ -17,9 +17,9 @@ import {
  * end of the file cannot be read first.
  *
  * Z1 Deflated data ends where deflate says so, never where bytes look like a record: compressed data may contain any
- *    signature. (fflate's streaming Unzip searches for them when the size is in a data descriptor; four-byte
- *    signatures occur by chance about once in 1.4 GB for each of the three it looks for. Other well-kept libraries
- *    need the directory first. So this is node:zlib and the few records of zip-records.ts.)
+ *    signature. (fflate's streaming Unzip searches for three of them when the size is in a data descriptor; one of
+ *    the three occurs by chance about every 1.4 GB. Other well-kept libraries need the directory first. So this is
+ *    node:zlib and the few records of zip-records.ts.)
  * Z2 The member's CRC-32 and both sizes are compared with what was read, wherever the zip states them.
  * Z3 A second member, known at the latest from the directory, fails the source as a whole.
  * Z4 The stream ends well only if the zip is there to its end record.

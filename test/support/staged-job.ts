@@ -107,6 +107,15 @@ export class StagedJobs {
     await this.stopDatabase();
   }
 
+  /** Forgets every job, and empties what a test may have left. */
+  async reset(): Promise<void> {
+    const { rows } = await this.pool.query<{ name: string }>(
+      `SELECT oid::regclass::text AS name FROM pg_class WHERE relnamespace = 'sluice_staging'::regnamespace AND relkind = 'r'`,
+    );
+    if (rows.length > 0) await this.pool.query(`DROP TABLE ${rows.map(({ name }) => name).join(', ')}`);
+    await this.pool.query('DELETE FROM sluice.job; TRUNCATE public.shop, public.sale RESTART IDENTITY');
+  }
+
   /** A second session, as a reader or another application has it. */
   async session(applicationName = 'reader'): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: this.url, application_name: applicationName });

@@ -1,46 +1,276 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
-import { FinalizeConfig } from './finalize.config.js';
-import { FinalizeRepository } from './finalize.repository.js';
-import { Finalizer } from './finalizer.js';
-import type { FinalizingJob } from './finalizing-job.js';
+import { claimJob, finalizeJob, takeOver, untilRow } from '../../../../test/support/finalizing.js';
+import {
+  type JobOptions,
+  type Shop,
+  StagedJobs,
+  type Unaccepted,
+} from '../../../../test/support/staged-job.js';
+import type { FinalizeStep } from './finalizing-job.js';
 
-const DATASET = { tables: SHOP_PLAN, keepOfDuplicates: 'first' } as const;
+const SHOP_A = { number: '1', name: 'a', items: ['x', 'y'] };
+const SHOP_B = { number: '2', name: 'b' };
 
 describe('Finalizer', () => {
   let jobs: StagedJobs;
-  let config: FinalizeConfig;
 
   beforeAll(async () => {
     jobs = await StagedJobs.start();
   });
   afterAll(() => jobs.stop());
   beforeEach(async () => {
-    config = new FinalizeConfig();
-    await jobs.pool.query(`TRUNCATE public.shop, public.sale; DELETE FROM sluice.job`);
+    await jobs.reset();
+    await jobs.pool.query(`INSERT INTO public.shop (number, name) VALUES ('9', 'old')`);
   });
 
-  async function claim(owner = 'tester'): Promise<FinalizingJob> {
-    const job = await new FinalizeRepository(jobs.pool, owner, 30).claimNext(['shops']);
-    expect(job).not.toBeNull();
-    return job!;
-  }
+  /** Shops numbered from 100, so many of them. */
+  const shops = (count: number): Shop[] =>
+    Array.from({ length: count }, (_, i) => ({ number: String(100 + i), name: `s${i}` }));
 
-  it('swaps in a whole snapshot, parents and children', async () => {
-    await jobs.pool.query(`INSERT INTO public.shop VALUES ('9', 'old')`);
+  it('makes a whole snapshot visible, and ends the job with its sums in the same transaction', async () => {
     const id = await jobs.loaded([
-      [{ number: '1', name: 'a', items: ['x', 'y'] }, 'skipped'],
-      [{ number: '2', name: 'b' }, 'refused'],
+      [SHOP_A, 'skipped'],
+      [SHOP_B, 'refused'],
     ]);
-    const steps: string[] = [];
-    await new Finalizer(jobs.pool, config).finalize(await claim(), DATASET, (step) => steps.push(step));
+    const steps = await finalizeJob(jobs);
+    expect(steps).toEqual(['check', 'index', 'constraints', 'analyze', 'check', 'snapshots', 'swap']);
     expect(await jobs.shops()).toEqual(['1 a x+y', '2 b']);
-    expect(await jobs.end(id)).toMatchObject({
+    expect(await jobs.end(id)).toEqual({
       state: 'succeeded',
+      epoch: 2,
       announced: false,
-      counts: { read: 4, loaded: 2, inserted: 2 },
+      error: null,
+      findings: { BAD_NAME: 1, ODD_NAME: 2 },
+      counts: {
+        read: 4,
+        accepted: 2,
+        refused: 1,
+        refusedAtValidate: 1,
+        refusedAtLoad: 0,
+        skipped: 1,
+        loaded: 2,
+        inserted: 2,
+        updated: 0,
+        unchanged: 0,
+        superseded: 0,
+        warnings: 2,
+      },
     });
     expect(await jobs.stagingTables()).toEqual([]);
-    expect(steps).toEqual(['check', 'index', 'constraints', 'analyze', 'check', 'snapshots', 'swap']);
+  });
+
+  it('makes an empty snapshot visible when the job may shrink to nothing', async () => {
+    await jobs.loaded([['skipped']]);
+    await finalizeJob(jobs);
+    expect(await jobs.shops()).toEqual([]);
+  });
+
+  describe('before anything is visible', () => {
+    const refused = async (
+      batches: (Shop | Unaccepted)[][],
+      options: JobOptions,
+      spoil = (_id: string): Promise<unknown> => Promise.resolve(),
+    ): Promise<{ code: string; message: string }> => {
+      const id = await jobs.loaded(batches, options);
+      await spoil(id);
+      const error: unknown = await finalizeJob(jobs).then(
+        () => 'no error',
+        (thrown: unknown) => thrown,
+      );
+      expect(await jobs.shops()).toEqual(expect.arrayContaining(['9 old']));
+      expect((await jobs.end(id)).state).toBe('finalizing');
+      return error as { code: string; message: string };
+    };
+    const half: (Shop | Unaccepted)[][] = [
+      [...shops(95), ...Array.from({ length: 5 }, () => 'refused' as const)],
+    ];
+
+    it('a larger refused share than allowed is refused, from 100 records on', async () => {
+      expect(await refused(half, { maxRefusedShare: 0.049 })).toMatchObject({
+        code: 'JOB_REFUSED_SHARE',
+        message: '5 of 100 records were refused (5.0 %); 4.9 % are allowed.',
+      });
+    });
+
+    it('a share at the limit is let pass, and so is any share of fewer than 100 records', async () => {
+      await jobs.loaded(half, { maxRefusedShare: 0.05 });
+      await finalizeJob(jobs);
+      await jobs.loaded([[...shops(1), ...Array.from({ length: 98 }, () => 'refused' as const)]], {
+        maxRefusedShare: 0,
+      });
+      await finalizeJob(jobs);
+      expect(await jobs.shops()).toEqual(['100 s0']);
+    });
+
+    it('duplicates count as refused', async () => {
+      const repeats = [...shops(97), ...shops(3)];
+      expect(await refused([repeats], { maxRefusedShare: 0.02 })).toMatchObject({
+        code: 'JOB_REFUSED_SHARE',
+        message: expect.stringMatching(/^3 of 100/),
+      });
+    });
+
+    it('a snapshot that shrinks too much is refused with its figures, one at the limit is not', async () => {
+      await jobs.pool.query(`INSERT INTO public.shop SELECT i, 'old' FROM generate_series(10, 18) AS i`);
+      expect(await refused([shops(7)], { maxShrinkShare: 0.2 })).toMatchObject({
+        code: 'JOB_SHRINKS',
+        message: 'The new shop has 7 rows and the present one 10: 30.0 % fewer; 20.0 % are allowed.',
+      });
+      await jobs.pool.query('DELETE FROM sluice.job');
+      await jobs.loaded([shops(8)], { maxShrinkShare: 0.2 });
+      await finalizeJob(jobs);
+      expect(await jobs.shops()).toHaveLength(8);
+    });
+
+    it.each([
+      [
+        'a batch whose sum does not add up',
+        'UPDATE sluice.ledger SET accepted = accepted + 1 WHERE job = $1 AND batch = 1',
+        'differ from their records',
+      ],
+      [
+        'a gap between records',
+        'UPDATE sluice.ledger SET first_record = first_record + 1 WHERE job = $1 AND batch = 1',
+        'gaps between batches',
+      ],
+      [
+        'a gap between bytes',
+        'UPDATE sluice.ledger SET byte_start = byte_start + 1 WHERE job = $1 AND batch = 1',
+        'gaps between batches',
+      ],
+      [
+        'bytes that were not read to the end',
+        'UPDATE sluice.ledger SET byte_end = byte_end - 1 WHERE job = $1 AND batch = 1',
+        'last byte of the last batch',
+      ],
+    ])('%s is refused (G1, G2)', async (_what, sql, words) => {
+      const spoil = (id: string): Promise<unknown> => jobs.pool.query(sql, [id]);
+      expect(await refused([[SHOP_A], [SHOP_B]], {}, spoil)).toMatchObject({
+        code: 'JOB_UNBALANCED',
+        message: expect.stringContaining(words),
+      });
+    });
+
+    it('a row that is missing in staging is noticed, though the ledger adds up (G2)', async () => {
+      const spoil = (id: string): Promise<unknown> =>
+        jobs.pool.query(`DELETE FROM sluice_staging."${id.replaceAll('-', '')}_shop" WHERE number = '2'`);
+      expect(await refused([[SHOP_A], [SHOP_B]], {}, spoil)).toMatchObject({
+        code: 'JOB_UNBALANCED',
+        message: expect.stringContaining('accepted records: 2 instead of 1'),
+      });
+    });
+
+    it('a job whose ledger is not complete is not even claimed', async () => {
+      const id = await jobs.loaded([[SHOP_A], [SHOP_B]]);
+      await jobs.pool.query('DELETE FROM sluice.ledger WHERE job = $1 AND batch = 0', [id]);
+      await expect(claimJob(jobs)).rejects.toThrow('No job is due.');
+    });
+  });
+
+  describe('a dry run', () => {
+    it('goes the whole way into staging, counts, and leaves the table as it was', async () => {
+      const id = await jobs.loaded([[SHOP_A, SHOP_B, { number: '1', name: 'again' }]], {
+        dryRun: true,
+        maxRefusedShare: 1,
+      });
+      expect(await finalizeJob(jobs)).toEqual(['check', 'index', 'settle', 'index', 'settle', 'report']);
+      expect(await jobs.shops()).toEqual(['9 old']);
+      expect(await jobs.end(id)).toMatchObject({
+        state: 'succeeded',
+        counts: { read: 3, loaded: 2, inserted: 2, refusedAtLoad: 1 },
+        findings: { DUPLICATE: 1 },
+      });
+      expect(await jobs.stagingTables()).toEqual([]);
+    });
+
+    it('tells what the run would be refused for', async () => {
+      await jobs.pool.query(`INSERT INTO public.shop VALUES ('8', 'old')`);
+      await jobs.loaded([[SHOP_A]], { dryRun: true, maxShrinkShare: 0.2 });
+      await expect(finalizeJob(jobs)).rejects.toMatchObject({ code: 'JOB_SHRINKS' });
+    });
+  });
+
+  describe('after a kill', () => {
+    const repeated = [[SHOP_A, SHOP_B], [{ number: '1', name: 'again', items: ['z'] }]];
+    const whole = [
+      'check',
+      'index',
+      'settle',
+      'index',
+      'constraints',
+      'analyze',
+      'check',
+      'snapshots',
+      'swap',
+    ];
+
+    it.each(whole.map((step, at): [number, string] => [at, step]))(
+      'before step %i (%s), a successor comes to the same end',
+      async (at) => {
+        const id = await jobs.loaded(repeated, { maxRefusedShare: 1 });
+        const killed = finalizeJob(jobs, {
+          onStep: stopAt(at),
+        });
+        await expect(killed).rejects.toThrow('killed');
+        expect(await jobs.shops()).toEqual(['9 old']);
+        await finalizeJob(jobs, { job: await takeOver(jobs) });
+        expect(await jobs.shops()).toEqual(['1 a x+y', '2 b']);
+        expect(await jobs.end(id)).toMatchObject({
+          state: 'succeeded',
+          counts: { loaded: 2, refusedAtLoad: 1 },
+        });
+        expect((await jobs.refusals(id)).map(({ refusals }) => refusals.length)).toEqual([0, 1]);
+        expect(await jobs.stagingTables()).toEqual([]);
+      },
+    );
+
+    function stopAt(at: number): (step: FinalizeStep) => void {
+      let passed = 0;
+      return () => {
+        if (passed++ === at) throw new RangeError('killed');
+      };
+    }
+
+    it('whoever has lost the job can neither go on nor end it', async () => {
+      const id = await jobs.loaded([[SHOP_A]]);
+      const first = await claimJob(jobs);
+      const second = await takeOver(jobs);
+      await expect(finalizeJob(jobs, { job: first })).rejects.toMatchObject({ code: 'JOB_LOST' });
+      await finalizeJob(jobs, { job: second });
+      await expect(finalizeJob(jobs, { job: second })).rejects.toMatchObject({ code: 'JOB_LOST' });
+      expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', epoch: 3 });
+    });
+
+    it('a stalled predecessor that holds the tables is ended, and its swap with it', async () => {
+      await jobs.loaded([[SHOP_A]]);
+      const stalled = await claimJob(jobs);
+      // A finalizer that stands still in the middle of its swap: locks taken, nothing committed.
+      const backend = await jobs.session(`sluice-finalize:${stalled.id}:${stalled.epoch}`);
+      await backend.query('BEGIN; LOCK TABLE public.shop IN ACCESS EXCLUSIVE MODE');
+      await finalizeJob(jobs, { job: await takeOver(jobs) });
+      expect(await jobs.shops()).toEqual(['1 a x+y']);
+      await expect(backend.query('COMMIT')).rejects.toThrow();
+    });
+
+    it('a backend that is ended in the middle of a step leaves nothing half done', async () => {
+      const id = await jobs.loaded([[SHOP_A, SHOP_B]]);
+      const blocker = await jobs.session('blocker');
+      // Holds the index build up, so that there is a middle.
+      await blocker.query(
+        `BEGIN; LOCK TABLE sluice_staging."${id.replaceAll('-', '')}_shop" IN ROW EXCLUSIVE MODE`,
+      );
+      const work = finalizeJob(jobs).then(
+        () => 'done',
+        (error: unknown) => error,
+      );
+      await untilRow(
+        jobs.pool,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`,
+      );
+      expect(await work).toMatchObject({ code: '57P01' });
+      await blocker.end();
+      await finalizeJob(jobs, { job: await takeOver(jobs) });
+      expect(await jobs.shops()).toEqual(['1 a x+y', '2 b']);
+    });
   });
 });

@@ -1,25 +1,30 @@
 import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { WriteMode } from '#core/dataset/dataset.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import { quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
 import { dropStaging } from '#core/staging/staging-tables.js';
 import { mainTable } from '#core/staging/table-plan.js';
-import type { TargetFacts } from '#core/staging/target-facts.js';
 import type { WantedIndex } from './build-indexes.js';
 import { checkLedger, percent, succeed } from './conclude.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizedDataset, FinalizingJob, OnStep } from './finalizing-job.js';
-import { countRows, foreseeAppending, mergeByAppending } from './merge.js';
+import { APPEND } from './merge-append.js';
+import { UPSERT } from './merge-upsert.js';
+import { type MergeWay, countRows } from './merge.js';
 import { waitForOldSnapshots } from './old-snapshots.js';
 import { Preparation } from './prepare.js';
 import { StepRunner, terminateBackends } from './step-runner.js';
 import { swap } from './swap.js';
+
+const MERGE_WAYS = { append: APPEND, upsert: UPSERT } as const satisfies Partial<Record<WriteMode, MergeWay>>;
 
 /**
  * Makes a complete job visible, whole or not at all (DESIGN section 8).
  *
  *     replace:  check → index ⇄ settle → constraints → analyze → check → snapshots → swap
  *     append:   check → index ⇄ settle → merge
+ *     upsert:   check → settle → merge
  *     dry run:  check → index ⇄ settle → report
  *
  * Invariants
@@ -58,15 +63,23 @@ export class Finalizer {
       return;
     }
     const targets = await preparation.targets();
-    await preparation.settleUnique(targets, (entry) => isFilledBy(dataset, entry));
-    await preparation.settleOrphans(targets);
-    if (job.dryRun) {
-      if (job.mode === 'replace') await this.checkSize(runner, dataset);
+    await preparation.settleOuterOrphans(targets);
+    const way = job.mode === 'replace' ? null : MERGE_WAYS[job.mode];
+    if (way?.repeatsAreRefused !== false) {
+      await preparation.settleUnique(targets, (entry) => isFilledBy(dataset, entry));
+    }
+    await preparation.settleAllOrphans(targets);
+    const { tables } = dataset;
+    if (way === null) {
+      const inserted = await this.checkSize(runner, dataset);
       onStep('report');
-      await this.end(runner, (client) => foresee(client, job, dataset, targets));
+      await this.end(runner, () => Promise.resolve({ inserted, updated: 0, unchanged: 0, superseded: 0 }));
+    } else if (job.dryRun) {
+      onStep('report');
+      await this.end(runner, (client) => way.foresee(client, job.id, tables, targets));
     } else {
       onStep('merge');
-      await this.end(runner, (client) => mergeByAppending(client, job.id, dataset.tables));
+      await this.end(runner, (client) => way.merge(client, job.id, tables));
     }
   }
 
@@ -79,6 +92,7 @@ export class Finalizer {
     const tables = dataset.tables.map(({ table }) => table);
     for (;;) {
       const targets = await preparation.targets();
+      await preparation.settleOuterOrphans(targets);
       await preparation.settleUnique(targets, () => true);
       await preparation.buildRest(targets);
       await preparation.analyze(targets);
@@ -132,15 +146,4 @@ export class Finalizer {
 function isFilledBy(dataset: FinalizedDataset, { target, index }: WantedIndex): boolean {
   const filled = dataset.tables.find(({ table }) => table === target.table)?.columns ?? [];
   return index.columns.every((column) => filled.includes(column));
-}
-
-async function foresee(
-  client: PoolClient,
-  job: FinalizingJob,
-  dataset: FinalizedDataset,
-  targets: readonly TargetFacts[],
-): Promise<Outcome> {
-  if (job.mode !== 'replace') return foreseeAppending(client, job.id, dataset.tables, targets);
-  const inserted = await countRows(client, quotedStagingTable(mainTable(dataset.tables).table, job.id));
-  return { inserted, updated: 0, unchanged: 0, superseded: 0 };
 }

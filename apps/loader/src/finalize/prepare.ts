@@ -15,7 +15,7 @@ import {
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizedDataset, OnStep } from './finalizing-job.js';
 import { settleDuplicates } from './settle-duplicates.js';
-import { settleForeignKeys } from './settle-foreign-keys.js';
+import { isOwn, settleForeignKeys } from './settle-foreign-keys.js';
 import type { StepRunner } from './step-runner.js';
 
 const FOREIGN_KEY_VIOLATION = '23503';
@@ -96,19 +96,33 @@ export class Preparation {
       this.onStep('settle');
       await this.runner.step(async (client) => {
         await this.dropForeignKeys(client, targets);
-        await settleForeignKeys(client, id, this.dataset, targets, false);
+        await settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget: false, outerOnly: false });
       });
       this.onStep('constraints');
     }
   }
 
+  /**
+   * References to tables of others are settled before duplicates: whoever refers to nothing keeps nobody out (D2).
+   * Only datasets that have such keys pay for the search.
+   */
+  async settleOuterOrphans(targets: readonly TargetFacts[]): Promise<void> {
+    await this.settleOrphans(targets, true);
+  }
+
   /** Merging modes and dry runs add no foreign keys; records that the target would refuse are refused here. */
-  async settleOrphans(targets: readonly TargetFacts[]): Promise<void> {
-    if (targets.every(({ foreignKeys }) => foreignKeys.length === 0)) return;
+  async settleAllOrphans(targets: readonly TargetFacts[]): Promise<void> {
+    await this.settleOrphans(targets, false);
+  }
+
+  private async settleOrphans(targets: readonly TargetFacts[], outerOnly: boolean): Promise<void> {
+    const keys = targets.flatMap(({ foreignKeys }) => foreignKeys);
+    if (!keys.some((key) => !outerOnly || !isOwn(key, targets))) return;
     this.onStep('settle');
-    const merging = this.runner.job.mode !== 'replace';
+    const { id, mode } = this.runner.job;
+    const alsoInTarget = mode !== 'replace';
     await this.runner.step((client) =>
-      settleForeignKeys(client, this.runner.job.id, this.dataset, targets, merging),
+      settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget, outerOnly }),
     );
   }
 

@@ -25,6 +25,9 @@ export async function refuseListed(
   jobId: string,
   tables: readonly TablePlan[],
 ): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count FROM ${REFUSED}`);
+  const count = rows[0]?.count ?? 0;
+  if (count === 0) return 0;
   await client.query(`ANALYZE ${REFUSED}`);
   for (const { table } of tables) {
     await client.query(
@@ -33,14 +36,13 @@ export async function refuseListed(
     );
   }
   await client.query(INTO_OUTBOX, [jobId]);
-  const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count FROM ${REFUSED}`);
   await client.query(`TRUNCATE ${REFUSED}`);
-  return rows[0]?.count ?? 0;
+  return count;
 }
 
 /**
- * `batch_of`: the batch in which a record stands, found by bisection in the batches' first records.
- * $1 is the job.
+ * The batch in which a record stands is found by bisection in the batches' first records:
+ * `starts.batches[width_bucket(record, starts.firsts)]`. $1 is the job.
  */
 export const BATCHES_OF_JOB = `
   batches AS MATERIALIZED (

@@ -7,25 +7,32 @@ import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 
 const FOREIGN_KEY_VIOLATION = '23503';
 
+export interface OrphanSearch {
+  /** Merging modes: what stands in the target already may be referred to as well. */
+  readonly alsoInTarget: boolean;
+  /** Only references to tables that are not the dataset's own. */
+  readonly outerOnly: boolean;
+}
+
 /**
  * Refuses every record with a row that refers to nothing, until none is left: a refused record's rows may be
  * what others referred to. Runs while staging has no foreign keys, or ON DELETE CASCADE would take rows of other
  * records along in silence.
- * @param alsoInTarget merging modes: what stands in the target already may be referred to as well
  */
 export async function settleForeignKeys(
   client: PoolClient,
   jobId: string,
   dataset: FinalizedDataset,
   targets: readonly TargetFacts[],
-  alsoInTarget: boolean,
+  { alsoInTarget, outerOnly }: OrphanSearch,
 ): Promise<number> {
   await openRefusals(client);
   let refused = 0;
   let found: number;
   do {
     for (const target of targets) {
-      for (const key of target.foreignKeys.filter(({ validated }) => validated)) {
+      for (const key of target.foreignKeys) {
+        if (!key.validated || (outerOnly && isOwn(key, targets))) continue;
         const field = fieldOf(dataset, target.table, key.columns);
         const own = targets.find(({ oid }) => oid === key.referencedOid);
         const places = [
@@ -44,6 +51,11 @@ export async function settleForeignKeys(
     refused += found;
   } while (found > 0);
   return refused;
+}
+
+/** Whether a key refers to a table of the dataset itself. */
+export function isOwn(key: ForeignKeyFacts, targets: readonly TargetFacts[]): boolean {
+  return targets.some(({ oid }) => oid === key.referencedOid);
 }
 
 function listOrphans(staging: string, key: ForeignKeyFacts, places: readonly string[]): string {

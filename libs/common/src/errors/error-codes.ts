@@ -211,7 +211,7 @@ export const ERROR_CODES = {
   },
   TARGET_MISSING: {
     retryable: false,
-    meaning: 'A table or column that the dataset writes is not there.',
+    meaning: 'A table, column or key that the dataset writes by is not there.',
     action: 'Run `sluice migrate`; if that does not help, the dataset lacks a migration.',
   },
   TARGET_CANNOT_BE_SWAPPED: {

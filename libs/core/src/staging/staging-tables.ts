@@ -10,7 +10,8 @@ import {
 } from './staging-names.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import pg from 'pg';
-import type { SqlClient, TablePlan } from './table-plan.js';
+import { type SqlClient, type TablePlan, mainTable } from './table-plan.js';
+import type { IndexFacts, TargetFacts } from './target-facts.js';
 import { refuseUnkeepable } from './unkeepable.js';
 
 /**
@@ -42,6 +43,7 @@ export async function createStaging(
   const tables = plan.map(({ table }) => table);
   const targets = await inspectTargets(client, tables);
   if (job.mode === 'replace') await refuseUnkeepable(client, tables);
+  else requireKey(mainTable(plan), targets);
   for (const [index, { table, columns }] of plan.entries()) {
     const target = targets[index];
     const missing = columns.filter((column) => !target?.columns.includes(column));
@@ -59,6 +61,21 @@ export async function createStaging(
         (LIKE ${target.name} INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS, ${RECORD_COLUMN} bigint NOT NULL)
       WITH (${[...options, 'autovacuum_enabled=false', 'toast.autovacuum_enabled=false'].join(', ')}) ${tablespace}`);
   }
+}
+
+/** Merging finds rows by their key, and PostgreSQL wants a unique index for that. */
+function requireKey({ table, key }: TablePlan, targets: readonly TargetFacts[]): void {
+  const indexes = targets.find((target) => target.table === table)?.indexes ?? [];
+  const fits = ({ unique, columns, keys, predicate }: IndexFacts): boolean =>
+    unique &&
+    predicate === null &&
+    keys.length === key.length &&
+    key.every((column) => columns.includes(column));
+  if (indexes.some(fits)) return;
+  throw new SluiceError(
+    'TARGET_MISSING',
+    `Table ${quotedTarget(table)} has no unique index on (${key.join(', ')}).`,
+  );
 }
 
 /** Takes a section's COPY text: the record number, then the contract's columns. */

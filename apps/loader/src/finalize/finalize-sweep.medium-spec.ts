@@ -1,0 +1,295 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
+import { eventually } from '../../../../test/support/eventually.js';
+import { SHOPS, untilRow } from '../../../../test/support/finalizing.js';
+import { StagedJobs } from '../../../../test/support/staged-job.js';
+import type { Announcer } from './announcer.js';
+import { FinalizeConfig } from './finalize.config.js';
+import { FinalizeSweep, type FinalizeSweepParts } from './finalize-sweep.js';
+import type { FinalizedDataset } from './finalizing-job.js';
+
+const SHOP = { number: '1', name: 'a', items: ['x'] };
+
+describe('FinalizeSweep', () => {
+  let jobs: StagedJobs;
+  let told: string[];
+  let announcer: Announcer;
+  const running: FinalizeSweep[] = [];
+
+  beforeAll(async () => {
+    jobs = await StagedJobs.start();
+  });
+  afterAll(() => jobs.stop());
+  beforeEach(async () => {
+    await jobs.reset();
+    told = [];
+    // Kafka's side has tests of its own; here it stands for whatever may be told, and may fail.
+    announcer = {
+      announceRefusals: async (job) => {
+        told.push('refusals');
+        await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = true WHERE job = $1', [job]);
+      },
+      announceJob: async ({ state }) => {
+        told.push(state);
+        return Promise.resolve();
+      },
+    };
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((sweep) => sweep.stop()));
+  });
+
+  function sweep(
+    config: Partial<FinalizeConfig> = {},
+    parts: Partial<FinalizeSweepParts> = {},
+  ): FinalizeSweep {
+    const one = new FinalizeSweep({
+      pool: jobs.pool,
+      owner: `loader-${running.length}`,
+      datasets: new Map([['shops', SHOPS]]),
+      announcer,
+      config: Object.assign(new FinalizeConfig(), { sweepIntervalMs: 20 }, config),
+      logger: pino({ level: 'silent' }),
+      onStep: () => undefined,
+      ...parts,
+    });
+    running.push(one);
+    one.start();
+    return one;
+  }
+
+  const until = (id: string, condition: string): Promise<void> =>
+    untilRow(jobs.pool, `SELECT FROM sluice.job WHERE id = $1 AND ${condition}`, [id]);
+
+  it('finalizes a job that is complete, and announces its refusals before its end', async () => {
+    const id = await jobs.loaded([[SHOP, { number: '1', name: 'again' }]], { maxRefusedShare: 1 });
+    sweep();
+    await until(id, `state = 'succeeded' AND announced`);
+    expect(told.at(-1)).toBe('succeeded');
+    expect(told).toContain('refusals');
+    expect(await jobs.shops()).toEqual(['1 a x']);
+  });
+
+  it('looks at once when nudged', async () => {
+    const one = sweep({ sweepIntervalMs: 3_600_000 });
+    // It has had its first look when it has announced what was there.
+    const earlier = await jobs.loaded([['skipped']], { dataset: 'other' });
+    await jobs.pool.query(
+      `UPDATE sluice.job SET state = 'failed', finished_at = now(), announced = false WHERE id = $1`,
+      [earlier],
+    );
+    one.nudge();
+    await until(earlier, 'announced');
+    const id = await jobs.loaded([[SHOP]]);
+    one.nudge();
+    await until(id, `state = 'succeeded'`);
+  });
+
+  it('leaves jobs alone that are incomplete, held by somebody, or of a dataset that it does not know', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    await jobs.pool.query(`UPDATE sluice.job SET lease_until = now() + interval '1 hour' WHERE id = $1`, [
+      id,
+    ]);
+    const strange = await jobs.loaded([[SHOP]], { dataset: 'unknown' });
+    const incomplete = await jobs.loaded([[SHOP]], { dataset: 'shops-too' });
+    await jobs.pool.query(`DELETE FROM sluice.ledger WHERE job = $1`, [incomplete]);
+    const done = await jobs.loaded([[SHOP]], { dataset: 'shops-three' });
+    sweep({}, { datasets: new Map(['shops', 'shops-too', 'shops-three'].map((name) => [name, SHOPS])) });
+    await until(done, 'announced AND counts IS NOT NULL');
+    for (const job of [id, strange, incomplete])
+      expect(await jobs.end(job)).toMatchObject({ state: 'running', epoch: 1 });
+  });
+
+  it('fails a job that the finalizer decides against, with what to do, and drops its staging', async () => {
+    await jobs.pool.query(`INSERT INTO public.shop SELECT i, 'old' FROM generate_series(1, 5) AS i`);
+    const id = await jobs.loaded([[SHOP, 'refused']], { maxShrinkShare: 0.2 });
+    sweep();
+    await until(id, `state = 'failed' AND announced`);
+    expect(await jobs.end(id)).toMatchObject({
+      error: { code: 'JOB_SHRINKS', action: expect.stringContaining('run the job again') },
+      counts: { read: 2, accepted: 1, refused: 1, loaded: 0 },
+      findings: { BAD_NAME: 1 },
+    });
+    expect(await jobs.stagingTables()).toEqual([]);
+    expect(await jobs.shops()).toHaveLength(5);
+    expect(told).toEqual(['failed']);
+  });
+
+  it('fails a job whose records PostgreSQL cannot merge, naming the constraint and no value', async () => {
+    await jobs.pool.query(
+      `INSERT INTO public.shop VALUES ('9', 'i'); INSERT INTO public.sale (shop_number, item) VALUES ('9', 'q')`,
+    );
+    const id = await jobs.loaded([[{ number: '3', name: 'secret', items: ['q'], itemsOf: '9' }]], {
+      mode: 'append',
+    });
+    sweep();
+    await until(id, `state = 'failed'`);
+    expect((await jobs.end(id)).error).toMatchObject({
+      code: 'FINALIZE_REFUSED',
+      message: 'PostgreSQL refused sale_shop_number_item_key of sale (SQLSTATE 23505).',
+    });
+  });
+
+  it('waits out what says nothing about the job, and goes on by itself', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    // Somebody took a right away: class 42, not the job's fault.
+    await jobs.pool.query('ALTER TABLE sluice.ledger RENAME COLUMN warnings TO hidden');
+    const steps: string[] = [];
+    sweep({}, { onStep: (_job, step) => steps.push(step) });
+    await eventually(() => steps.filter((step) => step === 'check').length > 1, 'a second try');
+    expect(await jobs.end(id)).toMatchObject({ state: 'finalizing', error: null });
+    await jobs.pool.query('ALTER TABLE sluice.ledger RENAME COLUMN hidden TO warnings');
+    await until(id, `state = 'succeeded'`);
+  });
+
+  it('survives that its connections are cut in the middle', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    let cuts = 0;
+    sweep(
+      {},
+      {
+        onStep: (_job, step) => {
+          if (step !== 'constraints' || cuts++ > 0) return;
+          void jobs.pool.query(
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+          );
+        },
+      },
+    );
+    await eventually(
+      () =>
+        until(id, `state = 'succeeded'`).then(
+          () => true,
+          () => false,
+        ),
+      'success',
+    );
+    expect(await jobs.shops()).toEqual(['1 a x']);
+  });
+
+  it('takes over when the lease of a finalization has run out, and not before', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    await jobs.pool.query(
+      `UPDATE sluice.job SET state = 'finalizing', epoch = 5, owner = 'dead', lease_until = now() + interval '1 hour' WHERE id = $1`,
+      [id],
+    );
+    const other = await jobs.loaded([['skipped']], { dataset: 'shops-too', mode: 'append' });
+    sweep(
+      {},
+      {
+        datasets: new Map([
+          ['shops', SHOPS],
+          ['shops-too', SHOPS],
+        ]),
+      },
+    );
+    await until(other, 'announced AND counts IS NOT NULL');
+    expect(await jobs.end(id)).toMatchObject({ state: 'finalizing', epoch: 5 });
+    await jobs.pool.query(`UPDATE sluice.job SET lease_until = now() WHERE id = $1`, [id]);
+    await until(id, `state = 'succeeded' AND epoch = 6`);
+  });
+
+  it('renews its lease while it works, so that nobody else takes the job', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    const reader = await jobs.session();
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    sweep({ finalizeLeaseSeconds: 2, swapLockTimeoutMs: 20 });
+    await until(id, `state = 'finalizing'`);
+    const { rows } = await jobs.pool.query<{ lease_until: Date }>(
+      'SELECT lease_until FROM sluice.job WHERE id = $1',
+      [id],
+    );
+    // Two more of them, each by another process that would take over.
+    sweep({ finalizeLeaseSeconds: 2 });
+    await untilRow(
+      jobs.pool,
+      `SELECT FROM sluice.job WHERE id = $1 AND lease_until > $2::timestamptz + interval '2 seconds'`,
+      [id, rows[0]?.lease_until],
+    );
+    expect(await jobs.end(id)).toMatchObject({ state: 'finalizing', epoch: 2 });
+    await reader.end();
+    await until(id, `state = 'succeeded' AND epoch = 2`);
+  });
+
+  it('leaves a job within seconds when it is cancelled, drops its staging, and says what was read', async () => {
+    const id = await jobs.loaded([[SHOP, 'refused']]);
+    const reader = await jobs.session();
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    sweep({ swapLockTimeoutMs: 20 });
+    await untilRow(
+      jobs.pool,
+      `SELECT FROM pg_class WHERE relname LIKE '%shop_pkey' AND relnamespace = 'sluice_staging'::regnamespace`,
+    );
+    await jobs.pool.query(
+      `UPDATE sluice.job SET state = 'cancelled', finished_at = now(), owner = NULL, lease_until = NULL, epoch = epoch + 1,
+         announced = false WHERE id = $1`,
+      [id],
+    );
+    await until(id, 'announced AND counts IS NOT NULL');
+    await reader.end();
+    expect(await jobs.stagingTables()).toEqual([]);
+    expect(await jobs.end(id)).toMatchObject({ state: 'cancelled', counts: { read: 2, loaded: 0 } });
+    expect(told).toContain('cancelled');
+  });
+
+  it('gives a job back when it is stopped, and the next one goes on where it was', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    const reader = await jobs.session();
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    const one = sweep({ swapLockTimeoutMs: 20 });
+    await untilRow(
+      jobs.pool,
+      `SELECT FROM pg_class WHERE relname LIKE '%sale_item_idx' AND relnamespace = 'sluice_staging'::regnamespace`,
+    );
+    await one.stop();
+    const { rows } = await jobs.pool.query(`SELECT state, owner, lease_until FROM sluice.job WHERE id = $1`, [
+      id,
+    ]);
+    expect(rows).toEqual([{ state: 'finalizing', owner: null, lease_until: null }]);
+    await reader.end();
+    sweep();
+    await until(id, `state = 'succeeded' AND epoch = 3`);
+  });
+
+  it('announces until it is announced', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    let tries = 0;
+    const { announceJob } = announcer;
+    sweep(
+      {},
+      {
+        announcer: {
+          ...announcer,
+          announceJob: (job) =>
+            tries++ < 2 ? Promise.reject(new RangeError('no broker')) : announceJob(job),
+        },
+      },
+    );
+    await until(id, 'announced AND counts IS NOT NULL');
+    expect(told).toEqual(['succeeded']);
+  });
+
+  it('announces refusals while the job still runs', async () => {
+    const id = await jobs.loaded([[SHOP], [SHOP]]);
+    await jobs.pool.query('DELETE FROM sluice.ledger WHERE job = $1 AND batch = 1', [id]);
+    await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = false WHERE job = $1', [id]);
+    sweep();
+    await untilRow(jobs.pool, 'SELECT FROM sluice.ledger WHERE job = $1 AND refusals_announced', [id]);
+    expect(told).toEqual(['refusals']);
+  });
+
+  it('two loaders finalize each job once', async () => {
+    const names = ['shops', 'more-shops'];
+    const datasets = new Map<string, FinalizedDataset>(names.map((name) => [name, SHOPS]));
+    const ids = [
+      await jobs.loaded([[SHOP]], { mode: 'append' }),
+      await jobs.loaded([[SHOP]], { mode: 'append', dataset: 'more-shops' }),
+    ];
+    sweep({}, { datasets });
+    sweep({}, { datasets });
+    for (const id of ids) await until(id, 'announced AND counts IS NOT NULL');
+    const ends = await Promise.all(ids.map((id) => jobs.end(id)));
+    expect(ends.map(({ epoch }) => epoch)).toEqual([2, 2]);
+    expect(ends.map(({ counts }) => counts?.inserted).sort()).toEqual([0, 1]);
+  });
+});

@@ -1,0 +1,56 @@
+import type pg from 'pg';
+import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
+import { FinalizeRepository } from '../../apps/loader/src/finalize/finalize.repository.js';
+import { Finalizer } from '../../apps/loader/src/finalize/finalizer.js';
+import type {
+  FinalizedDataset,
+  FinalizeStep,
+  FinalizingJob,
+} from '../../apps/loader/src/finalize/finalizing-job.js';
+import { eventually } from './eventually.js';
+import { SHOP_PLAN, type StagedJobs } from './staged-job.js';
+
+export const SHOPS: FinalizedDataset = { tables: SHOP_PLAN, keepOfDuplicates: 'first' };
+
+/** Claims the one job that is due. */
+export async function claimJob(jobs: StagedJobs): Promise<FinalizingJob> {
+  const job = await new FinalizeRepository(jobs.pool, 'tester', 30).claimNext(['shops']);
+  if (job === null) throw new RangeError('No job is due.');
+  return job;
+}
+
+/** Claims the one job that is due again, as another loader does when the lease has run out. */
+export async function takeOver(jobs: StagedJobs): Promise<FinalizingJob> {
+  await jobs.pool.query(
+    `UPDATE sluice.job SET lease_until = now() - interval '1 second' WHERE state = 'finalizing'`,
+  );
+  return claimJob(jobs);
+}
+
+export interface FinalizeParts {
+  readonly config?: Partial<FinalizeConfig>;
+  readonly dataset?: FinalizedDataset;
+  readonly job?: FinalizingJob;
+  readonly onStep?: (step: FinalizeStep, detail?: string) => void;
+}
+
+/** Claims and finalizes; whatever the finalizer throws is thrown. @returns the steps, in order */
+export async function finalizeJob(jobs: StagedJobs, parts: FinalizeParts = {}): Promise<FinalizeStep[]> {
+  const config = Object.assign(new FinalizeConfig(), parts.config);
+  const job = parts.job ?? (await claimJob(jobs));
+  const steps: FinalizeStep[] = [];
+  await new Finalizer(jobs.pool, config).finalize(job, parts.dataset ?? SHOPS, (step, detail) => {
+    steps.push(step);
+    parts.onStep?.(step, detail);
+  });
+  return steps;
+}
+
+/** Waits until a question to the database is answered with at least one row. */
+export async function untilRow(
+  client: Pick<pg.Pool, 'query'>,
+  sql: string,
+  parameters: unknown[] = [],
+): Promise<void> {
+  await eventually(async () => (await client.query(sql, parameters)).rows.length > 0, `a row of ${sql}`);
+}

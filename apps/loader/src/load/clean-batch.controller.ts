@@ -1,11 +1,12 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
+import { loggableMessage } from '#common/telemetry/logger.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import type { IncomingMessage } from '#core/message/header-reader.js';
@@ -93,7 +94,7 @@ function waitOrAlarm(error: unknown, group: BatchGroup): Error {
   const state = sqlstateOf(error);
   return new SluiceError(
     waits ? 'DATABASE_UNAVAILABLE' : 'DATABASE_FAULT',
-    `Loading into staging failed${state === null ? '' : ` (SQLSTATE ${state})`}: ${messageOf(error)}`,
+    `Loading into staging failed${state === null ? '' : ` (SQLSTATE ${state})`}: ${loggableMessage(error)}`,
     { dataset: group.dataset, job: group.job, batch: group.batches[0]?.batch ?? 0 },
     { cause: error },
   );

@@ -19,7 +19,10 @@ export interface Delivery {
   readonly messages: readonly IncomingMessage[];
   /** Call after each slice of work: heartbeats stop when it has not been called for too long. */
   readonly progress: () => void;
-  /** True once the partition is no longer ours; stop early, somebody else gets the messages. */
+  /**
+   * True once the partition is no longer ours, or the process drains. Whoever was told so may stop early:
+   * nothing of the delivery is committed, and all of its messages come again, here or elsewhere.
+   */
   readonly isStale: () => boolean;
 }
 

@@ -82,7 +82,13 @@ describe('BatchServer on real Kafka', () => {
 
   const send = (partition: number, ...values: string[]): Promise<void> =>
     publisher.send(
-      values.map((value) => ({ topic, partition, key: value, headers: { v: '1' }, value: Buffer.from(value) })),
+      values.map((value) => ({
+        topic,
+        partition,
+        key: value,
+        headers: { v: '1' },
+        value: Buffer.from(value),
+      })),
     );
 
   async function committedOffsets(): Promise<Map<number, number>> {
@@ -132,12 +138,13 @@ describe('BatchServer on real Kafka', () => {
     await send(0, 'stuck');
     await send(1, 'fine');
     onDelivery = (delivery) =>
-      delivery.partition === 0
-        ? Promise.reject(new SluiceError('INTERNAL', 'a bug'))
-        : Promise.resolve();
+      delivery.partition === 0 ? Promise.reject(new SluiceError('INTERNAL', 'a bug')) : Promise.resolve();
     const server = await startServer();
     await eventually(async () => (await committedOffsets()).get(1) === 1, 'partition 1');
-    await eventually(() => server.health.notReady().some((text) => text.includes(`${topic}/0`)), 'a named wait');
+    await eventually(
+      () => server.health.notReady().some((text) => text.includes(`${topic}/0`)),
+      'a named wait',
+    );
     expect((await committedOffsets()).get(0)).toBe(-1);
     expect(server.health.notLive()).toEqual([]);
   });
@@ -173,6 +180,22 @@ describe('BatchServer on real Kafka', () => {
     finish();
     await closing;
     expect((await committedOffsets()).get(0)).toBe(1);
+  });
+
+  it('commits nothing of a delivery whose handler was told to stop early (T1)', async () => {
+    await send(0, 'a', 'b', 'c');
+    let hasBegun = (): void => undefined;
+    const begun = new Promise<void>((resolve) => {
+      hasBegun = resolve;
+    });
+    onDelivery = async (delivery) => {
+      hasBegun();
+      await eventually(() => delivery.isStale(), 'being told to stop');
+    };
+    await startServer();
+    await begun;
+    await started.pop()?.close();
+    expect((await committedOffsets()).get(0)).toBe(-1);
   });
 
   it('refuses to start without the topics it reads', async () => {

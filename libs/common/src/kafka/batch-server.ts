@@ -164,23 +164,26 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     for (const group of this.groupsOf(messages)) {
       if (!payload.isRunning() || payload.isStale() || this.closing) return;
       try {
-        await this.hand(payload, group);
-        this.attempts.delete(source);
-        this.health.recovered(source);
+        const isDone = await this.hand(payload, group);
+        if (!isDone) return;
       } catch (error) {
         this.onTrouble(payload, source, error);
         return;
       }
+      this.attempts.delete(source);
+      this.health.recovered(source);
       await commit(payload, lastOf(group));
     }
   }
 
-  private async hand(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<void> {
+  /** @returns false when the handler was told that the partition is lost, and so may have left messages out (T1) */
+  private async hand(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<boolean> {
     const { topic, partition } = payload.batch;
     const handler = this.messageHandlers.get(this.kindOfTopic.get(topic) ?? '');
     if (!handler) throw new SluiceError('INTERNAL', `No handler for topic ${topic}.`);
     const work = this.health.begin();
     let lost = false;
+    let wasToldToStop = false;
     const heartbeat = setInterval(() => {
       if (!work.isSilent()) {
         payload.heartbeat().catch(() => {
@@ -195,11 +198,15 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       progress: () => {
         work.progress();
       },
-      isStale: () => lost || payload.isStale() || !payload.isRunning(),
+      isStale: () => {
+        wasToldToStop ||= lost || payload.isStale() || !payload.isRunning();
+        return wasToldToStop;
+      },
     };
     try {
       const result: unknown = await handler(delivery);
       if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+      return !wasToldToStop;
     } finally {
       clearInterval(heartbeat);
       work.end();

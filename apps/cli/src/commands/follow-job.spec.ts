@@ -49,6 +49,23 @@ describe('following a job', () => {
     expect((await followed).job.state).toBe('succeeded');
   });
 
+  it('F2: waits until the tracker knows every refused record', async () => {
+    const known = (count: number): void => {
+      api.tell(
+        jobDetail({ state: 'succeeded', deadLetters: { known: count, expected: 5, complete: count === 5 } }),
+      );
+    };
+    known(3);
+    const followed = follow();
+    await api.until(() => api.listeners === 1);
+    known(4);
+    const asked = api.asked.length;
+    await api.until(() => api.asked.length > asked + 1);
+    known(5);
+    expect((await followed).job.deadLetters.known).toBe(5);
+    expect(notes).toEqual([]);
+  });
+
   it('F2: does not wait for ever for dead letters that never come', async () => {
     api.tell(jobDetail({ state: 'succeeded', deadLetters: { known: 3, expected: 5, complete: false } }));
     expect((await follow({ settleMs: 50 })).job.state).toBe('succeeded');

@@ -471,6 +471,14 @@ describe('sluice run', () => {
     });
   });
 
+  it('Ctrl-C before the job is posted starts none', async () => {
+    const code = cli.run('run', 'customers', '--source', 'customers.csv');
+    await api.until(() => api.asked.includes('/datasets'));
+    cli.pressCtrlC();
+    expect(await code).toBe(130);
+    expect(api.posted).toEqual([]);
+  });
+
   it('a dry run says that nothing was kept', async () => {
     api.newJob = succeeded();
     expect(await cli.run('run', 'customers', '--source', 'customers.csv', '--dry-run')).toBe(0);

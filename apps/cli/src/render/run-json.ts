@@ -38,7 +38,7 @@ export function runCounts(job: JobDetail): RunCounts {
   return {
     read: stage('ingest')?.records ?? 0,
     accepted: validate?.accepted ?? 0,
-    refused: (validate?.refused ?? 0) + (stage('load')?.refused ?? 0),
+    refused: job.deadLetters.known,
     skipped: validate?.skipped ?? 0,
     // A job without counts has made nothing visible.
     loaded: 0,

@@ -32,7 +32,8 @@
  */
 import 'reflect-metadata';
 import { type Kind, text } from './kinds.js';
-import type { ContractClass } from './dataset.js';
+import type { Severity } from '../record/finding.js';
+import type { ContractClass, OptionValues } from './dataset.js';
 import { DEFAULT_CODE, type RuleUse, ruleDecorator } from './rules.js';
 
 export interface CleaningOptions {
@@ -82,9 +83,14 @@ export interface ColumnOptions {
   readonly ifNull?: string | null;
   /**
    * The finding for a value that is not of the kind; default an error `INVALID_VALUE`.
-   * As a warning it stores `otherwise`, by default what `ifNull` stores.
+   * As a warning it stores `otherwise`, by default what `ifNull` stores. It cannot be `off`: PostgreSQL would ask.
    */
-  readonly ifInvalid?: RuleUse;
+  readonly ifInvalid?: KindUse;
+}
+
+/** What becomes of a value that is not of its column's kind. */
+export interface KindUse extends RuleUse {
+  readonly severity?: Severity | ((options: OptionValues) => Severity);
 }
 
 export interface TargetOptions {

@@ -11,13 +11,20 @@ import { equalBytes } from '../dataset/rules.js';
 /** The plain way, and the definition. @returns null, or the cleaned value */
 export function cleanString(value: string, options: CleaningOptions = {}): string | null {
   const withoutNul = value.replaceAll('\0', '');
-  const trimmed =
-    options.trim === false
-      ? withoutNul
-      : withoutNul.replace(/^[ \t\u3000]+/, '').replace(/[ \t\u3000]+$/, '');
+  const trimmed = options.trim === false ? withoutNul : trimBlanks(withoutNul);
   return (options.nullTokens ?? DEFAULT_NULL_TOKENS).includes(trimmed) ? null : trimmed;
 }
 
+/** By hand: a pattern that ends in `+$` takes quadratic time on long runs of blanks inside. */
+function trimBlanks(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && BLANKS.includes(value.charAt(start))) start += 1;
+  while (end > start && BLANKS.includes(value.charAt(end - 1))) end -= 1;
+  return value.slice(start, end);
+}
+
+const BLANKS = ' \t\u3000';
 const BLANK = 0x20;
 const TAB = 0x09;
 /** U+3000 in UTF-8 is E3 80 80; its first byte begins a character wherever it stands. */

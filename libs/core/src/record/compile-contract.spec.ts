@@ -252,6 +252,28 @@ describe('compiled contract', () => {
     expect(verdict.refused).toMatchObject([{ record: 1, findings: [{ code: 'RECORD_TOO_LARGE' }] }]);
     expect(verdict.sections.map(({ rows }) => rows)).toEqual([2, 60_000]);
     expect(30_000 * 300).toBeGreaterThan(MAX_BATCH_TEXT_BYTES);
+
+    // Written to the end, these rows would take 6 GB.
+    const monstrous = order('').replace('"name":"a"', `"name":"${'n'.repeat(200_000)}"`);
+    const { counts } = compileContract(dataset, { columns: [], context: {}, options: {} }).judge(
+      batchOf(monstrous, 'ndjson'),
+    );
+    expect(counts.refused).toBe(1);
+  });
+
+  it('words a hundred findings of a record that has thousands, errors first, and counts all', () => {
+    const tags = Array.from({ length: 3000 }, (_, at) => (at < 2990 ? `"odd${at}"` : `{"at":${at}}`));
+    const verdict = compileContract(ORDER, { columns: [], context: {}, options: {} }).judge(
+      batchOf(`{"id":1,"meta":{"tags":[${tags.join(',')}]}}`, 'ndjson'),
+    );
+    expect(verdict.findings).toEqual({ ODD_TAG: 2990, INVALID_VALUE: 10 });
+    const { findings } = verdict.refused[0]!;
+    expect(findings.map(({ severity }) => severity)).toEqual([
+      ...Array<string>(10).fill('error'),
+      ...Array<string>(90).fill('warning'),
+    ]);
+    expect(findings[0]).toMatchObject({ field: 'meta.tags[2990]' });
+    expect(findings.at(-1)!.message).toMatch(/^meta\.tags\[89\] .*; the record has 2900 more findings$/);
   });
 });
 

@@ -22,6 +22,9 @@ const LETTER_N = 0x6e;
 const LETTER_R = 0x72;
 const LETTER_NULL = 0x4e;
 
+/** A larger buffer is given back when its text is taken: few batches need one, and each job keeps its own. */
+const KEPT_CAPACITY_BYTES = 2 * 1024 * 1024;
+
 export class CopyText {
   private bytes: Buffer;
   private used = 0;
@@ -142,6 +145,7 @@ export class CopyText {
   take(): Buffer {
     const taken = Buffer.from(this.bytes.subarray(0, this.used));
     this.clear();
+    if (this.bytes.length > KEPT_CAPACITY_BYTES) this.bytes = Buffer.allocUnsafe(KEPT_CAPACITY_BYTES);
     return taken;
   }
 

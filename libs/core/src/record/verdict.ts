@@ -18,7 +18,10 @@ export interface TableSection {
   readonly rows: number;
 }
 
-/** accepted + refused + skipped = records (G2). `warnings` counts findings, not records. */
+/**
+ * accepted + refused + skipped = records (G2). `warnings` counts findings, not records, and those of refused
+ * records too.
+ */
 export interface BatchCounts {
   readonly records: number;
   readonly accepted: number;
@@ -33,10 +36,11 @@ export interface RefusedRecord {
   readonly record: number;
   /** Line in the source file, from 1. */
   readonly line: number;
+  /** Its range in the source, line end left out. */
   readonly byteStart: number;
   readonly byteEnd: number;
-  /** The record's own bytes without its line end; of an oversized record its first bytes. */
+  /** The record's own bytes without its line end; of an oversized record its first bytes. A view of the batch's. */
   readonly bytes: Buffer;
-  /** Errors and warnings, in the order of the contract's columns. */
+  /** Errors and warnings: first NUL_REMOVED in the source's order, then in the order of the contract's columns. */
   readonly findings: readonly Finding[];
 }

@@ -4,7 +4,7 @@ export class Cells {
   readonly bytes: Buffer[];
   readonly starts: Int32Array;
   readonly ends: Int32Array;
-  /** A sum of the constants below. */
+  /** 0 or one of the constants below. */
   readonly flags: Uint8Array;
   /** Stands before each name: of a child in an array, where it stands (`lines[2]`). */
   prefix = '';

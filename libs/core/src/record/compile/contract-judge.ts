@@ -126,28 +126,30 @@ export class ContractJudge implements CompiledContract {
     this.reportNuls(reader.cells, this.readCells);
     this.parent.writeRow(reader.cells, reader.cellOf, this.around, findings);
     for (let child = 0; child < this.children.length; child += 1) {
-      const problem = this.writeChildRows(child, this.children[child] as ChildJudge);
-      if (problem !== null) return malformed(problem);
+      const defect = this.writeChildRows(child, this.children[child] as ChildJudge);
+      if (defect !== null) return defect;
     }
     let textBytes = 0;
     for (const out of this.outs) textBytes += out.length;
     return textBytes <= MAX_BATCH_TEXT_BYTES ? null : TOO_MUCH_TEXT;
   }
 
-  private writeChildRows(child: number, { judge, rowWhen, distinctBy }: ChildJudge): RecordProblem | null {
+  private writeChildRows(child: number, { judge, rowWhen, distinctBy }: ChildJudge): Defect | null {
     const { reader, findings, distinct, around } = this;
     const slots = reader.openChild(child);
-    if (typeof slots !== 'number') return slots;
+    if (typeof slots !== 'number') return malformed(slots);
     distinct.clear();
     for (let slot = 0; slot < slots; slot += 1) {
       const cells = reader.loadChild(child, slot);
-      if (isProblem(cells)) return cells;
+      if (isProblem(cells)) return malformed(cells);
       const cellOf = reader.childCellOf(child, slot);
       if (cells !== reader.cells) this.reportNuls(cells, null);
       if (!isRow(cells, cellOf, rowWhen)) judge.judgePairs(cells, cellOf, findings);
       else if (distinctBy === -1 || distinct.add(cells, cellOf[distinctBy] as number)) {
         around.slot = slot + 1;
         judge.writeRow(cells, cellOf, around, findings);
+        // Asked of each row: thousands of rows that repeat a long key could take all memory.
+        if (judge.out.length > MAX_BATCH_TEXT_BYTES) return TOO_MUCH_TEXT;
       }
     }
     return null;

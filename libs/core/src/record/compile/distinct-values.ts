@@ -41,7 +41,12 @@ export class DistinctValues {
     const otherStart = this.starts[at] as number;
     const otherEnd = this.ends[at] as number;
     if (end === -1 || otherEnd === -1) return end === otherEnd;
-    if (end - start !== otherEnd - otherStart) return false;
-    return bytes.compare(this.bytes[at] as Buffer, otherStart, otherEnd, start, end) === 0;
+    const length = end - start;
+    if (length !== otherEnd - otherStart) return false;
+    const other = this.bytes[at] as Buffer;
+    for (let offset = 0; offset < length; offset += 1) {
+      if (bytes[start + offset] !== other[otherStart + offset]) return false;
+    }
+    return true;
   }
 }

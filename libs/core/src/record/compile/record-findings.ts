@@ -3,6 +3,12 @@ import type { Finding, Severity } from '../finding.js';
 /** How much of a value a finding's message quotes. */
 const SHOWN_CHARACTERS = 40;
 
+/**
+ * Findings of one record that are worded; all are counted. A JSON record of 256 KiB can have 80,000 elements
+ * with an error each, and its letter must fit into a message.
+ */
+export const MAX_FINDINGS_A_RECORD = 100;
+
 /** What a compiled check says when it is broken. PURE. */
 export interface Complaint {
   readonly code: string;
@@ -18,7 +24,7 @@ export interface Complaint {
  */
 export class RecordFindings {
   errors = 0;
-  private broken: { complaint: Complaint; field: string; shown: string | null }[] = [];
+  private broken: Broken[] = [];
 
   get count(): number {
     return this.broken.length;
@@ -44,16 +50,32 @@ export class RecordFindings {
     return this.broken.map(({ complaint }) => complaint);
   }
 
+  /** In order; of more than {@link MAX_FINDINGS_A_RECORD} the first ones, errors before warnings. */
   worded(): Finding[] {
-    return this.broken.map(({ complaint, field, shown }) => ({
-      code: complaint.code,
-      field,
-      message:
-        complaint.word(field, shown) +
-        (complaint.instead === undefined ? '' : `; stored as ${complaint.instead}`),
-      severity: complaint.severity,
-    }));
+    const chosen = this.chosen();
+    const unsaid = this.broken.length - chosen.length;
+    return chosen.map(({ complaint, field, shown }, at) => {
+      const { code, severity, instead } = complaint;
+      let message = complaint.word(field, shown);
+      if (instead !== undefined) message += `; stored as ${instead}`;
+      if (unsaid > 0 && at === chosen.length - 1) message += `; the record has ${unsaid} more findings`;
+      return { code, field, message, severity };
+    });
   }
+
+  private chosen(): Broken[] {
+    if (this.broken.length <= MAX_FINDINGS_A_RECORD) return this.broken;
+    const bySeverity = (severity: Severity): Broken[] =>
+      this.broken.filter(({ complaint }) => complaint.severity === severity);
+    return [...bySeverity('error'), ...bySeverity('warning')].slice(0, MAX_FINDINGS_A_RECORD);
+  }
+}
+
+interface Broken {
+  readonly complaint: Complaint;
+  readonly field: string;
+  /** The value, quoted; null for a null. */
+  readonly shown: string | null;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -7,6 +7,7 @@ import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
+import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { DeadLetterRow } from './dead-letter.entity.js';
 import { FoldRepository } from './fold.repository.js';
@@ -171,12 +172,12 @@ describe('FoldRepository', () => {
     await blocker.query('BEGIN; LOCK TABLE sluice.job_stage');
     const folding = folds.foldEvents([batchEvent({})]);
     const refused = expect(folding).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
-    await until(async () => {
+    await eventually(async () => {
       const { rowCount } = await pool.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> pg_backend_pid()`,
       );
       return rowCount !== null && rowCount > 0;
-    });
+    }, 'the folding to wait for the lock');
     await refused;
     await blocker.query('ROLLBACK');
     blocker.release();
@@ -184,10 +185,6 @@ describe('FoldRepository', () => {
     expect(await folds.foldEvents([batchEvent({})])).toHaveLength(1);
   });
 });
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds()));
-}
 
 function batchEvent(facts: Partial<BatchEvent>): BatchEvent {
   return {

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { lastValueFrom, toArray } from 'rxjs';
 import type { JobDetail } from '#core/job/job-view.js';
+import { eventually } from '../../../../test/support/eventually.js';
 import { JobWatcher } from './job-watcher.js';
 
 const EVERY_MILLISECOND = { pollIntervalMs: 1, heartbeatIntervalMs: 1_000 };
@@ -97,6 +98,6 @@ async function all(watcher: JobWatcher): Promise<(string | null)[]> {
   return views.map(({ step }) => step);
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+function until(holds: () => boolean): Promise<true> {
+  return eventually(holds, 'what the test waits for', 4_000);
 }

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, type Server, get } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createParser } from 'eventsource-parser';
 import { pino } from 'pino';
@@ -8,6 +7,7 @@ import { createPool } from '#common/postgres/pool.js';
 import { Job } from '#core/job/job.entity.js';
 import type { JobDetail } from '#core/job/job-view.js';
 import { migrate } from '#core/schema/migrate.js';
+import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { FoldRepository } from '../fold/fold.repository.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
@@ -204,8 +204,8 @@ class Client {
   }
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await delay(2);
+function until(holds: () => boolean): Promise<true> {
+  return eventually(holds, 'what the test waits for', 30_000);
 }
 
 const RUNNING: Partial<Job> = {

@@ -13,6 +13,7 @@ import { FoldConsumer } from './fold/fold.consumer.js';
 import { FoldRepository } from './fold/fold.repository.js';
 import { JobBatch } from './fold/job-batch.entity.js';
 import { JobStage } from './fold/job-stage.entity.js';
+import { LetterColumns } from './fold/letter-columns.entity.js';
 import { TrackerMetrics } from './fold/tracker.metrics.js';
 import { JobWatcher } from './live/job-watcher.js';
 import { DEFAULT_LIVE_TIMING, LIVE_TIMING } from './live/live-timing.js';
@@ -28,7 +29,7 @@ import type { TrackerConfig } from './tracker.config.js';
 export const TRACKER_GROUP = 'sluice-tracker';
 
 /** The tables that the tracker keeps. */
-export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow];
+export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow, LetterColumns];
 
 /** Everything over HTTP; needs the database, the registry of datasets, a logger and the timing of live streams. */
 export const READ_API = {

@@ -45,9 +45,9 @@ export class DeadLetterRow {
   @Column('bigint', { transformer: bigintAsNumber })
   attempt!: number;
 
-  /** Column names in file order; empty for formats that name their fields in each record. */
-  @Column('text', { array: true })
-  columns!: string[];
+  /** Which {@link LetterColumns} name its columns. */
+  @Column('uuid', { name: 'columns_id' })
+  columnsId!: string;
 
   @Column('bytea')
   bytes!: Buffer;

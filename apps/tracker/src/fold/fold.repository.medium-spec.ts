@@ -13,6 +13,8 @@ import { DeadLetterRow } from './dead-letter.entity.js';
 import { FoldRepository } from './fold.repository.js';
 import { JobBatch } from './job-batch.entity.js';
 import { JobStage } from './job-stage.entity.js';
+import { LetterColumns } from './letter-columns.entity.js';
+import { columnsId } from './storable-letter.js';
 import { anyEvents, shuffled } from '../testing/events.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
@@ -30,6 +32,7 @@ describe('FoldRepository', () => {
       JobBatch,
       JobStage,
       DeadLetterRow,
+      LetterColumns,
     ]).initialize();
     pool = createPool({ url: server.url, applicationName: 'fold test', maxConnections: 4 });
     folds = new FoldRepository(pool);
@@ -52,7 +55,7 @@ describe('FoldRepository', () => {
     const { upQueries } = await database.driver.createSchemaBuilder().log();
     const changes = upQueries.map(({ query }) => query);
     // Entities do not repeat the checks, nor the indexes of others' tables; everything else must be the same.
-    const ours = changes.filter((query) => /job_batch|job_stage|dead_letter/.test(query));
+    const ours = changes.filter((query) => /job_batch|job_stage|dead_letter|letter_columns/.test(query));
     expect(ours.filter((query) => !/DROP CONSTRAINT .*_check"$/.test(query))).toEqual([]);
   });
 
@@ -134,13 +137,11 @@ describe('FoldRepository', () => {
       line: 2 ** 52,
     });
     await folds.indexLetters([odd]);
-    const { columns, bytes, line } = odd;
+    const { columns, ...stored } = odd;
     expect(await letters()).toEqual([
       {
-        ...odd,
-        bytes,
-        columns,
-        line,
+        ...stored,
+        columnsId: columnsId(columns),
         codes: ['BAD'],
         findings: [
           { ...odd.findings[0], message: 'NUL \u{fffd}, half \u{fffd}, whole 😀, "\\u0000"' },
@@ -148,6 +149,23 @@ describe('FoldRepository', () => {
         ],
       },
     ]);
+  });
+
+  it('keeps a list of columns once for all letters that have it', async () => {
+    const others = ['統一編號', '', 'NULL', '"{},\\'];
+    await Promise.all([
+      folds.indexLetters([letter({ record: 1 }), letter({ record: 2, columns: others })]),
+      folds.indexLetters([
+        letter({ record: 3, columns: others }),
+        letter({ record: 4 }),
+        letter({ record: 5 }),
+      ]),
+    ]);
+    const lists = await database.getRepository(LetterColumns).find();
+    expect(new Map(lists.map(({ id, names }) => [id, names]))).toEqual(
+      new Map([['name'], others].map((names) => [columnsId(names), names])),
+    );
+    expect(lists).toHaveLength(2);
   });
 
   it('counts each letter once, however often it is delivered, and before its batch is heard of', async () => {

@@ -50,8 +50,10 @@ export class FoldRepository {
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
   async indexLetters(letters: readonly DeadLetter[]): Promise<StorableLetter[]> {
+    if (letters.length === 0) return [];
     const storable = inKeyOrder(letters.map(storableLetter));
     return this.inTransaction(async (client) => {
+      await insertColumns(client, storable);
       const newLetters = await insertLetters(client, storable);
       await addToStages(client, countLetters(newLetters));
       return newLetters;
@@ -61,7 +63,7 @@ export class FoldRepository {
   /** Empties the read model; with the group's offsets reset it is made again from the topics. */
   async clear(): Promise<void> {
     await this.inTransaction((client) =>
-      client.query('TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter'),
+      client.query('TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter, sluice.letter_columns'),
     );
   }
 
@@ -108,26 +110,38 @@ async function insertBatches(client: pg.PoolClient, events: readonly BatchEvent[
   return new Set(rows.map(({ job, batch, stage }) => batchEventId({ job, batch: Number(batch), stage })));
 }
 
+/** Lists of column names that are not there yet; most deliveries bring none. */
+async function insertColumns(client: pg.PoolClient, letters: readonly StorableLetter[]): Promise<void> {
+  const byId = new Map(letters.map(({ columnsId, columns }) => [columnsId, columns]));
+  const lists = [...byId].sort(([a], [b]) => (a < b ? -1 : 1));
+  await client.query(
+    `INSERT INTO sluice.letter_columns (id, names)
+     SELECT id, ARRAY(SELECT jsonb_array_elements_text(names))
+       FROM unnest($1::uuid[], $2::jsonb[]) AS list (id, names)
+     ON CONFLICT DO NOTHING`,
+    columnsOf(lists, [([id]) => id, ([, names]) => JSON.stringify(names)]),
+  );
+}
+
 /** @param letters in key order @returns those that were inserted (R1) */
 async function insertLetters(
   client: pg.PoolClient,
   letters: readonly StorableLetter[],
 ): Promise<StorableLetter[]> {
-  if (letters.length === 0) return [];
-  // Lists travel as JSON: unnest would flatten an array of arrays.
+  // Codes travel as JSON: unnest would flatten an array of arrays.
   const { rows } = await client.query<{ place: number }>(
     `WITH letter AS (
        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
                             $7::bigint[], $8::text[], $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[],
-                            $13::jsonb[], $14::bytea[]) WITH ORDINALITY
+                            $13::uuid[], $14::bytea[]) WITH ORDINALITY
            AS letter (job, record, dataset, batch, line, byte_start, byte_end, stage, codes, findings, sqlstate,
-                      attempt, columns, bytes, place)
+                      attempt, columns_id, bytes, place)
      ), inserted AS (
        INSERT INTO sluice.dead_letter (job, record, dataset, batch, line, byte_start, byte_end, stage, codes,
-                                       findings, sqlstate, attempt, columns, bytes)
+                                       findings, sqlstate, attempt, columns_id, bytes)
        SELECT job, record, dataset, batch, line, byte_start, byte_end, stage,
               ARRAY(SELECT jsonb_array_elements_text(codes)), findings, sqlstate, attempt,
-              ARRAY(SELECT jsonb_array_elements_text(columns)), bytes
+              columns_id, bytes
          FROM letter ORDER BY place
        ON CONFLICT DO NOTHING
        RETURNING job, record
@@ -146,7 +160,7 @@ async function insertLetters(
       ({ findings }) => JSON.stringify(findings),
       ({ sqlstate }) => sqlstate,
       ({ attempt }) => attempt,
-      ({ columns }) => JSON.stringify(columns),
+      (letter) => letter.columnsId,
       ({ bytes }) => bytes,
     ]),
   );

@@ -20,6 +20,15 @@ describe('storableLetter', () => {
     expect(stored.findings).toEqual([{ ...finding('A'), field: 'x\u{fffd}', message: '\u{fffd}' }]);
   });
 
+  it('gives the same columns the same id, and others another one', () => {
+    const idOf = (...columns: string[]): string => storableLetter(letter({ columns })).columnsId;
+    expect(idOf('a', 'b')).toBe(idOf('a', 'b'));
+    expect(
+      new Set([idOf(), idOf(''), idOf('a', 'b'), idOf('b', 'a'), idOf('a,b'), idOf('a"', 'b')]).size,
+    ).toBe(6);
+    expect(idOf('a')).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  });
+
   it('stores no other member of a finding', () => {
     const wide = { ...finding('A'), more: 'of the record' } as Finding;
     expect(storableLetter(letter({ findings: [wide] })).findings).toEqual([finding('A')]);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { Finding } from '#core/record/finding.js';
 
@@ -5,6 +6,8 @@ import type { Finding } from '#core/record/finding.js';
 export interface StorableLetter extends DeadLetter {
   /** Codes of the errors that refused the record, each once, in the findings' order. */
   readonly codes: readonly string[];
+  /** Stands for `columns`, which are stored once for all letters that have the same. */
+  readonly columnsId: string;
 }
 
 /**
@@ -13,11 +16,13 @@ export interface StorableLetter extends DeadLetter {
  */
 export function storableLetter(letter: DeadLetter): StorableLetter {
   const errors = letter.findings.filter(({ severity }) => severity === 'error');
+  const columns = letter.columns.map(storableText);
   return {
     ...letter,
+    columns,
+    columnsId: columnsId(columns),
     codes: [...new Set(errors.map(({ code }) => code))],
     findings: letter.findings.map(storableFinding),
-    columns: letter.columns.map(storableText),
   };
 }
 
@@ -29,6 +34,12 @@ function storableFinding({ code, field, message, severity }: Finding): Finding {
     message: storableText(message),
     severity,
   };
+}
+
+/** The id of a list of column names, the same in every tracker: the first 128 bits of its SHA-256 as a UUID. */
+export function columnsId(names: readonly string[]): string {
+  const hex = createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 32);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 export function storableText(text: string): string {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type SelectQueryBuilder } from 'typeorm';
 import type { DeadLetterView, Page } from '#core/job/job-view.js';
 import { DeadLetterRow } from '../fold/dead-letter.entity.js';
+import { LetterColumns } from '../fold/letter-columns.entity.js';
 import { LIST_TEXT_BYTES, cutText } from './letter-text.js';
 import { pageOf } from './page.js';
 import type { DeadLettersQuery } from './queries.dto.js';
@@ -30,7 +31,7 @@ export class DeadLetterReader {
     }
     const letters = await readLetters(query);
     return pageOf(
-      letters.map(({ row, bytes }) => viewOf(row, cutText(bytes))),
+      letters.map((letter) => viewOf(letter, cutText(letter.bytes))),
       limit,
       ({ id }) => id,
     );
@@ -44,7 +45,7 @@ export class DeadLetterReader {
     });
     const [letter] = await readLetters(query);
     if (!letter) return null;
-    return { ...viewOf(letter.row, letter.bytes.toString()), bytesBase64: letter.bytes.toString('base64') };
+    return { ...viewOf(letter, letter.bytes.toString()), bytesBase64: letter.bytes.toString('base64') };
   }
 
   private letters(bytes: string): SelectQueryBuilder<DeadLetterRow> {
@@ -53,18 +54,34 @@ export class DeadLetterReader {
       .getRepository(DeadLetterRow)
       .createQueryBuilder('letter')
       .select(columns.filter((name) => name !== 'bytes').map((name) => `letter.${name}`))
-      .addSelect(bytes, 'shown_bytes');
+      .addSelect(bytes, 'shown_bytes')
+      .leftJoin(LetterColumns, 'list', 'list.id = letter.columns_id')
+      .addSelect('list.names', 'column_names');
   }
 }
 
-async function readLetters(
-  query: SelectQueryBuilder<DeadLetterRow>,
-): Promise<{ row: DeadLetterRow; bytes: Buffer }[]> {
-  const { entities, raw } = await query.getRawAndEntities<{ shown_bytes: Buffer }>();
-  return entities.map((row, index) => ({ row, bytes: raw[index]?.shown_bytes ?? Buffer.alloc(0) }));
+interface Letter {
+  readonly row: DeadLetterRow;
+  readonly columns: readonly string[];
+  /** As many as were asked for. */
+  readonly bytes: Buffer;
 }
 
-function viewOf(row: DeadLetterRow, text: string): DeadLetterView {
+interface RawLetter {
+  readonly shown_bytes: Buffer;
+  readonly column_names: string[] | null;
+}
+
+async function readLetters(query: SelectQueryBuilder<DeadLetterRow>): Promise<Letter[]> {
+  const { entities, raw } = await query.getRawAndEntities<RawLetter>();
+  return entities.map((row, index) => ({
+    row,
+    columns: raw[index]?.column_names ?? [],
+    bytes: raw[index]?.shown_bytes ?? Buffer.alloc(0),
+  }));
+}
+
+function viewOf({ row, columns }: Letter, text: string): DeadLetterView {
   return {
     id: `${row.job}:${row.record}`,
     dataset: row.dataset,
@@ -79,7 +96,7 @@ function viewOf(row: DeadLetterRow, text: string): DeadLetterView {
     findings: row.findings,
     sqlstate: row.sqlstate,
     attempt: row.attempt,
-    columns: row.columns,
+    columns,
     text,
   };
 }

@@ -8,6 +8,7 @@ export function readCopyText(text: Buffer): (string | null)[][] {
   const rows: (string | null)[][] = [];
   for (const line of text.toString().match(/[^\n]*\n|[^\n]+$/g) ?? []) {
     if (line === '\\.\n') return rows;
+    if (line.includes('\r')) throw new RangeError(`A bare carriage return, which COPY refuses: ${line}`);
     if (!line.endsWith('\n')) throw new RangeError(`The last row has no line end: ${line}`);
     rows.push(line.slice(0, -1).split('\t').map(readValue));
   }

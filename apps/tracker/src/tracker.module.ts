@@ -87,6 +87,7 @@ export class TrackerModule implements OnApplicationShutdown {
               maxGroupBytes: 4 * 1024 * 1024,
               maxGroupMessages: 5_000,
               maxBytesPerPartition: 4 * 1024 * 1024,
+              sessionTimeoutMs: config.sessionTimeoutMs,
               logger,
               onFatal: fatal,
             }),

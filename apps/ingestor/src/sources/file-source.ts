@@ -17,7 +17,7 @@ import type { FileAddress } from './source-uri.js';
  * F3 A file that is written to while it is read fails the source: its bytes would belong to no version of it.
  */
 
-/** As large as http's pieces times four: fewer turns of the loop; more brings nothing. */
+/** CPU for 172 MB: 0.12 s at 64 KiB, 0.07 s at this, 0.05 s at 1 MiB. */
 const READ_BYTES = 256 * 1024;
 
 /** Opens never wait (a fifo would) and never follow a link that took a directory entry's place. */

@@ -2,8 +2,8 @@ import type { Gunzip, InflateRaw } from 'node:zlib';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type ByteReader, truncated } from './byte-reader.js';
 
-/** Size of the pieces that come out of node:zlib: 16 KiB (its default) is a third slower, 256 KiB no faster. */
-export const INFLATED_CHUNK_BYTES = 64 * 1024;
+/** Size of the pieces that come out of node:zlib. CPU for 172 MB of CSV: 0.6 s at 16 KiB (its default), 0.25 s at this. */
+export const INFLATED_CHUNK_BYTES = 256 * 1024;
 
 /** How much a compressed source may unpack to, compared with its own size. */
 export interface RatioLimit {

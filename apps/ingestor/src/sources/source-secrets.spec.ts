@@ -29,7 +29,7 @@ function expectClean(...shown: unknown[]): void {
     const texts = [
       String(value),
       inspect(value, { depth: Infinity, showHidden: true, getters: true }),
-      String(JSON.stringify(value)),
+      JSON.stringify(value),
       ...causes(value).flatMap((cause) => [cause.message, cause.stack ?? '']),
     ];
     for (const text of texts) {

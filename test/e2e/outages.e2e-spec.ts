@@ -21,7 +21,14 @@ describe('a part that is away in the middle of a job', () => {
   beforeAll(async () => {
     system = await startSystem({
       ownPostgres: true,
-      env: { SLUICE_BATCH_BYTES: String(32 * 1024), SLUICE_SOURCE_IDLE_TIMEOUT_MS: '120000' },
+      env: {
+        SLUICE_BATCH_BYTES: String(32 * 1024),
+        SLUICE_SOURCE_IDLE_TIMEOUT_MS: '120000',
+        // What was killed is missed after so long.
+        SLUICE_SESSION_TIMEOUT_MS: '6000',
+        SLUICE_LEASE_SECONDS: '5',
+        SLUICE_FINALIZE_LEASE_SECONDS: '5',
+      },
     });
     file = generatedFile(system, { rows: 10_000, seed: 7, defectShare: 0.02, repeatShare: 0.005 });
     expected = expectFile(file.bytes);

@@ -1,6 +1,7 @@
 import { IsInt, IsString, Max, Min } from 'class-validator';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
+import { DEFAULT_LEASE_SECONDS } from '#core/job/job.repository.js';
 import { MAX_MESSAGE_BYTES } from '#core/message/topics.js';
 import { DEFAULT_CUTTING } from '#core/record/raw-batch.js';
 
@@ -41,6 +42,12 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   @Min(1)
   @Max(32)
   jobsAtOnce: number = 2;
+
+  @Variable('SLUICE_LEASE_SECONDS', 'After so long without a sign of life another ingestor takes a job over')
+  @IsInt()
+  @Min(3)
+  @Max(600)
+  leaseSeconds: number = DEFAULT_LEASE_SECONDS;
 
   @Variable(
     'SLUICE_LOCAL_TOKEN_FILE',

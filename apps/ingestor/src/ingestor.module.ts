@@ -40,7 +40,7 @@ export class IngestorModule {
         {
           provide: JobRepository,
           inject: [DataSource],
-          useFactory: (database: DataSource) => new JobRepository(database),
+          useFactory: (database: DataSource) => new JobRepository(database, config.leaseSeconds),
         },
         { provide: SourceOpener, useFactory: () => new SourceOpener(loadSettings(SourceConfig)) },
         JobStarter,

@@ -93,6 +93,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               maxGroupBytes: 4 * MIB,
               maxGroupMessages: 64,
               maxBytesPerPartition: 4 * MIB,
+              sessionTimeoutMs: config.sessionTimeoutMs,
               logger,
               onFatal: fatal,
             }),

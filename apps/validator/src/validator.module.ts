@@ -47,6 +47,7 @@ export class ValidatorModule {
               maxGroupBytes: 2 * MIB,
               maxGroupMessages: 16,
               maxBytesPerPartition: 2 * MIB,
+              sessionTimeoutMs: config.sessionTimeoutMs,
               logger,
               onFatal: fatal,
             }),

@@ -49,7 +49,7 @@ export class JobRunner {
    */
   async run(claim: Claim, drain: AbortSignal): Promise<void> {
     const log = this.logger.child({ job: claim.id, epoch: claim.epoch });
-    const lease = new LeaseKeeper(this.jobs, claim, log);
+    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds);
     const signal = AbortSignal.any([lease.signal, drain]);
     try {
       const job = await this.jobs.load(claim.id);

@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { type Claim, type JobRepository, LEASE_SECONDS } from '#core/job/job.repository.js';
+import type { Claim, JobRepository } from '#core/job/job.repository.js';
 import type { JobState } from '#core/job/job-state.js';
 
-const RENEW_INTERVAL_MS = (LEASE_SECONDS * 1000) / 10;
+/** Renewals in a lease: several may fail before it runs out. */
+const RENEWALS_A_LEASE = 10;
 
 /**
  * Renews the lease of one claimed job and notices when the job is no longer ours.
@@ -20,12 +21,16 @@ export class LeaseKeeper {
     private readonly jobs: JobRepository,
     private readonly claim: Claim,
     private readonly logger: Logger,
+    leaseSeconds: number,
   ) {
-    this.timer = setInterval(() => {
-      this.renewing ??= this.renew().finally(() => {
-        this.renewing = null;
-      });
-    }, RENEW_INTERVAL_MS);
+    this.timer = setInterval(
+      () => {
+        this.renewing ??= this.renew().finally(() => {
+          this.renewing = null;
+        });
+      },
+      (leaseSeconds * 1_000) / RENEWALS_A_LEASE,
+    );
   }
 
   /** Aborted with JOB_LOST when the job was cancelled, has ended, or another ingestor has claimed it. */

@@ -33,6 +33,15 @@ export class ConnectionConfig {
   @Max(600_000)
   drainTimeoutMs: number = 25_000;
 
+  @Variable(
+    'SLUICE_SESSION_TIMEOUT_MS',
+    'A consumer that is silent for so long loses its partitions to others (Kafka session time-out)',
+  )
+  @IsInt()
+  @Min(6_000)
+  @Max(300_000)
+  sessionTimeoutMs: number = 30_000;
+
   brokers(): string[] {
     return this.kafkaBrokers
       .split(',')

@@ -69,6 +69,7 @@ describe('BatchServer on real Kafka', () => {
       maxGroupBytes: 1024 * 1024,
       maxGroupMessages,
       maxBytesPerPartition: 1024 * 1024,
+      sessionTimeoutMs: 30_000,
       logger,
       onFatal: (error) => {
         throw error;

@@ -35,13 +35,14 @@ export interface BatchServerOptions {
   readonly maxGroupBytes: number;
   readonly maxGroupMessages: number;
   readonly maxBytesPerPartition: number;
+  readonly sessionTimeoutMs: number;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
 
-const SESSION_TIMEOUT_MS = 30_000;
+/** Heartbeats in a session: Kafka advises at least three. */
+const HEARTBEATS_A_SESSION = 10;
 const REBALANCE_TIMEOUT_MS = 60_000;
-const HEARTBEAT_INTERVAL_MS = 3_000;
 /** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
 const FIRST_BACKOFF_MS = 500;
@@ -62,9 +63,9 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     super();
     this.consumer = options.kafka.consumer({
       groupId: options.groupId,
-      sessionTimeout: SESSION_TIMEOUT_MS,
+      sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: REBALANCE_TIMEOUT_MS,
-      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      heartbeatInterval: options.sessionTimeoutMs / HEARTBEATS_A_SESSION,
       maxBytesPerPartition: options.maxBytesPerPartition,
       maxBytes: options.maxBytesPerPartition * Math.max(2, options.concurrentPartitions),
       maxWaitTimeInMs: 250,
@@ -190,7 +191,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
           lost = true;
         });
       }
-    }, HEARTBEAT_INTERVAL_MS);
+    }, this.options.sessionTimeoutMs / HEARTBEATS_A_SESSION);
     const delivery: Delivery = {
       topic,
       partition,

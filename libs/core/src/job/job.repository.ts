@@ -29,14 +29,17 @@ export interface JobTotals {
 }
 
 /** A lease that is not renewed for so long lets somebody else claim the job. */
-export const LEASE_SECONDS = 30;
+export const DEFAULT_LEASE_SECONDS = 30;
 
 /**
  * Every change of a job row that the ingestor and the operator make. State changes are compare-and-set
  * in one statement (J1); the lease counts by the database's clock alone.
  */
 export class JobRepository {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    private readonly leaseSeconds: number = DEFAULT_LEASE_SECONDS,
+  ) {}
 
   /** @throws SluiceError JOB_ACTIVE when another job holds the dataset (partial unique index) */
   async create(job: Partial<Job> & Pick<Job, 'id' | 'dataset'>): Promise<void> {
@@ -85,7 +88,7 @@ export class JobRepository {
              OR (state = 'running' AND lease_until < now()))
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, epoch`,
-      [owner, LEASE_SECONDS],
+      [owner, this.leaseSeconds],
     );
   }
 
@@ -94,7 +97,7 @@ export class JobRepository {
     const row = await this.changed<{ state: JobState }>(
       `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second'
        WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING state`,
-      [claim.id, claim.epoch, LEASE_SECONDS],
+      [claim.id, claim.epoch, this.leaseSeconds],
     );
     return row?.state ?? null;
   }

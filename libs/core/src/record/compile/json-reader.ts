@@ -15,8 +15,8 @@ const LETTER_N = 0x6e;
 /**
  * NDJSON records as cells: one cell for each path that the contract reads. PURE.
  *
- * `JSON.parse` says whether a record is JSON (each record becomes an object for that, the plain way; about
- * 150,000 records a second). Its values come from the text itself (`JsonPaths`), so that no digit is lost.
+ * `JSON.parse` says whether a record is JSON: each record becomes an object for that, the plain way (measured:
+ * 57,000 orders of 290 bytes with two items a second, all judgement included). Its values come from the text itself (`JsonPaths`), so that no digit is lost.
  */
 export class JsonReader implements RecordReader {
   readonly cells: Cells;

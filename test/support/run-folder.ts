@@ -35,6 +35,11 @@ export class RunFolder {
     tellGuard({ remove: folder });
   }
 
+  /** A process that somebody else started for the test; it is sent SIGTERM when this process goes away. */
+  alsoEnd(pid: number): void {
+    tellGuard({ watch: pid, signal: 'SIGTERM' });
+  }
+
   /** Starts a process and waits until it is ready. */
   async start(plan: ProcessPlan): Promise<StartedProcess> {
     const started = await this.launch(plan);

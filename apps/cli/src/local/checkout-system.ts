@@ -91,6 +91,15 @@ export class CheckoutSystem implements LocalSystem {
   private async upInForeground(folder: LocalFolder, { say, signal }: UpOptions): Promise<LocalState> {
     const config = this.config();
     const checkout = checkoutFolder();
+    // A terminal that is closed asks for the end like Ctrl-C does, but there is nobody left to talk to.
+    const hangUp = new AbortController();
+    const onHangUp = (): void => {
+      hangUp.abort();
+    };
+    process.once('SIGHUP', onHangUp);
+    const sayToTerminal: Say = (line) => {
+      if (!hangUp.signal.aborted) say(line);
+    };
     const supervisor = new Supervisor({
       folder,
       checkout,
@@ -99,12 +108,16 @@ export class CheckoutSystem implements LocalSystem {
       migrate: migrateCommand(checkout),
       run: randomUUID(),
       logger: createLogger('supervisor', 'silent'),
-      say,
+      say: sayToTerminal,
       onReady: () => {
-        say('ready; Ctrl-C stops everything');
+        sayToTerminal('ready; Ctrl-C stops everything');
       },
     });
-    await supervisor.run(signal);
+    try {
+      await supervisor.run(AbortSignal.any([signal, hangUp.signal]));
+    } finally {
+      process.removeListener('SIGHUP', onHangUp);
+    }
     const state = readState(folder.state);
     if (state === undefined) throw new SluiceError('INTERNAL', `${folder.state} is gone.`);
     return this.describe(folder, state);

@@ -103,9 +103,10 @@ export class BatchPublisher {
     const message = encodeRawMessage({ ...this.options.facts, batch }, this.options.partitions);
     const event = encodeStatusEvent(this.eventOf(batch));
     await this.sendPersistently([message], batch.batch);
+    await this.sendPersistently([event], batch.batch);
+    // Last, so that what a resumed job does not publish again has been announced too.
     this.acknowledged.set(batch.batch, after);
     this.advance();
-    await this.sendPersistently([event], batch.batch);
   }
 
   private async sendPersistently(messages: OutgoingMessage[], batch: number): Promise<void> {

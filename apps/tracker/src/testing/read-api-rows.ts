@@ -1,0 +1,163 @@
+import { createPool } from '#common/postgres/pool.js';
+import type { Dataset } from '#core/dataset/dataset.js';
+import { Job, type JobCounts } from '#core/job/job.entity.js';
+import type { DeadLetter } from '#core/message/dead-letter-message.js';
+import type { BatchEvent } from '#core/message/status-event.js';
+import { FoldRepository } from '../fold/fold.repository.js';
+import type { ReadApiApp } from './read-api-app.js';
+
+/** Oldest first. */
+export const JOBS = [1, 2, 3, 4].map((number) => `01890000-0000-7000-8000-00000000000${number}`) as [
+  string,
+  string,
+  string,
+  string,
+];
+
+const SECRET = 'https://user:hunter2@example.org/shops.csv?key=hunter2';
+
+export const COUNTS: JobCounts = {
+  read: 20,
+  accepted: 18,
+  refused: 3,
+  refusedAtValidate: 2,
+  refusedAtLoad: 1,
+  skipped: 0,
+  loaded: 17,
+  inserted: 17,
+  updated: 0,
+  unchanged: 0,
+  superseded: 0,
+  warnings: 0,
+};
+
+export async function fill({ database }: ReadApiApp, databaseUrl: string): Promise<void> {
+  await database.query('CREATE TABLE public.shop AS SELECT generate_series(1, 1234) AS no');
+  await database.query('CREATE TABLE public."odd ""name" ()');
+  await database.getRepository(Job).insert([
+    job(JOBS[0], {
+      state: 'failed',
+      finishedAt: at(3),
+      error: { code: 'SOURCE_EMPTY', message: 'no', action: 'look' },
+    }),
+    job(JOBS[1], {
+      state: 'succeeded',
+      finishedAt: at(10),
+      counts: COUNTS,
+      findings: { BAD: 2, DUPLICATE: 1 },
+    }),
+    job(JOBS[2], { state: 'succeeded', dataset: 'others', finishedAt: at(10), counts: COUNTS, findings: {} }),
+    job(JOBS[3], {
+      state: 'running',
+      leaseUntil: at(0),
+      expectedBytes: 1_050,
+      head: { columns: ['no', 'name'], context: {}, dataStart: 50, firstLine: 2 },
+    }),
+  ] as never);
+  const pool = createPool({ url: databaseUrl, applicationName: 'read api test', maxConnections: 2 });
+  try {
+    const folds = new FoldRepository(pool);
+    await folds.foldEvents([
+      ...[0, 1, 2].map((batch) => batchEvent(batch, 'ingest', 1 + batch, { accepted: 10 })),
+      batchEvent(0, 'validate', 2, { accepted: 8, refused: 2, findings: { BAD: 2 } }),
+      batchEvent(1, 'validate', 3, { accepted: 9, refused: 1, findings: { BAD: 1 } }),
+    ]);
+    await folds.indexLetters([
+      letter(JOBS[3], 7, {}),
+      letter(JOBS[3], 1, {}),
+      letter(JOBS[3], 5, {
+        bytes: Buffer.from([0x61, 0x00, 0xff, 0x62]),
+        findings: [
+          { code: 'ODD', field: null, message: 'is odd', severity: 'warning' },
+          { code: 'BAD', field: 'name', message: 'is wrong', severity: 'error' },
+        ],
+      }),
+      letter(JOBS[1], 10, {
+        stage: 'load',
+        findings: [{ code: 'DUPLICATE', field: 'no', message: 'stands in line 4', severity: 'error' }],
+      }),
+      letter(JOBS[1], 9, {}),
+      letter(JOBS[1], 2, { bytes: Buffer.from('統'.repeat(1500)) }),
+    ]);
+  } finally {
+    await pool.end();
+  }
+}
+
+function job(id: string, facts: Partial<Job>): Partial<Job> {
+  return {
+    id,
+    dataset: 'shops',
+    mode: 'replace',
+    source: { kind: 'http', display: 'https://example.org/shops.csv', trustedCaller: false },
+    secretUri: SECRET,
+    dryRun: false,
+    maxRefusedShare: 0.05,
+    maxShrinkShare: 0.2,
+    options: {},
+    contractVersion: 1,
+    epoch: 1,
+    announced: true,
+    createdAt: at(0),
+    startedAt: at(1),
+    ...facts,
+  };
+}
+
+function batchEvent(
+  batch: number,
+  stage: BatchEvent['stage'],
+  second: number,
+  facts: Partial<BatchEvent>,
+): BatchEvent {
+  return {
+    type: 'batch',
+    dataset: 'shops',
+    job: JOBS[3],
+    batch,
+    stage,
+    records: 10,
+    bytes: 100,
+    accepted: 0,
+    refused: 0,
+    skipped: 0,
+    warnings: 0,
+    findings: {},
+    at: at(second).toISOString(),
+    ...facts,
+  };
+}
+
+function letter(job: string, record: number, facts: Partial<DeadLetter>): DeadLetter {
+  return {
+    dataset: 'shops',
+    job,
+    batch: 0,
+    record,
+    line: record + 2,
+    byteStart: record * 10,
+    byteEnd: record * 10 + 10,
+    stage: 'validate',
+    findings: [{ code: 'BAD', field: 'name', message: 'is wrong', severity: 'error' }],
+    sqlstate: null,
+    attempt: 0,
+    columns: ['no', 'name'],
+    bytes: Buffer.from('x'),
+    ...facts,
+  };
+}
+
+export function registered() {
+  const dataset = {
+    name: 'shops',
+    title: 'Shops',
+    format: 'csv',
+    writeModes: ['replace', 'append'],
+    options: { checksum: ['reject', 'ignore'] },
+  } as unknown as Dataset;
+  return { name: 'shops', dataset, folder: '', tables: ['shop', 'odd "name', 'not_migrated'] };
+}
+
+function at(second: number): Date {
+  return new Date(Date.UTC(2026, 0, 1, 0, 0, second));
+}

@@ -222,9 +222,9 @@ describe('sluice run', () => {
       });
       expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(2);
       expect(cli.stderr.text).toMatchInlineSnapshot(`
-       "error: Two fields are wrong.
+       "error: Two fields are wrong. [REQUEST_INVALID]
          limit: must be at least 1
-         source: lies outside of the allowed folders [REQUEST_INVALID]
+         source: lies outside of the allowed folders
          to do: Correct the listed fields.
        "
       `);

@@ -91,8 +91,10 @@ async function report(
 }
 
 async function reportText(context: CliContext, client: SluiceClient, job: JobDetail): Promise<string> {
-  const dataset = (await client.datasets()).find(({ name }) => name === job.dataset);
-  return renderReport(job, dataset?.tables ?? [], paintOf(context));
+  // The job is over, whether or not the tracker can still count rows.
+  const datasets = await client.datasets().catch(() => []);
+  const tables = datasets.find(({ name }) => name === job.dataset)?.tables ?? [];
+  return renderReport(job, tables, paintOf(context));
 }
 
 function sayDetached(context: CliContext, exit: Exit, job: JobDetail | undefined): Exit {

@@ -1,16 +1,18 @@
+import { errorFacts } from '#common/errors/error-codes.js';
 import { SluiceError, messageOf, type ErrorPlace } from '#common/errors/sluice-error.js';
 import { plainText } from './plain-text.js';
 
-/** What happened, where, and what to do, each on a line of its own. */
+/** What happened with its code, where, and what to do, each on a line of its own. */
 export function errorText(error: unknown): string {
-  if (!(error instanceof SluiceError)) return `error: ${lines(messageOf(error))} [INTERNAL]\n`;
-  const place = placeText(error.place);
-  const where = place === '' ? '' : `  where: ${place}\n`;
-  return `error: ${lines(error.message)} [${error.code}]\n${where}  to do: ${error.action}\n`;
+  const known = error instanceof SluiceError ? error : undefined;
+  // A message may go on for several lines (the fields of a 422); each is made safe on its own.
+  const [first = '', ...more] = messageOf(error).split('\n').map(plainText);
+  const lines = [`error: ${first} [${known?.code ?? 'INTERNAL'}]`, ...more];
+  if (known !== undefined && Object.keys(known.place).length > 0)
+    lines.push(`  where: ${placeText(known.place)}`);
+  lines.push(`  to do: ${known?.action ?? errorFacts('INTERNAL').action}`);
+  return lines.map((line) => `${line}\n`).join('');
 }
-
-/** Messages may have several lines (the fields of a 422); each is made safe on its own. */
-const lines = (text: string): string => text.split('\n').map(plainText).join('\n');
 
 function placeText(place: ErrorPlace): string {
   return Object.entries(place)

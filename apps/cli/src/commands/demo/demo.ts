@@ -104,6 +104,7 @@ async function runDemoJob(
 async function finish(context: CliContext, client: SluiceClient, { exit, job }: Ran): Promise<Exit> {
   if (job === undefined) return exit;
   if (!isFinal(job.state)) {
+    sayOn(context)('cancelling the job');
     await client.cancelJob(job.id).catch(() => undefined);
     return exit;
   }

@@ -6,7 +6,7 @@
  *   npm test -- e2e --match load  those of a part's files whose path matches
  *
  * The last line is `N passed, N failed`; the exit code is 0 only without failures.
- * The servers end with this process, however it ends (test/support/end-with-parent.js).
+ * Servers and tests end with this process, however it ends (test/support/end-with-parent.js).
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -27,6 +27,14 @@ const JEST_FLAGS = { unit: [], medium: [], e2e: ['--maxWorkers=1'] };
 const PARTS = [...Object.keys(CHECKS), ...Object.keys(JEST_FLAGS)];
 const NEEDS_SERVERS = ['medium', 'e2e'];
 
+const guard = spawn(process.execPath, [join(ROOT, 'test', 'support', 'end-with-parent.js')], {
+  detached: true,
+  stdio: ['pipe', 'ignore', 'ignore'],
+});
+guard.unref();
+guard.stdin.unref();
+const tellGuard = (line) => guard.stdin.write(`${JSON.stringify(line)}\n`);
+
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
 
@@ -34,6 +42,7 @@ await runScript(async () => {
   const { parts, match } = readArguments();
   await setup({ kafka: parts.some((part) => NEEDS_SERVERS.includes(part)) });
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  tellGuard({ remove: folder });
   const servers = [];
   const results = [];
   try {
@@ -95,10 +104,8 @@ async function runJest(part, folder, match) {
   const outputFile = join(folder, `${part}.json`);
   const flags = ['--selectProjects', part, '--json', `--outputFile=${outputFile}`, ...JEST_FLAGS[part]];
   // With --json Jest prints the same JSON to standard output; what people read goes to standard error.
-  const code = await run(
-    [join(ROOT, 'scripts', 'jest.js'), ...flags, ...(match ? ['--', match] : [])],
-    'ignore',
-  );
+  const { JEST } = await import('./jest.js');
+  const code = await run([...JEST, ...flags, ...(match ? ['--', match] : [])], 'ignore');
   let result;
   try {
     result = JSON.parse(readFileSync(outputFile, 'utf8'));
@@ -116,10 +123,12 @@ function run(args, stdout = 'inherit') {
   return new Promise((resolve) => {
     const env = { ...process.env, SLUICE_TEST_BUILT: '1', FORCE_COLOR: process.stderr.isTTY ? '1' : '0' };
     const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', stdout, 'inherit'] });
+    tellGuard({ watch: child.pid, signal: 'SIGTERM' });
     const end = () => child.kill('SIGTERM');
     stop.signal.addEventListener('abort', end);
     child.once('exit', (code) => {
       stop.signal.removeEventListener('abort', end);
+      tellGuard({ unwatch: child.pid });
       resolve(code ?? 1);
     });
   });

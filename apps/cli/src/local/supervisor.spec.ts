@@ -154,7 +154,7 @@ describe('Supervisor', () => {
     await expect(running).rejects.toMatchObject({ code: 'LOCAL_START_FAILED' });
     const state = readState(folder.state)!;
     expect(state.phase).toBe('failed');
-    expect(state.problem).toMatch(/ended \(exit code 78\)/);
+    expect(state.problem?.message).toMatch(/ended \(exit code 78\)/);
     expect(state.processes.map(({ restarts }) => restarts)).toEqual([0, 0]);
     expect(existsSync(folder.lock)).toBe(false);
   });

@@ -99,9 +99,10 @@ export class Finalizer {
       onStep('check');
       const rows = await this.checkSize(runner, dataset);
       onStep('snapshots');
-      await waitForOldSnapshots(runner, this.config.snapshotWaitMs, (whom) => {
+      const left = await waitForOldSnapshots(runner, this.config.snapshotWaitMs, (whom) => {
         onStep('snapshots', `waiting for ${whom}`);
       });
+      if (left.length > 0) onStep('snapshots', `waiting no longer for ${left.join(', ')}`);
       onStep('swap');
       const result = await swap(runner, tables, rows, this.config.swapLockTimeoutMs, (whom) => {
         onStep('swap', `waiting for ${whom}`);

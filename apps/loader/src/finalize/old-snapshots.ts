@@ -14,7 +14,7 @@ const OLD_SNAPSHOTS = `
   SELECT pid, usename, application_name, state FROM pg_stat_activity
   WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()
     AND NOT starts_with(application_name, 'sluice')
-    AND xact_start < $1::timestamptz AND backend_xmin IS NOT NULL AND age(backend_xmin) >= age($2::text::xid)
+    AND xact_start < $1::timestamptz AND backend_xmin IS NOT NULL AND age(backend_xmin) > age($2::text::xid)
   ORDER BY xact_start`;
 
 const POLL_MS = 250;

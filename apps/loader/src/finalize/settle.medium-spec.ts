@@ -200,4 +200,28 @@ describe('settling', () => {
     );
     expect(rows.map(({ name }) => name)).toEqual(['sale_shop_number_fkey', 'shop_city_fkey']);
   });
+
+  it('loses nobody in silence to ON DELETE CASCADE', async () => {
+    // A shop's name is the number of its head office here.
+    await jobs.pool.query(`
+      ALTER TABLE public.shop ADD CONSTRAINT shop_head_fkey
+        FOREIGN KEY (name) REFERENCES public.shop (number) ON DELETE CASCADE`);
+    try {
+      const id = await jobs.loaded(
+        [
+          [
+            { number: '1', name: '1' },
+            { number: '2', name: '99' },
+            { number: '3', name: '2' },
+          ],
+        ],
+        { maxRefusedShare: 1 },
+      );
+      await finalizeJob(jobs);
+      expect(await jobs.shops()).toEqual(['1 1']);
+      expect((await jobs.refusals(id))[0]?.refusals.map(({ record }) => record)).toEqual([1, 2]);
+    } finally {
+      await jobs.pool.query('ALTER TABLE public.shop DROP CONSTRAINT shop_head_fkey');
+    }
+  });
 });

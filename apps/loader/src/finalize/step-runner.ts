@@ -53,10 +53,13 @@ export class StepRunner {
     const client = await this.pool.connect();
     let broken = true;
     try {
-      await client.query(`SELECT set_config('application_name', $1, false)`, [applicationName(this.job)]);
+      await client.query(
+        `SELECT set_config('application_name', $1, false), set_config('statement_timeout', '0', false)`,
+        [applicationName(this.job)],
+      );
       await this.assertHeld(client, '');
       await client.query(sql);
-      await client.query('RESET application_name');
+      await client.query('RESET application_name; RESET statement_timeout');
       broken = false;
     } finally {
       client.release(broken);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
+import { eventually } from '../../../../test/support/eventually.js';
 import { claimJob, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
 import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
 
@@ -136,23 +137,28 @@ describe('the swap', () => {
   it('gives way to a reader that holds a table, names it, and comes again', async () => {
     await jobs.loaded([[{ number: '1', name: 'a' }]]);
     const reader = await jobs.session('long-report');
-    await reader.query('BEGIN');
-    await reader.query('SELECT * FROM public.sale');
+    await reader.query('BEGIN; SELECT * FROM public.sale');
     const waits: string[] = [];
-    let ended: Promise<unknown> | undefined;
-    await finalizeJob(jobs, {
-      config: { swapLockTimeoutMs: 50 },
+    const work = finalizeJob(jobs, {
+      config: { swapLockTimeoutMs: 300 },
       onStep: (step, detail) => {
-        if (step !== 'swap' || detail === undefined) return;
-        waits.push(detail);
-        // Others read on, in spite of the swap that waits.
-        ended ??= jobs.pool
-          .query('SELECT FROM public.shop')
-          .then(() => reader.query('COMMIT'))
-          .then(() => reader.end());
+        if (step === 'swap' && detail !== undefined) waits.push(detail);
       },
     });
-    await ended;
+    await untilRow(
+      jobs.pool,
+      `SELECT FROM pg_stat_activity WHERE application_name LIKE 'sluice-finalize:%' AND query LIKE 'LOCK TABLE%'
+         AND wait_event_type = 'Lock'`,
+    );
+    // The swap has locked shop by now and waits for sale: others wait behind it, but only until it gives way.
+    const other = await jobs.session();
+    await other.query(`SET statement_timeout = '15s'`);
+    await other.query('SELECT FROM public.shop');
+    await other.end();
+    await eventually(() => waits.length > 0, 'a word about who is in the way');
+    await reader.query('COMMIT');
+    await reader.end();
+    await work;
     expect(waits[0]).toMatch(/^waiting for session \d+ \(long-report of \w+, idle in transaction\)$/);
     expect(await jobs.shops()).toEqual(['1 a']);
   });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { SERVICE_EXIT } from '#common/lifecycle/run-service.js';
+import { SERVICE_EXIT } from '#common/lifecycle/service-exit.js';
 import { endProcess } from './process-identity.js';
 import type { ProcessPlan } from './process-plan.js';
 import { RestartBudget } from './restart-budget.js';

@@ -52,7 +52,7 @@ export class JobStarter {
         dryRun: request.dryRun ?? false,
         limitRecords: request.limit ?? null,
         maxRefusedShare: request.maxRefusedShare ?? dataset.maxRefusedShare,
-        maxShrinkShare: request.allowShrink === true ? null : dataset.maxShrinkShare,
+        maxShrinkShare: mayShrink(request) ? null : dataset.maxShrinkShare,
         options: options.values,
         contractVersion: dataset.contractVersion,
       });
@@ -69,6 +69,11 @@ export class JobStarter {
     const known = this.registry.all().map(({ name }) => name);
     throw refused([{ field: 'dataset', message: `unknown; registered are ${known.join(', ')}` }]);
   }
+}
+
+/** A trial of the first records is smaller than the table by its nature, and replaces nothing. */
+function mayShrink({ allowShrink, dryRun, limit }: JobRequest): boolean {
+  return allowShrink === true || (dryRun === true && limit !== undefined);
 }
 
 function describeOrReport(source: string, errors: FieldError[]): ReturnType<typeof describeSource> | null {

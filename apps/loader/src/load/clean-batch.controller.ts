@@ -73,6 +73,7 @@ export class CleanBatchController {
   }
 }
 
+/** Refusals at load are not counted here: they are announced as letters, when the outbox is. */
 function loadEvent(batch: CleanMessage): ReturnType<typeof encodeStatusEvent> {
   return encodeStatusEvent({
     type: 'batch',
@@ -80,8 +81,12 @@ function loadEvent(batch: CleanMessage): ReturnType<typeof encodeStatusEvent> {
     job: batch.job,
     batch: batch.batch,
     stage: 'load',
+    records: batch.counts.records,
     bytes: batch.byteEnd - batch.byteStart,
-    ...batch.counts,
+    accepted: batch.counts.accepted,
+    refused: 0,
+    skipped: 0,
+    warnings: 0,
     findings: {},
     at: new Date().toISOString(),
   });

@@ -11,9 +11,7 @@ import { requestValidation } from '../http/open-api.js';
 import { ProblemDetailsFilter } from '../http/problem-details.filter.js';
 import { BatchServer } from '../kafka/batch-server.js';
 import { NestLogger, createLogger } from '../telemetry/logger.js';
-
-/** Exit codes of services; the supervisor restarts on any but 0 and 78 (wrong settings cannot mend themselves). */
-export const SERVICE_EXIT = { ok: 0, crashed: 70, drainTimedOut: 75, wrongSettings: 78 } as const;
+import { SERVICE_EXIT } from './service-exit.js';
 
 export interface ServiceDefinition<C extends ConnectionConfig> {
   readonly name: string;

@@ -13,6 +13,8 @@ export interface Kind {
   /** Whether the cleaned value is one of this kind. */
   accepts(value: string): boolean;
   acceptsBytes?(bytes: Uint8Array, start: number, end: number): boolean;
+  /** Every text is of this kind. */
+  readonly acceptsAll?: true;
   /** What is demanded, to follow the field's name: `must be a calendar date`. */
   readonly message: string;
   /** An accepted value as PostgreSQL shall read it, before COPY's escapes. Left out: the value as it is. */
@@ -34,7 +36,7 @@ export function defineKind(kind: Kind): Kind {
 
 /** Any text. Its length is `@MaxCharacters`' business. */
 export function text(): Kind {
-  return defineKind({ name: 'text', accepts: () => true, acceptsBytes: () => true, message: 'must be text' });
+  return defineKind({ name: 'text', accepts: () => true, acceptsAll: true, message: 'must be text' });
 }
 
 const INT64_MAX = '9223372036854775807';

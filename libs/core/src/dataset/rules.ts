@@ -47,6 +47,8 @@ export interface RuleDefinition {
    * Left out, the value is decoded to a string for `accepts`, which costs about 100 ns.
    */
   acceptsBytes?(bytes: Uint8Array, start: number, end: number): boolean;
+  /** No text breaks it (`text()`): asking can be left out. */
+  readonly acceptsAll?: true;
   /** What is demanded, to follow the field's name: `must be 8 digits`. */
   readonly message: string;
 }

@@ -68,6 +68,7 @@ describe('cleaning', () => {
         cleaner.clean(bytes, start, start + Buffer.byteLength(text));
         const cleaned = cleaner.end === -1 ? null : bytes.toString('utf8', cleaner.start, cleaner.end);
         expect(cleaned).toBe(cleanString(text, options));
+        if (cleaner.isClean(bytes, start, start + Buffer.byteLength(text))) expect(cleaned).toBe(text);
       }),
       { numRuns: 3000 },
     );

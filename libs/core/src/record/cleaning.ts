@@ -47,6 +47,14 @@ export class ByteCleaner {
     this.longestToken = Math.max(-1, ...this.nullTokens.map((token) => token.length));
   }
 
+  /** Tells most values that need no cleaning by their length and their two ends; false says nothing. */
+  isClean(bytes: Uint8Array, start: number, end: number): boolean {
+    if (end - start <= this.longestToken) return false;
+    const first = bytes[start] ?? 0;
+    const last = bytes[end - 1] ?? 0;
+    return first > BLANK && first !== WIDE_BLANK_LEAD && last > BLANK && last !== WIDE_BLANK_TAIL;
+  }
+
   clean(bytes: Uint8Array, start: number, end: number): void {
     let from = start;
     let to = end;

@@ -6,6 +6,8 @@ export class Cells {
   readonly ends: Int32Array;
   /** 0 or one of the constants below. */
   readonly flags: Uint8Array;
+  /** Some value may have the flag {@link NUL_REMOVED_FLAG}. */
+  hasNulRemoved = false;
   /** Stands before each name: of a child in an array, where it stands (`lines[2]`). */
   prefix = '';
 
@@ -26,6 +28,7 @@ export class Cells {
   clear(): void {
     this.ends.fill(-1);
     this.flags.fill(0);
+    this.hasNulRemoved = false;
   }
 
   nameOf(at: number): string {

@@ -32,6 +32,8 @@ export interface CheckPlan {
   /** For `pair`: the other property. */
   readonly other?: string;
   readonly accepts: (value: string | null) => boolean;
+  /** No text breaks it. */
+  readonly acceptsAll: boolean;
   /** Absent: decode, then `accepts`. */
   readonly acceptsBytes?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** The reason in words. @param shown the value, shortened and quoted, or null */
@@ -64,6 +66,7 @@ function ownCheck({ definition, code, severity, otherwise, judges, other }: Rule
     judges,
     ...(other === undefined ? {} : { other }),
     accepts: (value) => value === null || definition.accepts(value),
+    acceptsAll: judges === 'value' && definition.acceptsAll === true,
     ...(acceptsBytes === undefined ? {} : { acceptsBytes }),
     word: (field, shown) => (shown === null ? `${field} ${message}` : `${field} ${message}; it is ${shown}`),
   };
@@ -92,6 +95,7 @@ function stockCheck(
     severity: use.severity ?? 'error',
     otherwise: use.otherwise,
     judges: 'any',
+    acceptsAll: false,
     accepts: (value) =>
       constraints.every(({ instance }) => {
         const answer = instance.validate(value, argumentsFor(value));

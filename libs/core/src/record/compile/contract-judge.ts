@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Dataset } from '../../dataset/dataset.js';
-import { type CopyText, copyTextOf } from '../copy-text.js';
+import { CopyText, copyTextOf } from '../copy-text.js';
 import { type Finding, GENERAL_FINDING_CODES, type Severity } from '../finding.js';
 import type { RawBatch } from '../raw-batch.js';
 import { type RecordPlace, RecordWalker } from '../record-walker.js';
@@ -42,7 +42,7 @@ export class ContractJudge implements CompiledContract {
   private readonly readCells: readonly number[];
   private readonly findings = new RecordFindings();
   private readonly distinct = new DistinctValues();
-  private readonly around: RowSurroundings = { record: 0, slot: 0 };
+  private readonly around: RowSurroundings = { record: new CopyText(16), slot: 0 };
 
   constructor(
     private readonly dataset: Pick<Dataset, 'name' | 'format'>,
@@ -111,7 +111,8 @@ export class ContractJudge implements CompiledContract {
     }
     for (const out of outs) out.mark();
     findings.clear();
-    this.around.record = record;
+    this.around.record.clear();
+    this.around.record.count(record);
     const defect = this.writeRows();
     if (defect !== null || findings.errors > 0) {
       for (const out of outs) out.rewind(); // V2
@@ -157,7 +158,7 @@ export class ContractJudge implements CompiledContract {
 
   /** @param which the cells that some column reads; null: all */
   private reportNuls(cells: Cells, which: readonly number[] | null): void {
-    if (!cells.flags.includes(NUL_REMOVED_FLAG)) return;
+    if (!cells.hasNulRemoved) return;
     for (const at of which ?? cells.names.keys()) {
       if (cells.flags[at] === NUL_REMOVED_FLAG) this.findings.addAbout(NUL_REMOVED, cells.nameOf(at));
     }

@@ -70,7 +70,8 @@ export class CsvReader implements RecordReader {
   startBatch(bytes: Buffer): void {
     this.bytes = bytes;
     this.hasNul = bytes.includes(NUL);
-    this.cells.flags.fill(0);
+    this.cells.clear();
+    this.cells.hasNulRemoved = this.hasNul;
   }
 
   load(start: number, end: number): RecordProblem | null {
@@ -90,6 +91,8 @@ export class CsvReader implements RecordReader {
       const to = fields.ends[at] ?? 0;
       if (this.hasNul || fields.doubled[at] === 1) {
         this.loadRewritten(at, from, to, end - start);
+      } else if (cleaner.isClean(bytes, from, to)) {
+        cells.set(at, bytes, from, to);
       } else {
         cleaner.clean(bytes, from, to);
         cells.set(at, bytes, cleaner.start, cleaner.end);

@@ -190,7 +190,10 @@ class JsonCells {
       return { field, message: `${field} holds half of a surrogate pair, which is no character` };
     }
     const decoded = Buffer.from(text.replaceAll('\0', ''));
-    if (text.includes('\0')) cells.flags[at] = NUL_REMOVED_FLAG;
+    if (text.includes('\0')) {
+      cells.flags[at] = NUL_REMOVED_FLAG;
+      cells.hasNulRemoved = true;
+    }
     this.clean(at, decoded, 0, decoded.length);
     return null;
   }

@@ -21,6 +21,7 @@ interface Check extends Complaint {
   readonly other: number;
   readonly accepts: (value: string | null) => boolean;
   readonly acceptsBytes: (bytes: Uint8Array, start: number, end: number) => boolean;
+  readonly acceptsAll: boolean;
   /** What a warning stores; null: the value is kept. */
   readonly otherwise: Buffer | null;
 }
@@ -28,6 +29,8 @@ interface Check extends Complaint {
 interface Column {
   readonly from: 'source' | 'constant' | 'parent' | 'slot';
   readonly valueChecks: readonly Check[];
+  /** The same, and those that every text passes: asked of JSON objects and arrays, which pass none. */
+  readonly containerChecks: readonly Check[];
   readonly nullChecks: readonly Check[];
   /** COPY text of a null, and of a constant. */
   readonly nullText: Buffer;
@@ -38,8 +41,8 @@ interface Column {
 
 /** What a row needs to know besides its own values. */
 export interface RowSurroundings {
-  /** Number of the record in the job. */
-  record: number;
+  /** Number of the record in the job, as it stands before each of its rows. */
+  readonly record: CopyText;
   /** Number of the slot or element, from 1. */
   slot: number;
 }
@@ -49,6 +52,8 @@ export class TableJudge {
   /** Where the columns of the row last written begin; one more stands for its end. */
   private readonly columnStarts: number[];
   private readonly columns: readonly Column[];
+  /** The columns that `@PairedWith` stands on. */
+  private readonly pairedColumns: readonly number[];
 
   /**
    * @param constants COPY text of the columns whose value does not stand in the record, by property
@@ -61,13 +66,16 @@ export class TableJudge {
     private readonly parent: { readonly judge: TableJudge; readonly plans: readonly ColumnPlan[] } | null,
   ) {
     this.columns = plans.map((plan) => compileColumn(plan, plans, options, constants, parent?.plans ?? []));
+    this.pairedColumns = [...plans.keys()].filter((at) =>
+      plans[at]?.checks.some(({ judges }) => judges === 'pair'),
+    );
     this.columnStarts = new Array<number>(plans.length + 1).fill(0);
   }
 
   /** Writes the row [cells, by cellOf] and adds to the findings. Whether it may stay is the caller's decision. */
   writeRow(cells: Cells, cellOf: Int32Array, around: RowSurroundings, findings: RecordFindings): void {
     const { out, columns, columnStarts } = this;
-    out.count(around.record);
+    out.copyFrom(around.record, 0, around.record.length);
     for (let at = 0; at < columns.length; at += 1) {
       out.endColumn();
       columnStarts[at] = out.length;
@@ -93,14 +101,14 @@ export class TableJudge {
 
   /** Asks what `@PairedWith` asks, for a slot that makes no row. */
   judgePairs(cells: Cells, cellOf: Int32Array, findings: RecordFindings): void {
-    for (let at = 0; at < this.columns.length; at += 1) {
+    for (const at of this.pairedColumns) {
       const column = this.columns[at] as Column;
       const cell = cellOf[at] as number;
-      if (column.from !== 'source') continue;
       const isNull = cells.ends[cell] === -1;
-      for (const check of isNull ? column.nullChecks : column.valueChecks) {
-        if (check.judges === 'pair' && !isPaired(check, cells, cellOf, isNull))
+      for (const check of isNull ? column.nullChecks : column.containerChecks) {
+        if (check.judges === 'pair' && !isPaired(check, cells, cellOf, isNull)) {
           complain(check, cells, cell, findings);
+        }
       }
     }
   }
@@ -123,7 +131,9 @@ export class TableJudge {
       this.out.raw(settle(column.nullChecks, cells, cellOf, cell, findings) ?? column.nullText);
       return;
     }
-    const settled = settle(column.valueChecks, cells, cellOf, cell, findings);
+    const isContainer = cells.flags[cell] === CONTAINER_FLAG;
+    const checks = isContainer ? column.containerChecks : column.valueChecks;
+    const settled = settle(checks, cells, cellOf, cell, findings);
     if (settled !== null) this.out.raw(settled);
     else column.write(cells.bytes[cell] as Buffer, cells.starts[cell] as number, end, this.out);
   }
@@ -190,7 +200,8 @@ function compileColumn(
   const checks = plan.checks.flatMap((check) => compileCheck(check, plans, options) ?? []);
   return {
     from: origin.from === 'context' ? 'constant' : origin.from,
-    valueChecks: checks.filter(({ judges }) => judges !== 'null'),
+    valueChecks: checks.filter(({ judges, acceptsAll }) => judges !== 'null' && !acceptsAll),
+    containerChecks: checks.filter(({ judges }) => judges !== 'null'),
     nullChecks: optional ? [] : checks.filter(({ judges }) => judges !== 'value'),
     nullText: constants.get(plan.property) ?? copyTextOf(ifNull),
     write: writerOf(kind),
@@ -210,6 +221,7 @@ function compileCheck(plan: CheckPlan, plans: readonly ColumnPlan[], options: Op
     other: plans.findIndex(({ property }) => property === plan.other),
     accepts: plan.accepts,
     acceptsBytes: plan.acceptsBytes ?? ((bytes, start, end) => plan.accepts(decode(bytes, start, end))),
+    acceptsAll: plan.acceptsAll,
     word: plan.word,
     otherwise: stores ? copyTextOf(plan.otherwise ?? null) : null,
     instead: stores ? (plan.otherwise === null ? 'NULL' : JSON.stringify(plan.otherwise)) : undefined,

@@ -86,7 +86,12 @@ describe('modes of a job', () => {
     const refused = await runJob(system, { dataset: 'tax-registration', source: small });
     expect(refused).toMatchObject({ state: 'failed', error: { code: 'JOB_SHRINKS' } });
     expect(await bans()).toHaveLength(100);
-    const trial = await runJob(system, { dataset: 'tax-registration', source: small, dryRun: true, limit: 5 });
+    const trial = await runJob(system, {
+      dataset: 'tax-registration',
+      source: small,
+      dryRun: true,
+      limit: 5,
+    });
     expect(trial).toMatchObject({ state: 'succeeded', counts: { read: 5 } });
     await runJob(system, { dataset: 'tax-registration', source: small, allowShrink: true });
     expect(await bans()).toHaveLength(79);

@@ -28,7 +28,7 @@ const WEIGHTS = [1, 2, 1, 2, 1, 2, 4, 1];
 export function validBan(number: number): string {
   const first = String(1_000_000 + number);
   const sum = (ban: string): number =>
-    [...ban].reduce((total, digit, i) => {
+    Array.from(ban).reduce((total, digit, i) => {
       const product = Number(digit) * (WEIGHTS[i] ?? 0);
       return total + Math.floor(product / 10) + (product % 10);
     }, 0);

@@ -23,7 +23,7 @@ export class HttpClient {
 
   constructor(
     private readonly settings: SourceConfig,
-    private readonly lifetime: Lifetime,
+    lifetime: Lifetime,
   ) {
     const connectTimeoutMs = Math.min(CONNECT_TIMEOUT_MS, settings.idleTimeoutMs);
     this.#agent = new Agent({
@@ -31,6 +31,7 @@ export class HttpClient {
       headersTimeout: settings.idleTimeoutMs,
       bodyTimeout: settings.idleTimeoutMs,
     });
+    // Ends requests under way, too.
     lifetime.holds(() => this.#agent.destroy());
   }
 
@@ -65,7 +66,6 @@ export class HttpClient {
     try {
       const response = await request(hop.url(), {
         dispatcher: this.#agent,
-        signal: this.lifetime.signal,
         headers: {
           'user-agent': this.settings.userAgent,
           accept: '*/*',

@@ -71,9 +71,8 @@ export class HttpDownload {
     }
   }
 
-  /** Charges an interruption and waits as long as it costs; anything else is thrown on. */
+  /** Charges an interruption and waits as long as it costs, unless aborted; anything else is thrown on. */
   async #waitAfter(error: unknown): Promise<void> {
-    this.signal.throwIfAborted();
     if (!(error instanceof Interruption)) throw error;
     const { lasting, waitMs } = error;
     const ownWaitMs = this.#budget.spend(this.#position);

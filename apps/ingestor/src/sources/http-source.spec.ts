@@ -193,7 +193,7 @@ describe('interruptions', () => {
       { headers: { etag: '"v1"' }, rangeValidator: '"v1"' },
     );
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, `bytes=${HALF}-`]);
+    expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`]);
     expect(server.requests[1]?.headers['if-range']).toBe('"v1"');
   });
 
@@ -203,7 +203,7 @@ describe('interruptions', () => {
       { headers: { 'last-modified': OLD }, rangeValidator: OLD },
     );
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, `bytes=${HALF}-`]);
+    expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`]);
   });
 
   it.each([
@@ -213,13 +213,13 @@ describe('interruptions', () => {
   ])('start anew with %s, without doubling', async (_what, headers) => {
     await startServing({ headers: { ...headers }, cutAt: HALF }, { headers: { ...headers } });
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, undefined]);
+    expect(askedRanges()).toStrictEqual([undefined, undefined]);
   });
 
   it('start anew when the server ignores Range', async () => {
     await startServing({ headers: { etag: '"v1"' }, cutAt: HALF }, { headers: { etag: '"v1"' } });
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, `bytes=${HALF}-`]);
+    expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`]);
   });
 
   it('take a body that ends before its Content-Length as cut (H3)', async () => {
@@ -271,7 +271,7 @@ describe('interruptions', () => {
       { content: packed, headers, rangeValidator: '"v1"' },
     );
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, 'bytes=1000-']);
+    expect(askedRanges()).toStrictEqual([undefined, 'bytes=1000-']);
   });
 });
 
@@ -296,7 +296,11 @@ describe('a source that changes', () => {
       { headers: { etag: '"v2"' }, rangeValidator: '"v2"', content: changedLater },
     );
     expectSame(await read(), changedLater);
-    expect(server.requests.map(({ headers }) => headers['if-range'])).toEqual([undefined, '"v1"', '"v2"']);
+    expect(server.requests.map(({ headers }) => headers['if-range'])).toStrictEqual([
+      undefined,
+      '"v1"',
+      '"v2"',
+    ]);
   });
 
   it('is not continued by a Range of a version that was never compared', async () => {
@@ -341,7 +345,7 @@ describe('a wrong answer to Range (H4)', () => {
       else serve(request, response, { content: CONTENT, headers: { etag: '"v1"' } });
     });
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, `bytes=${HALF}-`, undefined]);
+    expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`, undefined]);
   });
 
   it('416 leads to the start, and to no further ranges', async () => {
@@ -355,7 +359,7 @@ describe('a wrong answer to Range (H4)', () => {
         });
     });
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, `bytes=${HALF}-`, undefined, undefined]);
+    expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`, undefined, undefined]);
   });
 
   it('a 206 of less than was asked is continued', async () => {
@@ -378,7 +382,7 @@ describe('a wrong answer to Range (H4)', () => {
       }
     });
     expectSame(await read(), CONTENT);
-    expect(askedRanges()).toEqual([undefined, `bytes=${HALF}-`, `bytes=${middle}-`]);
+    expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`, `bytes=${middle}-`]);
   });
 });
 
@@ -455,7 +459,7 @@ describe('redirects', () => {
       });
       expectSame(await read(`http://me:word@127.0.0.1:${server.port}/a`), CONTENT);
       expect(server.requests.map(({ headers }) => headers.authorization !== undefined)).toEqual([true, true]);
-      expect(other.requests.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+      expect(other.requests.map(({ headers }) => headers.authorization)).toStrictEqual([undefined]);
     } finally {
       await other.close();
     }

@@ -60,6 +60,12 @@ describe('raw batches', () => {
     ['a header that is no count', { headers: { records: Buffer.from('-1') } }],
     ['a truncated value', { value: raw.batch.bytes.subarray(0, 5) }],
     ['no value', { value: null }],
+    ['another dataset’s name', { headers: { dataset: Buffer.from('others') } }],
+    ['a job that is no UUID', { headers: { job: Buffer.from('1; DROP TABLE') } }],
+    ['an unknown format', { headers: { format: Buffer.from('xml') } }],
+    ['columns that are no list', { headers: { columns: Buffer.from('{}') } }],
+    ['a context that is no object of texts', { headers: { context: Buffer.from('{"date":1}') } }],
+    ['a malformed list of oversized records', { headers: { oversized: Buffer.from('[{"index":0}]') } }],
   ])('with %s are refused with their place', (_, change) => {
     expect(() => decodeRawMessage(received(encodeRawMessage(raw, 3), change))).toThrow(
       expect.objectContaining({
@@ -93,6 +99,19 @@ describe('clean batches', () => {
       findings: verdict.findings,
       sections: verdict.sections,
     });
+  });
+
+  it.each([
+    ['sections', '[{"table":"thing"}]'],
+    ['counts', '{"records":2}'],
+    ['counts', '{"records":3e9,"accepted":0,"refused":0,"skipped":0,"warnings":0}'],
+    ['findings', '[]'],
+    ['raw', '{"topic":"t","partition":0,"offset":"-1"}'],
+  ])('with malformed %s are refused', (header, value) => {
+    const headers = { [header]: Buffer.from(value) };
+    expect(() => decodeCleanMessage(received(message, { headers }))).toThrow(
+      expect.objectContaining({ code: 'MESSAGE_INVALID' }),
+    );
   });
 
   it('whose sections do not fill the value are refused', () => {

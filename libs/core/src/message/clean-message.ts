@@ -7,6 +7,7 @@ import {
 } from './header-reader.js';
 import type { RawMessage } from './raw-message.js';
 import { topicOf } from './topics.js';
+import { isCount, isListOf, isObjectOf, isRecordOf, isText } from './wire-checks.js';
 
 /** What one raw batch became: COPY text, one section a table in load order. PURE. */
 export interface CleanMessage {
@@ -29,6 +30,23 @@ export interface CleanMessage {
 }
 
 const VERSION = 1;
+
+/** As the ledger's integer columns hold it. */
+const isInteger = (value: unknown): value is number => isCount(value, 2 ** 31 - 1);
+const isOffset = (value: unknown): value is string => typeof value === 'string' && /^\d{1,18}$/.test(value);
+const isPlace = isObjectOf<MessagePlace>({ topic: isText, partition: isInteger, offset: isOffset });
+const isSection = isObjectOf<{ table: string; bytes: number; rows: number }>({
+  table: isText,
+  bytes: isInteger,
+  rows: isInteger,
+});
+const isCounts = isObjectOf<BatchCounts>({
+  records: isInteger,
+  accepted: isInteger,
+  refused: isInteger,
+  skipped: isInteger,
+  warnings: isInteger,
+});
 
 /** Goes to the partition that its raw message came from, so that order is kept from stage to stage. */
 export function encodeCleanMessage(
@@ -70,18 +88,16 @@ export function decodeCleanMessage(message: IncomingMessage): CleanMessage {
   read.version(VERSION);
   const value = read.value();
   let end = 0;
-  const sections = (read.json('sections') as { table: string; bytes: number; rows: number }[]).map(
-    (section) => {
-      const start = end;
-      end += section.bytes;
-      return { table: section.table, rows: section.rows, text: value.subarray(start, end) };
-    },
-  );
+  const sections = read.checkedJson('sections', isListOf(isSection)).map((section) => {
+    const start = end;
+    end += section.bytes;
+    return { table: section.table, rows: section.rows, text: value.subarray(start, end) };
+  });
   if (end !== value.length)
     throw read.invalid(`its sections take ${end} bytes and its value has ${value.length}`);
   return {
-    dataset: read.text('dataset'),
-    job: read.text('job'),
+    dataset: read.datasetOf('clean'),
+    job: read.jobId(),
     epoch: read.count('epoch'),
     batch: read.count('batch'),
     firstRecord: read.count('first-record'),
@@ -89,9 +105,9 @@ export function decodeCleanMessage(message: IncomingMessage): CleanMessage {
     byteStart: read.count('byte-start'),
     byteEnd: read.count('byte-end'),
     crc32c: read.count('crc32c'),
-    raw: read.json('raw') as MessagePlace,
-    counts: read.json('counts') as BatchCounts,
-    findings: read.json('findings') as Record<string, number>,
+    raw: read.checkedJson('raw', isPlace),
+    counts: read.checkedJson('counts', isCounts),
+    findings: read.checkedJson('findings', isRecordOf(isInteger)),
     sections,
     attempt: read.count('attempt'),
   };

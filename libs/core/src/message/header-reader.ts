@@ -1,5 +1,7 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
+import { type DatasetTopic, topicOf } from './topics.js';
+import { isUuid } from './wire-checks.js';
 
 export type { IncomingMessage, MessagePlace, OutgoingMessage } from '#common/kafka/message.js';
 
@@ -36,6 +38,28 @@ export class HeaderReader {
       if (error instanceof SluiceError) throw error;
       throw this.invalid(`header "${name}" is not JSON`);
     }
+  }
+
+  /** JSON of a shape that `isRight` knows. */
+  checkedJson<T>(name: string, isRight: (value: unknown) => value is T): T {
+    const value = this.json(name);
+    if (!isRight(value)) throw this.invalid(`header "${name}" does not have the right shape`);
+    return value;
+  }
+
+  /** A job's id, as PostgreSQL prints a UUID. */
+  jobId(): string {
+    const job = this.text('job');
+    if (!isUuid(job)) throw this.invalid('header "job" is not a UUID');
+    return job;
+  }
+
+  /** The dataset, which must be the one that the topic belongs to. */
+  datasetOf(kind: DatasetTopic): string {
+    const dataset = this.text('dataset');
+    if (this.message.place.topic !== topicOf(dataset, kind))
+      throw this.invalid(`it is of dataset "${dataset}"`);
+    return dataset;
   }
 
   version(supported: number): void {

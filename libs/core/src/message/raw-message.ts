@@ -1,8 +1,9 @@
 import { crc32c } from '@node-rs/crc32';
-import type { OptionValues, SourceFormat } from '../dataset/dataset.js';
+import { type OptionValues, SOURCE_FORMATS, type SourceFormat } from '../dataset/dataset.js';
 import type { OversizedRecord, RawBatch } from '../record/raw-batch.js';
 import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
 import { topicOf } from './topics.js';
+import { isCount, isListOf, isObjectOf, isRecordOf, isText } from './wire-checks.js';
 
 /** A raw batch on its way: the source's bytes, and everything the validator needs to judge them alone. PURE. */
 export interface RawMessage {
@@ -22,6 +23,15 @@ export interface RawMessage {
 }
 
 const VERSION = 1;
+
+const isSize = (value: unknown): value is number => isCount(value);
+const isOversized = isObjectOf<OversizedRecord>({
+  index: isSize,
+  offset: isSize,
+  keptBytes: isSize,
+  bytes: isSize,
+  lines: isSize,
+});
 
 /** @param partitions pinned in the job row, so that a batch always goes to the same partition */
 export function encodeRawMessage(message: Omit<RawMessage, 'crc32c'>, partitions: number): OutgoingMessage {
@@ -62,9 +72,11 @@ export function decodeRawMessage(message: IncomingMessage): RawMessage {
   const bytes = read.value();
   const checksum = read.count('crc32c');
   if (crc32c(bytes) !== checksum) throw read.invalid('its value does not fit its crc32c');
+  const format = SOURCE_FORMATS.find((known) => known === read.text('format'));
+  if (format === undefined) throw read.invalid('header "format" is unknown');
   return {
-    dataset: read.text('dataset'),
-    job: read.text('job'),
+    dataset: read.datasetOf('raw'),
+    job: read.jobId(),
     epoch: read.count('epoch'),
     batch: {
       batch: read.count('batch'),
@@ -75,14 +87,14 @@ export function decodeRawMessage(message: IncomingMessage): RawMessage {
       byteStart: read.count('byte-start'),
       byteEnd: read.count('byte-end'),
       bytes,
-      oversized: read.json('oversized') as OversizedRecord[],
+      oversized: read.checkedJson('oversized', isListOf(isOversized)),
     },
     crc32c: checksum,
-    format: read.text('format') as SourceFormat,
-    columns: read.json('columns') as string[],
-    context: read.json('context') as Record<string, string>,
+    format,
+    columns: read.checkedJson('columns', isListOf(isText)),
+    context: read.checkedJson('context', isRecordOf(isText)),
     contractVersion: read.count('contract'),
-    options: read.json('options') as OptionValues,
+    options: read.checkedJson('options', isRecordOf(isText)),
     attempt: read.count('attempt'),
   };
 }

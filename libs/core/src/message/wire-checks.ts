@@ -25,3 +25,33 @@ export function isLabel(value: unknown, maxCharacters = 200): value is string {
     typeof value === 'string' && value.length > 0 && value.length <= maxCharacters && !/\p{C}/u.test(value)
   );
 }
+
+export function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+export function isListOf<T>(isItem: (value: unknown) => value is T): (value: unknown) => value is T[] {
+  return (value): value is T[] => Array.isArray(value) && value.every(isItem);
+}
+
+export function isRecordOf<T>(
+  isValue: (value: unknown) => value is T,
+): (value: unknown) => value is Record<string, T> {
+  return (value): value is Record<string, T> =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((member) => isValue(member));
+}
+
+/** An object whose named members are right; others are let pass, for later versions. */
+export function isObjectOf<T extends object>(members: {
+  readonly [K in keyof T]: (value: unknown) => value is T[K];
+}): (value: unknown) => value is T {
+  return (value): value is T =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries<(member: unknown) => boolean>(members).every(([name, isRight]) =>
+      isRight((value as Record<string, unknown>)[name]),
+    );
+}

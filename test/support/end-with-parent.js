@@ -1,7 +1,8 @@
 /**
  * Guards the servers of a test run: when the process that started it goes away, however that happens
  * (Ctrl-C, `kill -9`, a crashed Jest worker), this one's standard input ends, and it ends what it was told to watch
- * and removes the folders. Plain JavaScript, because it must run without a build.
+ * and removes the folders. Start it detached, so that Ctrl-C does not reach it. Plain JavaScript, because it must
+ * run without a build.
  *
  * Lines on standard input: {"watch": pid, "signal": "SIGTERM"} · {"unwatch": pid} · {"remove": folder} · {"keep": folder}
  */
@@ -13,8 +14,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const GRACE_MS = 8_000;
 const watched = new Map();
 const folders = new Set();
-
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => undefined);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { watch, signal, unwatch, remove, keep } = JSON.parse(line);

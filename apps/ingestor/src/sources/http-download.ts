@@ -100,8 +100,7 @@ export class HttpDownload {
 
   /** Whether a 206 is the rest of what was delivered: same start, same total, same ETag if it names one (H2). */
   #continues({ range, etag }: ContentHeaders): boolean {
-    if (range?.first !== this.#position) return false;
-    if (this.#total !== null && range.total !== this.#total) return false;
+    if (range?.first !== this.#position || range.total !== this.#total) return false;
     return etag === null || !this.#validator?.startsWith('"') || etag === this.#validator;
   }
 
@@ -127,7 +126,8 @@ export class HttpDownload {
   /** Later ranges are compared with these headers: those of a body that begins with all that was delivered. */
   #trust({ length, rangeValidator }: ContentHeaders): void {
     this.#total ??= length;
-    this.#validator = this.#rangesFail ? null : rangeValidator;
+    // Without a total there is nothing that a 206 could repeat.
+    this.#validator = this.#rangesFail || this.#total === null ? null : rangeValidator;
   }
 
   async *#read({ response, content }: BodyPart): AsyncGenerator<Buffer> {

@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { eventually } from '../../../../test/support/eventually.js';
 import { endProcess, fromPs, isAlive, refOf, startTimeOf } from './process-identity.js';
+
+jest.setTimeout(30_000); // processes, on a machine that may be busy
 
 const children: ChildProcess[] = [];
 
@@ -47,7 +50,7 @@ describe('process identity', () => {
     for await (const chunk of parent.stdout!) output += String(chunk);
     const zombie = Number(output);
     (parent.stdio[3] as Writable).end('\n');
-    while (startTimeOf(zombie) !== null) await new Promise((resolve) => setImmediate(resolve));
+    await eventually(() => startTimeOf(zombie) === null, 'the zombie', 20_000);
     expect(() => process.kill(zombie, 0)).not.toThrow();
     expect(refOf(zombie)).toBeNull();
   });

@@ -1,13 +1,15 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
+import { eventually } from '../../../../test/support/eventually.js';
 import type { ProcessPlan } from './process-plan.js';
 import { RestartBudget } from './restart-budget.js';
 import { SupervisedProcess } from './supervised-process.js';
 import type { ProcessState } from './system-state.js';
+
+jest.setTimeout(30_000); // processes, on a machine that may be busy
 
 describe('SupervisedProcess', () => {
   let folder: string;
@@ -57,7 +59,7 @@ describe('SupervisedProcess', () => {
   }
 
   async function untilPhase(phase: ProcessState['phase']): Promise<void> {
-    while (supervised?.state.phase !== phase) await sleep(5);
+    await eventually(() => supervised?.state.phase === phase, phase, 20_000);
   }
 
   const notReady = { probe: () => Promise.reject(new Error('not yet')) };
@@ -95,7 +97,7 @@ describe('SupervisedProcess', () => {
     const liveness = (): Promise<void> =>
       asked++ % 3 === 2 ? Promise.resolve() : Promise.reject(new Error('busy'));
     await supervise('setInterval(() => {}, 1000)', { liveness }, { livenessEveryMs: 5 }).start();
-    while (asked < 12) await sleep(5);
+    await eventually(() => asked >= 12, 'twelve questions', 20_000);
     expect(phases).toEqual(['starting', 'ready']);
   });
 

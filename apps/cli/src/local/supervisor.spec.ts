@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
+import { eventually } from '../../../../test/support/eventually.js';
 import { LocalFolder } from './folders.js';
 import { PortChooser } from './free-ports.js';
 import { LocalConfig } from './local.config.js';
@@ -28,6 +28,8 @@ createServer((_, response) => {
 }).listen(Number(process.env.SLUICE_PORT), '127.0.0.1', () => note('up ' + process.env.DATABASE_URL));
 process.on('SIGTERM', () => { note('drained'); process.exit(0); });
 `;
+
+jest.setTimeout(60_000); // processes, on a machine that may be busy
 
 let folder: LocalFolder;
 let service: string;
@@ -70,12 +72,15 @@ async function supervisor(
   });
 }
 
-async function untilState(fits: (state: SystemState) => boolean): Promise<SystemState> {
-  for (;;) {
-    const state = readState(folder.state);
-    if (state !== undefined && fits(state)) return state;
-    await sleep(20);
-  }
+function untilState(fits: (state: SystemState) => boolean): Promise<SystemState> {
+  return eventually(
+    () => {
+      const state = readState(folder.state);
+      return state !== undefined && fits(state) && state;
+    },
+    'the state of the system',
+    20_000,
+  );
 }
 
 const isReady = ({ phase }: SystemState): boolean => phase === 'ready';

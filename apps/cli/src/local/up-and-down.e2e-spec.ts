@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { eventually } from '../../../../test/support/eventually.js';
 import { RunFolder } from '../../../../test/support/run-folder.js';
 import { LocalFolder, checkoutFolder } from './folders.js';
 import { isAlive } from './process-identity.js';
@@ -89,7 +90,7 @@ describe('sluice up', () => {
 
   it('V2: after kill -9 of the supervisor, ends what it left and starts anew at the same addresses', async () => {
     process.kill(lockHolder(folder.lock)!.pid, 'SIGKILL');
-    while (lockHolder(folder.lock) !== null) await new Promise((resolve) => setImmediate(resolve));
+    await eventually(() => lockHolder(folder.lock) === null, 'the end of the supervisor');
     expect((await sluice(['status'])).output).toMatch(/supervisor +ended/);
     expect(refsOf(first).filter(isAlive)).toHaveLength(6);
     const { code, output } = await sluice(['up']);

@@ -6,7 +6,6 @@ import type { BatchGroup } from './load/batch-group.js';
 export class LoaderMetrics {
   private readonly rows: Counter<'dataset' | 'table'>;
   private readonly batches: Counter<'dataset' | 'outcome'>;
-  private readonly parkedMessages: Counter<'topic'>;
 
   constructor(registry: Registry) {
     this.rows = new Counter({
@@ -21,12 +20,6 @@ export class LoaderMetrics {
       labelNames: ['dataset', 'outcome'],
       registers: [registry],
     });
-    this.parkedMessages = new Counter({
-      name: 'sluice_parked_messages_total',
-      help: 'Messages passed over because they are none of ours; alarm on any',
-      labelNames: ['topic'],
-      registers: [registry],
-    });
   }
 
   loaded(dataset: string, batches: readonly CleanMessage[]): void {
@@ -38,9 +31,5 @@ export class LoaderMetrics {
 
   dropped({ dataset, batches }: BatchGroup): void {
     this.batches.inc({ dataset, outcome: 'dropped' }, batches.length);
-  }
-
-  parked(topic: string): void {
-    this.parkedMessages.inc({ topic });
   }
 }

@@ -1,11 +1,9 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
-import type { Logger } from 'pino';
-import { SluiceError } from '#common/errors/sluice-error.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
-import { LOGGER } from '#common/lifecycle/tokens.js';
 import { encodeCleanMessage } from '#core/message/clean-message.js';
 import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
@@ -25,7 +23,7 @@ export class RawBatchController {
     @Inject(ContractCache) private readonly contracts: ContractCache,
     @Inject(Publisher) private readonly publisher: Publisher,
     @Inject(ValidatorMetrics) private readonly metrics: ValidatorMetrics,
-    @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(MessageParking) private readonly parking: MessageParking,
   ) {}
 
   @BatchHandler('raw')
@@ -33,7 +31,7 @@ export class RawBatchController {
     const publishing: Promise<void>[] = [];
     for (const message of delivery.messages) {
       if (delivery.isStale()) break;
-      const raw = this.decodeOrPark(message);
+      const raw = this.parking.decode(message, decodeRawMessage);
       if (!raw) continue;
       const verdict = this.contracts.contractFor(raw).judge(raw.batch);
       publishing.push(this.publish(raw, message, verdict).then(delivery.progress));
@@ -61,18 +59,6 @@ export class RawBatchController {
       }),
     ]);
     this.metrics.judged(dataset, verdict);
-  }
-
-  /** A message that is none of ours must not hold up its partition: it stays in the topic, and is alarmed. */
-  private decodeOrPark(message: IncomingMessage): RawMessage | null {
-    try {
-      return decodeRawMessage(message);
-    } catch (error) {
-      if (!(error instanceof SluiceError) || error.code !== 'MESSAGE_INVALID') throw error;
-      this.logger.error({ ...message.place, code: error.code }, `passed over: ${error.message}`);
-      this.metrics.parked(message.place.topic);
-      return null;
-    }
   }
 }
 

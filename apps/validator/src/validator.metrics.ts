@@ -5,7 +5,6 @@ import type { BatchVerdict } from '#core/record/verdict.js';
 export class ValidatorMetrics {
   private readonly records: Counter<'dataset' | 'verdict'>;
   private readonly findings: Counter<'dataset' | 'code'>;
-  private readonly parkedMessages: Counter<'topic'>;
 
   constructor(registry: Registry) {
     this.records = new Counter({
@@ -20,12 +19,6 @@ export class ValidatorMetrics {
       labelNames: ['dataset', 'code'],
       registers: [registry],
     });
-    this.parkedMessages = new Counter({
-      name: 'sluice_parked_messages_total',
-      help: 'Messages passed over because they are none of ours; alarm on any',
-      labelNames: ['topic'],
-      registers: [registry],
-    });
   }
 
   judged(dataset: string, { counts, findings }: BatchVerdict): void {
@@ -33,9 +26,5 @@ export class ValidatorMetrics {
     this.records.inc({ dataset, verdict: 'refused' }, counts.refused);
     this.records.inc({ dataset, verdict: 'skipped' }, counts.skipped);
     for (const [code, count] of Object.entries(findings)) this.findings.inc({ dataset, code }, count);
-  }
-
-  parked(topic: string): void {
-    this.parkedMessages.inc({ topic });
   }
 }

@@ -3,13 +3,13 @@ import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
-import type { IncomingMessage } from '#core/message/header-reader.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { planTables } from '#core/record/compile-contract.js';
 import { FinalizeSweep } from '../finalize/finalize-sweep.js';
@@ -30,12 +30,13 @@ export class CleanBatchController {
     @Inject(Publisher) private readonly publisher: Publisher,
     @Inject(FinalizeSweep) private readonly sweep: FinalizeSweep,
     @Inject(LoaderMetrics) private readonly metrics: LoaderMetrics,
+    @Inject(MessageParking) private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
   @BatchHandler('clean')
   async load(@Payload() delivery: Delivery): Promise<void> {
-    const messages = delivery.messages.flatMap((message) => this.decodeOrPark(message) ?? []);
+    const messages = this.parking.decodeAll(delivery.messages, decodeCleanMessage);
     for (const group of groupByJob(messages)) {
       if (delivery.isStale()) return;
       await this.loadGroup(group, delivery.progress);
@@ -59,17 +60,6 @@ export class CleanBatchController {
     // Repeated ones are announced again: whoever loaded them may have died before announcing.
     await this.publisher.send([...outcome.fresh, ...outcome.repeated].map(loadEvent));
     this.sweep.nudge();
-  }
-
-  private decodeOrPark(message: IncomingMessage): CleanMessage | null {
-    try {
-      return decodeCleanMessage(message);
-    } catch (error) {
-      if (!(error instanceof SluiceError) || error.code !== 'MESSAGE_INVALID') throw error;
-      this.logger.error({ ...message.place, code: error.code }, `passed over: ${error.message}`);
-      this.metrics.parked(message.place.topic);
-      return null;
-    }
   }
 }
 

@@ -35,8 +35,8 @@ describe('GroupLoader on real PostgreSQL', () => {
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 4 });
     loader = new GroupLoader(pool, pino({ level: 'silent' }));
     await pool.query(`
-      CREATE TABLE thing (code text PRIMARY KEY, amount int NOT NULL CHECK (amount < 1000));
-      CREATE TABLE part (thing_code text NOT NULL REFERENCES thing, name varchar(5) NOT NULL)`);
+      CREATE TABLE public.thing (code text PRIMARY KEY, amount int NOT NULL CHECK (amount < 1000));
+      CREATE TABLE public.part (thing_code text NOT NULL REFERENCES public.thing, name varchar(5) NOT NULL)`);
   });
 
   afterAll(async () => {

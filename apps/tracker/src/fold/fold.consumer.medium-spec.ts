@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
 import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import { createPool } from '#common/postgres/pool.js';
 import { Job } from '#core/job/job.entity.js';
@@ -45,7 +46,11 @@ describe('FoldConsumer', () => {
     registry = new Registry();
     const folds = new FoldRepository(pool);
     await folds.clear();
-    consumer = new FoldConsumer(folds, new TrackerMetrics(registry, database, logger), logger);
+    consumer = new FoldConsumer(
+      folds,
+      new TrackerMetrics(registry, database, logger),
+      new MessageParking(registry, logger),
+    );
   });
 
   const counted = async (name: string): Promise<Record<string, number>> => {

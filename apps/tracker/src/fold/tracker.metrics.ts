@@ -14,7 +14,6 @@ import type { StorableLetter } from './storable-letter.js';
 export class TrackerMetrics {
   private readonly records: Counter<'dataset' | 'stage'>;
   private readonly refused: Counter<'dataset' | 'code'>;
-  private readonly parkedMessages: Counter<'topic'>;
   private readonly lag: Gauge<'dataset'>;
 
   constructor(
@@ -33,12 +32,6 @@ export class TrackerMetrics {
       name: 'sluice_refused_records_total',
       help: 'Refused records by reason; one with several reasons counts under each',
       labelNames: ['dataset', 'code'],
-      registers,
-    });
-    this.parkedMessages = new Counter({
-      name: 'sluice_parked_messages_total',
-      help: 'Messages passed over because they are none of ours; alarm on any',
-      labelNames: ['topic'],
       registers,
     });
     this.lag = new Gauge({
@@ -69,10 +62,6 @@ export class TrackerMetrics {
     for (const { dataset, codes } of newLetters) {
       for (const code of codes) this.refused.inc({ dataset, code });
     }
-  }
-
-  parked(topic: string): void {
-    this.parkedMessages.inc({ topic });
   }
 
   /** A database that is away leaves this one metric out, not all of them. */

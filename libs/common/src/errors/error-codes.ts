@@ -240,7 +240,7 @@ export const ERROR_CODES = {
     retryable: false,
     meaning:
       'The new snapshot is smaller than the table by more than the job allows. Nothing became visible.',
-    action: 'See whether the source is complete; if it is, run the job again and allow it to shrink.',
+    action: 'See whether the source is complete; if it is, run the job again with --allow-shrink.',
   },
   FINALIZE_REFUSED: {
     retryable: false,

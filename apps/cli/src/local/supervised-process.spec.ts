@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
+import type { ProcessRef } from './process-identity.js';
 import type { ProcessPlan } from './process-plan.js';
 import { RestartBudget } from './restart-budget.js';
 import { SupervisedProcess } from './supervised-process.js';
-import type { ProcessState } from './system-state.js';
 
 jest.setTimeout(30_000); // processes, on a machine that may be busy
 
@@ -58,10 +58,6 @@ describe('SupervisedProcess', () => {
     return created;
   }
 
-  async function untilPhase(phase: ProcessState['phase']): Promise<void> {
-    await eventually(() => supervised?.state.phase === phase, phase, 20_000);
-  }
-
   const notReady = { probe: () => Promise.reject(new Error('not yet')) };
 
   it('S1: is started again as often as its budget allows, then stays down and says so', async () => {
@@ -80,15 +76,17 @@ describe('SupervisedProcess', () => {
   });
 
   it('S3: is killed and started again when it is no longer live', async () => {
-    let isLive = true;
-    const liveness = (): Promise<void> => (isLive ? Promise.resolve() : Promise.reject(new Error('stalled')));
+    let stalled: ProcessRef | null = null;
+    const liveness = (): Promise<void> =>
+      supervised?.state.ref === stalled ? Promise.reject(new Error('stalled')) : Promise.resolve();
     await supervise('setInterval(() => {}, 1000)', { liveness }, { livenessEveryMs: 5 }).start();
-    const { ref } = supervised!.state;
-    isLive = false;
-    await untilPhase('waiting');
-    isLive = true;
-    await untilPhase('ready');
-    expect(supervised!.state.ref).not.toEqual(ref);
+    stalled = supervised!.state.ref;
+    await eventually(
+      () => supervised!.state.restarts === 1 && supervised!.state.phase === 'ready',
+      'the next one',
+      20_000,
+    );
+    expect(supervised!.state.ref).not.toEqual(stalled);
     expect(readFileSync(join(folder, 'said'), 'utf8')).toContain('service ended (signal SIGKILL)');
   });
 

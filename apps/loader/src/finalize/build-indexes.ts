@@ -2,6 +2,7 @@ import pg, { type PoolClient } from 'pg';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { STAGING_SCHEMA, columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
 import type { ForeignKeyFacts, IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
+import { isRowsFault } from './settle-unindexable.js';
 import type { StepRunner } from './step-runner.js';
 
 /**
@@ -15,7 +16,12 @@ export interface WantedIndex {
   readonly index: IndexFacts;
 }
 
-const UNIQUE_VIOLATION = '23505';
+export const UNIQUE_VIOLATION = '23505';
+
+/** An index that could not be built because of what rows hold, and PostgreSQL's word for it. */
+export interface RefusedIndex extends WantedIndex {
+  readonly sqlstate: string;
+}
 
 /** Indexes of the target that its staging table lacks, or has otherwise. */
 export function missingIndexes(
@@ -46,27 +52,31 @@ export function stagedTwin(
 
 /**
  * Builds side by side, each index in a transaction and on a connection of its own; none of them locks another out.
- * @returns the unique ones that duplicates kept from being built, in the order given
+ * @returns those that rows kept from being built, in the order given
  */
 export async function buildIndexes(
   runner: StepRunner,
   wanted: readonly WantedIndex[],
   connections: number,
-): Promise<WantedIndex[]> {
-  const queue = [...wanted];
-  const violated: WantedIndex[] = [];
+): Promise<RefusedIndex[]> {
+  const queue = [...wanted.entries()];
+  const refused: RefusedIndex[] = [];
   const work = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      if (!(await builds(runner, next))) violated.push(next);
+      const [place, entry] = next;
+      const sqlstate = await whyNot(runner, entry);
+      if (sqlstate !== null) refused[place] = { ...entry, sqlstate };
     }
   };
   // All are waited for, also when one fails: nothing of ours may go on behind the caller's back.
   const outcomes = await Promise.allSettled(Array.from({ length: connections }, work));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  return wanted.filter((entry) => violated.includes(entry));
+  // Leaves out the places of those that were built.
+  return refused.flat();
 }
 
-async function builds(runner: StepRunner, { target, index }: WantedIndex): Promise<boolean> {
+/** Builds one index. @returns null, or the SQLSTATE when rows are at fault */
+async function whyNot(runner: StepRunner, { target, index }: WantedIndex): Promise<string | null> {
   const { id } = runner.job;
   const name = pg.escapeIdentifier(stagingTable(index.name, id));
   try {
@@ -77,9 +87,10 @@ async function builds(runner: StepRunner, { target, index }: WantedIndex): Promi
         `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${quotedStagingTable(target.table, id)} USING ${index.body}`,
       );
     });
-    return true;
+    return null;
   } catch (error) {
-    if (index.unique && sqlstateOf(error) === UNIQUE_VIOLATION) return false;
+    const sqlstate = sqlstateOf(error);
+    if (sqlstate === UNIQUE_VIOLATION || isRowsFault(sqlstate)) return sqlstate;
     throw error;
   }
 }

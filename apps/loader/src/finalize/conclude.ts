@@ -105,7 +105,7 @@ export async function clearAway(pool: Pool, jobId: string): Promise<void> {
   });
 }
 
-/** `4.0 %`; figures that would round to the limit show more digits than that is worth, so they do not. */
+/** `4.0 %`, and `0.20 %` below one per cent. */
 export function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;
 }

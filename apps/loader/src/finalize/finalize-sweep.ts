@@ -28,6 +28,8 @@ export interface FinalizeSweepParts {
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
+/** Said without a table when an index row is longer than a page; nothing but data is that long. */
+const ROW_TOO_LONG = '54000';
 const ANY_EPOCH = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -73,8 +75,9 @@ export class FinalizeSweep {
   private async run(): Promise<void> {
     while (!this.isStopping()) {
       await this.survives('finalize', () => this.finalizeNext());
-      await this.survives('announce', () => this.announceAll());
+      // Before announcing: whoever hears of the end finds the counts.
       await this.survives('clear away', () => this.clearAbandoned());
+      await this.survives('announce', () => this.announceAll());
       await this.wakeup.wait(this.parts.config.sweepIntervalMs);
     }
   }
@@ -215,6 +218,7 @@ function asDecision(error: unknown, job: FinalizingJob): SluiceError | null {
   if (error instanceof SluiceError) {
     return error.retryable || error.code === 'JOB_LOST' || error.code === 'INTERNAL' ? null : error;
   }
+  // Only what a data table refuses is the records' fault; our own statements would be at fault otherwise.
   if (classifyDatabaseError(error) !== 'record' || !namesDataTable(error)) return null;
   const { table, constraint } = error;
   const what = `PostgreSQL refused ${constraint ?? 'a row'} of ${table ?? 'a table'} (SQLSTATE ${sqlstateOf(error) ?? ''}).`;
@@ -223,5 +227,5 @@ function asDecision(error: unknown, job: FinalizingJob): SluiceError | null {
 
 function namesDataTable(error: unknown): error is Error & { table?: string; constraint?: string } {
   const schema = error instanceof Error && 'schema' in error ? error.schema : undefined;
-  return schema === STAGING_SCHEMA || schema === TARGET_SCHEMA;
+  return schema === STAGING_SCHEMA || schema === TARGET_SCHEMA || sqlstateOf(error) === ROW_TOO_LONG;
 }

@@ -26,16 +26,17 @@ async function merge(client: PoolClient, jobId: string, tables: readonly TablePl
       ? 'NOTHING'
       : `UPDATE SET ${rest.map((column) => `${columnList([column])} = ${columnList([column], 'EXCLUDED.')}`).join(', ')}
          WHERE (${columnList(rest, 'present.')}) IS DISTINCT FROM (${columnList(rest, 'EXCLUDED.')})`;
+  // Known beforehand: what RETURNING could tell of it differs for partitioned tables.
+  await markNew(client, main);
   await client.query(`
     WITH written AS (
       INSERT INTO ${quotedTarget(main.table)} AS present (${columnList(main.columns)})
       SELECT ${columnList(main.columns)} FROM pg_temp.arriving ORDER BY ${columnList(main.key)}
       ON CONFLICT (${columnList(main.key)}) DO ${update}
-      -- xmax is 0 in a row that was inserted, and our own lock in one that was updated.
-      RETURNING ${columnList(main.key, 'present.')}, present.xmax = 0 AS inserted
+      RETURNING ${columnList(main.key, 'present.')}
     )
-    UPDATE pg_temp.arriving SET ${FATE} = CASE WHEN inserted THEN 'inserted' ELSE 'updated' END
-    FROM written WHERE (${columnList(main.key, 'written.')}) = (${columnList(main.key, 'arriving.')})`);
+    UPDATE pg_temp.arriving SET ${FATE} = 'updated' FROM written
+    WHERE ${FATE} = 'unchanged' AND ${sameKey(main, 'written', 'arriving')}`);
   for (const child of tables.slice(1)) await replaceChildren(client, jobId, child);
   await client.query(`
     UPDATE pg_temp.arriving SET ${FATE} = 'updated' FROM pg_temp.changed
@@ -48,14 +49,10 @@ async function foresee(client: PoolClient, jobId: string, tables: readonly Table
   await listArriving(client, jobId, main);
   const all = columnList(main.columns, 'arriving.');
   const theirs = columnList(main.columns, 'present.');
+  await markNew(client, main);
   await client.query(`
-    UPDATE pg_temp.arriving SET ${FATE} = CASE
-      WHEN NOT EXISTS (SELECT FROM ${quotedTarget(main.table)} AS present WHERE ${sameKey(main, 'present', 'arriving')})
-        THEN 'inserted'
-      WHEN EXISTS (SELECT FROM ${quotedTarget(main.table)} AS present
-                   WHERE ${sameKey(main, 'present', 'arriving')} AND (${theirs}) IS DISTINCT FROM (${all}))
-        THEN 'updated'
-      ELSE ${FATE} END`);
+    UPDATE pg_temp.arriving SET ${FATE} = 'updated' FROM ${quotedTarget(main.table)} AS present
+    WHERE ${sameKey(main, 'present', 'arriving')} AND (${theirs}) IS DISTINCT FROM (${all})`);
   for (const child of tables.slice(1)) {
     await client.query(`
       WITH ${childDifference(jobId, child)}
@@ -74,6 +71,13 @@ async function listArriving(client: PoolClient, jobId: string, main: TablePlan):
     SELECT DISTINCT ON (${key}) ${RECORD_COLUMN}, ${columnList(main.columns)}, 'unchanged'::text AS ${FATE}
     FROM ${quotedStagingTable(main.table, jobId)} ORDER BY ${key}, ${RECORD_COLUMN} DESC`);
   await client.query('ANALYZE pg_temp.arriving');
+}
+
+/** Those whose key is not there yet will be inserted. */
+async function markNew(client: PoolClient, main: TablePlan): Promise<void> {
+  await client.query(`
+    UPDATE pg_temp.arriving SET ${FATE} = 'inserted'
+    WHERE NOT EXISTS (SELECT FROM ${quotedTarget(main.table)} AS present WHERE ${sameKey(main, 'present', 'arriving')})`);
 }
 
 /** U2: takes away what the record has not, adds what is missing, in this order: a unique index may mind. */

@@ -155,4 +155,28 @@ describe('merging', () => {
       expect(await versions()).toEqual(before);
     });
   });
+
+  it('goes into a partitioned table too', async () => {
+    const partitioned = await StagedJobs.start(`
+      CREATE TABLE public.shop (number varchar(8) PRIMARY KEY, name text NOT NULL, city text) PARTITION BY HASH (number);
+      CREATE TABLE public.shop_0 PARTITION OF public.shop FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+      CREATE TABLE public.shop_1 PARTITION OF public.shop FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+      CREATE TABLE public.sale (shop_number varchar(8) REFERENCES public.shop, item text);
+      INSERT INTO public.shop VALUES ('1', 'old')`);
+    try {
+      for (const mode of ['append', 'upsert'] as const) {
+        const batch = [
+          { number: '1', name: 'new' },
+          { number: '2', name: mode, items: ['x'] },
+        ];
+        await partitioned.loaded([batch], { mode });
+        await finalizeJob(partitioned);
+        expect(await partitioned.shops()).toEqual(
+          mode === 'append' ? ['1 old', '2 append x'] : ['1 new', '2 upsert x'],
+        );
+      }
+    } finally {
+      await partitioned.stop();
+    }
+  });
 });

@@ -1,9 +1,11 @@
 import pg from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
-import type { TargetFacts } from '#core/staging/target-facts.js';
+import type { IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
 import {
+  UNIQUE_VIOLATION,
   type WantedIndex,
   addForeignKey,
   attachConstraints,
@@ -15,6 +17,7 @@ import {
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizedDataset, OnStep } from './finalizing-job.js';
 import { settleDuplicates } from './settle-duplicates.js';
+import { settleUnindexable } from './settle-unindexable.js';
 import { isOwn, settleForeignKeys } from './settle-foreign-keys.js';
 import type { StepRunner } from './step-runner.js';
 
@@ -50,32 +53,50 @@ export class Preparation {
     targets: readonly TargetFacts[],
     wanted: (entry: WantedIndex) => boolean,
   ): Promise<void> {
-    const { job } = this.runner;
-    const unique = (staged: readonly TargetFacts[]): WantedIndex[] =>
-      missingIndexes(targets, staged, job.id).filter((entry) => entry.index.unique && wanted(entry));
-    let missing = unique(await this.staged());
+    const missing = missingIndexes(targets, await this.staged(), this.runner.job.id);
     this.onStep('index');
+    await this.build(
+      missing.filter((entry) => entry.index.unique && wanted(entry)),
+      targets,
+    );
+  }
+
+  /** Builds indexes, refusing records that stand in their way, one index after the other (P3). */
+  private async build(missing: readonly WantedIndex[], targets: readonly TargetFacts[]): Promise<void> {
+    const { id } = this.runner.job;
     while (missing.length > 0) {
-      missing = await buildIndexes(this.runner, missing, this.config.indexConnections);
-      const [first] = missing;
+      const refused = await buildIndexes(this.runner, missing, this.config.indexConnections);
+      const [first] = refused;
       if (first === undefined) return;
+      const { target, index, sqlstate } = first;
       this.onStep('settle');
-      await this.runner.step((client) =>
-        settleDuplicates(client, job.id, this.dataset, first.target.table, first.index),
+      const settled = await this.settle(targets, (client) =>
+        sqlstate === UNIQUE_VIOLATION
+          ? settleDuplicates(client, id, this.dataset, target.table, index)
+          : settleUnindexable(client, id, this.dataset, target.table, index, sqlstate),
       );
+      if (settled === 0) throw unsettled(target, index, sqlstate);
       this.onStep('index');
+      missing = refused;
     }
+  }
+
+  /** Refuses records while staging has no foreign keys: ON DELETE CASCADE would take rows of others in silence. */
+  private async settle<T>(
+    targets: readonly TargetFacts[],
+    work: (client: pg.PoolClient) => Promise<T>,
+  ): Promise<T> {
+    return this.runner.step(async (client) => {
+      await this.dropForeignKeys(client, targets);
+      return work(client);
+    });
   }
 
   /** Everything else that the target has and readers go by: other indexes, constraints, statistics objects. */
   async buildRest(targets: readonly TargetFacts[]): Promise<void> {
     const { id } = this.runner.job;
     await this.dropSurplus(targets);
-    await buildIndexes(
-      this.runner,
-      missingIndexes(targets, await this.staged(), id),
-      this.config.indexConnections,
-    );
+    await this.build(missingIndexes(targets, await this.staged(), id), targets);
     this.onStep('constraints');
     const staged = await this.staged();
     await this.runner.step(async (client) => {
@@ -94,10 +115,9 @@ export class Preparation {
     });
     while (!(await this.foreignKeysHold(targets))) {
       this.onStep('settle');
-      await this.runner.step(async (client) => {
-        await this.dropForeignKeys(client, targets);
-        await settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget: false, outerOnly: false });
-      });
+      await this.settle(targets, (client) =>
+        settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget: false, outerOnly: false }),
+      );
       this.onStep('constraints');
     }
   }
@@ -121,7 +141,7 @@ export class Preparation {
     this.onStep('settle');
     const { id, mode } = this.runner.job;
     const alsoInTarget = mode !== 'replace';
-    await this.runner.step((client) =>
+    await this.settle(targets, (client) =>
       settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget, outerOnly }),
     );
   }
@@ -198,4 +218,12 @@ export class Preparation {
   private stagingTables(): string[] {
     return this.tables().map((table) => quotedStagingTable(table, this.runner.job.id));
   }
+}
+
+/** PostgreSQL refuses the index, and no record can be found that it would be the fault of. */
+function unsettled(target: TargetFacts, index: IndexFacts, sqlstate: string): SluiceError {
+  return new SluiceError(
+    'FINALIZE_REFUSED',
+    `PostgreSQL refused the index ${index.name} of ${target.name} (SQLSTATE ${sqlstate}).`,
+  );
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { SHOPS, finalizeJob } from '../../../../test/support/finalizing.js';
 import { StagedJobs } from '../../../../test/support/staged-job.js';
@@ -223,5 +224,39 @@ describe('settling', () => {
     } finally {
       await jobs.pool.query('ALTER TABLE public.shop DROP CONSTRAINT shop_head_fkey');
     }
+  });
+
+  it('refuses a record that an index cannot hold, and loads its neighbours', async () => {
+    await jobs.pool.query('CREATE INDEX shop_name ON public.shop (city, (10 / length(name)))');
+    // Longer than an index row may be, and of nothing that could be compressed.
+    const long = randomBytes(6_000).toString('hex');
+    const id = await jobs.loaded(
+      [
+        [
+          { number: '1', name: 'a', city: 'Taipei '.repeat(500), items: ['x'] },
+          { number: '2', name: 'b', items: ['y', long] },
+          { number: '3', name: 'c', city: long, items: ['z'] },
+          { number: '4', name: '', items: ['z'] },
+          { number: '5', name: 'e', items: ['z'] },
+        ],
+      ],
+      { maxRefusedShare: 1 },
+    );
+    await finalizeJob(jobs);
+    expect(await jobs.shops()).toEqual(['1 a x', '5 e z']);
+    const refusal = (record: number, field: string, index: string, sqlstate: string): unknown => {
+      const message = `The index ${index} cannot hold this ${field}.`;
+      return {
+        record,
+        findings: [{ code: 'REFUSED_BY_DATABASE', field, message, severity: 'error' }],
+        sqlstate,
+      };
+    };
+    expect((await jobs.refusals(id))[0]?.refusals).toEqual([
+      refusal(1, 'shop_number, sales.item', 'sale_shop_number_item_key', '54000'),
+      refusal(2, 'city', 'shop_name', '54000'),
+      refusal(3, 'city', 'shop_name', '22012'),
+    ]);
+    expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', counts: { loaded: 2, refusedAtLoad: 3 } });
   });
 });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { eventually } from '../../../../test/support/eventually.js';
 import { claimJob, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
 
 /** Everything that a table can have and a swap promises to keep. */
 const FURNISHED = `${SHOP_TABLES}
@@ -314,5 +315,57 @@ describe('the swap', () => {
     await reader.end();
     expect(await jobs.shops()).toEqual([]);
     await untilRow(jobs.pool, `SELECT FROM pg_class WHERE relnamespace = 'sluice_staging'::regnamespace`);
+  });
+});
+
+describe('the swap of tables with awkward names', () => {
+  const MAIN = 'Läden "aller" Städte und Gemeinden; mit sehr langem Namen!';
+  const CHILD = 'verkaeufe_aller_laeden_mit_einem_namen_von_dreiundsechzig_zeich';
+  const [shop, sale] = SHOP_PLAN;
+  const plan = [
+    { ...shop!, table: MAIN },
+    { ...sale!, table: CHILD, parent: { table: MAIN, columns: { shop_number: 'number' } } },
+  ];
+  const main = pg.escapeIdentifier(MAIN);
+  const child = pg.escapeIdentifier(CHILD);
+  let jobs: StagedJobs;
+
+  beforeAll(async () => {
+    jobs = await StagedJobs.start(`
+      CREATE TABLE public.${main} (number varchar(8) PRIMARY KEY, name text NOT NULL UNIQUE, city text);
+      CREATE INDEX ON public.${main} (city);
+      CREATE INDEX ON public.${main} (city, name);
+      CREATE STATISTICS ON city, name FROM public.${main};
+      CREATE TABLE public.${child} (
+        id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        shop_number varchar(8) NOT NULL REFERENCES public.${main}, item text NOT NULL, UNIQUE (shop_number, item)
+      );
+      CREATE VIEW public."v 'x'" AS SELECT name AS "Name" FROM public.${main}`);
+  });
+  afterAll(() => jobs.stop());
+
+  it('keeps every name, however long and however quoted', async () => {
+    const names = async (): Promise<unknown> =>
+      (
+        await jobs.pool.query(
+          `SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace
+           UNION ALL SELECT conname, contype FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+           UNION ALL SELECT stxname, 's' FROM pg_statistic_ext ORDER BY 1, 2`,
+        )
+      ).rows;
+    const before = await names();
+    for (const name of ['a', 'b']) {
+      const batch = [
+        { number: '1', name, items: ['x'] },
+        { number: '1', name: 'again', items: ['y'] },
+      ];
+      await jobs.loaded([batch], { maxRefusedShare: 1 }, plan);
+      await finalizeJob(jobs, { dataset: { tables: plan, keepOfDuplicates: 'first' } });
+      expect((await jobs.pool.query(`SELECT "Name" FROM public."v 'x'"`)).rows).toEqual([{ Name: name }]);
+      expect((await jobs.pool.query(`SELECT id, item FROM public.${child}`)).rows).toEqual([
+        { id: 1, item: 'x' },
+      ]);
+      expect(await names()).toEqual(before);
+    }
   });
 });

@@ -122,8 +122,8 @@ const TABLES = `
 // pg_get_indexdef leaves out the tablespace; what stands before USING is known, so it is cut off by length.
 const INDEXES = `
   SELECT i.indrelid AS oid, ic.relname AS name, i.indisunique AS unique,
-         substr(pg_get_indexdef(i.indexrelid), length(format('CREATE %sINDEX %I ON %I.%I USING ',
-           CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname, n.nspname, c.relname)) + 1) AS body,
+         substr(pg_get_indexdef(i.indexrelid), length(format('CREATE %sINDEX %I ON %s%I.%I USING ',
+           CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname, CASE WHEN c.relkind = 'p' THEN 'ONLY ' END, n.nspname, c.relname)) + 1) AS body,
          ts.spcname AS tablespace,
          ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) FROM generate_series(1, i.indnkeyatts) AS k) AS keys,
          ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS k
@@ -160,7 +160,10 @@ const FOREIGN_KEYS = `
     SELECT array_agg(a.attname::text ORDER BY k) AS columns, string_agg(quote_ident(a.attname), ', ' ORDER BY k) AS list
     FROM generate_series(1, cardinality(con.confkey)) AS k
     JOIN pg_attribute a ON a.attrelid = con.confrelid AND a.attnum = con.confkey[k]) AS theirs
-  WHERE con.contype = 'f' AND con.conrelid = ANY($1) ORDER BY con.conname`;
+  WHERE con.contype = 'f' AND con.conrelid = ANY($1)
+    -- A key to a partitioned table has a twin for each of its partitions, which no row has to satisfy.
+    AND NOT EXISTS (SELECT FROM pg_constraint whole WHERE whole.oid = con.conparentid AND whole.conrelid = con.conrelid)
+  ORDER BY con.conname`;
 
 const STATISTICS = `
   SELECT s.stxrelid AS oid, s.stxname AS name,

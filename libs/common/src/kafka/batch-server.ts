@@ -117,7 +117,10 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     });
     const topics = this.topicsWithHandlers();
     await this.connectWhenReachable();
-    await countPartitions(this.options.kafka, topics);
+    await countPartitions(this.options.kafka, topics).catch(async (error: unknown) => {
+      await this.consumer.disconnect();
+      throw error;
+    });
     // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
     await this.consumer.subscribe({ topics, fromBeginning: true });
     await this.consumer.run({

@@ -1,14 +1,14 @@
 /**
  * One whole job on a system of its own: seconds, rows a second, and the peak resident memory of each process (G9).
  *
- *     node dist/bench/full-run.js [--rows 1600000] [--dataset tax-registration] [--keep-going]
+ *     node dist/bench/full-run.js [--rows 1600000] [--dataset tax-registration]
  *
  * Makes a seeded file, starts Kafka, PostgreSQL and the services in a folder of its own, serves the file over HTTP
  * and runs `sluice run` as a user would; the clock of the report runs from the job's start to its end. Peak memory is
  * VmHWM of /proc, so it is known on Linux only. Exits 1 when the job fails or a service passes 256 MB.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -33,6 +33,8 @@ const { values: options } = parseArgs({
 });
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
+// PostgreSQL's user has to get through when root measures.
+chmodSync(folder, 0o711);
 const environment = { ...process.env, SLUICE_LOCAL_FOLDER: join(folder, 'system') };
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);

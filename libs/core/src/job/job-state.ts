@@ -72,10 +72,6 @@ export function isFinal(state: JobState): boolean {
   return (FINAL_STATES as readonly JobState[]).includes(state);
 }
 
-export function mayMove(from: JobState, to: JobState): boolean {
-  return TRANSITIONS.some((transition) => transition.from === from && transition.to === to);
-}
-
 /** A running job whose lease ran out before its source was read to the end. */
 export function isInterrupted(state: JobState, leaseUntil: Date | null, now: Date): boolean {
   return state === 'running' && leaseUntil !== null && leaseUntil < now;

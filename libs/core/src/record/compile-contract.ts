@@ -14,36 +14,13 @@
  * a registration. `compile-contract.property.spec.ts` proves both ways equal: csv-parse and class-validator
  * on the contract's class are the oracle.
  */
-import type { Dataset, OptionValues } from '../dataset/dataset.js';
+import type { Dataset } from '../dataset/dataset.js';
 import { planContract, type TablePlan } from './compile/contract-plan.js';
+import type { CompileInputs, CompiledContract } from './compile/compiled-contract.js';
 import { ContractJudge } from './compile/contract-judge.js';
-import type { Finding } from './finding.js';
-import type { RawBatch } from './raw-batch.js';
-import type { BatchVerdict } from './verdict.js';
 
+export type { CompileInputs, CompiledContract } from './compile/compiled-contract.js';
 export type { TablePlan } from './compile/contract-plan.js';
-
-/** What one job's files say and its starter has chosen. */
-export interface CompileInputs {
-  /** Column names in file order (`Prologue.columns`); not used for ndjson. */
-  readonly columns: readonly string[];
-  /** `Prologue.context`. */
-  readonly context: Readonly<Record<string, string>>;
-  readonly options: OptionValues;
-  /** Told of every record that has findings, warnings of accepted records included, in order. */
-  readonly onFindings?: (
-    place: { readonly record: number; readonly line: number },
-    findings: readonly Finding[],
-  ) => void;
-}
-
-/** A contract, ready for the batches of one job. It keeps buffers: use one object a process, not one a batch. */
-export interface CompiledContract {
-  /** The tables of the verdict's sections, in order. */
-  readonly tables: readonly TablePlan[];
-  /** @throws SluiceError MESSAGE_INVALID when the batch does not hold as many records as it says */
-  judge(batch: RawBatch): BatchVerdict;
-}
 
 /**
  * @throws SluiceError DATASET_INVALID when the contract does not hold together, or does not fit the file's

@@ -10,7 +10,7 @@ import { type Finding, GENERAL_FINDING_CODES, type Severity } from '../finding.j
 import type { RawBatch } from '../raw-batch.js';
 import { type RecordPlace, RecordWalker } from '../record-walker.js';
 import type { BatchVerdict, RefusedRecord } from '../verdict.js';
-import type { CompiledContract, CompileInputs } from '../compile-contract.js';
+import type { CompiledContract, CompileInputs } from './compiled-contract.js';
 import { type Cells, isProblem, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
 import type { ColumnPlan, ContractPlan, TablePlan } from './contract-plan.js';
 import { CsvReader } from './csv-reader.js';

@@ -265,7 +265,7 @@ describe('Finalizer', () => {
       );
       await untilRow(
         jobs.pool,
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`,
       );
       expect(await work).toMatchObject({ code: '57P01' });
       await blocker.end();

@@ -19,7 +19,8 @@ const OLD_SNAPSHOTS = `
 
 const POLL_MS = 250;
 
-interface Session {
+/** A row of pg_stat_activity, as far as it says who somebody is. */
+export interface Session {
   pid: number;
   usename: string;
   application_name: string;

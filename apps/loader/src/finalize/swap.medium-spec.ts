@@ -148,7 +148,7 @@ describe('the swap', () => {
     });
     await untilRow(
       jobs.pool,
-      `SELECT FROM pg_stat_activity WHERE application_name LIKE 'sluice-finalize:%' AND query LIKE 'LOCK TABLE%'
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sluice-finalize:%' AND query LIKE 'LOCK TABLE%'
          AND wait_event_type = 'Lock'`,
     );
     // The swap has locked shop by now and waits for sale: others wait behind it, but only until it gives way.

@@ -6,9 +6,9 @@ import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, stagingTable } from '#core/staging/staging-names.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
 import { refuseUnkeepable } from '#core/staging/unkeepable.js';
+import { BlockerWatch } from './blocker-watch.js';
 import { missingIndexes, stagedTwin } from './build-indexes.js';
 import { succeed } from './conclude.js';
-import { nameSession } from './old-snapshots.js';
 import type { StepRunner } from './step-runner.js';
 import { exchangeTables } from './swap-statements.js';
 
@@ -48,11 +48,14 @@ export async function swap(
   onWait: (whom: string) => void,
 ): Promise<SwapResult> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    const watch = new BlockerWatch(runner.pool, lockTimeoutMs);
     try {
-      return await runner.lastStep((client) => trySwap(client, runner, tables, inserted, lockTimeoutMs));
+      return await runner.lastStep((client) =>
+        trySwap(client, runner, tables, inserted, lockTimeoutMs, watch),
+      );
     } catch (error) {
       if (![LOCK_NOT_AVAILABLE, DEADLOCK].includes(sqlstateOf(error) ?? '')) throw error;
-      onWait(await whoHolds(runner, tables));
+      onWait(watch.names());
     }
     await sleep(pauseMs);
     await runner.assertStillHeld();
@@ -65,10 +68,11 @@ async function trySwap(
   tables: readonly string[],
   inserted: number,
   lockTimeoutMs: number,
+  watch: BlockerWatch,
 ): Promise<SwapResult> {
   const { job } = runner;
   const before = await inspectTargets(client, tables);
-  await lockWithin(client, before, lockTimeoutMs);
+  await watch.during(client, () => lockWithin(client, before, lockTimeoutMs));
   // Under the lock nothing changes any more: what is true now is what gets swapped.
   const targets = await inspectTargets(client, tables);
   const staged = await inspectTargets(
@@ -157,29 +161,4 @@ function notReady(
     if (constraints(target) !== constraints(twin)) return `a key of ${target.name} changed`;
   }
   return null;
-}
-
-/** Whoever holds any lock on the tables or their views keeps ACCESS EXCLUSIVE out. */
-async function whoHolds(runner: StepRunner, tables: readonly string[]): Promise<string> {
-  const { rows } = await runner.pool.query<{
-    pid: number;
-    usename: string;
-    application_name: string;
-    state: string;
-  }>(
-    `WITH target AS (
-       SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE n.nspname = 'public' AND c.relname = ANY($1)
-     ), place AS (
-       SELECT oid FROM target
-       UNION SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
-             JOIN target ON d.refclassid = 'pg_class'::regclass AND d.refobjid = target.oid
-     )
-     SELECT DISTINCT a.pid, a.usename, a.application_name, a.state
-     FROM pg_locks l JOIN place ON place.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid
-     WHERE l.granted AND l.locktype = 'relation' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
-     ORDER BY a.pid`,
-    [tables],
-  );
-  return rows.length === 0 ? 'nobody any more' : rows.map(nameSession).join(', ');
 }

@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
 import { loadSettings } from '#common/config/environment.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
@@ -7,6 +8,7 @@ import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
 import { IngestorConfig } from './ingestor.config.js';
+import { IngestorMetrics } from './ingestor.metrics.js';
 import { INSTANCE, JobPoller } from './jobs/job-poller.js';
 import { JobRunner } from './jobs/job-runner.js';
 import { JobStarter } from './jobs/job-starter.js';
@@ -43,6 +45,11 @@ export class IngestorModule {
           useFactory: (database: DataSource) => new JobRepository(database, config.leaseSeconds),
         },
         { provide: SourceOpener, useFactory: () => new SourceOpener(loadSettings(SourceConfig)) },
+        {
+          provide: IngestorMetrics,
+          inject: [Registry],
+          useFactory: (registry: Registry) => new IngestorMetrics(registry),
+        },
         JobStarter,
         JobRunner,
         JobPoller,

@@ -15,6 +15,7 @@ import { compileContract } from '#core/record/compile-contract.js';
 import { type Cutter, createCutter } from '#core/record/cutter.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { IngestorConfig } from '../ingestor.config.js';
+import { IngestorMetrics } from '../ingestor.metrics.js';
 import { BatchPublisher } from '../publish/batch-publisher.js';
 import type { ByteSource } from '../sources/byte-source.js';
 import { SourceOpener } from '../sources/source-opener.js';
@@ -38,6 +39,7 @@ export class JobRunner {
     @Inject(SourceOpener) private readonly sources: SourceOpener,
     @Inject(Publisher) private readonly publisher: Publisher,
     @Inject(IngestorConfig) private readonly config: IngestorConfig,
+    @Inject(IngestorMetrics) private readonly metrics: IngestorMetrics,
     @Inject(KAFKA) private readonly kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -78,6 +80,9 @@ export class JobRunner {
         resumeFrom: job.checkpoint,
         signal,
         logger: log,
+        onPublished: (batch) => {
+          this.metrics.published(dataset.name, batch);
+        },
         facts: {
           dataset: dataset.name,
           job: job.id,

@@ -67,6 +67,7 @@ function publisherFor(broker: HandMadeBroker, options: Partial<BatchPublisherOpt
     resumeFrom: null,
     signal: new AbortController().signal,
     logger: pino({ level: 'silent' }),
+    onPublished: () => undefined,
     ...options,
   });
 }

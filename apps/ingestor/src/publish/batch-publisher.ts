@@ -21,6 +21,8 @@ export interface BatchPublisherOptions {
   readonly resumeFrom: Checkpoint | null;
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  /** Told of each batch that is acknowledged and announced. */
+  readonly onPublished: (batch: RawBatch) => void;
 }
 
 const FIRST_BACKOFF_MS = 200;
@@ -107,6 +109,7 @@ export class BatchPublisher {
     // Last, so that what a resumed job does not publish again has been announced too.
     this.acknowledged.set(batch.batch, after);
     this.advance();
+    this.options.onPublished(batch);
   }
 
   private async sendPersistently(messages: OutgoingMessage[], batch: number): Promise<void> {

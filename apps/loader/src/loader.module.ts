@@ -73,10 +73,12 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               announcer,
               config: finalize,
               logger,
-              onStep: (job, step) => {
-                announcer.announceJob({ ...job, state: 'finalizing' }, step).catch((error: unknown) => {
-                  logger.warn({ job: job.id, step }, `a step could not be announced: ${messageOf(error)}`);
-                });
+              onStep: (job, step, detail) => {
+                announcer
+                  .announceJob({ ...job, state: 'finalizing' }, stepLabel(step, detail))
+                  .catch((error: unknown) => {
+                    logger.warn({ job: job.id, step }, `a step could not be announced: ${messageOf(error)}`);
+                  });
               },
             }),
         },
@@ -109,4 +111,13 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
   async beforeApplicationShutdown(): Promise<void> {
     await this.sweep.stop();
   }
+}
+
+/** As long as a status event's label may be. */
+const MAX_STEP_CHARACTERS = 200;
+
+/** A step, and what it waits for; names of other people's sessions may hold anything. */
+function stepLabel(step: string, detail: string | undefined): string {
+  const words = detail === undefined ? step : `${step}: ${detail}`;
+  return words.slice(0, MAX_STEP_CHARACTERS).replace(/\p{C}/gu, ' ');
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, type Server, createServer } from 'node:net';
+import { type AddressInfo, type Server, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { PortChooser, isPortFree } from './free-ports.js';
 
@@ -20,6 +20,14 @@ afterEach(() => {
 describe('ports', () => {
   it.each(['127.0.0.1', '0.0.0.0'])('a port that somebody has on %s is not free', async (host) => {
     expect(await isPortFree(await occupy(host))).toBe(false);
+  });
+
+  it('a port that somebody calls from is not free, although nobody answers there', async () => {
+    const [port, localPort] = [await occupy('127.0.0.1'), await new PortChooser().choose()];
+    const caller = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1', localPort });
+    await once(caller, 'connect');
+    expect(await isPortFree(localPort)).toBe(false);
+    caller.destroy();
   });
 
   it('takes the first preferred port that is free', async () => {

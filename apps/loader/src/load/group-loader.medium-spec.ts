@@ -169,9 +169,9 @@ describe('GroupLoader on real PostgreSQL', () => {
   });
 
   it('holds the job row until COMMIT, so that ending the job waits for it (LD2)', async () => {
-    const [thing] = stagingTargets(PLAN, job);
     const loading = await inTransaction(pool, async (blocker) => {
-      await blocker.query(`LOCK TABLE sluice_staging."${thing?.stagingName ?? ''}"`);
+      // Between the look at the state and the ledger row, whose foreign key would lock the job row anyway.
+      await blocker.query('LOCK TABLE sluice.ledger IN SHARE MODE');
       const waiting = load(batch(0));
       await eventually(
         async () => (await pool.query('SELECT FROM pg_locks WHERE NOT granted')).rows.length > 0,

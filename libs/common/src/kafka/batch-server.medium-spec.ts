@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Controller, type INestMicroservice, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
-import type { Kafka } from 'kafkajs';
+import type { Consumer, Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
@@ -148,6 +148,8 @@ describe('BatchServer on real Kafka', () => {
     );
     expect((await committedOffsets()).get(0)).toBe(-1);
     expect(server.health.notLive()).toEqual([]);
+    // Not asked for again and again meanwhile.
+    await eventually(() => server.unwrap<Consumer>().paused()[0]?.partitions.includes(0), 'a pause');
   });
 
   it('keeps what was committed before the trouble, and comes back to the rest only', async () => {

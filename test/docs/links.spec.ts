@@ -4,7 +4,7 @@ import { type MarkdownFile, ROOT, isInClone, markdownFile, markdownFiles } from 
 
 const EXTERNAL = /^(https?:|mailto:)/;
 /** A code span that names a file or folder of the repository; patterns and placeholders are left alone. */
-const PATH = /^(apps|bench|dashboards|docs|k8s|libs|scripts|test)\/[^\s*<>{}…]*$/;
+const PATH = /^(apps|bench|docs|libs|scripts|test)\/[^\s*<>{}…]*$/;
 
 describe('what the pages point to', () => {
   const pages = markdownFiles();

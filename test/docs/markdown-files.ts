@@ -7,7 +7,7 @@ import { type Token, marked } from 'marked';
 export const ROOT = resolve(import.meta.dirname, '../..');
 
 /** Where Markdown may stand, besides the top folder itself. */
-const FOLDERS = ['apps', 'bench', 'dashboards', 'docs', 'k8s', 'libs', 'scripts', 'test'];
+const FOLDERS = ['apps', 'bench', 'docs', 'libs', 'scripts', 'test'];
 
 /** One page of the repository, as its readers see it. */
 export class MarkdownFile {

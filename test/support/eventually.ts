@@ -14,7 +14,8 @@ export async function eventually<T>(
   const deadline = performance.now() + withinMs;
   for (;;) {
     const answer = await probe();
-    if (answer !== undefined && answer !== null && answer !== false) return answer as NonNullable<Exclude<T, false>>;
+    if (answer !== undefined && answer !== null && answer !== false)
+      return answer as NonNullable<Exclude<T, false>>;
     if (performance.now() > deadline) throw new Error(`Waited ${withinMs} ms in vain for ${what}.`);
     await delay(POLL_INTERVAL_MS);
   }

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Controller, type INestMicroservice, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
-import type { Consumer, Kafka } from 'kafkajs';
+import kafkajs, { type Consumer, type ConsumerConfig, type Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
@@ -60,7 +60,10 @@ describe('BatchServer on real Kafka', () => {
     for (const app of started.splice(0)) await app.close();
   });
 
-  async function startServer(maxGroupMessages = 100): Promise<BatchServer> {
+  async function startServer(
+    maxGroupMessages = 100,
+    change: { kafka?: Kafka; onFatal?: (error: Error) => void } = {},
+  ): Promise<BatchServer> {
     const server = new BatchServer({
       kafka,
       groupId,
@@ -74,6 +77,7 @@ describe('BatchServer on real Kafka', () => {
       onFatal: (error) => {
         throw error;
       },
+      ...change,
     });
     const app = await NestFactory.createMicroservice(TestModule, { strategy: server, logger: false });
     started.push(app);
@@ -201,6 +205,16 @@ describe('BatchServer on real Kafka', () => {
     expect((await committedOffsets()).get(0)).toBe(-1);
   });
 
+  it('reports a consumer that has ended for good, so that the process can end (T5)', async () => {
+    await send(0, 'a');
+    const ended = new Promise<Error>((resolve) => {
+      const broken = withBrokenCommits(kafka, new kafkajs.KafkaJSNonRetriableError('not allowed to commit'));
+      onDelivery = () => Promise.resolve();
+      void startServer(100, { kafka: broken, onFatal: resolve });
+    });
+    expect((await ended).message).toBe('not allowed to commit');
+  });
+
   it('refuses to start without the topics it reads', async () => {
     topic = `test.${randomUUID()}.missing`;
     await expect(startServer()).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
@@ -220,3 +234,21 @@ describe('BatchServer on real Kafka', () => {
     expect(read).toContain('other');
   });
 });
+
+/** The same client, but the brokers answer every commit with an error that trying again cannot help. */
+function withBrokenCommits(kafka: Kafka, error: Error): Kafka {
+  return Object.assign(Object.create(kafka) as Kafka, {
+    consumer: (config: ConsumerConfig) => {
+      const consumer = kafka.consumer(config);
+      const run = consumer.run.bind(consumer);
+      consumer.run = (options) =>
+        run({
+          ...options,
+          eachBatch: (payload) =>
+            options?.eachBatch?.({ ...payload, commitOffsetsIfNecessary: () => Promise.reject(error) }) ??
+            Promise.resolve(),
+        });
+      return consumer;
+    },
+  });
+}

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type MarkdownFile, ROOT, isInClone, markdownFile, markdownFiles } from './markdown-files.js';
 
 const EXTERNAL = /^(https?:|mailto:)/;
-/** A code span that names a file or folder of the repository; patterns and placeholders are left alone. */
+/** A code span that names a file or folder of the repository; patterns and `<names>` are left alone. */
 const PATH = /^(apps|bench|docs|libs|scripts|test)\/[^\s*<>{}…]*$/;
 
 describe('what the pages point to', () => {

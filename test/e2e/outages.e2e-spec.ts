@@ -5,7 +5,7 @@
 import { createReadStream } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { expectReport, expectTables } from '../support/expect-tables.js';
 import { generatedFile } from '../support/generated-file.js';
@@ -36,15 +36,22 @@ describe('a part that is away in the middle of a job', () => {
 
   afterAll(() => system.stop());
 
+  const sources: { close: () => Promise<void> }[] = [];
+
+  afterEach(async () => {
+    for (const source of sources.splice(0)) await source.close();
+  });
+
   /** Starts a job whose source holds back its second half until it is told to go on. */
-  async function jobHalfWay(): Promise<{ id: string; goOn: () => void; close: () => Promise<void> }> {
+  async function jobHalfWay(): Promise<{ id: string; goOn: () => void }> {
     const source = await halfWaySource(file.path, file.bytes.length);
+    sources.push(source);
     const { id } = await clientOf(system).startJob({ dataset: 'tax-registration', source: source.url });
     await eventually(async () => {
       const { stages } = await clientOf(system).job(id);
       return stages.some(({ stage, batches }) => stage === 'load' && batches > 0);
     }, 'the first batches to be loaded');
-    return { id, ...source };
+    return { id, goOn: source.goOn };
   }
 
   async function expectOutcome(id: string): Promise<void> {
@@ -67,7 +74,6 @@ describe('a part that is away in the middle of a job', () => {
     for (const name of services) expect((await fetch(`${system.urlOf(name)}/health/live`)).ok).toBe(true);
     await system.restart(part);
     await expectOutcome(job.id);
-    await job.close();
   });
 
   it.each(['ingestor', 'validator', 'loader', 'tracker'])('%s, by kill -9', async (part) => {
@@ -76,7 +82,6 @@ describe('a part that is away in the middle of a job', () => {
     job.goOn();
     await system.restart(part);
     await expectOutcome(job.id);
-    await job.close();
   });
 });
 

@@ -103,10 +103,14 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await load(batch(0), batch(1))).toMatchObject({ kind: 'loaded', repeated: [] });
     expect(await load(batch(1), batch(2))).toMatchObject({ fresh: [{ batch: 2 }], repeated: [{ batch: 1 }] });
     await Promise.all([load(batch(3)), load(batch(3))]);
+    expect(await load(batch(4), batch(4), batch(3))).toMatchObject({
+      fresh: [{ batch: 4 }],
+      repeated: [{ batch: 4 }, { batch: 3 }],
+    });
     expect(await staged()).toEqual({
-      things: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'],
-      parts: ['t0a', 't1b', 't2a', 't3b', 't4a', 't5b', 't6a', 't7b'],
-      batches: [0, 1, 2, 3],
+      things: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8', 't9'],
+      parts: ['t0a', 't1b', 't2a', 't3b', 't4a', 't5b', 't6a', 't7b', 't8a', 't9b'],
+      batches: [0, 1, 2, 3, 4],
     });
   });
 

@@ -78,8 +78,9 @@ export class GroupLoader {
       if (state !== 'running') return { kind: 'dropped', state };
       await client.query(`SET LOCAL lock_timeout = '${LEDGER_LOCK_TIMEOUT}'`);
       const inserted = await insertLedgerRows(client, group.batches);
-      const fresh = group.batches.filter(({ batch }) => inserted.has(batch));
-      const repeated = group.batches.filter(({ batch }) => !inserted.has(batch));
+      // One delivery may bring a batch twice, when a publisher sent it again: only its first message is fresh.
+      const fresh = group.batches.filter(({ batch }) => inserted.delete(batch));
+      const repeated = group.batches.filter((message) => !fresh.includes(message));
       progress();
       if (way === 'together') await copyTogether(client, fresh, targets, progress);
       else await copyOneByOne(client, fresh, targets, progress);

@@ -11,8 +11,13 @@ export async function up(context: CliContext, options: { readonly foreground?: b
   return interruptible(context, async (signal) => {
     const foreground = options.foreground === true;
     const state = await context.local.up({ foreground, say: sayOn(context), signal });
-    if (!foreground) await write(context.stdout, addressesText(state));
-    return signal.aborted && !foreground ? 'detached' : 'success';
+    if (foreground) return 'success';
+    if (signal.aborted) {
+      sayOn(context)(`It goes on starting. Look: ${PROGRAM} status, stop it: ${PROGRAM} down`);
+      return 'detached';
+    }
+    await write(context.stdout, addressesText(state));
+    return 'success';
   });
 }
 

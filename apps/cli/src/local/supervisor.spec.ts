@@ -49,7 +49,7 @@ beforeEach(() => {
 afterEach(async () => {
   stop.abort();
   await running?.catch(() => undefined);
-  rmSync(folder.path, { recursive: true });
+  rmSync(folder.path, { recursive: true, force: true });
 });
 
 async function supervisor(
@@ -68,6 +68,7 @@ async function supervisor(
     migrate: options.migrate ?? ['-e', ''],
     run: 'this run',
     logger: pino({ level: 'silent' }),
+    housekeepingEveryMs: 20,
     say: (line) => said.push(line),
   });
 }
@@ -213,6 +214,14 @@ describe('Supervisor', () => {
     running = (await supervisor({ services: [] })).run(stop.signal);
     await untilState(isReady);
     expect(said).not.toContainEqual(expect.stringContaining('left running'));
+  });
+
+  it('V5: ends when its folder is removed', async () => {
+    running = (await supervisor()).run(stop.signal);
+    const { processes } = await untilState(isReady);
+    rmSync(folder.path, { recursive: true });
+    await running;
+    for (const { ref } of processes) expect(isAlive(ref!)).toBe(false);
   });
 
   it('shows what the migration said when it fails, and starts no service', async () => {

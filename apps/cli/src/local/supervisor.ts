@@ -37,9 +37,10 @@ export interface SupervisorOptions {
   readonly logger: Logger;
   readonly say?: (line: string) => void;
   readonly onReady?: () => void;
+  readonly housekeepingEveryMs?: number;
 }
 
-const LOG_CHECK_EVERY_MS = 5_000;
+const HOUSEKEEPING_EVERY_MS = 5_000;
 const SERVERS = ['kafka', 'postgres'];
 
 /**
@@ -49,7 +50,9 @@ const SERVERS = ['kafka', 'postgres'];
  * - V1: One supervisor a folder (supervisor-lock.ts).
  * - V2: What an earlier supervisor left running, because it was killed, is ended before anything starts.
  * - V3: Kafka and PostgreSQL come before the services and go after them, so that draining finds both.
- * - V4: state.json is true at every moment, except that a process may have ended by itself since.
+ * - V4: state.json is true at every moment, except that a process may have ended by itself since, and that a full
+ *   disk keeps it from being written, which stops nothing.
+ * - V5: Who removes the folder (or the whole checkout) of a running system ends it: nobody could find it any more.
  */
 export class Supervisor {
   private readonly processes: SupervisedProcess[] = [];
@@ -61,17 +64,21 @@ export class Supervisor {
   }
 
   /**
-   * Returns when the system has ended, which is what `signal` asks for.
+   * Returns when the system has ended, which is what `asked` asks for.
    * @throws SluiceError when it could not be started (all of it has ended then)
    */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(asked: AbortSignal): Promise<void> {
     const { folder, logger } = this.options;
     folder.make();
     const unlock = takeLock(folder.lock);
-    const logTimer = setInterval(() => {
-      for (const name of ['supervisor', ...this.processes.map(({ plan }) => plan.name)])
+    const removed = new AbortController();
+    const signal = AbortSignal.any([asked, removed.signal]);
+    const housekeeping = setInterval(() => {
+      for (const name of ['supervisor', ...this.processes.map(({ plan }) => plan.name)]) {
         boundLog(folder.logOf(name));
-    }, LOG_CHECK_EVERY_MS);
+      }
+      if (!existsSync(folder.lock)) removed.abort();
+    }, this.options.housekeepingEveryMs ?? HOUSEKEEPING_EVERY_MS);
     try {
       const before = readState(folder.state);
       this.state = emptyState(this.options.run, before?.ports ?? {});
@@ -94,7 +101,7 @@ export class Supervisor {
       this.change({ phase: wasAsked ? 'stopped' : 'failed' });
       if (!wasAsked) throw error;
     } finally {
-      clearInterval(logTimer);
+      clearInterval(housekeeping);
       unlock();
     }
   }
@@ -262,7 +269,11 @@ export class Supervisor {
 
   private save(): void {
     this.state = { ...this.state, processes: this.processes.map(({ state }) => state) };
-    writeState(this.options.folder.state, this.state);
+    try {
+      writeState(this.options.folder.state, this.state);
+    } catch (error) {
+      this.options.logger.error({ err: error }, 'the state file could not be written');
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import { ServiceModule } from '#common/lifecycle/service.module.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';
+import { OperatorRepository } from '#core/job/operator.repository.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
 import { IngestorConfig } from './ingestor.config.js';
 import { IngestorMetrics } from './ingestor.metrics.js';
@@ -43,6 +44,11 @@ export class IngestorModule {
           provide: JobRepository,
           inject: [DataSource],
           useFactory: (database: DataSource) => new JobRepository(database, config.leaseSeconds),
+        },
+        {
+          provide: OperatorRepository,
+          inject: [DataSource],
+          useFactory: (database: DataSource) => new OperatorRepository(database),
         },
         { provide: SourceOpener, useFactory: () => new SourceOpener(loadSettings(SourceConfig)) },
         {

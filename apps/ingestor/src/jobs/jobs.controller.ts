@@ -5,7 +5,7 @@ import {
   ApiTags,
   ApiUnprocessableEntityResponse,
 } from '@nestjs/swagger';
-import { JobRepository } from '#core/job/job.repository.js';
+import { OperatorRepository } from '#core/job/operator.repository.js';
 import { JobAcceptedDto, JobRequestDto } from './job-request.dto.js';
 import { JobStarter } from './job-starter.js';
 import { LocalToken } from './local-token.js';
@@ -19,7 +19,7 @@ interface HeaderSetter {
 export class JobsController {
   constructor(
     @Inject(JobStarter) private readonly starter: JobStarter,
-    @Inject(JobRepository) private readonly jobs: JobRepository,
+    @Inject(OperatorRepository) private readonly operator: OperatorRepository,
     @Inject(LocalToken) private readonly localToken: LocalToken,
   ) {}
 
@@ -44,8 +44,6 @@ export class JobsController {
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   async cancel(@Param('id', ParseUUIDPipe) id: string): Promise<JobAcceptedDto> {
-    await this.jobs.cancel(id);
-    const job = await this.jobs.load(id);
-    return { id, dataset: job.dataset, state: job.state };
+    return this.operator.cancel(id);
   }
 }

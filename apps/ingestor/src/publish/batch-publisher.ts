@@ -62,7 +62,7 @@ export class BatchPublisher {
       byteOffset: batch.byteEnd,
       nextRecord: batch.firstRecord + batch.records,
       nextLine: batch.firstLine + batch.lines,
-      prefixSha256: this.prefixHash.copy().digest('hex'),
+      chainSha256: this.prefixHash.copy().digest('hex'),
     };
     if (this.isPublishedAlready(after)) return;
     while (this.inFlight.size >= this.options.maxInFlight) await Promise.race(this.inFlight);
@@ -90,7 +90,7 @@ export class BatchPublisher {
   private isPublishedAlready(after: Checkpoint): boolean {
     const { resumeFrom } = this.options;
     if (resumeFrom === null || after.nextBatch > resumeFrom.nextBatch) return false;
-    if (after.nextBatch === resumeFrom.nextBatch && after.prefixSha256 !== resumeFrom.prefixSha256) {
+    if (after.nextBatch === resumeFrom.nextBatch && after.chainSha256 !== resumeFrom.chainSha256) {
       throw new SluiceError(
         'SOURCE_CHANGED',
         `The source is not what was read before the interruption: its first ${after.byteOffset} bytes differ.`,

@@ -1,5 +1,5 @@
 import type { LedgerTotals } from '#core/ledger/balance.js';
-import type { SqlClient } from '#core/staging/table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /** What the ledger says of a job, in one pass: the figures that G1 and G2 are proved from. */
 export async function ledgerTotals(client: SqlClient, jobId: string): Promise<LedgerTotals> {

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
-import type { JobCounts, JobError } from '#core/job/job.entity.js';
+import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from '#core/job/job.entity.js';
 import { JOB_STATES, type JobState, type PauseReason } from '#core/job/job-state.js';
 import type {
   BatchView,
@@ -50,6 +50,29 @@ class JobErrorDto implements JobError {
   @ApiProperty() readonly action!: string;
 }
 
+class ReasonCountDto {
+  @ApiProperty() readonly code!: string;
+  @ApiProperty(integer) readonly count!: number;
+}
+
+class PauseDetailDto extends JobErrorDto implements PauseDetail {
+  @ApiPropertyOptional({ ...integer, description: 'Of the breaker’s window' }) readonly records?: number;
+  @ApiPropertyOptional(integer) readonly refused?: number;
+  @ApiPropertyOptional({ type: [ReasonCountDto], description: 'Most frequent first' })
+  readonly reasons?: ReasonCountDto[];
+}
+
+class JobProblemDto extends JobErrorDto implements JobProblem {
+  @ApiProperty(integer) readonly firstMissingBatch!: number;
+}
+
+class DiscardedWorkDto implements DiscardedWork {
+  @ApiProperty(integer) readonly loadedBatches!: number;
+  @ApiProperty(integer) readonly loadedRecords!: number;
+  @ApiProperty(integer) readonly pendingBatches!: number;
+  @ApiProperty(integer) readonly pendingRecords!: number;
+}
+
 class JobSummaryDto implements JobSummary {
   @ApiProperty({ format: 'uuid' }) readonly id!: string;
   @ApiProperty() readonly dataset!: string;
@@ -59,6 +82,12 @@ class JobSummaryDto implements JobSummary {
   @ApiProperty({ description: 'Running with an expired lease' }) readonly interrupted!: boolean;
   @ApiProperty({ enum: ['breaker', 'operator', 'schema'], nullable: true })
   readonly pauseReason!: PauseReason | null;
+  @ApiProperty({ type: PauseDetailDto, nullable: true }) readonly pauseDetail!: PauseDetailDto | null;
+  @ApiProperty({ type: JobProblemDto, nullable: true, description: 'Why it cannot complete by itself' })
+  readonly problem!: JobProblemDto | null;
+  @ApiProperty({ description: 'Failed, and can be taken up again' }) readonly resumable!: boolean;
+  @ApiProperty({ type: DiscardedWorkDto, nullable: true, description: 'What cancelling threw away' })
+  readonly discarded!: DiscardedWorkDto | null;
   @ApiProperty({ description: 'Without credentials' }) readonly source!: string;
   @ApiProperty(integerOrNull) readonly limit!: number | null;
   @ApiProperty(time) readonly createdAt!: string;

@@ -42,6 +42,13 @@ export class ConnectionConfig {
   @Max(300_000)
   sessionTimeoutMs: number = 30_000;
 
+  @Variable(
+    'SLUICE_FAULT_FOLDER',
+    'For tests alone: a file here, named like a fault point, ends or stalls the process',
+  )
+  @IsString()
+  faultFolder: string = '';
+
   brokers(): string[] {
     return this.kafkaBrokers
       .split(',')

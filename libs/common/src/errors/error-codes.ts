@@ -52,7 +52,38 @@ export const ERROR_CODES = {
   JOB_PAUSED: {
     retryable: true,
     meaning: 'The job is paused; its batches wait.',
-    action: 'Look at the reason with `sluice job <id>`; `sluice cancel <id>` ends it.',
+    action: 'Look at the reason with `sluice job <id>`; then `sluice continue <id>` or `sluice cancel <id>`.',
+  },
+  JOB_BREAKER: {
+    retryable: false,
+    meaning: 'Too many of the records loaded lately were refused, so the job was paused.',
+    action:
+      'Look at the reasons and at `sluice dead-letters <id>`; then `sluice continue <id>` or `sluice cancel <id>`.',
+  },
+  JOB_SCHEMA: {
+    retryable: false,
+    meaning: 'A table does not fit the contract any more, or permissions are missing, so the job was paused.',
+    action: 'Mend the table or the grants, then `sluice continue <id>`; or `sluice cancel <id>`.',
+  },
+  JOB_NOTHING_TO_RESUME: {
+    retryable: false,
+    meaning: 'There is no job, or this one has nothing left, that resuming would change.',
+    action: 'Nothing: look at the job with `sluice job <id>`, or start one with `sluice run`.',
+  },
+  JOB_RESUME_REFUSED: {
+    retryable: false,
+    meaning: 'The job cannot be resumed: its work was given up, or a newer job of the dataset has succeeded.',
+    action: 'Start a new job with `sluice run`.',
+  },
+  BATCHES_MISSING: {
+    retryable: false,
+    meaning: 'Batches of the job are neither loaded nor in the topics any more, so it cannot complete.',
+    action: 'Run `sluice resume <id>`: the source is read again and what is missing is published again.',
+  },
+  EXISTING_KEYS: {
+    retryable: false,
+    meaning: 'Records have keys that are in the table already, and the job was told to fail then.',
+    action: 'Look at the keys; run again with `--existing supersede`, or in another mode.',
   },
   JOB_LOST: {
     retryable: false,

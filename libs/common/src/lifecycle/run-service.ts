@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { loadSettings } from '../config/environment.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
+import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { requestValidation } from '../http/open-api.js';
 import { ProblemDetailsFilter } from '../http/problem-details.filter.js';
@@ -48,6 +49,8 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
 ): Promise<void> {
   const config = settingsOrExit(definition);
   const logger = createLogger(definition.name, config.logLevel);
+  watchFaultPoints(config.faultFolder);
+  if (config.faultFolder !== '') logger.warn({ folder: config.faultFolder }, 'fault points are armed');
   const fatal = (error: Error): void => {
     logger.fatal({ err: error }, `ending: ${error.message}`);
     process.exit(SERVICE_EXIT.crashed);

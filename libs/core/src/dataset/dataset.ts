@@ -10,6 +10,26 @@ export const SOURCE_FORMATS: readonly SourceFormat[] = ['csv', 'ndjson'];
 export type WriteMode = 'replace' | 'append' | 'upsert';
 export const WRITE_MODES: readonly WriteMode[] = ['replace', 'append', 'upsert'];
 
+/** What `append` does with a record whose key is in the table already: passes over it, or fails the job. */
+export type ExistingKeys = 'supersede' | 'fail';
+export const EXISTING_KEYS: readonly ExistingKeys[] = ['supersede', 'fail'];
+
+/**
+ * When a running job is paused (reason `breaker`) because too much of what was loaded lately is refused. The window
+ * slides over the job's batches in source order; the share is judged only when the window is full, so a short
+ * source is left to `maxRefusedShare`.
+ */
+export interface Breaker {
+  readonly windowRecords: number;
+  /** Refused records of the window, 0…1; more trips it. 1 never does. */
+  readonly maxShare: number;
+  /** More refused records than this in the window trip it, full or not; null = any number. */
+  readonly maxCount: number | null;
+}
+
+/** Lenient on purpose: half of 20,000 rows refused is the wrong file, not a bad day. */
+export const DEFAULT_BREAKER: Breaker = { windowRecords: 20_000, maxShare: 0.5, maxCount: null };
+
 /** Any class whose properties carry the column decorators of `columns.ts`. */
 export type ContractClass = abstract new () => object;
 
@@ -32,6 +52,8 @@ export interface Dataset {
   readonly keepOfDuplicates: 'first' | 'last';
   /** A larger share of refused records fails the job before anything is visible (judged from 100 records on). */
   readonly maxRefusedShare: number;
+  /** DEFAULT_BREAKER when left out. */
+  readonly breaker?: Breaker;
   /** `replace` does not swap in a snapshot smaller than the table by more than this share, unless told. */
   readonly maxShrinkShare: number;
   /** Options that the rules may read, e.g. a checksum mode: every allowed value, the default first. */

@@ -1,16 +1,19 @@
 /**
  * The states of a job, and for each transition its one owner. PURE.
  *
- *     queued ─▶ running ─▶ finalizing ─▶ succeeded
+ *       ┌──────── resumed ────────────────┐
+ *       ▼            ▼                    │
+ *     queued ─▶ running ─▶ finalizing ─▶ failed | succeeded
  *       │         │  ▲         │
- *       │         ▼  │         ├───────▶ failed
- *       │        paused        │
+ *       │         ▼  │         │
+ *       │        paused ◀──────┤
  *       └─────────┴────────────┴───────▶ cancelled / failed
  *
  * Invariants
  * - J1: state changes by compare-and-set in SQL only (`JobRepository`), never by read and write.
  * - J2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
- * - J3: a final state is never left.
+ * - J3: `succeeded` and `cancelled` are never left; `failed` only by resuming, and only while the job is
+ *   `resumable`: its staging and ledger are still there, and no newer job of the dataset has succeeded.
  */
 export const JOB_STATES = [
   'queued',
@@ -49,7 +52,9 @@ export const TRANSITIONS: readonly Transition[] = [
   { from: 'queued', to: 'cancelled', owner: 'operator', when: 'cancelled before it began' },
   { from: 'running', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
   { from: 'running', to: 'paused', owner: 'loader', when: 'breaker or schema' },
+  { from: 'running', to: 'paused', owner: 'operator', when: 'paused' },
   { from: 'paused', to: 'running', owner: 'operator', when: 'continued' },
+  { from: 'paused', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
   { from: 'paused', to: 'cancelled', owner: 'operator', when: 'cancelled while paused' },
   { from: 'running', to: 'cancelled', owner: 'operator', when: 'cancelled' },
   {
@@ -65,7 +70,10 @@ export const TRANSITIONS: readonly Transition[] = [
     owner: 'loader',
     when: 'sums, refused share or shrink limit do not hold',
   },
+  { from: 'finalizing', to: 'paused', owner: 'loader', when: 'schema' },
   { from: 'finalizing', to: 'cancelled', owner: 'operator', when: 'cancelled before the swap or merge' },
+  { from: 'failed', to: 'queued', owner: 'operator', when: 'resumed, not begun yet' },
+  { from: 'failed', to: 'running', owner: 'operator', when: 'resumed' },
 ];
 
 export function isFinal(state: JobState): boolean {

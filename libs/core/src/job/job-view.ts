@@ -1,7 +1,7 @@
-import type { WriteMode } from '../dataset/dataset.js';
+import type { ExistingKeys, WriteMode } from '../dataset/dataset.js';
 import type { Stage } from '../message/status-event.js';
 import type { Finding } from '../record/finding.js';
-import type { JobCounts, JobError } from './job.entity.js';
+import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from './job.entity.js';
 import type { JobState, PauseReason } from './job-state.js';
 
 /**
@@ -21,14 +21,31 @@ export interface JobRequest {
   readonly maxRefusedShare?: number;
   /** true: swap in a snapshot of any size. */
   readonly allowShrink?: boolean;
+  /** `append`: what becomes of a record whose key is in the table already; `supersede` when left out. */
+  readonly existingKeys?: ExistingKeys;
+  /** Overrides the dataset's breaker: pause when more than this share of the window is refused (0…1) … */
+  readonly breakerShare?: number;
+  /** … or more than so many of its records. */
+  readonly breakerCount?: number;
   readonly options?: Readonly<Record<string, string>>;
 }
 
-/** Answer of `POST /jobs` and `POST /jobs/:id/cancel`. */
+/** Body of `POST /jobs/:id/resume`: limits that made the job fail may be raised. */
+export interface ResumeRequest {
+  readonly maxRefusedShare?: number;
+  readonly allowShrink?: boolean;
+}
+
+/** Answer of `POST /jobs` and of `POST /jobs/:id/pause`, `/continue`, `/resume` and `/discard`. */
 export interface JobAccepted {
   readonly id: string;
   readonly dataset: string;
   readonly state: JobState;
+}
+
+/** Answer of `POST /jobs/:id/cancel`. */
+export interface JobCancelled extends JobAccepted {
+  readonly discarded: DiscardedWork;
 }
 
 /** RFC 9457 problem details, with the members that Sluice adds. */
@@ -62,6 +79,13 @@ export interface JobSummary {
   /** Running with an expired lease. */
   readonly interrupted: boolean;
   readonly pauseReason: PauseReason | null;
+  readonly pauseDetail: PauseDetail | null;
+  /** Why a running job cannot complete by itself, and what to do. */
+  readonly problem: JobProblem | null;
+  /** `sluice resume` can take a failed job up again. */
+  readonly resumable: boolean;
+  /** What cancelling threw away. */
+  readonly discarded: DiscardedWork | null;
   /** Without credentials. */
   readonly source: string;
   readonly limit: number | null;
@@ -138,6 +162,15 @@ export interface DeadLetterView {
   readonly text: string;
   /** Its exact bytes in base64; in `GET /dead-letters/:job/:record` only. */
   readonly bytesBase64?: string;
+}
+
+/** A message that nobody could read; it stays in its topic until that expires. */
+export interface ParkedMessageView {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+  readonly reason: string;
+  readonly parkedAt: string;
 }
 
 export interface DatasetView {

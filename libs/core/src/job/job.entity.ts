@@ -1,5 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import type { OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
+import type { Breaker, ExistingKeys, OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
 import type { JobState, PauseReason } from './job-state.js';
 
 /** bigint columns arrive as text; every count and offset here stays below 2^53. */
@@ -42,8 +42,12 @@ export interface Checkpoint {
   readonly byteOffset: number;
   readonly nextRecord: number;
   readonly nextLine: number;
-  /** Hex SHA-256 of the values of batches 0 … nextBatch - 1, one after the other. */
-  readonly prefixSha256: string;
+  /**
+   * Hash chain over the values of batches 0 … nextBatch - 1, in hex: each link is the SHA-256 of the link before
+   * it (nothing, for the first) and the batch's bytes. A chain, because unlike the state of one running hash it
+   * can be stored, so that a source read on by Range is proved too.
+   */
+  readonly chainSha256: string;
 }
 
 /** What identifies the source's content; used to refuse resuming against a changed source. */
@@ -80,6 +84,29 @@ export interface JobError {
   readonly action: string;
 }
 
+/** Why a job is paused, or cannot go on; for `breaker` also what was counted in its window. */
+export interface PauseDetail extends JobError {
+  readonly records?: number;
+  readonly refused?: number;
+  /** The most frequent findings of the window, most frequent first. */
+  readonly reasons?: readonly { readonly code: string; readonly count: number }[];
+}
+
+/** What `cancel` threw away. */
+export interface DiscardedWork {
+  /** In staging, dropped with it. */
+  readonly loadedBatches: number;
+  readonly loadedRecords: number;
+  /** Published and not loaded: the loader drops them when they come. At least so many. */
+  readonly pendingBatches: number;
+  readonly pendingRecords: number;
+}
+
+/** Why a job stands still: batches that are in no topic any more. */
+export interface JobProblem extends JobError {
+  readonly firstMissingBatch: number;
+}
+
 /** One run of one dataset from one source in one mode: the row that every part of Sluice agrees on. */
 @Entity({ schema: 'sluice', name: 'job' })
 export class Job {
@@ -98,6 +125,13 @@ export class Job {
 
   @Column('text', { name: 'pause_reason', nullable: true })
   pauseReason!: PauseReason | null;
+
+  @Column('jsonb', { name: 'pause_detail', nullable: true })
+  pauseDetail!: PauseDetail | null;
+
+  /** Set while a running job cannot complete by itself. */
+  @Column('jsonb', { nullable: true })
+  problem!: JobProblem | null;
 
   @Column('jsonb')
   source!: JobSource;
@@ -119,6 +153,17 @@ export class Job {
   @Column('double precision', { name: 'max_shrink_share', nullable: true })
   maxShrinkShare!: number | null;
 
+  /** `append`: what becomes of a record whose key is in the table already. */
+  @Column('text', { name: 'existing_keys' })
+  existingKeys!: ExistingKeys;
+
+  @Column('jsonb', { nullable: true })
+  breaker!: Breaker | null;
+
+  /** The breaker judges batches from here on: whoever continues a job has seen what came before. */
+  @Column('bigint', { name: 'judged_from_batch', transformer: bigintAsNumber })
+  judgedFromBatch!: number;
+
   @Column('jsonb')
   options!: OptionValues;
 
@@ -136,6 +181,18 @@ export class Job {
 
   @Column('jsonb', { nullable: true })
   checkpoint!: Checkpoint | null;
+
+  /** A resumed job publishes batches from here on again, though they are before its checkpoint; else null. */
+  @Column('bigint', { name: 'republish_from', nullable: true, transformer: bigintAsNumber })
+  republishFrom!: number | null;
+
+  /** A failed job may be resumed: its staging and ledger are still there. False once they are given up. */
+  @Column('boolean')
+  resumable!: boolean;
+
+  /** Of a cancelled job. */
+  @Column('jsonb', { nullable: true })
+  discarded!: DiscardedWork | null;
 
   /** Who works on the job now; null when nobody has to. */
   @Column('text', { nullable: true })

@@ -5,6 +5,7 @@ import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { controlDatabase } from '../schema/control-database.js';
 import { migrate } from '../schema/migrate.js';
+import { OperatorRepository } from './operator.repository.js';
 import { type Claim, JobRepository, type JobStart } from './job.repository.js';
 
 const START: JobStart = {
@@ -18,12 +19,14 @@ describe('JobRepository on real PostgreSQL', () => {
   let server: TestDatabase;
   let database: DataSource;
   let jobs: JobRepository;
+  let operator: OperatorRepository;
 
   beforeAll(async () => {
     server = await startTestDatabase();
     await migrate(server.url, []);
     database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
     jobs = new JobRepository(database);
+    operator = new OperatorRepository(database);
   });
 
   afterAll(async () => {
@@ -66,7 +69,7 @@ describe('JobRepository on real PostgreSQL', () => {
     const active = await queue();
     await expect(queue()).rejects.toMatchObject({ code: 'JOB_ACTIVE', place: { job: active } });
     await queue('others');
-    await jobs.cancel(active);
+    await operator.cancel(active);
     await queue();
   });
 
@@ -130,7 +133,7 @@ describe('JobRepository on real PostgreSQL', () => {
     await loading.startTransaction();
     await loading.query('SELECT state FROM sluice.job WHERE id = $1 FOR KEY SHARE', [id]);
     let isCancelled = false;
-    const cancelling = jobs.cancel(id).then(() => {
+    const cancelling = operator.cancel(id).then(() => {
       isCancelled = true;
     });
     await eventually(async () => {
@@ -142,7 +145,7 @@ describe('JobRepository on real PostgreSQL', () => {
     await loading.release();
     await cancelling;
     expect(await jobs.claimNext('two')).toBeNull();
-    await expect(jobs.cancel(id)).rejects.toMatchObject({ code: 'JOB_TRANSITION_REFUSED' });
+    await expect(operator.cancel(id)).rejects.toMatchObject({ code: 'JOB_TRANSITION_REFUSED' });
   });
 
   it('shows the address with its credentials to load() alone', async () => {

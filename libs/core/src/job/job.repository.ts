@@ -4,7 +4,7 @@ import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Checkpoint, JobError, PinnedCutting, PinnedHead, SourceIdentity } from './job.entity.js';
 import { Job } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
-import type { SqlClient } from '../staging/table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /** A job that this process may work on, until somebody else raises the epoch. */
 export interface Claim {
@@ -32,8 +32,8 @@ export interface JobTotals {
 export const DEFAULT_LEASE_SECONDS = 30;
 
 /**
- * Every change of a job row that the ingestor and the operator make. State changes are compare-and-set
- * in one statement (J1); the lease counts by the database's clock alone.
+ * Every change of a job row that the ingestor makes; an operator's stand in `OperatorRepository`. State changes are
+ * compare-and-set in one statement (J1); the lease counts by the database's clock alone.
  */
 export class JobRepository {
   constructor(
@@ -162,30 +162,6 @@ export class JobRepository {
          AND state IN ('queued', 'running') RETURNING id`,
       [claim.id, claim.epoch],
     );
-  }
-
-  /**
-   * Any active state → cancelled. Waits for load transactions in flight (they hold the row FOR KEY SHARE),
-   * so that nothing is loaded after this returns.
-   * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED
-   */
-  async cancel(id: string): Promise<void> {
-    await this.database.transaction(async (manager) => {
-      const rows = await manager.query<{ state: JobState }[]>(
-        'SELECT state FROM sluice.job WHERE id = $1 FOR UPDATE',
-        [id],
-      );
-      const state = rows[0]?.state;
-      if (!state) throw new SluiceError('JOB_UNKNOWN', `No job has the id ${id}.`, { job: id });
-      if (!(ACTIVE_STATES as readonly JobState[]).includes(state)) {
-        throw new SluiceError('JOB_TRANSITION_REFUSED', `Job ${id} is ${state} already.`, { job: id });
-      }
-      await manager.query(
-        `UPDATE sluice.job SET state = 'cancelled', pause_reason = NULL, finished_at = now(), owner = NULL,
-           lease_until = NULL, epoch = epoch + 1, announced = false WHERE id = $1`,
-        [id],
-      );
-    });
   }
 
   private async changed<T = unknown>(

@@ -1,4 +1,4 @@
-import type { SqlClient } from '../staging/table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { CleanMessage } from '../message/clean-message.js';
 import type { LoadRefusal } from './ledger.entity.js';
 

@@ -1,7 +1,7 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { columnSettings, grantStatements, keptStatements } from './kept-statements.js';
 import { TARGET_SCHEMA } from './staging-names.js';
-import type { SqlClient } from './table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 import type {
   ForeignKeyFacts,
   IndexFacts,

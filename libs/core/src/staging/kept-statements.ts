@@ -1,4 +1,4 @@
-import type { SqlClient } from './table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /**
  * Statements that make a table, once it bears the old one's name, what the old one was. They are written

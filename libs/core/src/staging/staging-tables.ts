@@ -10,7 +10,8 @@ import {
 } from './staging-names.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import pg from 'pg';
-import { type SqlClient, type TablePlan, mainTable } from './table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
+import { type TablePlan, mainTable } from './table-plan.js';
 import type { IndexFacts, TargetFacts } from './target-facts.js';
 import { refuseUnkeepable } from './unkeepable.js';
 

@@ -1,6 +1,6 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { TARGET_SCHEMA } from './staging-names.js';
-import type { SqlClient } from './table-plan.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 import { withEmptySearchPath } from './inspect-targets.js';
 
 /**

@@ -3,13 +3,12 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { type JobCounts } from '#core/job/job.entity.js';
 import { type Outcome, exceedsRefusedShare, imbalances, jobCounts } from '#core/ledger/balance.js';
-import { dropStaging } from '#core/staging/staging-tables.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import { ledgerFindings, ledgerTotals } from './ledger-sums.js';
 import { jobLost } from './step-runner.js';
 
 /** Nothing of the job is to be seen. */
-const NOTHING: Outcome = { inserted: 0, updated: 0, unchanged: 0, superseded: 0 };
+export const NOTHING: Outcome = { inserted: 0, updated: 0, unchanged: 0, superseded: 0 };
 
 /** finalizing → succeeded | failed: the last statements of a job, in the transaction that decides on it. */
 const END = `
@@ -66,8 +65,8 @@ async function provenCounts(client: PoolClient, job: FinalizingJob, outcome: Out
 }
 
 /**
- * finalizing → failed. The tables stay as they were (G5). Staging goes in the same transaction; ledger rows stay:
- * they say what was read and why records were refused, and are the outbox of letters still to be announced.
+ * finalizing → failed. The tables stay as they were (G5). Staging and ledger stay too: the job may be resumed, and
+ * the ledger is the outbox of letters still to be announced (`Leftovers`).
  * @returns false when the job is not ours any more
  */
 export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): Promise<boolean> {
@@ -75,7 +74,7 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
     const { code, message, action } = error;
     const counts = jobCounts(await ledgerTotals(client, job.id), NOTHING);
     const findings = await ledgerFindings(client, job.id);
-    const ended = await client.query(END, [
+    const { rowCount } = await client.query(END, [
       job.id,
       job.epoch,
       'failed',
@@ -83,25 +82,7 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
       findings,
       { code, message, action },
     ]);
-    if (ended.rowCount !== 1) return false;
-    await dropStaging(client, job);
-    return true;
-  });
-}
-
-/** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
-const CLEANING_LOCK_TIMEOUT = '1s';
-
-/** After a job that failed or was cancelled elsewhere: drops its staging tables and says what was read until then. */
-export async function clearAway(pool: Pool, jobId: string): Promise<void> {
-  await inTransaction(pool, async (client) => {
-    await client.query(`SELECT set_config('lock_timeout', $1, true)`, [CLEANING_LOCK_TIMEOUT]);
-    await dropStaging(client, { id: jobId });
-    await client.query(
-      `UPDATE sluice.job SET counts = $2, findings = $3
-       WHERE id = $1 AND counts IS NULL AND state IN ('failed', 'cancelled')`,
-      [jobId, jobCounts(await ledgerTotals(client, jobId), NOTHING), await ledgerFindings(client, jobId)],
-    );
+    return rowCount === 1;
   });
 }
 

@@ -100,7 +100,7 @@ describe('FinalizeSweep', () => {
       expect(await jobs.end(job)).toMatchObject({ state: 'running', epoch: 1 });
   });
 
-  it('fails a job that the finalizer decides against, with what to do, and drops its staging', async () => {
+  it('fails a job that the finalizer decides against, with what to do, and keeps its staging and ledger', async () => {
     await jobs.pool.query(`INSERT INTO public.shop SELECT i, 'old' FROM generate_series(1, 5) AS i`);
     const id = await jobs.loaded([[SHOP, 'refused']], { maxShrinkShare: 0.2 });
     sweep();
@@ -110,7 +110,8 @@ describe('FinalizeSweep', () => {
       counts: { read: 2, accepted: 1, refused: 1, loaded: 0 },
       findings: { BAD_NAME: 1 },
     });
-    expect(await jobs.stagingTables()).toEqual([]);
+    expect(await jobs.stagingTables()).not.toEqual([]);
+    expect(await jobs.refusals(id)).toHaveLength(1);
     expect(await jobs.shops()).toHaveLength(5);
     expect(told).toEqual(['failed']);
   });

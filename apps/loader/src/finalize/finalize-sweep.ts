@@ -4,13 +4,13 @@ import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { STAGING_SCHEMA, TARGET_SCHEMA } from '#core/staging/staging-names.js';
-import { findAbandonedStaging } from '#core/staging/staging-tables.js';
 import type { Announcer } from './announcer.js';
-import { clearAway, fail } from './conclude.js';
+import { fail } from './conclude.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import { FinalizeRepository } from './finalize.repository.js';
 import { Finalizer } from './finalizer.js';
 import type { FinalizeStep, FinalizedDataset, FinalizingJob, OnStep } from './finalizing-job.js';
+import { Leftovers } from './leftovers.js';
 import { Wakeup } from './wakeup.js';
 
 export interface FinalizeSweepParts {
@@ -30,7 +30,6 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 /** Said without a table when an index row is longer than a page; nothing but data is that long. */
 const ROW_TOO_LONG = '54000';
-const ANY_EPOCH = Number.MAX_SAFE_INTEGER;
 
 /**
  * In every loader, looks for what is due: complete jobs, finalizations whose loader is gone, outcomes that nobody
@@ -44,6 +43,7 @@ const ANY_EPOCH = Number.MAX_SAFE_INTEGER;
 export class FinalizeSweep {
   private readonly repository: FinalizeRepository;
   private readonly finalizer: Finalizer;
+  private readonly leftovers: Leftovers;
   private readonly wakeup = new Wakeup();
   private readonly stopping = new AbortController();
   private loop: Promise<void> | undefined;
@@ -53,6 +53,7 @@ export class FinalizeSweep {
     const { pool, owner, config } = parts;
     this.repository = new FinalizeRepository(pool, owner, config.finalizeLeaseSeconds);
     this.finalizer = new Finalizer(pool, config);
+    this.leftovers = new Leftovers(pool, config.keepFailedHours);
   }
 
   start(): void {
@@ -75,8 +76,7 @@ export class FinalizeSweep {
   private async run(): Promise<void> {
     while (!this.isStopping()) {
       await this.survives('finalize', () => this.finalizeNext());
-      // Before announcing: whoever hears of the end finds the counts.
-      await this.survives('clear away', () => this.clearAbandoned());
+      await this.survives('clear away', () => this.clearAway());
       await this.survives('announce', () => this.announceAll());
       await this.wakeup.wait(this.parts.config.sweepIntervalMs);
     }
@@ -202,12 +202,15 @@ export class FinalizeSweep {
     }
   }
 
-  private async clearAbandoned(): Promise<void> {
-    for (const id of await findAbandonedStaging(this.parts.pool)) {
-      // A finalizer whose job was cancelled may still build indexes; one that still loads is waited for.
-      await this.repository.terminateBackends(id, ANY_EPOCH);
-      await clearAway(this.parts.pool, id);
-      this.parts.logger.info({ job: id }, 'dropped the staging tables of a job that has ended');
+  private async clearAway(): Promise<void> {
+    const { logger } = this.parts;
+    // Before announcing: whoever hears of the end finds the counts.
+    await this.leftovers.countUnsuccessful();
+    for (const job of await this.leftovers.giveUp()) {
+      logger.info({ job }, 'a failed job is given up: it cannot be resumed any more');
+    }
+    for (const job of await this.leftovers.clear()) {
+      logger.info({ job }, 'dropped what a job that has ended had staged');
     }
   }
 }

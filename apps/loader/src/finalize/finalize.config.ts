@@ -48,4 +48,13 @@ export class FinalizeConfig {
   @Min(2)
   @Max(600)
   finalizeLeaseSeconds: number = 30;
+
+  @Variable(
+    'SLUICE_KEEP_FAILED_HOURS',
+    'How long a failed job keeps what it has staged, so that it can be resumed',
+  )
+  @IsInt()
+  @Min(0)
+  @Max(8_760)
+  keepFailedHours: number = 72;
 }

@@ -28,8 +28,10 @@ export interface PendingAnnouncement extends EndedJob {
   readonly refusals: boolean;
 }
 
+/** An end is told once its counts are written: whoever hears of it finds them. */
 const PENDING = `
-  SELECT id, dataset, state, NOT announced AND state IN ('succeeded', 'failed', 'cancelled') AS end,
+  SELECT id, dataset, state,
+         NOT announced AND counts IS NOT NULL AND state IN ('succeeded', 'failed', 'cancelled') AS end,
          EXISTS (SELECT FROM sluice.ledger WHERE ledger.job = job.id AND NOT refusals_announced) AS refusals
   FROM sluice.job WHERE id = $1`;
 

@@ -54,13 +54,17 @@ describe('staging tables', () => {
     expect(await jobs.stagingTables()).toEqual([]);
   });
 
-  it('of jobs that are over or unknown are found', async () => {
+  it('of jobs that nobody can go on with, or that are unknown, are found', async () => {
     await create();
     const active = await jobs.loaded([[{ number: '1', name: 'a' }]]);
     expect(await findAbandonedStaging(jobs.pool)).toEqual([JOB.id]);
-    await jobs.pool.query(`UPDATE sluice.job SET state = 'failed', finished_at = now() WHERE id = $1`, [
-      active,
-    ]);
+    const setState = (change: string): Promise<unknown> =>
+      jobs.pool.query(`UPDATE sluice.job SET ${change}, finished_at = now() WHERE id = $1`, [active]);
+    await setState(`state = 'failed'`);
+    expect(await findAbandonedStaging(jobs.pool)).toEqual([JOB.id]);
+    await setState(`state = 'failed', resumable = false`);
+    expect((await findAbandonedStaging(jobs.pool)).sort()).toEqual([JOB.id, active].sort());
+    await setState(`state = 'cancelled'`);
     expect((await findAbandonedStaging(jobs.pool)).sort()).toEqual([JOB.id, active].sort());
     await inTransaction(jobs.pool, (client) => dropStaging(client, { id: active }));
   });

@@ -98,7 +98,7 @@ export async function dropStaging(client: SqlClient, job: { readonly id: string 
   if (rows.length > 0) await client.query(`DROP TABLE ${rows.map(({ name }) => name).join(', ')}`);
 }
 
-/** Ids of jobs that have ended, or are not known at all, and still have staging tables. */
+/** Ids of jobs that nobody can go on with, or that are not known at all, and still have staging tables. */
 export async function findAbandonedStaging(client: SqlClient): Promise<string[]> {
   const { rows } = await client.query<{ id: string }>(
     `SELECT DISTINCT staged.id::text AS id
@@ -106,7 +106,7 @@ export async function findAbandonedStaging(client: SqlClient): Promise<string[]>
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname ~ '^[0-9a-f]{32}_') AS staged
      LEFT JOIN sluice.job ON job.id = staged.id
-     WHERE job.id IS NULL OR job.state IN ('succeeded', 'failed', 'cancelled')`,
+     WHERE job.id IS NULL OR job.state IN ('succeeded', 'cancelled') OR job.state = 'failed' AND NOT job.resumable`,
     [STAGING_SCHEMA],
   );
   return rows.map(({ id }) => id);

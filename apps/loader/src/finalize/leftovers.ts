@@ -1,0 +1,100 @@
+import type { Pool } from 'pg';
+import { inTransaction } from '#common/postgres/pool.js';
+import { jobCounts } from '#core/ledger/balance.js';
+import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
+import { NOTHING } from './conclude.js';
+import { ledgerFindings, ledgerTotals } from './ledger-sums.js';
+import { terminateBackends } from './step-runner.js';
+
+/** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
+const LOCK_TIMEOUT = '1s';
+const ANY_EPOCH = Number.MAX_SAFE_INTEGER;
+
+/**
+ * What jobs leave behind that did not become visible: staging tables and ledger rows.
+ *
+ * - L1: a failed job keeps both while it is `resumable`: resuming goes on from them. A cancelled one keeps nothing.
+ * - L2: a failed job is given up for ever when it has been kept long enough, or when a newer job of its dataset has
+ *   succeeded. Its row is taken FOR UPDATE for that: load transactions hold it FOR KEY SHARE, so none is in flight
+ *   that still took the job for resumable.
+ * - L3: staging and ledger go in one transaction; ledger rows only once none of the job's refusals is unannounced,
+ *   because they are the outbox. Ledger rows of succeeded jobs stay.
+ * - L4: what an unsuccessful job says of itself comes from the ledger: while batches still arrive it is written
+ *   again, and for the last time before the rows go.
+ */
+export class Leftovers {
+  constructor(
+    private readonly pool: Pool,
+    private readonly keepFailedHours: number,
+  ) {}
+
+  /** L2: failed → failed and not resumable. A job whose row somebody holds is left for the next look. */
+  async giveUp(): Promise<string[]> {
+    const { rows } = await this.pool.query<{ id: string }>(
+      `UPDATE sluice.job SET resumable = false
+       WHERE id IN (
+         SELECT id FROM sluice.job WHERE state = 'failed' AND resumable
+           AND (finished_at < now() - $1 * interval '1 hour'
+             OR EXISTS (SELECT FROM sluice.job AS newer WHERE newer.dataset = job.dataset
+                  AND newer.state = 'succeeded' AND NOT newer.dry_run AND newer.created_at > job.created_at))
+         FOR UPDATE SKIP LOCKED)
+       RETURNING id`,
+      [this.keepFailedHours],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** L4: counts and findings of jobs that have failed or were cancelled, as far as their batches are loaded. */
+  async countUnsuccessful(): Promise<void> {
+    const { rows } = await this.pool.query<{ id: string }>(
+      `SELECT id FROM sluice.job
+       WHERE state IN ('failed', 'cancelled') AND counts IS NULL
+          OR state = 'failed' AND resumable AND (counts ->> 'read')::bigint
+             <> (SELECT coalesce(sum(records), 0) FROM sluice.ledger WHERE ledger.job = job.id)`,
+    );
+    for (const { id } of rows) await inTransaction(this.pool, (client) => writeCounts(client, id));
+  }
+
+  /** Drops what nobody needs any more (L1, L3). @returns the jobs, known or not, that lost something */
+  async clear(): Promise<string[]> {
+    const staged = await findAbandonedStaging(this.pool);
+    for (const id of staged) {
+      // A finalizer whose job was cancelled may still build indexes; one that still loads is waited for.
+      await terminateBackends(this.pool, id, ANY_EPOCH);
+      await this.clearJob(id);
+    }
+    const listed = (await this.pool.query<{ id: string }>(LEDGERS_TO_DROP)).rows.map(({ id }) => id);
+    for (const id of listed) await this.clearJob(id);
+    return [...new Set([...staged, ...listed])];
+  }
+
+  private async clearJob(id: string): Promise<void> {
+    await inTransaction(this.pool, async (client) => {
+      await client.query(`SELECT set_config('lock_timeout', $1, true)`, [LOCK_TIMEOUT]);
+      // One loader at a time; the state does not change any more.
+      await client.query('SELECT FROM sluice.job WHERE id = $1 FOR UPDATE', [id]);
+      await dropStaging(client, { id });
+      await writeCounts(client, id);
+      await client.query(
+        `DELETE FROM sluice.ledger WHERE job = $1 AND EXISTS (${LEDGERS_TO_DROP} AND job.id = $1)`,
+        [id],
+      );
+    });
+  }
+}
+
+const LEDGERS_TO_DROP = `
+  SELECT id FROM sluice.job
+  WHERE (state = 'cancelled' OR state = 'failed' AND NOT resumable)
+    AND EXISTS (SELECT FROM sluice.ledger WHERE ledger.job = job.id)
+    AND NOT EXISTS (SELECT FROM sluice.ledger WHERE ledger.job = job.id AND NOT refusals_announced)`;
+
+/** Does nothing once the ledger rows are gone, nor for a job that was resumed meanwhile. */
+async function writeCounts(client: Parameters<typeof ledgerTotals>[0], id: string): Promise<void> {
+  const totals = await ledgerTotals(client, id);
+  await client.query(
+    `UPDATE sluice.job SET counts = $2, findings = $3
+     WHERE id = $1 AND state IN ('failed', 'cancelled') AND (counts IS NULL OR $4)`,
+    [id, jobCounts(totals, NOTHING), await ledgerFindings(client, id), totals.batches > 0],
+  );
+}

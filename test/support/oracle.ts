@@ -17,6 +17,8 @@ export interface OracleOptions {
   readonly limit?: number;
   /** A longer record, its line end included, is refused unread. Default 256 KiB. */
   readonly maxRecordBytes?: number;
+  /** `accepted`: a number that comes again is no reason to refuse (`upsert`: the last row wins). Default `refused`. */
+  readonly repeats?: 'refused' | 'accepted';
 }
 
 /** A row of `tax_registration`, each value as `SELECT column::text` gives it. */
@@ -151,9 +153,9 @@ interface Head {
   readonly firstLine: number;
 }
 
-/** The records of the file in order, each with what must become of it; the first accepted row of a number wins. */
+/** The records of the file in order, each with what must become of it; the first accepted row of a number wins, unless repeats are accepted. */
 export function* judgeFile(file: Buffer, options: OracleOptions = {}): Generator<Outcome> {
-  const { checksum = 'warn', limit = Infinity, maxRecordBytes = 256 * 1024 } = options;
+  const { checksum = 'warn', limit = Infinity, maxRecordBytes = 256 * 1024, repeats = 'refused' } = options;
   const head = readHead(file);
   const accepted = new Set<string>();
   for (const source of readRecords(file, head.dataStart, head.firstLine, maxRecordBytes)) {
@@ -182,7 +184,7 @@ export function* judgeFile(file: Buffer, options: OracleOptions = {}): Generator
     if (row.errors.length > 0) {
       const codes = [...row.errors, ...warnings].sort();
       yield { is: 'refused', record, line, stage: 'validate', codes, warnings };
-    } else if (accepted.has(business.ban)) {
+    } else if (repeats === 'refused' && accepted.has(business.ban)) {
       yield { is: 'refused', record, line, stage: 'load', codes: ['DUPLICATE'], warnings };
     } else {
       accepted.add(business.ban);

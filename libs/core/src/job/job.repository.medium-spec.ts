@@ -5,6 +5,7 @@ import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { controlDatabase } from '../schema/control-database.js';
 import { migrate } from '../schema/migrate.js';
+import type { Checkpoint } from './job.entity.js';
 import { OperatorRepository } from './operator.repository.js';
 import { type Claim, JobRepository, type JobStart } from './job.repository.js';
 
@@ -14,6 +15,8 @@ const START: JobStart = {
   sourceIdentity: { bytes: 10, etag: null, lastModified: null },
   expectedBytes: 10,
 };
+
+const END: Checkpoint = { nextBatch: 2, nextRecord: 20, byteOffset: 10, nextLine: 22, chainSha256: 'ab' };
 
 describe('JobRepository on real PostgreSQL', () => {
   let server: TestDatabase;
@@ -90,9 +93,7 @@ describe('JobRepository on real PostgreSQL', () => {
     await expect(jobs.start(old, START, doNothing)).rejects.toMatchObject({ code: 'JOB_LOST' });
     expect(await jobs.fail(old, { code: 'X', message: '', action: '' })).toBe(false);
     await jobs.start(current, START, doNothing);
-    await expect(jobs.finishSource(old, { batches: 1, records: 1, bytes: 1 })).rejects.toMatchObject({
-      code: 'JOB_LOST',
-    });
+    await expect(jobs.finishSource(old, END)).rejects.toMatchObject({ code: 'JOB_LOST' });
     expect(await jobs.renewLease(current)).toBe('running');
   });
 
@@ -116,14 +117,64 @@ describe('JobRepository on real PostgreSQL', () => {
     await expire(id);
     const again = await claimed();
     expect(again).toEqual({ id, epoch: 2 });
-    await jobs.finishSource(again, { batches: 2, records: 20, bytes: 10 });
+    await jobs.finishSource(again, END);
     expect(await jobs.claimNext('two')).toBeNull();
     expect(await jobs.load(id)).toMatchObject({
       totalBatches: 2,
       totalRecords: 20,
       totalBytes: 10,
+      checkpoint: END,
       leaseUntil: null,
     });
+  });
+
+  it('publishes again only until the source was read to its end once more', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    await jobs.finishSource(claim, END);
+    const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 };
+    await database.query('UPDATE sluice.job SET problem = $2 WHERE id = $1', [id, problem]);
+    await operator.resume(id);
+    const again = await claimed();
+    expect(await jobs.load(id)).toMatchObject({ republishFrom: 1, totalBatches: null, checkpoint: END });
+    await jobs.finishSource(again, END);
+    expect(await jobs.load(id)).toMatchObject({ republishFrom: null, totalBatches: 2 });
+  });
+
+  it('gives a job back while it is paused, to be claimed as soon as it is continued', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    await operator.pause(id);
+    await jobs.release(claim);
+    expect(await jobs.claimNext('two')).toBeNull();
+    await operator.continue(id);
+    expect(await jobs.claimNext('two')).toEqual({ id, epoch: 2 });
+  });
+
+  it('keeps the owner of a cancelled job until that run, and no other, has let go', async () => {
+    const id = await queue();
+    const old = await claimed();
+    await expire(id);
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    await jobs.letGo(claim);
+    expect(await operator.ownerOf(id)).toBe('one');
+    await operator.cancel(id);
+    await jobs.letGo(old);
+    expect(await operator.ownerOf(id)).toBe('one');
+    await jobs.letGo(claim);
+    expect(await operator.ownerOf(id)).toBeNull();
+  });
+
+  it('does not take up a failed job again of whose batches nobody knows what they hold', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    expect(await jobs.fail(claim, { code: 'SOURCE_CHANGED', message: '', action: '' }, false)).toBe(true);
+    await expect(operator.resume(id)).rejects.toMatchObject({ code: 'JOB_RESUME_REFUSED' });
+    expect(await operator.newestToResume()).toBeNull();
   });
 
   it('waits with cancelling for a load in flight (LD2), and nothing is claimed afterwards', async () => {

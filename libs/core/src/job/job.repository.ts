@@ -20,14 +20,6 @@ export interface JobStart {
   readonly expectedBytes: number | null;
 }
 
-/** What the ingestor counted when its source had ended. */
-export interface JobTotals {
-  readonly batches: number;
-  readonly records: number;
-  /** End of the last record: the first byte after everything that was cut. */
-  readonly bytes: number;
-}
-
 /** A lease that is not renewed for so long lets somebody else claim the job. */
 export const DEFAULT_LEASE_SECONDS = 30;
 
@@ -134,23 +126,33 @@ export class JobRepository {
     if (!saved) throw lost(claim);
   }
 
-  /** The source was read to its end and every batch is acknowledged: gives the lease back. @throws SluiceError JOB_LOST */
-  async finishSource(claim: Claim, totals: JobTotals): Promise<void> {
+  /**
+   * The source was read to its end and every batch is acknowledged: gives the lease back.
+   * @param end the checkpoint behind the last batch: whoever reads the source again proves all of it
+   * @throws SluiceError JOB_LOST
+   */
+  async finishSource(claim: Claim, end: Checkpoint): Promise<void> {
     const saved = await this.changed(
-      `UPDATE sluice.job SET total_batches = $3, total_records = $4, total_bytes = $5, owner = NULL, lease_until = NULL
+      `UPDATE sluice.job SET total_batches = $3, total_records = $4, total_bytes = $5, checkpoint = $6,
+         republish_from = NULL, owner = NULL, lease_until = NULL
        WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused') RETURNING id`,
-      [claim.id, claim.epoch, totals.batches, totals.records, totals.bytes],
+      [claim.id, claim.epoch, end.nextBatch, end.nextRecord, end.byteOffset, end],
     );
     if (!saved) throw lost(claim);
   }
 
-  /** queued or running → failed. @returns false when the claim is lost */
-  async fail(claim: Claim, error: JobError): Promise<boolean> {
+  /**
+   * queued, running or paused → failed.
+   * @param isResumable false when what was published cannot be trusted, so that nobody goes on from it
+   * @returns false when the claim is lost
+   */
+  async fail(claim: Claim, error: JobError, isResumable = true): Promise<boolean> {
     const failed = await this.changed(
       `UPDATE sluice.job SET state = 'failed', error = $3, finished_at = now(), owner = NULL, lease_until = NULL,
-         pause_reason = NULL, announced = false
+         pause_reason = NULL, pause_detail = NULL, problem = NULL, announced = false,
+         resumable = resumable AND $4
        WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING id`,
-      [claim.id, claim.epoch, error],
+      [claim.id, claim.epoch, error, isResumable],
     );
     return failed !== null;
   }
@@ -159,7 +161,19 @@ export class JobRepository {
   async release(claim: Claim): Promise<void> {
     await this.changed(
       `UPDATE sluice.job SET owner = NULL, lease_until = now() WHERE id = $1 AND epoch = $2 AND total_batches IS NULL
-         AND state IN ('queued', 'running') RETURNING id`,
+         AND state IN ('queued', 'running', 'paused') RETURNING id`,
+      [claim.id, claim.epoch],
+    );
+  }
+
+  /**
+   * Says that nothing more is published under this claim, after the job was cancelled under it (which raised the
+   * epoch by one): `OperatorRepository.ownerOf` is null from now on. Without effect on any other job.
+   */
+  async letGo(claim: Claim): Promise<void> {
+    await this.changed(
+      `UPDATE sluice.job SET owner = NULL, lease_until = NULL
+       WHERE id = $1 AND epoch = $2 + 1 AND state = 'cancelled' RETURNING id`,
       [claim.id, claim.epoch],
     );
   }

@@ -1,6 +1,9 @@
 import type pg from 'pg';
+import { pino } from 'pino';
+import type { Announcer } from '../../apps/loader/src/finalize/announcer.js';
 import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
 import { FinalizeRepository } from '../../apps/loader/src/finalize/finalize.repository.js';
+import { FinalizeSweep, type FinalizeSweepParts } from '../../apps/loader/src/finalize/finalize-sweep.js';
 import { Finalizer } from '../../apps/loader/src/finalize/finalizer.js';
 import type {
   FinalizedDataset,
@@ -44,6 +47,48 @@ export async function finalizeJob(jobs: StagedJobs, parts: FinalizeParts = {}): 
     parts.onStep?.(step, detail);
   });
   return steps;
+}
+
+/** Sweeps of several loaders over the same database; Kafka's side of announcing has tests of its own. */
+export class SweepHarness {
+  /** What was announced, in order: `refusals`, or a job's state. */
+  readonly told: string[] = [];
+  readonly announcer: Announcer;
+  private readonly running: FinalizeSweep[] = [];
+
+  constructor(private readonly jobs: StagedJobs) {
+    this.announcer = {
+      announceRefusals: async (job) => {
+        this.told.push('refusals');
+        await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = true WHERE job = $1', [job]);
+      },
+      announceJob: ({ state }) => {
+        this.told.push(state);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  /** Starts one more. */
+  sweep(config: Partial<FinalizeConfig> = {}, parts: Partial<FinalizeSweepParts> = {}): FinalizeSweep {
+    const sweep = new FinalizeSweep({
+      pool: this.jobs.pool,
+      owner: `loader-${this.running.length}`,
+      datasets: new Map([['shops', SHOPS]]),
+      announcer: this.announcer,
+      config: Object.assign(new FinalizeConfig(), { sweepIntervalMs: 20 }, config),
+      logger: pino({ level: 'silent' }),
+      onStep: () => undefined,
+      ...parts,
+    });
+    this.running.push(sweep);
+    sweep.start();
+    return sweep;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.running.splice(0).map((sweep) => sweep.stop()));
+  }
 }
 
 /** Waits until a question to the database is answered with at least one row. */

@@ -86,6 +86,21 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
   });
 }
 
+/**
+ * finalizing → paused, reason `schema`: everything stays as it is until somebody has mended the tables or the grants
+ * and continues the job, which is then claimed and finalized again.
+ * @returns false when the job is not ours any more
+ */
+export async function pauseForSchema(pool: Pool, job: FinalizingJob, error: SluiceError): Promise<boolean> {
+  const { code, message, action } = error;
+  const { rowCount } = await pool.query(
+    `UPDATE sluice.job SET state = 'paused', pause_reason = 'schema', pause_detail = $3, owner = NULL, lease_until = NULL
+     WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`,
+    [job.id, job.epoch, { code, message, action }],
+  );
+  return rowCount === 1;
+}
+
 /** `4.0 %`, and `0.20 %` below one per cent. */
 export function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;

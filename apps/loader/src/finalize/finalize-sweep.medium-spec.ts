@@ -1,20 +1,22 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { pino } from 'pino';
+import type { DataSource } from 'typeorm';
+import type { WriteMode } from '#core/dataset/dataset.js';
+import { OperatorRepository } from '#core/job/operator.repository.js';
+import { controlDatabase } from '#core/schema/control-database.js';
 import { eventually } from '../../../../test/support/eventually.js';
-import { SHOPS, untilRow } from '../../../../test/support/finalizing.js';
+import { SHOPS, SweepHarness, untilRow } from '../../../../test/support/finalizing.js';
 import { StagedJobs } from '../../../../test/support/staged-job.js';
 import type { Announcer } from './announcer.js';
-import { FinalizeConfig } from './finalize.config.js';
-import { FinalizeSweep, type FinalizeSweepParts } from './finalize-sweep.js';
+import type { FinalizeSweep } from './finalize-sweep.js';
 import type { FinalizedDataset } from './finalizing-job.js';
 
 const SHOP = { number: '1', name: 'a', items: ['x'] };
 
 describe('FinalizeSweep', () => {
   let jobs: StagedJobs;
-  let told: string[];
+  let harness: SweepHarness;
+  let told: readonly string[];
   let announcer: Announcer;
-  const running: FinalizeSweep[] = [];
 
   beforeAll(async () => {
     jobs = await StagedJobs.start();
@@ -22,42 +24,12 @@ describe('FinalizeSweep', () => {
   afterAll(() => jobs.stop());
   beforeEach(async () => {
     await jobs.reset();
-    told = [];
-    // Kafka's side has tests of its own; here it stands for whatever may be told, and may fail.
-    announcer = {
-      announceRefusals: async (job) => {
-        told.push('refusals');
-        await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = true WHERE job = $1', [job]);
-      },
-      announceJob: async ({ state }) => {
-        told.push(state);
-        return Promise.resolve();
-      },
-    };
+    harness = new SweepHarness(jobs);
+    ({ told, announcer } = harness);
   });
-  afterEach(async () => {
-    await Promise.all(running.splice(0).map((sweep) => sweep.stop()));
-  });
+  afterEach(() => harness.stop());
 
-  function sweep(
-    config: Partial<FinalizeConfig> = {},
-    parts: Partial<FinalizeSweepParts> = {},
-  ): FinalizeSweep {
-    const one = new FinalizeSweep({
-      pool: jobs.pool,
-      owner: `loader-${running.length}`,
-      datasets: new Map([['shops', SHOPS]]),
-      announcer,
-      config: Object.assign(new FinalizeConfig(), { sweepIntervalMs: 20 }, config),
-      logger: pino({ level: 'silent' }),
-      onStep: () => undefined,
-      ...parts,
-    });
-    running.push(one);
-    one.start();
-    return one;
-  }
-
+  const sweep = (...parts: Parameters<SweepHarness['sweep']>): FinalizeSweep => harness.sweep(...parts);
   const until = (id: string, condition: string): Promise<void> =>
     untilRow(jobs.pool, `SELECT FROM sluice.job WHERE id = $1 AND ${condition}`, [id]);
 
@@ -132,15 +104,75 @@ describe('FinalizeSweep', () => {
   });
 
   it('waits out what says nothing about the job, and goes on by itself', async () => {
-    const id = await jobs.loaded([[SHOP]]);
-    // Somebody took a right away: class 42, not the job's fault.
-    await jobs.pool.query('ALTER TABLE sluice.ledger RENAME COLUMN warnings TO hidden');
+    const id = await jobs.loaded([[SHOP]], { mode: 'append' });
+    await jobs.pool.query(`
+      CREATE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = 'disk_full'; END $$;
+      CREATE TRIGGER full_disk BEFORE INSERT ON public.shop FOR EACH ROW EXECUTE FUNCTION public.full()`);
     const steps: string[] = [];
     sweep({}, { onStep: (_job, step) => steps.push(step) });
     await eventually(() => steps.filter((step) => step === 'check').length > 1, 'a second try');
     expect(await jobs.end(id)).toMatchObject({ state: 'finalizing', error: null });
-    await jobs.pool.query('ALTER TABLE sluice.ledger RENAME COLUMN hidden TO warnings');
+    await jobs.pool.query('DROP FUNCTION public.full CASCADE');
     await until(id, `state = 'succeeded'`);
+  });
+
+  describe('pauses a job (reason schema) for what somebody has to mend, and goes on when it is continued:', () => {
+    let database: DataSource;
+    beforeAll(async () => {
+      database = await controlDatabase({ url: jobs.url, applicationName: 'test' }).initialize();
+    });
+    afterAll(() => database.destroy());
+
+    it.each<[what: string, mode: WriteMode, spoil: string, mend: string, words: string]>([
+      [
+        'a column that is gone',
+        'append',
+        'ALTER TABLE public.shop RENAME city TO town',
+        'ALTER TABLE public.shop RENAME town TO city',
+        'column "city" of relation "shop" does not exist (SQLSTATE 42703)',
+      ],
+      [
+        'a control table that was altered',
+        'replace',
+        'ALTER TABLE sluice.ledger RENAME COLUMN warnings TO hidden',
+        'ALTER TABLE sluice.ledger RENAME COLUMN hidden TO warnings',
+        'column "warnings" does not exist (SQLSTATE 42703)',
+      ],
+    ])('%s', async (_what, mode, spoil, mend, words) => {
+      const id = await jobs.loaded([[SHOP]], { mode });
+      await jobs.pool.query(
+        `UPDATE sluice.job SET state = 'finalizing', lease_until = now() - interval '1 second' WHERE id = $1`,
+        [id],
+      );
+      await jobs.pool.query(spoil);
+      try {
+        sweep();
+        await until(id, `state = 'paused' AND pause_reason = 'schema'`);
+        const { rows } = await jobs.pool.query(
+          'SELECT pause_detail, owner, lease_until, error FROM sluice.job WHERE id = $1',
+          [id],
+        );
+        expect(rows).toEqual([
+          {
+            pause_detail: {
+              code: 'JOB_SCHEMA',
+              message: `PostgreSQL refuses to finalize: ${words}.`,
+              action: expect.stringContaining('sluice continue'),
+            },
+            owner: null,
+            lease_until: null,
+            error: null,
+          },
+        ]);
+      } finally {
+        await jobs.pool.query(mend);
+      }
+      await eventually(() => told.includes('paused'), 'an event');
+      await new OperatorRepository(database).continue(id);
+      await until(id, `state = 'succeeded'`);
+      expect(await jobs.shops()).toEqual(['1 a x']);
+    });
   });
 
   it('survives that its connections are cut in the middle', async () => {

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
-import { STAGING_SCHEMA, TARGET_SCHEMA } from '#core/staging/staging-names.js';
+import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { Announcer } from './announcer.js';
-import { fail } from './conclude.js';
+import { fail, pauseForSchema } from './conclude.js';
+import { type Decision, decisionOf } from './decision.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import { FinalizeRepository } from './finalize.repository.js';
 import { Finalizer } from './finalizer.js';
@@ -28,16 +28,15 @@ export interface FinalizeSweepParts {
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
-/** Said without a table when an index row is longer than a page; nothing but data is that long. */
-const ROW_TOO_LONG = '54000';
 
 /**
  * In every loader, looks for what is due: complete jobs, finalizations whose loader is gone, outcomes that nobody
  * has announced, staging tables that nobody needs. Runs beside the poll loop, one finalization at a time.
  *
  * - Z1: a job is worked on under its lease alone; without it (another epoch, cancelled) our backends are ended.
- * - Z2 (G10): only a decision of the finalizer fails a job. Whatever else goes wrong, the database first of all,
- *   is waited out and tried again: in the log as a warning, or as an error when it will not pass by itself.
+ * - Z2 (G10): only a decision of the finalizer fails a job, and what somebody has to mend in the tables pauses it.
+ *   Whatever else goes wrong, the database first of all, is waited out and tried again: in the log as a warning, or
+ *   as an error when it will not pass by itself.
  * - Z3: refusals are announced as they appear, and an ended job after them, until it is done.
  */
 export class FinalizeSweep {
@@ -173,7 +172,7 @@ export class FinalizeSweep {
   }
 
   private async attempt(job: FinalizingJob, dataset: FinalizedDataset, over: AbortSignal): Promise<void> {
-    const { pool, logger, onStep } = this.parts;
+    const { logger, onStep } = this.parts;
     try {
       const announce: OnStep = (step, detail) => {
         logger.info({ job: job.id, step, detail }, 'finalizing');
@@ -181,10 +180,22 @@ export class FinalizeSweep {
       };
       await this.finalizer.finalize(job, dataset, announce, over);
     } catch (error) {
-      const decision = asDecision(error, job);
+      const decision = decisionOf(error, job);
       if (decision === null) throw error;
-      if (await fail(pool, job, decision))
-        logger.error({ job: job.id, code: decision.code }, decision.message);
+      await this.carryOut(decision, job);
+    }
+  }
+
+  private async carryOut({ state, error }: Decision, job: FinalizingJob): Promise<void> {
+    const { pool, logger, announcer } = this.parts;
+    const isCarriedOut = await (state === 'failed' ? fail : pauseForSchema)(pool, job, error);
+    if (!isCarriedOut) return;
+    logger.error({ job: job.id, code: error.code }, error.message);
+    // A failed job is announced by the sweep. That one is paused stands in its row; the event only makes it known sooner.
+    if (state === 'paused') {
+      await announcer.announceJob({ ...job, state }).catch((unsent: unknown) => {
+        logger.warn({ job: job.id, err: unsent }, 'cannot announce that the job is paused');
+      });
     }
   }
 
@@ -213,22 +224,4 @@ export class FinalizeSweep {
       logger.info({ job }, 'dropped what a job that has ended had staged');
     }
   }
-}
-
-/** A decision against the job, or null for everything that says nothing about it (F3). */
-function asDecision(error: unknown, job: FinalizingJob): SluiceError | null {
-  const place = { dataset: job.dataset, job: job.id };
-  if (error instanceof SluiceError) {
-    return error.retryable || error.code === 'JOB_LOST' || error.code === 'INTERNAL' ? null : error;
-  }
-  // Only what a data table refuses is the records' fault; our own statements would be at fault otherwise.
-  if (classifyDatabaseError(error) !== 'record' || !namesDataTable(error)) return null;
-  const { table, constraint } = error;
-  const what = `PostgreSQL refused ${constraint ?? 'a row'} of ${table ?? 'a table'} (SQLSTATE ${sqlstateOf(error) ?? ''}).`;
-  return new SluiceError('FINALIZE_REFUSED', what, place, { cause: error });
-}
-
-function namesDataTable(error: unknown): error is Error & { table?: string; constraint?: string } {
-  const schema = error instanceof Error && 'schema' in error ? error.schema : undefined;
-  return schema === STAGING_SCHEMA || schema === TARGET_SCHEMA || sqlstateOf(error) === ROW_TOO_LONG;
 }

@@ -1,0 +1,37 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
+import { STAGING_SCHEMA, TARGET_SCHEMA } from '#core/staging/staging-names.js';
+import type { FinalizingJob } from './finalizing-job.js';
+
+/** Said without a table when an index row is longer than a page; nothing but data is that long. */
+const ROW_TOO_LONG = '54000';
+
+/**
+ * What an error means for the job that was being finalized: it fails, it is paused until somebody has mended the
+ * tables, or nothing at all (null), and finalizing is tried again (F3, Z2).
+ */
+export type Decision = { readonly state: 'failed' | 'paused'; readonly error: SluiceError };
+
+export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob): Decision | null {
+  const place = { dataset, job };
+  if (error instanceof SluiceError) {
+    const saysNothing = error.retryable || error.code === 'JOB_LOST' || error.code === 'INTERNAL';
+    return saysNothing ? null : { state: 'failed', error };
+  }
+  const kind = classifyDatabaseError(error);
+  if (kind === 'schema' && error instanceof Error) {
+    // Messages of these classes name relations, columns and privileges, never a value.
+    const text = `PostgreSQL refuses to finalize: ${error.message} (SQLSTATE ${sqlstateOf(error) ?? ''}).`;
+    return { state: 'paused', error: new SluiceError('JOB_SCHEMA', text, place, { cause: error }) };
+  }
+  // Only what a data table refuses is the records' fault; our own statements would be at fault otherwise.
+  if (kind !== 'record' || !namesDataTable(error)) return null;
+  const { table, constraint } = error;
+  const text = `PostgreSQL refused ${constraint ?? 'a row'} of ${table ?? 'a table'} (SQLSTATE ${sqlstateOf(error) ?? ''}).`;
+  return { state: 'failed', error: new SluiceError('FINALIZE_REFUSED', text, place, { cause: error }) };
+}
+
+function namesDataTable(error: unknown): error is Error & { table?: string; constraint?: string } {
+  const schema = error instanceof Error && 'schema' in error ? error.schema : undefined;
+  return schema === STAGING_SCHEMA || schema === TARGET_SCHEMA || sqlstateOf(error) === ROW_TOO_LONG;
+}

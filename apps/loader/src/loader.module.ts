@@ -12,12 +12,14 @@ import { Registry } from 'prom-client';
 import { loadSettings } from '#common/config/environment.js';
 import { messageOf } from '#common/errors/sluice-error.js';
 import { BatchServer } from '#common/kafka/batch-server.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA, LOGGER, PG_POOL } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
-import { topicOf } from '#core/message/topics.js';
+import { encodeStatusEvent } from '#core/message/status-event.js';
+import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
 import { KafkaAnnouncer } from './announce/kafka-announcer.js';
 import { FinalizeConfig } from './finalize/finalize.config.js';
 import { finalizedDatasets } from './finalize/finalizing-job.js';
@@ -26,20 +28,25 @@ import { CleanBatchController } from './load/clean-batch.controller.js';
 import { GroupLoader } from './load/group-loader.js';
 import type { LoaderConfig } from './loader.config.js';
 import { LoaderMetrics } from './loader.metrics.js';
+import { JobWatch } from './watch/job-watch.js';
+import { WatchConfig } from './watch/watch.config.js';
 
 const MIB = 1024 * 1024;
 
-/** Finalization's share of the pool beside its index builders: the main step, lease, sweep, watching who blocks. */
-const FINALIZE_CONNECTIONS = 4;
+/** Beside loading and index building: the main step of finalizing, lease, sweep, job watch, watching who blocks. */
+const OTHER_CONNECTIONS = 5;
 
 @Module({})
 export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  constructor(@Inject(FinalizeSweep) private readonly sweep: FinalizeSweep) {}
+  constructor(
+    @Inject(FinalizeSweep) private readonly sweep: FinalizeSweep,
+    @Inject(JobWatch) private readonly watch: JobWatch,
+  ) {}
 
   static for(context: ServiceContext<LoaderConfig>): DynamicModule {
     const { config, instance, fatal } = context;
     const finalize = loadSettings(FinalizeConfig);
-    const poolSize = config.concurrentPartitions + finalize.indexConnections + FINALIZE_CONNECTIONS;
+    const poolSize = config.concurrentPartitions + finalize.indexConnections + OTHER_CONNECTIONS;
     return {
       module: LoaderModule,
       imports: [ServiceModule.for({ ...context, poolSize })],
@@ -49,7 +56,16 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
         {
           provide: GroupLoader,
           inject: [PG_POOL, LOGGER],
-          useFactory: (pool: pg.Pool, logger: Logger) => new GroupLoader(pool, logger),
+          useFactory: (pool: pg.Pool, logger: Logger) =>
+            new GroupLoader({ pool, logger, sessionTimeoutMs: config.sessionTimeoutMs }),
+        },
+        {
+          provide: MessageParking,
+          inject: [Registry, Publisher, LOGGER],
+          useFactory: (registry: Registry, publisher: Publisher, logger: Logger) =>
+            new MessageParking(registry, logger, (parked) =>
+              publisher.send(parked.map((message) => encodeStatusEvent({ type: 'parked', ...message }))),
+            ),
         },
         {
           provide: LoaderMetrics,
@@ -83,12 +99,24 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
             }),
         },
         {
+          provide: JobWatch,
+          inject: [PG_POOL, KAFKA, DatasetRegistry, LOGGER],
+          useFactory: (pool: pg.Pool, kafka: Kafka, registry: DatasetRegistry, logger: Logger) =>
+            new JobWatch({
+              pool,
+              kafka,
+              datasets: registry.all().map(({ name }) => name),
+              config: loadSettings(WatchConfig),
+              logger,
+            }),
+        },
+        {
           provide: BatchServer,
           inject: [KAFKA, DatasetRegistry, LOGGER],
           useFactory: (kafka: Kafka, registry: DatasetRegistry, logger: Logger) =>
             new BatchServer({
               kafka,
-              groupId: 'sluice-loader',
+              groupId: CONSUMER_GROUPS.load,
               topics: { clean: registry.all().map(({ name }) => topicOf(name, 'clean')) },
               concurrentPartitions: config.concurrentPartitions,
               // A transaction takes up to six batches of the usual size: fewer commits, little to repeat.
@@ -106,10 +134,11 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
 
   onApplicationBootstrap(): void {
     this.sweep.start();
+    this.watch.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.sweep.stop();
+    await Promise.all([this.sweep.stop(), this.watch.stop()]);
   }
 }
 

@@ -1,5 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
@@ -31,19 +32,30 @@ export class RawBatchController {
     const publishing: Promise<void>[] = [];
     for (const message of delivery.messages) {
       if (delivery.isStale()) break;
-      const raw = this.parking.decode(message, decodeRawMessage);
-      if (!raw) continue;
-      const verdict = this.contracts.contractFor(raw).judge(raw.batch);
-      publishing.push(this.publish(raw, message, verdict).then(delivery.progress));
+      const judged = await this.parking.decode(message, (each) => this.judge(each));
+      if (!judged) continue;
+      const publication = this.publish(judged.raw, message, judged.verdict).then(delivery.progress);
+      // Its failure is heard below; until then it must not count as unhandled, which would end the process.
+      publication.catch(() => undefined);
+      publishing.push(publication);
       // Judging holds the event loop for milliseconds; acknowledgements and heartbeats get their turn here.
       await new Promise((resolve) => setImmediate(resolve));
     }
     await Promise.all(publishing);
   }
 
+  /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
+  private judge(message: IncomingMessage): { raw: RawMessage; verdict: BatchVerdict } {
+    const raw = decodeRawMessage(message);
+    return { raw, verdict: this.contracts.contractFor(raw).judge(raw.batch) };
+  }
+
   private async publish(raw: RawMessage, message: IncomingMessage, verdict: BatchVerdict): Promise<void> {
+    faultPoint('validator.before-dead');
     await this.publisher.send(deadLettersOf(raw, verdict).map(encodeDeadLetter));
+    faultPoint('validator.dead-sent');
     await this.publisher.send([encodeCleanMessage(raw, message.place, verdict)]);
+    faultPoint('validator.clean-sent');
     const { batch, dataset, job } = raw;
     await this.publisher.send([
       encodeStatusEvent({
@@ -58,6 +70,7 @@ export class RawBatchController {
         at: new Date().toISOString(),
       }),
     ]);
+    faultPoint('validator.status-sent');
     this.metrics.judged(dataset, verdict);
   }
 }

@@ -1,12 +1,16 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
+import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { BatchServer } from '#common/kafka/batch-server.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
+import { Publisher } from '#common/kafka/publisher.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
-import { KAFKA } from '#common/lifecycle/tokens.js';
+import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
-import { topicOf } from '#core/message/topics.js';
+import { encodeStatusEvent } from '#core/message/status-event.js';
+import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
 import { ContractCache } from './contract-cache.js';
 import { RawBatchController } from './raw-batch.controller.js';
 import type { ValidatorConfig } from './validator.config.js';
@@ -30,6 +34,14 @@ export class ValidatorModule {
           useFactory: (registry: DatasetRegistry) => new ContractCache(registry),
         },
         {
+          provide: MessageParking,
+          inject: [Registry, Publisher, LOGGER],
+          useFactory: (registry: Registry, publisher: Publisher, logger: Logger) =>
+            new MessageParking(registry, logger, (parked) =>
+              publisher.send(parked.map((message) => encodeStatusEvent({ type: 'parked', ...message }))),
+            ),
+        },
+        {
           provide: ValidatorMetrics,
           inject: [Registry],
           useFactory: (registry: Registry) => new ValidatorMetrics(registry),
@@ -40,7 +52,7 @@ export class ValidatorModule {
           useFactory: (kafka: Kafka, registry: DatasetRegistry) =>
             new BatchServer({
               kafka,
-              groupId: 'sluice-validator',
+              groupId: CONSUMER_GROUPS.validate,
               topics: { raw: registry.all().map(({ name }) => topicOf(name, 'raw')) },
               concurrentPartitions: config.concurrentPartitions,
               // Four batches of the default size: enough to overlap publishing, little to repeat.

@@ -1,6 +1,4 @@
 import type { CleanMessage } from '#core/message/clean-message.js';
-import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
-import { withoutRecords } from './copy-sections.js';
 
 /** Clean batches of one job that are loaded in one transaction, in batch order as they came. */
 export interface BatchGroup {
@@ -18,10 +16,4 @@ export function groupByJob(messages: readonly CleanMessage[]): BatchGroup[] {
     else groups.push({ dataset: message.dataset, job: message.job, batches: [message] });
   }
   return groups;
-}
-
-/** The COPY text of one table of a batch, without the records that the database has refused so far. */
-export function sectionText(batch: CleanMessage, table: string, refusals: readonly LoadRefusal[]): Buffer {
-  const text = batch.sections.find((section) => section.table === table)?.text ?? Buffer.alloc(0);
-  return refusals.length === 0 ? text : withoutRecords(text, new Set(refusals.map(({ record }) => record)));
 }

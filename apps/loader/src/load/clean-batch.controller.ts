@@ -2,6 +2,7 @@ import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
@@ -36,7 +37,7 @@ export class CleanBatchController {
 
   @BatchHandler('clean')
   async load(@Payload() delivery: Delivery): Promise<void> {
-    const messages = this.parking.decodeAll(delivery.messages, decodeCleanMessage);
+    const messages = await this.parking.decodeAll(delivery.messages, decodeCleanMessage);
     for (const group of groupByJob(messages)) {
       if (delivery.isStale()) return;
       await this.loadGroup(group, delivery.progress);
@@ -59,6 +60,7 @@ export class CleanBatchController {
     this.metrics.loaded(group.dataset, outcome.fresh);
     // Repeated ones are announced again: whoever loaded them may have died before announcing.
     await this.publisher.send([...outcome.fresh, ...outcome.repeated].map(loadEvent));
+    faultPoint('loader.announced');
     this.sweep.nudge();
   }
 }

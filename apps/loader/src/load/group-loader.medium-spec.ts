@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type pg from 'pg';
+import pg from 'pg';
 import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
+import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { migrate } from '#core/schema/migrate.js';
 import { createStaging } from '#core/staging/staging-tables.js';
@@ -13,13 +14,23 @@ import { GroupLoader } from './group-loader.js';
 import { stagingTargets } from './staging-targets.js';
 
 const PLAN: TablePlan[] = [
-  { table: 'thing', columns: ['code', 'amount'], key: ['code'], sources: {}, parent: null },
+  {
+    table: 'thing',
+    columns: ['code', 'amount'],
+    key: ['code'],
+    version: null,
+    sources: {},
+    parent: null,
+    version: null,
+  },
   {
     table: 'part',
     columns: ['thing_code', 'name'],
     key: [],
+    version: null,
     sources: {},
     parent: { table: 'thing', columns: { thing_code: 'code' } },
+    version: null,
   },
 ];
 
@@ -28,12 +39,17 @@ describe('GroupLoader on real PostgreSQL', () => {
   let pool: pg.Pool;
   let loader: GroupLoader;
   let job: string;
+  /** The staging tables that were COPYed into, COPY by COPY. */
+  const copies: string[] = [];
 
   beforeAll(async () => {
     server = await startTestDatabase();
     await migrate(server.url, []);
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 4 });
-    loader = new GroupLoader(pool, pino({ level: 'silent' }));
+    pool.on('connect', (client) => {
+      countCopies(client, (table) => copies.push(table));
+    });
+    loader = new GroupLoader({ pool, logger: pino({ level: 'silent' }), sessionTimeoutMs: 1_000 });
     await pool.query(`
       CREATE TABLE public.thing (code text PRIMARY KEY, amount int NOT NULL CHECK (amount < 1000));
       CREATE TABLE public.part (thing_code text NOT NULL REFERENCES public.thing, name varchar(5) NOT NULL)`);
@@ -114,13 +130,22 @@ describe('GroupLoader on real PostgreSQL', () => {
     });
   });
 
-  it('leaves nothing of a group when its COPY breaks off', async () => {
+  it('leaves nothing of a group when its COPY breaks off, and pauses a job whose tables do not fit (LD4)', async () => {
     const broken = stagingTargets(PLAN, job).map((target) =>
       target.table === 'part' ? { ...target, copyStatement: 'COPY sluice_staging.gone FROM STDIN' } : target,
     );
     const loading = loader.load({ dataset: 'things', job, batches: [batch(0)] }, broken, () => undefined);
-    await expect(loading).rejects.toMatchObject({ code: '42P01' });
+    await expect(loading).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
     expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
+    const { rows } = await pool.query('SELECT state, pause_reason, pause_detail FROM sluice.job');
+    expect(rows).toMatchObject([
+      {
+        state: 'paused',
+        pause_reason: 'schema',
+        pause_detail: { code: 'JOB_SCHEMA', message: expect.stringContaining('42P01') },
+      },
+    ]);
+    await pool.query(`UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL`);
     expect(await load(batch(0))).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
   });
 
@@ -150,8 +175,91 @@ describe('GroupLoader on real PostgreSQL', () => {
     ]);
   });
 
+  /** Parents and children of one batch of `records` records, the given ones refused by a CHECK or a length. */
+  function wideBatch(records: number, bad: { things?: number[]; parts?: number[] }): CleanMessage {
+    const all = Array.from({ length: records }, (_, record) => record);
+    const thing = all.map((r) => `${r}\tt${r}\t${bad.things?.includes(r) === true ? 1000 : 1}\n`).join('');
+    const part = all
+      .map((r) => `${r}\tt${r}\t${bad.parts?.includes(r) === true ? 'too long' : 'a'}\n`)
+      .join('');
+    return {
+      ...batch(0, { thing, part }),
+      counts: { records, accepted: records, refused: 0, skipped: 0, warnings: 0 },
+    };
+  }
+
+  const copiesOf = (table: string): number => copies.filter((name) => name.endsWith(`_${table}`)).length;
+
+  it.each([
+    ['no bad record', {}, { thing: 1, part: 1 }],
+    ['a bad record in the first table', { things: [41] }, { thing: 3, part: 1 }],
+    ['a bad record in the second table', { parts: [41] }, { thing: 3, part: 3 }],
+  ])('needs at most three COPYs a table for %s (RC2)', async (_, bad, wanted) => {
+    copies.length = 0;
+    expect(await load(wideBatch(100, bad))).toMatchObject({ kind: 'loaded' });
+    expect({ thing: copiesOf('thing'), part: copiesOf('part') }).toEqual(wanted);
+    expect((await staged()).things).toHaveLength(Object.keys(bad).length === 0 ? 100 : 99);
+  });
+
+  it('finds many bad records with three COPYs each, wherever they are (RC3, RC4)', async () => {
+    const bad = { things: [0, 1, 17, 50, 99], parts: [2, 17, 48, 98] };
+    copies.length = 0;
+    await load(wideBatch(100, bad));
+    const refused = [...new Set([...bad.things, ...bad.parts])].sort((a, b) => a - b);
+    const { rows } = await pool.query<{ record: number }>(
+      `SELECT (refusal->>'record')::int AS record FROM sluice.ledger, jsonb_array_elements(load_refusals) AS refusal`,
+    );
+    expect(rows.map(({ record }) => record)).toEqual(refused);
+    const left = Array.from({ length: 100 }, (_, r) => r).filter((r) => !refused.includes(r));
+    const { things, parts } = await staged();
+    expect(things).toEqual(left.map((r) => `t${r}`));
+    expect(parts).toEqual(left.map((r) => `t${r}a`));
+    expect(copiesOf('thing')).toBeLessThanOrEqual(3 * refused.length + 1);
+  });
+
+  it('says which column could not be read, and which constraint refused (issue: SQLSTATE, constraint, column)', async () => {
+    await load(batch(0, { thing: '0\tt0\tmany\n1\tt1\t1000\n' }));
+    const { rows } = await pool.query<{ refusals: LoadRefusal[] }>(
+      'SELECT load_refusals AS refusals FROM sluice.ledger',
+    );
+    expect(rows[0]?.refusals).toMatchObject([
+      { record: 0, sqlstate: '22P02', findings: [{ field: 'amount' }] },
+      {
+        record: 1,
+        sqlstate: '23514',
+        findings: [{ message: expect.stringContaining('constraint thing_amount_check') }],
+      },
+    ]);
+  });
+
+  it('still takes what is under way for a failed job that may be resumed (LD2)', async () => {
+    await pool.query(`UPDATE sluice.job SET state = 'failed', finished_at = now() WHERE id = $1`, [job]);
+    expect(await load(batch(0))).toMatchObject({ kind: 'loaded' });
+    await pool.query('UPDATE sluice.job SET resumable = false WHERE id = $1', [job]);
+    expect(await load(batch(1))).toEqual({ kind: 'dropped', state: 'failed' });
+  });
+
+  it('ends the transaction of a loader that has stalled, and goes on (DESIGN section 7)', async () => {
+    const stalled = new pg.Client({ connectionString: server.url, application_name: 'sluice loader gone:1' });
+    const ended = new Promise((resolve) => stalled.on('error', resolve));
+    await stalled.connect();
+    try {
+      await stalled.query('BEGIN');
+      await stalled.query(
+        `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c,
+           accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
+         VALUES ($1, 0, 0, 2, 2, 0, 10, 1, 2, 0, 0, 0, '{}', 'sluice.things.raw', 0, 0)`,
+        [job],
+      );
+      expect(await load(batch(0))).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
+      expect(await ended).toMatchObject({ code: '57P01' });
+    } finally {
+      await stalled.end().catch(() => undefined);
+    }
+  });
+
   it('loads nothing for a job that is not running (G5)', async () => {
-    for (const state of ['finalizing', 'failed', 'cancelled', 'succeeded']) {
+    for (const state of ['finalizing', 'cancelled', 'succeeded']) {
       const finished = state === 'finalizing' ? null : new Date();
       await pool.query('UPDATE sluice.job SET state = $2, finished_at = $3 WHERE id = $1', [
         job,
@@ -188,3 +296,16 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await loading.waiting).toMatchObject({ kind: 'loaded' });
   });
 });
+
+/** Tells of every COPY that goes over the connection, which is real. */
+function countCopies(client: pg.PoolClient, told: (table: string) => void): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  client.query = ((...args: unknown[]) => {
+    const [statement] = args;
+    const text =
+      typeof statement === 'object' && statement !== null && 'text' in statement ? statement.text : '';
+    const table = typeof text === 'string' ? /^COPY sluice_staging\."?(\w+)/.exec(text)?.[1] : undefined;
+    if (table !== undefined) told(table);
+    return query(...args);
+  }) as typeof client.query;
+}

@@ -1,16 +1,19 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { inTransaction } from '#common/postgres/pool.js';
-import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
+import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
+import { loggableMessage } from '#common/telemetry/logger.js';
 import type { JobState } from '#core/job/job-state.js';
+import { pauseJob } from '#core/job/pause-job.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import { type BatchGroup, sectionText } from './batch-group.js';
-import { copyInto } from './copy-sections.js';
-import { isolateRefusals } from './isolate-refusals.js';
+import type { BatchGroup } from './batch-group.js';
+import { RefusingCopy } from './refusing-copy.js';
 import type { StagingTarget } from './staging-targets.js';
+import { endingStalledLoaders } from './stalled-loaders.js';
 
 export type GroupOutcome =
   /** Loaded now; batches that the ledger had already are in `repeated`. */
@@ -19,10 +22,17 @@ export type GroupOutcome =
       readonly fresh: readonly CleanMessage[];
       readonly repeated: readonly CleanMessage[];
     }
-  /** The job is not running any more, or unknown: its batches are dropped. */
+  /** The job takes no batches any more, or is unknown: they are dropped. */
   | { readonly kind: 'dropped'; readonly state: JobState | 'unknown' };
 
-/** Ledger rows are waited for this long: longer, and a stalled predecessor holds them. */
+export interface GroupLoaderParts {
+  readonly pool: pg.Pool;
+  readonly logger: Logger;
+  /** A loader that is silent for longer has lost its partitions. */
+  readonly sessionTimeoutMs: number;
+}
+
+/** Ledger rows are waited for this long: longer, and something is wrong that only coming again can tell. */
 const LEDGER_LOCK_TIMEOUT = '10s';
 
 /**
@@ -34,16 +44,16 @@ const LEDGER_LOCK_TIMEOUT = '10s';
  * Invariants
  * - LD1 (G3): a batch's ledger row and its rows in staging come in one transaction; the ledger's primary key
  *   makes a repeat a no-op, however often it is delivered.
- * - LD2 (G5): the job row is held FOR KEY SHARE until COMMIT; whoever ends the job takes it FOR UPDATE, so
- *   nothing is loaded after a job has ended.
+ * - LD2 (G5): the job row is held FOR KEY SHARE until COMMIT; whoever ends or pauses the job takes it FOR UPDATE, so
+ *   nothing is loaded afterwards. A failed job that may be resumed still takes what is under way for it: it only
+ *   fills its own staging tables, and can go on from its checkpoint.
  * - LD3 (G10): only a fault of the allow-list on one of our own staging tables is looked into for records at
- *   fault; everything else fails the whole group, which comes again.
+ *   fault (`RefusingCopy`); everything else fails the whole group, which comes again.
+ * - LD4: when tables and contract do not fit, or a permission is missing, waiting does not help: the job is paused
+ *   with reason `schema`, and goes on when somebody has mended it and continues it.
  */
 export class GroupLoader {
-  constructor(
-    private readonly pool: pg.Pool,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly parts: GroupLoaderParts) {}
 
   /** @throws SluiceError JOB_PAUSED; database errors as they are */
   async load(
@@ -52,73 +62,86 @@ export class GroupLoader {
     progress: () => void,
   ): Promise<GroupOutcome> {
     try {
-      return await this.attempt(group, targets, progress, 'together');
+      return await this.attempt(group, targets, progress);
     } catch (error) {
       const kind = classifyDatabaseError(error);
-      if (kind === 'retry') return this.attempt(group, targets, progress, 'together');
-      if (kind !== 'record') throw error;
-      this.logger.info(
-        { job: group.job, batches: group.batches.length },
-        'a record is refused by the database',
-      );
-      return this.attempt(group, targets, progress, 'batch by batch');
+      if (kind === 'retry') return this.attempt(group, targets, progress);
+      if (kind === 'schema') await this.pauseForSchema(group, error);
+      throw error;
     }
+  }
+
+  /** LD4. @throws SluiceError JOB_PAUSED; returns when the job was not running any more */
+  private async pauseForSchema({ job, dataset }: BatchGroup, error: unknown): Promise<void> {
+    const cause = new SluiceError(
+      'JOB_SCHEMA',
+      `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`,
+      { job, dataset },
+      { cause: error },
+    );
+    const { code, message, action } = cause;
+    if (!(await pauseJob(this.parts.pool, job, 'schema', { code, message, action }))) return;
+    this.parts.logger.error({ job, dataset, err: cause }, `paused: ${message}`);
+    throw new SluiceError('JOB_PAUSED', `Job ${job} is paused: ${message}`, { job, dataset }, { cause });
   }
 
   private async attempt(
     group: BatchGroup,
     targets: readonly StagingTarget[],
     progress: () => void,
-    way: 'together' | 'batch by batch',
   ): Promise<GroupOutcome> {
-    return inTransaction(this.pool, async (client) => {
-      const state = await lockJob(client, group.job);
+    faultPoint('loader.before-begin');
+    const outcome = await inTransaction(this.parts.pool, async (client): Promise<GroupOutcome> => {
+      const { state, takesBatches, pid } = await lockJob(client, group.job);
       if (state === 'paused')
         throw new SluiceError('JOB_PAUSED', `Job ${group.job} is paused.`, { job: group.job });
-      if (state !== 'running') return { kind: 'dropped', state };
+      if (!takesBatches) return { kind: 'dropped', state };
       await client.query(`SET LOCAL lock_timeout = '${LEDGER_LOCK_TIMEOUT}'`);
-      const inserted = await insertLedgerRows(client, group.batches);
+      const inserted = await endingStalledLoaders(this.parts, pid, () =>
+        insertLedgerRows(client, group.batches),
+      );
       // One delivery may bring a batch twice, when a publisher sent it again: only its first message is fresh.
       const fresh = group.batches.filter(({ batch }) => inserted.delete(batch));
       const repeated = group.batches.filter((message) => !fresh.includes(message));
       progress();
-      if (way === 'together') await copyTogether(client, fresh, targets, progress);
-      else await copyOneByOne(client, fresh, targets, progress);
+      const refusals = await new RefusingCopy(client, fresh, targets, progress).run();
+      if (refusals.length > 0) await this.keep(client, fresh, refusals);
+      faultPoint('loader.before-commit');
       return { kind: 'loaded', fresh, repeated };
     });
+    if (outcome.kind === 'loaded') faultPoint('loader.committed');
+    return outcome;
+  }
+
+  /** Puts the refusals into the outbox of the batches that they belong to. */
+  private async keep(
+    client: pg.PoolClient,
+    batches: readonly CleanMessage[],
+    refusals: readonly LoadRefusal[],
+  ): Promise<void> {
+    for (const { job, batch, firstRecord, counts } of batches) {
+      const own = refusals.filter(
+        ({ record }) => record >= firstRecord && record < firstRecord + counts.records,
+      );
+      if (own.length > 0) await recordRefusals(client, job, batch, own);
+    }
+    const [first] = batches;
+    this.parts.logger.info({ job: first?.job, refused: refusals.length }, 'records refused by the database');
   }
 }
 
-async function lockJob(client: pg.PoolClient, job: string): Promise<JobState | 'unknown'> {
-  const { rows } = await client.query<{ state: JobState }>(
-    'SELECT state FROM sluice.job WHERE id = $1 FOR KEY SHARE',
+interface LockedJob {
+  readonly state: JobState | 'unknown';
+  readonly takesBatches: boolean;
+  /** Of our own backend. */
+  readonly pid: number;
+}
+
+async function lockJob(client: pg.PoolClient, job: string): Promise<LockedJob> {
+  const { rows } = await client.query<LockedJob>(
+    `SELECT state, state = 'running' OR state = 'failed' AND resumable AS "takesBatches", pg_backend_pid() AS pid
+     FROM sluice.job WHERE id = $1 FOR KEY SHARE`,
     [job],
   );
-  return rows[0]?.state ?? 'unknown';
-}
-
-/** One COPY a table for the whole group. */
-async function copyTogether(
-  client: pg.PoolClient,
-  batches: readonly CleanMessage[],
-  targets: readonly StagingTarget[],
-  progress: () => void,
-): Promise<void> {
-  for (const target of targets) {
-    const texts = batches.map((batch) => sectionText(batch, target.table, []));
-    await copyInto(client, target, texts, progress);
-  }
-}
-
-/** A savepoint a batch, so that only the batch with a bad record is looked into. */
-async function copyOneByOne(
-  client: pg.PoolClient,
-  batches: readonly CleanMessage[],
-  targets: readonly StagingTarget[],
-  progress: () => void,
-): Promise<void> {
-  for (const batch of batches) {
-    const refusals: LoadRefusal[] = await isolateRefusals(client, batch, targets, progress);
-    if (refusals.length > 0) await recordRefusals(client, batch.job, batch.batch, refusals);
-  }
+  return rows[0] ?? { state: 'unknown', takesBatches: false, pid: 0 };
 }

@@ -7,6 +7,9 @@ export function topicOf(dataset: string, kind: DatasetTopic): string {
 
 export const STATUS_TOPIC = 'sluice.status';
 
+/** Consumer groups, by the stage whose progress their offsets are. */
+export const CONSUMER_GROUPS = { validate: 'sluice-validator', load: 'sluice-loader' } as const;
+
 /** Largest value of a clean batch or dead letter, headers included; raw batches stay far below. */
 export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 

@@ -1,0 +1,146 @@
+import pg from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
+import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
+import type { CleanMessage } from '#core/message/clean-message.js';
+import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { copyFaultOf, copyInto } from './copy-sections.js';
+import { SectionRows, recordOfLine } from './section-rows.js';
+import type { StagingTarget } from './staging-targets.js';
+
+/** From the next refusal on, records are sought in ranges: see RC3. */
+const REFUSALS_BY_WHOLE_COPIES = 3;
+
+/**
+ * COPYs the batches of a group and leaves out the records that the database itself refuses, inside the caller's
+ * transaction.
+ *
+ * PostgreSQL stops a COPY at the first row that it refuses and names the line; the line's first column is the record.
+ *
+ * - RC1 (G10): a record is refused only when the database names it, refuses it alone too, and takes the others
+ *   without it. Anything else fails the group, which comes again.
+ * - RC2: a group without a bad record costs one COPY a table, one with a single bad record at most three: all, the
+ *   bad record alone, all others.
+ * - RC3: many bad records are found at a cost that grows with their number, not with its product with the group's
+ *   size: what stands before the named record is kept and only the rest is tried again, three COPYs a record.
+ * - RC4: a record is refused in all tables, or in none.
+ */
+export class RefusingCopy {
+  private readonly refusals = new Map<number, LoadRefusal>();
+  private rows: SectionRows | null = null;
+
+  constructor(
+    private readonly client: pg.PoolClient,
+    private readonly batches: readonly CleanMessage[],
+    private readonly targets: readonly StagingTarget[],
+    private readonly progress: () => void,
+  ) {}
+
+  /** @returns the refusals in record order. @throws the database's error when it is no record's fault */
+  async run(): Promise<LoadRefusal[]> {
+    let bad = await this.attempt((table) => this.sectionsOf(table));
+    while (bad !== null && this.refusals.size < REFUSALS_BY_WHOLE_COPIES) {
+      await this.refuse(bad);
+      bad = await this.attempt((table) => this.indexed().textOf(table, this.others()));
+    }
+    if (bad !== null) await this.copyRanges(this.others());
+    return [...this.refusals.values()].sort((a, b) => a.record - b.record);
+  }
+
+  /** RC3. @param records in ascending order; none of them is in staging yet */
+  private async copyRanges(records: readonly number[]): Promise<void> {
+    for (let rest = records; rest.length > 0;) {
+      const tried = rest;
+      const bad = await this.attempt((table) => this.indexed().textOf(table, tried));
+      if (bad === null) return;
+      const at = tried.indexOf(bad);
+      await this.copyRanges(tried.slice(0, at));
+      await this.refuse(bad);
+      rest = tried.slice(at + 1);
+    }
+  }
+
+  /** RC1: the record has to be refused alone as well. */
+  private async refuse(record: number): Promise<void> {
+    const fault = await this.tried((table) => this.indexed().textOf(table, [record]));
+    if (fault === null) throw this.unexplained('took it alone', record);
+    this.refusals.set(record, refusalOf(record, fault));
+  }
+
+  /** @returns the record that the database named, or null when everything is in */
+  private async attempt(texts: (table: string) => readonly Buffer[]): Promise<number | null> {
+    const fault = await this.tried(texts);
+    return fault === null ? null : this.recordOf(fault, texts);
+  }
+
+  /** COPYs what `texts` gives for each table, or nothing at all. @returns the refusal of a record, if it was one */
+  private async tried(texts: (table: string) => readonly Buffer[]): Promise<pg.DatabaseError | null> {
+    await this.client.query('SAVEPOINT copying');
+    try {
+      for (const target of this.targets) {
+        await copyInto(this.client, target, texts(target.table), this.progress);
+      }
+      await this.client.query('RELEASE SAVEPOINT copying');
+      return null;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || classifyDatabaseError(error) !== 'record') throw error;
+      await this.client.query('ROLLBACK TO SAVEPOINT copying; RELEASE SAVEPOINT copying');
+      return error;
+    }
+  }
+
+  private recordOf(fault: pg.DatabaseError, texts: (table: string) => readonly Buffer[]): number {
+    const place = copyFaultOf(fault);
+    const target = this.targets.find(({ stagingName }) => stagingName === place?.table);
+    const record = place && target && recordOfLine(texts(target.table), place.line);
+    if (typeof record !== 'number' || this.refusals.has(record)) {
+      throw this.unexplained(`named no record of it (${fault.code ?? 'no SQLSTATE'})`, record ?? null, fault);
+    }
+    return record;
+  }
+
+  /** The records that are not refused so far. */
+  private others(): number[] {
+    return this.indexed().records.filter((record) => !this.refusals.has(record));
+  }
+
+  private sectionsOf(table: string): readonly Buffer[] {
+    return this.batches.flatMap(({ sections }) =>
+      sections.filter((section) => section.table === table).map(({ text }) => text),
+    );
+  }
+
+  /** Made with the first refusal: groups without one never pay for it. */
+  private indexed(): SectionRows {
+    return (this.rows ??= new SectionRows(
+      new Map(this.targets.map(({ table }) => [table, this.sectionsOf(table)])),
+    ));
+  }
+
+  private unexplained(what: string, record: number | null, cause?: Error): SluiceError {
+    const [first] = this.batches;
+    const named = record === null ? '' : ` of record ${record}`;
+    return new SluiceError(
+      'DATABASE_FAULT',
+      `PostgreSQL refused a COPY because${named}, and then ${what}.`,
+      { job: first?.job ?? 'unknown', batch: first?.batch ?? 0 },
+      { cause },
+    );
+  }
+}
+
+function refusalOf(record: number, fault: pg.DatabaseError): LoadRefusal {
+  const { code, constraint, message } = fault;
+  return {
+    record,
+    sqlstate: code ?? null,
+    findings: [
+      {
+        code: GENERAL_FINDING_CODES.REFUSED_BY_DATABASE,
+        field: fault.column ?? copyFaultOf(fault)?.column ?? null,
+        message: constraint === undefined ? message : `${message} (constraint ${constraint})`,
+        severity: 'error',
+      },
+    ],
+  };
+}

@@ -1,0 +1,74 @@
+import type pg from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { Breaker } from '#core/dataset/dataset.js';
+import type { PauseDetail } from '#core/job/job.entity.js';
+import { percent } from '../finalize/conclude.js';
+
+/** A running job with a breaker, as the watch finds it. */
+export interface JudgedJob {
+  readonly id: string;
+  readonly dataset: string;
+  readonly breaker: Breaker;
+  readonly judgedFromBatch: number;
+}
+
+/** What was loaded lately. */
+export interface BreakerWindow {
+  readonly records: number;
+  readonly refused: number;
+  /** Most frequent first. */
+  readonly reasons: readonly { readonly code: string; readonly count: number }[];
+}
+
+const REASONS_SHOWN = 5;
+
+/** The last batches of the job, in source order, that hold `windowRecords` records together. */
+export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<BreakerWindow> {
+  const { rows } = await client.query<{
+    records: string;
+    refused: string;
+    reasons: BreakerWindow['reasons'];
+  }>(
+    `WITH latest AS (
+       SELECT records, refused, findings, load_refusals, sum(records) OVER (ORDER BY batch DESC) - records AS newer
+       FROM sluice.ledger WHERE job = $1 AND batch >= $2 ORDER BY batch DESC LIMIT $3
+     ), judged AS (
+       SELECT * FROM latest WHERE newer < $3
+     ), reasons AS (
+       SELECT key AS code, value::bigint AS count FROM judged, jsonb_each_text(findings)
+       UNION ALL
+       SELECT finding->>'code', 1 FROM judged, jsonb_array_elements(load_refusals) AS refusal,
+         jsonb_array_elements(refusal->'findings') AS finding
+     ), frequent AS (
+       SELECT code, sum(count)::bigint AS count FROM reasons GROUP BY code ORDER BY 2 DESC, 1 LIMIT ${REASONS_SHOWN}
+     )
+     SELECT coalesce(sum(records), 0) AS records,
+            coalesce(sum(refused + jsonb_array_length(load_refusals)), 0) AS refused,
+            coalesce((SELECT jsonb_agg(frequent ORDER BY count DESC, code) FROM frequent), '[]') AS reasons
+     FROM judged`,
+    [job.id, job.judgedFromBatch, job.breaker.windowRecords],
+  );
+  const row = rows[0];
+  return {
+    records: Number(row?.records ?? 0),
+    refused: Number(row?.refused ?? 0),
+    reasons: row?.reasons ?? [],
+  };
+}
+
+/** Why the job has to be paused, or null. PURE. */
+export function judge(job: JudgedJob, window: BreakerWindow): PauseDetail | null {
+  const { windowRecords, maxShare, maxCount } = job.breaker;
+  const { records, refused, reasons } = window;
+  const isFull = records >= windowRecords;
+  const tooMany = maxCount !== null && refused > maxCount;
+  const tooLarge = isFull && refused > maxShare * records;
+  if (!tooMany && !tooLarge) return null;
+  const limit = tooMany ? `${maxCount} records` : percent(maxShare);
+  const { code, message, action } = new SluiceError(
+    'JOB_BREAKER',
+    `${refused} of the last ${records} records were refused (${percent(refused / records)}); more than ${limit} pause the job.`,
+    { job: job.id, dataset: job.dataset },
+  );
+  return { code, message, action, records, refused, reasons };
+}

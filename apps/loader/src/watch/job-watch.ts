@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kafka } from 'kafkajs';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { messageOf } from '#common/errors/sluice-error.js';
+import { pauseJob } from '#core/job/pause-job.js';
+import { type JudgedJob, judge, readWindow } from './breaker.js';
+import { findMissing, findWaiting } from './missing-batches.js';
+import type { WatchConfig } from './watch.config.js';
+
+export interface JobWatchParts {
+  readonly pool: pg.Pool;
+  readonly kafka: Kafka;
+  /** Those that this process loads. */
+  readonly datasets: readonly string[];
+  readonly config: WatchConfig;
+  readonly logger: Logger;
+}
+
+/**
+ * In every loader, looks at running jobs for what the way of a batch itself cannot see:
+ *
+ * - JW1: too much of what was loaded lately is refused: the job is paused (breaker).
+ * - JW2: batches will never come: the job says so and names them.
+ *
+ * Several loaders may see the same at once; whoever is first writes it, by compare-and-set.
+ */
+export class JobWatch {
+  private readonly stopping = new AbortController();
+  private loop: Promise<void> | undefined;
+  private hasTrouble = false;
+
+  constructor(private readonly parts: JobWatchParts) {}
+
+  start(): void {
+    this.loop ??= this.run();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.loop;
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        await this.look();
+        this.hasTrouble = false;
+      } catch (error) {
+        // Once for each outage: the loader's health says it all the time.
+        if (!this.hasTrouble) this.parts.logger.warn(`jobs cannot be watched: ${messageOf(error)}`);
+        this.hasTrouble = true;
+      }
+      await sleep(this.parts.config.watchIntervalMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  private async look(): Promise<void> {
+    const { pool, kafka, datasets, config, logger } = this.parts;
+    for (const job of await this.judgedJobs()) {
+      const detail = judge(job, await readWindow(pool, job));
+      if (detail !== null && (await pauseJob(pool, job.id, 'breaker', detail)))
+        logger.error(
+          { job: job.id, dataset: job.dataset, reasons: detail.reasons },
+          `paused: ${detail.message}`,
+        );
+    }
+    for (const job of await findWaiting(pool, datasets, config.missingAfterSeconds)) {
+      const problem = await findMissing(pool, kafka, job);
+      if (problem === null) continue;
+      const { rowCount } = await pool.query(
+        `UPDATE sluice.job SET problem = $2 WHERE id = $1 AND state = 'running' AND problem IS NULL`,
+        [job.id, problem],
+      );
+      if (rowCount === 1)
+        logger.error({ job: job.id, dataset: job.dataset, code: problem.code }, problem.message);
+    }
+  }
+
+  private async judgedJobs(): Promise<JudgedJob[]> {
+    const { rows } = await this.parts.pool.query<Omit<JudgedJob, 'judgedFromBatch'> & { from: string }>(
+      `SELECT id, dataset, breaker, judged_from_batch AS from FROM sluice.job
+       WHERE state = 'running' AND breaker IS NOT NULL AND dataset = ANY($1)`,
+      [this.parts.datasets],
+    );
+    return rows.map(({ from, ...job }) => ({ ...job, judgedFromBatch: Number(from) }));
+  }
+}

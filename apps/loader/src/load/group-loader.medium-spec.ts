@@ -21,7 +21,6 @@ const PLAN: TablePlan[] = [
     version: null,
     sources: {},
     parent: null,
-    version: null,
   },
   {
     table: 'part',
@@ -30,7 +29,6 @@ const PLAN: TablePlan[] = [
     version: null,
     sources: {},
     parent: { table: 'thing', columns: { thing_code: 'code' } },
-    version: null,
   },
 ];
 

@@ -12,13 +12,12 @@ import { createPool } from '#common/postgres/pool.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
-import { planTopics } from '#core/message/topics.js';
+import { STATUS_TOPIC, planTopics } from '#core/message/topics.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '../../../test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
 import { type TestDatabase, startTestDatabase } from '../../../test/support/postgres.js';
 import { DeadLetterRow } from './fold/dead-letter.entity.js';
-import { FoldRepository } from './fold/fold.repository.js';
 import { JobBatch } from './fold/job-batch.entity.js';
 import { JobStage } from './fold/job-stage.entity.js';
 import { rebuild } from './rebuild.js';
@@ -26,6 +25,8 @@ import { TrackerConfig } from './tracker.config.js';
 import { TrackerModule, trackerTopics } from './tracker.module.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
+const LEDGER_JOB = '01890000-0000-7000-8000-000000000002';
+const LEDGER_BATCHES = 4;
 const BATCHES = 40;
 const LETTERS = 120;
 
@@ -61,9 +62,11 @@ describe('the tracker on Kafka and PostgreSQL', () => {
   const folded = async (app: INestApplication): Promise<unknown[]> => {
     const database = app.get(DataSource);
     return [
-      await database.getRepository(JobStage).find({ order: { job: 'ASC', stage: 'ASC' } }),
-      await database.getRepository(JobBatch).find({ order: { job: 'ASC', batch: 'ASC', stage: 'ASC' } }),
-      await database.getRepository(DeadLetterRow).find({ order: { job: 'ASC', record: 'ASC' } }),
+      await database.getRepository(JobStage).find({ where: { job: JOB }, order: { stage: 'ASC' } }),
+      await database
+        .getRepository(JobBatch)
+        .find({ where: { job: JOB }, order: { batch: 'ASC', stage: 'ASC' } }),
+      await database.getRepository(DeadLetterRow).find({ where: { job: JOB }, order: { record: 'ASC' } }),
     ];
   };
   const untilFolded = async (app: INestApplication): Promise<void> => {
@@ -104,7 +107,7 @@ describe('the tracker on Kafka and PostgreSQL', () => {
 
     const kafka = createKafka({ brokers: broker.brokers, clientId: 'rebuild test', logger });
     const pool = createPool({ url: server.url, applicationName: 'rebuild test', maxConnections: 1 });
-    await rebuild(kafka, new FoldRepository(pool), topics);
+    await rebuild(kafka, pool, topics);
     expect((await pool.query('SELECT FROM sluice.job_stage')).rowCount).toBe(0);
     await pool.end();
 
@@ -117,14 +120,97 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     );
     await stop(second);
   });
+
+  it('goes on by itself when the status topic is lost and made anew; a rebuild takes what was lost from the ledger', async () => {
+    await insertLedger(server.url, dataset);
+    const first = await start();
+    const ofBatches = (...batches: number[]): OutgoingMessage[] =>
+      events(dataset, LEDGER_JOB).filter((_, batch) => batches.includes(batch));
+    const untilKnown = (app: INestApplication, batches: number): Promise<unknown> => {
+      const stages = app.get(DataSource).getRepository(JobStage);
+      const known = { job: LEDGER_JOB, stage: 'validate' as const, batches };
+      return eventually(() => stages.existsBy(known), `${batches} batches to be known`);
+    };
+    await publisher.send(ofBatches(0, 1));
+    await untilKnown(first, 2);
+
+    // Of batch 2 no tracker ever hears: what announced it goes with the topic.
+    const kafka = createKafka({ brokers: broker.brokers, clientId: 'loss test', logger });
+    const admin = kafka.admin();
+    await admin.connect();
+    await admin.deleteTopics({ topics: [STATUS_TOPIC] });
+    await admin.disconnect();
+    await eventually(
+      () => createTopics(kafka, planTopics([dataset], 3), 1).then(({ length }) => length > 0),
+      'the topic to be made anew',
+    );
+    await eventually(
+      () =>
+        publisher.send(ofBatches(3)).then(
+          () => true,
+          () => false,
+        ),
+      'the new topic to take events',
+    );
+    await untilKnown(first, 3);
+    await stop(first);
+
+    const pool = createPool({ url: server.url, applicationName: 'rebuild test', maxConnections: 1 });
+    await rebuild(kafka, pool, topics);
+    await pool.end();
+    const second = await start();
+    await untilKnown(second, LEDGER_BATCHES);
+    const sums = await second.get(DataSource).getRepository(JobStage).findBy({ job: LEDGER_JOB });
+    expect(sums).toHaveLength(3);
+    const everything = { batches: LEDGER_BATCHES, records: LEDGER_BATCHES * 10, bytes: LEDGER_BATCHES * 100 };
+    expect(sums).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({
+          ...everything,
+          stage: 'ingest',
+          accepted: LEDGER_BATCHES * 10,
+          findings: {},
+        }),
+        expect.objectContaining({
+          ...everything,
+          stage: 'validate',
+          accepted: LEDGER_BATCHES * 7,
+          refused: LEDGER_BATCHES * 3,
+          warnings: LEDGER_BATCHES,
+          findings: { BAD: LEDGER_BATCHES * 3, ODD: LEDGER_BATCHES },
+        }),
+        expect.objectContaining({ ...everything, stage: 'load', accepted: LEDGER_BATCHES * 7, refused: 0 }),
+      ]),
+    );
+    await stop(second);
+  });
 });
 
-function events(dataset: string): OutgoingMessage[] {
+/** A job whose batches the ledger holds, with the counts that `events` announces. */
+async function insertLedger(databaseUrl: string, dataset: string): Promise<void> {
+  const pool = createPool({ url: databaseUrl, applicationName: 'ledger of a test', maxConnections: 1 });
+  await pool.query(
+    `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options,
+                             contract_version)
+     VALUES ($1, $2, 'replace', 'running', '{"kind":"file","display":"x","trustedCaller":true}', 'x', false, 1, '{}', 1)`,
+    [LEDGER_JOB, dataset],
+  );
+  await pool.query(
+    `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted,
+                                refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
+     SELECT $1, batch, batch * 10, 1, 10, batch * 100, batch * 100 + 100, 0, 7, 3, 0, 1, '{"BAD":3,"ODD":1}', 'x', 0, 0
+       FROM generate_series(0, $2 - 1) AS batch`,
+    [LEDGER_JOB, LEDGER_BATCHES],
+  );
+  await pool.end();
+}
+
+function events(dataset: string, job = JOB): OutgoingMessage[] {
   return Array.from({ length: BATCHES }, (_, batch): BatchEvent => {
     return {
       type: 'batch',
       dataset,
-      job: JOB,
+      job,
       batch,
       stage: 'validate',
       records: 10,

@@ -1,7 +1,9 @@
 import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
+import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
 import { BatchServer } from '#common/kafka/batch-server.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA } from '#common/lifecycle/tokens.js';
@@ -14,6 +16,8 @@ import { FoldRepository } from './fold/fold.repository.js';
 import { JobBatch } from './fold/job-batch.entity.js';
 import { JobStage } from './fold/job-stage.entity.js';
 import { LetterColumns } from './fold/letter-columns.entity.js';
+import { ParkedMessageRow } from './fold/parked-message.entity.js';
+import { ParkedMessageRepository } from './fold/parked-message.repository.js';
 import { TrackerMetrics } from './fold/tracker.metrics.js';
 import { JobWatcher } from './live/job-watcher.js';
 import { DEFAULT_LIVE_TIMING, LIVE_TIMING } from './live/live-timing.js';
@@ -24,17 +28,25 @@ import { DeadLetterReader } from './read-api/dead-letter.reader.js';
 import { DeadLettersController } from './read-api/dead-letters.controller.js';
 import { JobReader } from './read-api/job.reader.js';
 import { JobsController } from './read-api/jobs.controller.js';
+import { ParkedMessageReader } from './read-api/parked-message.reader.js';
+import { ParkedMessagesController } from './read-api/parked-messages.controller.js';
 import type { TrackerConfig } from './tracker.config.js';
 
 export const TRACKER_GROUP = 'sluice-tracker';
 
 /** The tables that the tracker keeps. */
-export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow, LetterColumns];
+export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow, LetterColumns, ParkedMessageRow];
 
 /** Everything over HTTP; needs the database, the registry of datasets, a logger and the timing of live streams. */
 export const READ_API = {
-  controllers: [DatasetsController, JobsController, LiveController, DeadLettersController],
-  providers: [DatasetReader, JobReader, DeadLetterReader, JobWatcher],
+  controllers: [
+    DatasetsController,
+    JobsController,
+    LiveController,
+    DeadLettersController,
+    ParkedMessagesController,
+  ],
+  providers: [DatasetReader, JobReader, DeadLetterReader, ParkedMessageReader, JobWatcher],
 };
 
 /** Connections for the folds: the status partition, and dead letters of a few others beside it. */
@@ -92,7 +104,14 @@ export class TrackerModule implements OnApplicationShutdown {
               onFatal: fatal,
             }),
         },
+        {
+          provide: MessageParking,
+          inject: [Registry, ParkedMessageRepository],
+          useFactory: (metrics: Registry, parkedMessages: ParkedMessageRepository) =>
+            new MessageParking(metrics, logger, (parked) => parkedMessages.keep(parked)),
+        },
         FoldRepository,
+        ParkedMessageRepository,
         TrackerMetrics,
         ...READ_API.providers,
       ],

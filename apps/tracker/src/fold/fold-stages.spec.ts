@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { BatchEvent, JobEvent, StatusEvent } from '#core/message/status-event.js';
+import type { BatchEvent, JobEvent } from '#core/message/status-event.js';
 import {
+  type JobFact,
   type StageSums,
   batchEventId,
   countLetters,
@@ -17,7 +18,7 @@ class FactStore {
   private readonly known = new Set<string>();
   private parts: StageSums[] = [];
 
-  take(delivery: readonly StatusEvent[]): void {
+  take(delivery: readonly JobFact[]): void {
     const batches = delivery.filter((event) => event.type === 'batch');
     const inserted = new Set(batches.map(batchEventId).filter((id) => !this.known.has(id)));
     for (const id of inserted) this.known.add(id);

@@ -35,6 +35,9 @@ export interface LetterFact {
   readonly stage: 'validate' | 'load';
 }
 
+/** What a status event can say about a job. */
+export type JobFact = BatchEvent | JobEvent;
+
 /** The natural id of a batch event. */
 export function batchEventId({ job, batch, stage }: Pick<BatchEvent, 'job' | 'batch' | 'stage'>): string {
   return `${job}:${batch}:${stage}`;
@@ -68,7 +71,7 @@ export function sumBatches(newEvents: readonly BatchEvent[]): StageSums[] {
 }
 
 /** F2 and F3: what any events, repeats included, say about time and steps. */
-export function spanEvents(events: readonly (BatchEvent | JobEvent)[]): StageSums[] {
+export function spanEvents(events: readonly JobFact[]): StageSums[] {
   return foldByStage(
     events.flatMap((event) => {
       const at = Date.parse(event.at);

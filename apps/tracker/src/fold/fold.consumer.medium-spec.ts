@@ -9,12 +9,13 @@ import type { OutgoingMessage } from '#common/kafka/message.js';
 import { createPool } from '#common/postgres/pool.js';
 import { Job } from '#core/job/job.entity.js';
 import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
-import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
+import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { FoldConsumer } from './fold.consumer.js';
 import { FoldRepository } from './fold.repository.js';
+import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
 
 describe('FoldConsumer', () => {
@@ -46,10 +47,13 @@ describe('FoldConsumer', () => {
     registry = new Registry();
     const folds = new FoldRepository(pool);
     await folds.clear();
+    await pool.query('TRUNCATE sluice.parked_message');
+    const parkedMessages = new ParkedMessageRepository(pool);
     consumer = new FoldConsumer(
       folds,
+      parkedMessages,
       new TrackerMetrics(registry, database, logger),
-      new MessageParking(registry, logger),
+      new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
     );
   });
 
@@ -58,6 +62,14 @@ describe('FoldConsumer', () => {
     return Object.fromEntries(
       (metric?.values ?? []).map(({ labels, value }) => [Object.values(labels).sort().join(' '), value]),
     );
+  };
+
+  const parked = async (): Promise<unknown[][]> => {
+    const { rows } = await pool.query<unknown[]>({
+      text: 'SELECT topic, partition, "offset", reason FROM sluice.parked_message ORDER BY 1, 2, 3',
+      rowMode: 'array',
+    });
+    return rows;
   };
 
   it('passes over what nobody can read: logged, counted, and never in the way', async () => {
@@ -81,6 +93,45 @@ describe('FoldConsumer', () => {
     ]);
     expect(await counted('sluice_parked_messages_total')).toEqual({ 'sluice.status': 2 });
     expect(await counted('sluice_records_total')).toEqual({ 'shops validate': 10 });
+    expect(await parked()).toEqual([
+      ['sluice.status', 2, '0', 'its value is not a status event.'],
+      ['sluice.status', 2, '2', 'its value is not a status event.'],
+    ]);
+  });
+
+  it('keeps what others have parked, once each, with the latest reason and time, in any order', async () => {
+    const told = (offset: string, second: number, reason: string): OutgoingMessage =>
+      encodeStatusEvent({
+        type: 'parked',
+        topic: 'sluice.shops.raw',
+        partition: 1,
+        offset,
+        reason,
+        at: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
+      });
+    const events = [told('7', 2, 'late'), told('7', 1, 'early'), told('8', 1, 'other'), told('7', 2, 'late')];
+    const expected = [
+      ['sluice.shops.raw', 1, '7', 'late'],
+      ['sluice.shops.raw', 1, '8', 'other'],
+    ];
+    await consumer.foldStatus(delivery(events));
+    expect(await parked()).toEqual(expected);
+    for (const event of events) await consumer.foldStatus(delivery([event]));
+    expect(await parked()).toEqual(expected);
+    expect(await counted('sluice_parked_messages_total')).toEqual({});
+  });
+
+  it('takes a parked event that is unreadable itself for one more parked message, and tells nobody', async () => {
+    const event: ParkedEvent = {
+      type: 'parked',
+      topic: 'sluice.shops.raw',
+      partition: 1,
+      offset: '7',
+      reason: 'x',
+      at: '2026-01-01T00:00:00.000Z',
+    };
+    await consumer.foldStatus(delivery([encodeStatusEvent({ ...event, offset: '-1' })]));
+    expect(await parked()).toEqual([['sluice.status', 2, '0', 'its value is not a status event.']]);
   });
 
   it('takes a delivery of nothing but poison', async () => {

@@ -5,27 +5,33 @@ import { MessageParking } from '#common/kafka/message-parking.js';
 import { decodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { decodeStatusEvent } from '#core/message/status-event.js';
 import { FoldRepository } from './fold.repository.js';
+import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
 
-/** Takes status events and dead letters into the read model; the offsets follow once the folds are durable. */
+/**
+ * Takes status events and dead letters into the read model; the offsets follow once the folds are durable. What it
+ * cannot read itself it writes down at once and never tells in an event: that event might be as unreadable.
+ */
 @Controller()
 export class FoldConsumer {
   constructor(
     private readonly folds: FoldRepository,
+    private readonly parkedMessages: ParkedMessageRepository,
     private readonly metrics: TrackerMetrics,
     private readonly parking: MessageParking,
   ) {}
 
   @BatchHandler('status')
   async foldStatus(@Payload() delivery: Delivery): Promise<void> {
-    const events = this.parking.decodeAll(delivery.messages, decodeStatusEvent);
-    const newEvents = await this.folds.foldEvents(events);
-    this.metrics.folded(events, newEvents);
+    const events = await this.parking.decodeAll(delivery.messages, decodeStatusEvent);
+    await this.parkedMessages.keep(events.filter((event) => event.type === 'parked'));
+    const facts = events.filter((event) => event.type !== 'parked');
+    this.metrics.folded(facts, await this.folds.foldEvents(facts));
   }
 
   @BatchHandler('dead')
   async indexLetters(@Payload() delivery: Delivery): Promise<void> {
-    const letters = this.parking.decodeAll(delivery.messages, decodeDeadLetter);
+    const letters = await this.parking.decodeAll(delivery.messages, decodeDeadLetter);
     this.metrics.indexed(await this.folds.indexLetters(letters));
   }
 }

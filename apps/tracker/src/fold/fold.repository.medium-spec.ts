@@ -4,16 +4,18 @@ import type pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { createPool } from '#common/postgres/pool.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
-import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
+import type { BatchEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { DeadLetterRow } from './dead-letter.entity.js';
+import type { JobFact } from './fold-stages.js';
 import { FoldRepository } from './fold.repository.js';
 import { JobBatch } from './job-batch.entity.js';
 import { JobStage } from './job-stage.entity.js';
 import { LetterColumns } from './letter-columns.entity.js';
+import { ParkedMessageRow } from './parked-message.entity.js';
 import { columnsId } from './storable-letter.js';
 import { anyEvents, shuffled } from '../testing/events.js';
 
@@ -33,6 +35,7 @@ describe('FoldRepository', () => {
       JobStage,
       DeadLetterRow,
       LetterColumns,
+      ParkedMessageRow,
     ]).initialize();
     pool = createPool({ url: server.url, applicationName: 'fold test', maxConnections: 4 });
     folds = new FoldRepository(pool);
@@ -55,7 +58,9 @@ describe('FoldRepository', () => {
     const { upQueries } = await database.driver.createSchemaBuilder().log();
     const changes = upQueries.map(({ query }) => query);
     // Entities do not repeat the checks, nor the indexes of others' tables; everything else must be the same.
-    const ours = changes.filter((query) => /job_batch|job_stage|dead_letter|letter_columns/.test(query));
+    const ours = changes.filter((query) =>
+      /job_batch|job_stage|dead_letter|letter_columns|parked_message/.test(query),
+    );
     expect(ours.filter((query) => !/DROP CONSTRAINT .*_check"$/.test(query))).toEqual([]);
   });
 
@@ -118,6 +123,33 @@ describe('FoldRepository', () => {
     expect(await folds.foldEvents([first, first])).toEqual([first]);
     expect(await folds.foldEvents([first, second, step('index', 1)])).toEqual([second]);
     expect(await folds.foldEvents([])).toEqual([]);
+  });
+
+  it('keeps the earliest time of a batch, in any order, and counts it once', async () => {
+    const at = (second: number) =>
+      batchEvent({ at: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString() });
+    for (const delivery of [[at(3)], [at(2), at(1), at(4)], [at(2)]]) await folds.foldEvents(delivery);
+    expect(await batches()).toMatchObject([{ at: new Date('2026-01-01T00:00:01Z') }]);
+    expect(await stages()).toMatchObject([
+      { batches: 1, firstAt: new Date('2026-01-01T00:00:01Z'), lastAt: new Date('2026-01-01T00:00:04Z') },
+    ]);
+  });
+
+  it('sums facts without times as their announcements would be, before or after these', async () => {
+    const events = [
+      batchEvent({ findings: { BAD: 1 } }),
+      batchEvent({ batch: 1, at: '2026-01-01T00:00:09.000Z' }),
+    ];
+    const facts = events.map((event) => ({ ...event, at: '2026-01-01T00:01:00.000Z' }));
+    await folds.foldEvents(events);
+    const inTime = [await stages(), await batches()];
+    await folds.foldFacts(facts);
+    expect([await stages(), await batches()]).toEqual(inTime);
+    await folds.clear();
+    await folds.foldFacts(facts);
+    expect(await stages()).toMatchObject([{ batches: 2, records: 14, findings: { BAD: 1 }, firstAt: null }]);
+    await folds.foldEvents(events);
+    expect([await stages(), await batches()]).toEqual(inTime);
   });
 
   it('keeps letters whole: any bytes, words that jsonb would refuse, quotes and backslashes', async () => {
@@ -223,7 +255,7 @@ function batchEvent(facts: Partial<BatchEvent>): BatchEvent {
   };
 }
 
-function step(name: string, second: number): StatusEvent {
+function step(name: string, second: number): JobFact {
   const at = new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
   return { type: 'job', dataset: 'shops', job: JOB, state: 'finalizing', step: name, at };
 }

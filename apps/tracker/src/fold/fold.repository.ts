@@ -1,12 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type pg from 'pg';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { PG_POOL } from '#common/lifecycle/tokens.js';
-import { inTransaction } from '#common/postgres/pool.js';
-import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
-import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
+import type { BatchEvent } from '#core/message/status-event.js';
 import {
+  type JobFact,
   type StageSums,
   batchEventId,
   countLetters,
@@ -15,13 +13,15 @@ import {
   spanEvents,
   sumBatches,
 } from './fold-stages.js';
+import { columnsOf, foldInTransaction } from './fold-transaction.js';
+import type { JobBatch } from './job-batch.entity.js';
 import { type StorableLetter, storableLetter } from './storable-letter.js';
 
 /**
  * Keeps the folds in PostgreSQL (G7): one transaction a delivery, one statement a table.
  *
- * - R1: facts are inserted by their natural id, `ON CONFLICT DO NOTHING RETURNING`; only what was really
- *   inserted is added to the stage sums, in the same transaction.
+ * - R1: facts are inserted by their natural id; only what was really inserted is added to the stage sums, in the
+ *   same transaction. A fact that comes again changes nothing but a batch's time, to the earlier one.
  * - R2: rows are written in key order, facts before sums, so concurrent deliveries wait but never deadlock.
  * - R3: a database that is away is a retryable error; the delivery comes again, whole.
  */
@@ -34,9 +34,9 @@ export class FoldRepository {
    * @returns the batch events that were new
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
-  async foldEvents(events: readonly StatusEvent[]): Promise<BatchEvent[]> {
+  async foldEvents(events: readonly JobFact[]): Promise<BatchEvent[]> {
     const batchEvents = events.filter((event) => event.type === 'batch');
-    return this.inTransaction(async (client) => {
+    return foldInTransaction(this.pool, async (client) => {
       const inserted = await insertBatches(client, batchEvents);
       const newEvents = eachOnce(batchEvents, inserted);
       await addToStages(client, foldByStage([...sumBatches(newEvents), ...spanEvents(events)]));
@@ -52,7 +52,7 @@ export class FoldRepository {
   async indexLetters(letters: readonly DeadLetter[]): Promise<StorableLetter[]> {
     if (letters.length === 0) return [];
     const storable = inKeyOrder(letters.map(storableLetter));
-    return this.inTransaction(async (client) => {
+    return foldInTransaction(this.pool, async (client) => {
       await insertColumns(client, storable);
       const newLetters = await insertLetters(client, storable);
       await addToStages(client, countLetters(newLetters));
@@ -60,40 +60,36 @@ export class FoldRepository {
     });
   }
 
+  /**
+   * Takes in batches whose announcements may be lost. Their times say nothing about how long a stage took, so they
+   * leave those alone (F2): with the announcements folded as well, before or after, the sums are the same.
+   * @throws SluiceError DATABASE_UNAVAILABLE
+   */
+  async foldFacts(facts: readonly BatchEvent[]): Promise<void> {
+    await foldInTransaction(this.pool, async (client) => {
+      await addToStages(client, sumBatches(eachOnce(facts, await insertBatches(client, facts))));
+    });
+  }
+
   /** Empties the read model; with the group's offsets reset it is made again from the topics. */
   async clear(): Promise<void> {
-    await this.inTransaction((client) =>
+    await foldInTransaction(this.pool, (client) =>
       client.query('TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter, sluice.letter_columns'),
     );
   }
-
-  private async inTransaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    try {
-      return await inTransaction(this.pool, work);
-    } catch (error) {
-      const kind = classifyDatabaseError(error);
-      if (kind !== 'wait' && kind !== 'retry') throw error;
-      throw new SluiceError(
-        'DATABASE_UNAVAILABLE',
-        `Folding waits: ${messageOf(error)}`,
-        {},
-        { cause: error },
-      );
-    }
-  }
 }
 
-/** @returns the ids that were inserted (R1) */
+/** @returns the ids that were inserted (R1); a row that was there before has an `xmax` by then */
 async function insertBatches(client: pg.PoolClient, events: readonly BatchEvent[]): Promise<Set<string>> {
   if (events.length === 0) return new Set();
-  const { rows } = await client.query<{ job: string; batch: string; stage: BatchEvent['stage'] }>(
-    `INSERT INTO sluice.job_batch (job, batch, stage, records, bytes, accepted, refused, skipped, warnings, at)
-     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+  const { rows } = await client.query<Pick<JobBatch, 'job' | 'stage'> & { batch: string; is_new: boolean }>(
+    `INSERT INTO sluice.job_batch AS known (job, batch, stage, records, bytes, accepted, refused, skipped, warnings, at)
+     SELECT DISTINCT ON (job, batch, stage) * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
                           $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[])
               AS event (job, batch, stage, records, bytes, accepted, refused, skipped, warnings, at)
-     ORDER BY job, batch, stage
-     ON CONFLICT DO NOTHING
-     RETURNING job, batch, stage`,
+     ORDER BY job, batch, stage, at
+     ON CONFLICT (job, batch, stage) DO UPDATE SET at = excluded.at WHERE excluded.at < known.at
+     RETURNING job, batch, stage, xmax = 0 AS is_new`,
     columnsOf(events, [
       ({ job }) => job,
       ({ batch }) => batch,
@@ -107,7 +103,11 @@ async function insertBatches(client: pg.PoolClient, events: readonly BatchEvent[
       ({ at }) => new Date(at).toISOString(),
     ]),
   );
-  return new Set(rows.map(({ job, batch, stage }) => batchEventId({ job, batch: Number(batch), stage })));
+  return new Set(
+    rows
+      .filter(({ is_new }) => is_new)
+      .map(({ job, batch, stage }) => batchEventId({ job, batch: Number(batch), stage })),
+  );
 }
 
 /** Lists of column names that are not there yet; most deliveries bring none. */
@@ -215,11 +215,6 @@ async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): P
       ({ step }) => timeOf(step?.at ?? null),
     ]),
   );
-}
-
-/** One array a column, as `unnest` takes them. */
-function columnsOf<T>(rows: readonly T[], columns: readonly ((row: T) => unknown)[]): unknown[][] {
-  return columns.map((column) => rows.map(column));
 }
 
 function inKeyOrder(letters: readonly StorableLetter[]): StorableLetter[] {

@@ -1,10 +1,11 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintAsNumber } from '#core/job/job.entity.js';
 import type { BatchEvent } from '#core/message/status-event.js';
+import { BatchSums } from './batch-sums.entity.js';
 
 /** One fact: a stage is done with a batch. Its key is the status event's natural id, so a repeat is a no-op (G7). */
 @Entity({ schema: 'sluice', name: 'job_batch' })
-export class JobBatch {
+export class JobBatch extends BatchSums {
   @PrimaryColumn('uuid')
   job!: string;
 
@@ -14,25 +15,7 @@ export class JobBatch {
   @PrimaryColumn('text')
   stage!: BatchEvent['stage'];
 
-  @Column('bigint', { transformer: bigintAsNumber })
-  records!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  bytes!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  accepted!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  refused!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  skipped!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  warnings!: number;
-
-  /** By the clock of whoever announced it; of several announcements the one that arrived first. */
+  /** By the clock of whoever announced it; the earliest of several announcements. */
   @Column('timestamptz')
   at!: Date;
 }

@@ -1,10 +1,11 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintAsNumber } from '#core/job/job.entity.js';
 import type { Stage } from '#core/message/status-event.js';
+import { BatchSums } from './batch-sums.entity.js';
 
 /** The sums of one stage of one job over all its distinct facts (see fold-stages.ts). */
 @Entity({ schema: 'sluice', name: 'job_stage' })
-export class JobStage {
+export class JobStage extends BatchSums {
   @PrimaryColumn('uuid')
   job!: string;
 
@@ -14,24 +15,6 @@ export class JobStage {
   @Column('bigint', { transformer: bigintAsNumber })
   batches!: number;
 
-  @Column('bigint', { transformer: bigintAsNumber })
-  records!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  bytes!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  accepted!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  refused!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  skipped!: number;
-
-  @Column('bigint', { transformer: bigintAsNumber })
-  warnings!: number;
-
   /** Dead letters of this stage in the index: compared with `refused` to know whether all have come. */
   @Column('bigint', { name: 'dead_letters', transformer: bigintAsNumber })
   deadLetters!: number;
@@ -40,7 +23,8 @@ export class JobStage {
   @Column('jsonb')
   findings!: Record<string, number>;
 
-  /** When the first and the last batch of the stage were announced; null while only dead letters are known. */
+  /** When the first and the last batch of the stage were announced; null while only dead letters
+   * or the ledger tell of it. */
   @Column('timestamptz', { name: 'first_at', nullable: true })
   firstAt!: Date | null;
 

@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
 import { LOGGER } from '#common/lifecycle/tokens.js';
-import type { BatchEvent, StatusEvent } from '#core/message/status-event.js';
+import type { BatchEvent } from '#core/message/status-event.js';
+import type { JobFact } from './fold-stages.js';
 import type { StorableLetter } from './storable-letter.js';
 
 /**
@@ -50,7 +51,7 @@ export class TrackerMetrics {
   }
 
   /** @param newEvents those that were not known before */
-  folded(events: readonly StatusEvent[], newEvents: readonly BatchEvent[]): void {
+  folded(events: readonly JobFact[], newEvents: readonly BatchEvent[]): void {
     for (const { dataset, stage, records } of newEvents) this.records.inc({ dataset, stage }, records);
     const newest = new Map<string, number>();
     for (const { dataset, at } of events)

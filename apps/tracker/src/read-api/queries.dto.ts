@@ -73,6 +73,13 @@ export class DeadLettersQuery extends PageQuery {
   cursor?: string;
 }
 
+export class ParkedMessagesQuery extends PageQuery {
+  @ApiPropertyOptional({ description: '`next` of the page before' })
+  @IsOptional()
+  @Matches(/^[\w.-]{1,249}\/\d{1,9}\/\d{1,18}$/, { message: 'cursor must be the next of an earlier page' })
+  cursor?: string;
+}
+
 export class JobPath {
   @IsUUID()
   id!: string;

@@ -15,7 +15,7 @@ import {
   startTestDatabase,
 } from '../../../../test/support/postgres.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
-import { COUNTS, JOBS, fill, registered } from '../testing/read-api-rows.js';
+import { COUNTS, JOBS, PARKED, fill, registered } from '../testing/read-api-rows.js';
 
 describe('read API', () => {
   let server: TestDatabase;
@@ -105,6 +105,10 @@ describe('read API', () => {
         state: 'running',
         interrupted: true,
         pauseReason: null,
+        pauseDetail: null,
+        problem: null,
+        resumable: false,
+        discarded: null,
         source: 'https://example.org/shops.csv',
         limit: null,
         createdAt: '2026-01-01T00:00:00.000Z',
@@ -229,6 +233,13 @@ describe('read API', () => {
     });
   });
 
+  describe('GET /parked-messages', () => {
+    it('lists newest first, page by page, each message once', async () => {
+      expect(await get('/parked-messages')).toEqual({ items: PARKED, next: null });
+      for (const limit of [1, 2, 3, 4]) expect(await everyPage('/parked-messages', limit)).toEqual(PARKED);
+    });
+  });
+
   describe('problems', () => {
     const OTHER_JOB = '01890000-0000-7000-8000-00000000ffff';
 
@@ -251,6 +262,9 @@ describe('read API', () => {
       [`/dead-letters?cursor=${OTHER_JOB}`, 'cursor'],
       [`/dead-letters/${JOBS[0]}/first`, 'record'],
       ['/datasets?limit=1', 'limit'],
+      ['/parked-messages?cursor=sluice.status/0', 'cursor'],
+      ['/parked-messages?cursor=sluice.status/0/-1', 'cursor'],
+      ['/parked-messages?topic=sluice.status', 'topic'],
     ])('answers 400 to %s and names %s', async (path, field) => {
       const { status, code, errors, action, detail } = await problem(path);
       expect({ status, code }).toEqual({ status: 400, code: 'REQUEST_INVALID' });
@@ -297,6 +311,7 @@ describe('read API', () => {
         '/jobs/{id}/events': ['200', '400', '404', '503'],
         '/dead-letters': ['200', '400', '503'],
         '/dead-letters/{job}/{record}': ['200', '400', '404', '503'],
+        '/parked-messages': ['200', '400', '503'],
       });
       expect(Object.keys(paths['/jobs']?.['get']?.responses['400']?.content ?? {})).toEqual([
         'application/problem+json',
@@ -311,6 +326,14 @@ describe('read API', () => {
       expect(named('JobDetailDto')).toEqual(Object.keys(job).sort());
       expect(named('StageProgressDto')).toEqual(Object.keys(job.stages[0] ?? {}).sort());
       expect(named('JobCountsDto')).toEqual(Object.keys(job.counts ?? {}).sort());
+      const odd = await get<JobDetail>(`/jobs/${JOBS[0]}`);
+      expect(odd).toMatchObject({ resumable: true, pauseReason: null });
+      expect(named('JobErrorDto')).toEqual(Object.keys(odd.error ?? {}).sort());
+      expect(named('PauseDetailDto')).toEqual(Object.keys(odd.pauseDetail ?? {}).sort());
+      expect(named('ReasonCountDto')).toEqual(Object.keys(odd.pauseDetail?.reasons?.[0] ?? {}).sort());
+      expect(named('JobProblemDto')).toEqual(Object.keys(odd.problem ?? {}).sort());
+      expect(named('DiscardedWorkDto')).toEqual(Object.keys(odd.discarded ?? {}).sort());
+      expect(named('ParkedMessageDto')).toEqual(Object.keys(PARKED[0] ?? {}).sort());
       const letter = await get<DeadLetterView>(`/dead-letters/${JOBS[3]}/5`);
       expect(named('DeadLetterDto')).toEqual(Object.keys(letter).sort());
       const batches = await get<Page<BatchView>>(`/jobs/${JOBS[3]}/batches`);

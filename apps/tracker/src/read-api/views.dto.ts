@@ -9,6 +9,7 @@ import type {
   JobDetail,
   JobSummary,
   Page,
+  ParkedMessageView,
   Problem,
   StageProgress,
 } from '#core/job/job-view.js';
@@ -187,6 +188,20 @@ export class DeadLetterDto implements DeadLetterView {
 
 export class DeadLetterPageDto implements Page<DeadLetterView> {
   @ApiProperty({ type: [DeadLetterDto] }) readonly items!: DeadLetterDto[];
+  @ApiProperty(cursorOrNull) readonly next!: string | null;
+}
+
+class ParkedMessageDto implements ParkedMessageView {
+  @ApiProperty() readonly topic!: string;
+  @ApiProperty(integer) readonly partition!: number;
+  @ApiProperty({ description: 'A whole number; as text, since it may not fit a double' })
+  readonly offset!: string;
+  @ApiProperty({ description: 'What is wrong with it' }) readonly reason!: string;
+  @ApiProperty(time) readonly parkedAt!: string;
+}
+
+export class ParkedMessagePageDto implements Page<ParkedMessageView> {
+  @ApiProperty({ type: [ParkedMessageDto] }) readonly items!: ParkedMessageDto[];
   @ApiProperty(cursorOrNull) readonly next!: string | null;
 }
 

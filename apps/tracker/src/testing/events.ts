@@ -1,12 +1,12 @@
 import fc from 'fast-check';
-import type { StatusEvent } from '#core/message/status-event.js';
+import type { JobFact } from '../fold/fold-stages.js';
 
 /** What property tests of the folds are made of. */
 
 const JOBS = ['01890000-0000-7000-8000-000000000001', '01890000-0000-7000-8000-000000000002'];
 
 /** Events of two jobs in which each id stands once; times may fall together. */
-export function anyEvents(): fc.Arbitrary<StatusEvent[]> {
+export function anyEvents(): fc.Arbitrary<JobFact[]> {
   const count = fc.integer({ min: 0, max: 1000 });
   const job = fc.constantFrom(...JOBS);
   const at = fc
@@ -43,7 +43,7 @@ export function anyEvents(): fc.Arbitrary<StatusEvent[]> {
       }),
       fc.array(jobEvent, { maxLength: 6 }),
     )
-    .map(([batches, jobs]): StatusEvent[] => [...batches, ...jobs]);
+    .map(([batches, jobs]): JobFact[] => [...batches, ...jobs]);
 }
 
 /** The same items in another order, some of them twice, cut into deliveries; decided by `choices` alone. */

@@ -1,9 +1,11 @@
 import { createPool } from '#common/postgres/pool.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { Job, type JobCounts } from '#core/job/job.entity.js';
+import type { ParkedMessageView } from '#core/job/job-view.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import { FoldRepository } from '../fold/fold.repository.js';
+import { ParkedMessageRepository } from '../fold/parked-message.repository.js';
 import type { ReadApiApp } from './read-api-app.js';
 
 /** Oldest first. */
@@ -31,6 +33,16 @@ export const COUNTS: JobCounts = {
   warnings: 0,
 };
 
+/** Newest first, as they are listed. */
+export const PARKED: readonly ParkedMessageView[] = [
+  parked('sluice.status', 0, '9007199254740993', 3),
+  parked('sluice.shops.raw', 2, '10', 2),
+  parked('sluice.shops.raw', 2, '9', 2),
+  parked('sluice.shops.raw', 1, '11', 2),
+  parked('sluice.shops.dead', 3, '12', 2),
+  parked('sluice.shops.raw', 0, '8', 1),
+];
+
 export async function fill({ database }: ReadApiApp, databaseUrl: string): Promise<void> {
   await database.query('CREATE TABLE public.shop AS SELECT generate_series(1, 1234) AS no');
   await database.query('CREATE TABLE public."odd ""name" ()');
@@ -39,6 +51,16 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
       state: 'failed',
       finishedAt: at(3),
       error: { code: 'SOURCE_EMPTY', message: 'no', action: 'look' },
+      problem: { code: 'BATCHES_MISSING', message: 'no', action: 'look', firstMissingBatch: 3 },
+      discarded: { loadedBatches: 1, loadedRecords: 2, pendingBatches: 3, pendingRecords: 4 },
+      pauseDetail: {
+        code: 'JOB_BREAKER',
+        message: 'no',
+        action: 'look',
+        records: 10,
+        refused: 5,
+        reasons: [{ code: 'BAD', count: 5 }],
+      },
     }),
     job(JOBS[1], {
       state: 'succeeded',
@@ -79,6 +101,9 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
       letter(JOBS[1], 9, {}),
       letter(JOBS[1], 2, { bytes: Buffer.from('統'.repeat(1500)) }),
     ]);
+    await new ParkedMessageRepository(pool).keep(
+      PARKED.map(({ parkedAt, ...message }) => ({ ...message, at: parkedAt })),
+    );
   } finally {
     await pool.end();
   }
@@ -156,6 +181,10 @@ export function registered() {
     options: { checksum: ['reject', 'ignore'] },
   } as unknown as Dataset;
   return { name: 'shops', dataset, folder: '', tables: ['shop', 'odd "name', 'not_migrated'] };
+}
+
+function parked(topic: string, partition: number, offset: string, second: number): ParkedMessageView {
+  return { topic, partition, offset, reason: 'it has no value.', parkedAt: at(second).toISOString() };
 }
 
 function at(second: number): Date {

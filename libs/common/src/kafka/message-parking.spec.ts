@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { SluiceError } from '../errors/sluice-error.js';
 import type { IncomingMessage } from './message.js';
-import { MessageParking } from './message-parking.js';
+import { MessageParking, type ParkedMessage, type TellParked } from './message-parking.js';
 
 const message = (offset: string): IncomingMessage => ({
   place: { topic: 'sluice.things.raw', partition: 0, offset },
@@ -13,26 +13,84 @@ const message = (offset: string): IncomingMessage => ({
 
 /** Reads the offset; the second message is poison. */
 function decode({ place }: IncomingMessage): string {
-  if (place.offset === '2') throw new SluiceError('MESSAGE_INVALID', 'its value is not JSON');
+  if (place.offset === '2') {
+    throw new SluiceError('MESSAGE_INVALID', 'Message sluice.things.raw/0/2: its value is not JSON.');
+  }
   return place.offset;
 }
 
+/** A parking lot that remembers what it told, and what was logged and counted. */
+function parkingWith(tell?: TellParked) {
+  const registry = new Registry();
+  const told: ParkedMessage[] = [];
+  const logged: Record<string, unknown>[] = [];
+  const write = (line: string): unknown => logged.push(JSON.parse(line) as Record<string, unknown>);
+  const remember: TellParked = (parked) => {
+    told.push(...parked);
+    return Promise.resolve();
+  };
+  return {
+    parking: new MessageParking(registry, pino({}, { write }), tell ?? remember),
+    told,
+    logged,
+    counted: async () =>
+      (await registry.getSingleMetric('sluice_parked_messages_total')?.get())?.values ?? [],
+  };
+}
+
 describe('MessageParking', () => {
-  it('passes over what nobody can read, counts and logs it, and keeps the rest', async () => {
-    const registry = new Registry();
-    let log = '';
-    const logger = pino({}, { write: (line: string) => (log += line) });
-    const parking = new MessageParking(registry, logger);
-    expect(parking.decodeAll(['1', '2', '3'].map(message), decode)).toEqual(['1', '3']);
-    expect(await registry.metrics()).toContain('sluice_parked_messages_total{topic="sluice.things.raw"} 1');
-    expect(JSON.parse(log)).toMatchObject({ level: 50, offset: '2', code: 'MESSAGE_INVALID' });
+  it('passes over what nobody can read, tells, counts and logs it, and keeps the rest', async () => {
+    const { parking, told, logged, counted } = parkingWith();
+    expect(await parking.decodeAll(['1', '2', '3'].map(message), decode)).toEqual(['1', '3']);
+    const reason = 'its value is not JSON.';
+    const place = { topic: 'sluice.things.raw', partition: 0, offset: '2' };
+    expect(told).toEqual([{ ...place, reason, at: expect.any(String) }]);
+    expect(logged).toEqual([expect.objectContaining({ ...place, level: 50, code: 'MESSAGE_INVALID' })]);
+    expect(await counted()).toEqual([{ labels: { topic: place.topic }, value: 1 }]);
+    expect(await parking.decode(message('2'), decode)).toBeNull();
+    expect(await parking.decode(message('3'), decode)).toBe('3');
   });
 
-  it('lets any other error through: it is our own', () => {
-    const parking = new MessageParking(new Registry(), pino({ level: 'silent' }));
+  it('P1: ends only when the parked message has been told, and with the error of whoever could not', async () => {
+    let keep = (): void => undefined;
+    const promise = new Promise<void>((resolve) => (keep = resolve));
+    let ended = false;
+    const decoding = parkingWith(() => promise).parking.decode(message('2'), decode);
+    void decoding.then(() => (ended = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(ended).toBe(false);
+    keep();
+    expect(await decoding).toBeNull();
+
+    const away = new SluiceError('BROKER_UNAVAILABLE', 'away');
+    await expect(parkingWith(() => Promise.reject(away)).parking.decode(message('2'), decode)).rejects.toBe(
+      away,
+    );
+  });
+
+  it('P2: counts and logs nothing that could not be told', async () => {
+    const { parking, logged, counted } = parkingWith(() => Promise.reject(new TypeError('x')));
+    await expect(parking.decode(message('2'), decode)).rejects.toThrow(TypeError);
+    expect(logged).toEqual([]);
+    expect(await counted()).toEqual([]);
+  });
+
+  it('P3: lets any other error through: it is our own', async () => {
+    const { parking, told } = parkingWith();
     const broken = (): never => {
       throw new TypeError('a bug');
     };
-    expect(() => parking.decode(message('1'), broken)).toThrow(TypeError);
+    await expect(parking.decode(message('1'), broken)).rejects.toThrow(TypeError);
+    expect(told).toEqual([]);
+  });
+
+  it('keeps a foreign header in the reason short and harmless', async () => {
+    const { parking, told } = parkingWith();
+    const foreign = (): never => {
+      throw new SluiceError('MESSAGE_INVALID', `it is of "a\0\u001b[2J${'𠮷'.repeat(1000)}"`);
+    };
+    await parking.decode(message('1'), foreign);
+    expect(told[0]?.reason).toMatch(/^it is of "a\ufffd\ufffd\[2J(𠮷)+\ufffd?$/u);
+    expect(told[0]?.reason).toHaveLength(200);
   });
 });

@@ -7,7 +7,6 @@ import type { ConnectionConfig } from '../config/connection.config.js';
 import { Health, HealthController } from '../http/health.controller.js';
 import { MetricsController } from '../http/metrics.controller.js';
 import { createKafka } from '../kafka/kafka-client.js';
-import { MessageParking } from '../kafka/message-parking.js';
 import { Publisher } from '../kafka/publisher.js';
 import { DatabaseHealth } from '../postgres/database-health.js';
 import { createPool } from '../postgres/pool.js';
@@ -55,9 +54,8 @@ export class ServiceModule implements OnApplicationShutdown {
         { provide: PG_POOL, useValue: pool },
         { provide: DatabaseHealth, useValue: databaseHealth },
         { provide: Publisher, useFactory: () => new Publisher(kafka) },
-        { provide: MessageParking, useFactory: () => new MessageParking(registry, logger) },
       ],
-      exports: [LOGGER, Health, Registry, KAFKA, PG_POOL, Publisher, MessageParking],
+      exports: [LOGGER, Health, Registry, KAFKA, PG_POOL, Publisher],
     };
   }
 

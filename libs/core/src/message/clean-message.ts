@@ -7,7 +7,7 @@ import {
 } from './header-reader.js';
 import type { RawMessage } from './raw-message.js';
 import { topicOf } from './topics.js';
-import { isCount, isListOf, isObjectOf, isRecordOf, isText } from './wire-checks.js';
+import { isCount, isListOf, isObjectOf, isOffset, isRecordOf, isText } from './wire-checks.js';
 
 /** What one raw batch became: COPY text, one section a table in load order. PURE. */
 export interface CleanMessage {
@@ -33,7 +33,6 @@ const VERSION = 1;
 
 /** As the ledger's integer columns hold it. */
 const isInteger = (value: unknown): value is number => isCount(value, 2 ** 31 - 1);
-const isOffset = (value: unknown): value is string => typeof value === 'string' && /^\d{1,18}$/.test(value);
 const isPlace = isObjectOf<MessagePlace>({ topic: isText, partition: isInteger, offset: isOffset });
 const isSection = isObjectOf<{ table: string; bytes: number; rows: number }>({
   table: isText,

@@ -24,10 +24,18 @@ const JOB: StatusEvent = {
   step: 'index',
   at: '2026-01-01T00:00:00.000Z',
 };
+const PARKED: StatusEvent = {
+  type: 'parked',
+  topic: 'sluice.tax-registration.raw',
+  partition: 2,
+  offset: '9007199254740993',
+  reason: 'its value is not JSON.',
+  at: '2026-01-01T00:00:00.000Z',
+};
 
 describe('status events', () => {
   it('arrive as they were sent', () => {
-    for (const event of [BATCH, JOB]) expect(decode(event)).toEqual(event);
+    for (const event of [BATCH, JOB, PARKED]) expect(decode(event)).toEqual(event);
   });
 
   it.each<[string, object]>([
@@ -48,6 +56,13 @@ describe('status events', () => {
     ['a finding without a count', { ...BATCH, findings: { A: null } }],
     ['an unknown state', { ...JOB, state: 'asleep' }],
     ['a step with a lone surrogate', { ...JOB, step: '\ud800' }],
+    ['a parked message without a topic', { ...PARKED, topic: '' }],
+    ['a parked message of a negative partition', { ...PARKED, partition: -1 }],
+    ['a parked message of a partition that no integer column holds', { ...PARKED, partition: 2 ** 31 }],
+    ['a parked message whose offset is a number', { ...PARKED, offset: 7 }],
+    ['a parked message whose offset no bigint holds', { ...PARKED, offset: '9'.repeat(19) }],
+    ['a parked message whose reason holds NUL', { ...PARKED, reason: 'a\0' }],
+    ['a parked message without a time', { ...PARKED, at: undefined }],
   ])('are refused with %s', (_what, event) => {
     expect(() => decode(event)).toThrow(
       expect.objectContaining({

@@ -1,8 +1,13 @@
 import { JOB_STATES, type JobState } from '../job/job-state.js';
 import { isFindingCode } from '../record/finding.js';
-import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
+import {
+  HeaderReader,
+  type IncomingMessage,
+  type MessagePlace,
+  type OutgoingMessage,
+} from './header-reader.js';
 import { STATUS_TOPIC } from './topics.js';
-import { isCount, isDatasetName, isLabel, isTime, isUuid } from './wire-checks.js';
+import { isCount, isDatasetName, isLabel, isOffset, isTime, isUuid } from './wire-checks.js';
 
 /** The stages of the way, in order. */
 export const STAGES = ['ingest', 'validate', 'load', 'finalize'] as const;
@@ -42,14 +47,22 @@ export interface JobEvent {
   readonly at: string;
 }
 
-export type StatusEvent = BatchEvent | JobEvent;
+/** A message that nobody could read was passed over; neither its dataset nor its job can be known. */
+export interface ParkedEvent extends MessagePlace {
+  readonly type: 'parked';
+  /** What is wrong with it, without anything of its value. */
+  readonly reason: string;
+  readonly at: string;
+}
+
+export type StatusEvent = BatchEvent | JobEvent | ParkedEvent;
 
 const VERSION = 1;
 
 export function encodeStatusEvent(event: StatusEvent): OutgoingMessage {
   return {
     topic: STATUS_TOPIC,
-    key: event.job,
+    key: event.type === 'parked' ? `${event.topic}/${event.partition}/${event.offset}` : event.job,
     headers: { v: String(VERSION) },
     value: Buffer.from(JSON.stringify(event)),
   };
@@ -73,9 +86,20 @@ export function decodeStatusEvent(message: IncomingMessage): StatusEvent {
 function isStatusEvent(event: unknown): event is StatusEvent {
   if (typeof event !== 'object' || event === null) return false;
   const { type, dataset, job, at, ...facts } = event as Record<string, unknown>;
-  if (!isDatasetName(dataset) || !isUuid(job) || !isTime(at)) return false;
+  if (!isTime(at)) return false;
+  if (type === 'parked') return isParkedFacts(facts);
+  if (!isDatasetName(dataset) || !isUuid(job)) return false;
   if (type === 'batch') return isBatchFacts(facts);
   return type === 'job' && isJobFacts(facts);
+}
+
+function isParkedFacts({ topic, partition, offset, reason }: Record<string, unknown>): boolean {
+  return (
+    isLabel(topic, MAX_TOPIC_CHARACTERS) &&
+    isCount(partition, 2 ** 31 - 1) &&
+    isOffset(offset) &&
+    isLabel(reason)
+  );
 }
 
 function isBatchFacts({ batch, stage, bytes, findings, ...facts }: Record<string, unknown>): boolean {
@@ -99,6 +123,9 @@ function isFindingCounts(value: unknown): boolean {
     ([code, count]) => isFindingCode(code) && isCount(count, MAX_BATCH_RECORDS),
   );
 }
+
+/** Kafka's own limit. */
+const MAX_TOPIC_CHARACTERS = 249;
 
 /** Far above any batch; they keep the sums of any number of batches below 2^63. */
 const MAX_BATCH_RECORDS = 2 ** 31 - 1;

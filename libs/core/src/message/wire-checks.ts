@@ -14,6 +14,11 @@ export function isCount(value: unknown, max = Number.MAX_SAFE_INTEGER): value is
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
 }
 
+/** A message's offset as text; 18 digits, so that every one fits PostgreSQL's bigint. */
+export function isOffset(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{1,18}$/.test(value);
+}
+
 /** ISO 8601 with a year of four digits: PostgreSQL reads nothing else as JavaScript does. */
 export function isTime(value: unknown): value is string {
   return typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));

@@ -1,0 +1,22 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+/** A message that nobody could read, by its place. */
+@Entity({ schema: 'sluice', name: 'parked_message' })
+export class ParkedMessageRow {
+  @PrimaryColumn('text')
+  topic!: string;
+
+  @PrimaryColumn('integer')
+  partition!: number;
+
+  /** As text: an offset is not counted with. */
+  @PrimaryColumn('bigint')
+  offset!: string;
+
+  @Column('text')
+  reason!: string;
+
+  /** By the clock of whoever parked it; the latest, when it came again. */
+  @Column('timestamptz', { name: 'parked_at' })
+  parkedAt!: Date;
+}

@@ -1,0 +1,43 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { Page, ParkedMessageView } from '#core/job/job-view.js';
+import { ParkedMessageRow } from '../fold/parked-message.entity.js';
+import { pageOf } from './page.js';
+import type { ParkedMessagesQuery } from './queries.dto.js';
+
+/** Reads the messages that nobody could read. */
+@Injectable()
+export class ParkedMessageReader {
+  constructor(private readonly database: DataSource) {}
+
+  /** Newest first; messages parked at the same moment by their place. */
+  async list({ cursor, limit }: ParkedMessagesQuery): Promise<Page<ParkedMessageView>> {
+    const query = this.database
+      .getRepository(ParkedMessageRow)
+      .createQueryBuilder('parked')
+      .orderBy('parked.parkedAt', 'DESC')
+      .addOrderBy('parked.topic', 'DESC')
+      .addOrderBy('parked.partition', 'DESC')
+      .addOrderBy('parked.offset', 'DESC')
+      .limit(limit + 1);
+    if (cursor !== undefined) {
+      const [topic, partition, offset] = cursor.split('/');
+      query.where(
+        `(parked.parked_at, parked.topic, parked.partition, parked."offset") <
+           (SELECT parked_at, topic, partition, "offset" FROM sluice.parked_message
+             WHERE topic = :topic AND partition = :partition AND "offset" = :offset)`,
+        { topic, partition, offset },
+      );
+    }
+    const rows = await query.getMany();
+    return pageOf(
+      rows.map(viewOf),
+      limit,
+      ({ topic, partition, offset }) => `${topic}/${partition}/${offset}`,
+    );
+  }
+}
+
+function viewOf({ topic, partition, offset, reason, parkedAt }: ParkedMessageRow): ParkedMessageView {
+  return { topic, partition, offset, reason, parkedAt: parkedAt.toISOString() };
+}

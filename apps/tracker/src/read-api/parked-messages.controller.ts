@@ -1,0 +1,21 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { Page, ParkedMessageView } from '#core/job/job-view.js';
+import { ParkedMessageReader } from './parked-message.reader.js';
+import { ProblemResponses } from './problem-responses.js';
+import { ParkedMessagesQuery } from './queries.dto.js';
+import { ParkedMessagePageDto } from './views.dto.js';
+
+@ApiTags('parked messages')
+@Controller('parked-messages')
+export class ParkedMessagesController {
+  constructor(private readonly parked: ParkedMessageReader) {}
+
+  /** Kafka messages that were passed over because nobody could read them, newest first. */
+  @Get()
+  @ApiOkResponse({ type: ParkedMessagePageDto })
+  @ProblemResponses(400, 503)
+  list(@Query() query: ParkedMessagesQuery): Promise<Page<ParkedMessageView>> {
+    return this.parked.list(query);
+  }
+}

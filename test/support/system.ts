@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
 import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
@@ -12,6 +12,7 @@ import type { ProcessPlan } from '../../apps/cli/src/local/process-plan.js';
 import { instanceNames, planService, servicesOf } from '../../apps/cli/src/local/services.js';
 import { type StartedProcess, runToEnd, tailOf } from '../../apps/cli/src/local/start-process.js';
 import { migrateCommand } from '../../apps/cli/src/local/supervisor.js';
+import { type KafkaProxy, startKafkaProxy } from './kafka-proxy.js';
 import { startTestDatabase } from './postgres.js';
 import { READY_TIMEOUT_MS, RunFolder } from './run-folder.js';
 
@@ -26,6 +27,10 @@ export interface SystemOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A PostgreSQL of its own, so that `kill('postgres')` harms nobody else; else a database on the run's server. */
   readonly ownPostgres?: boolean;
+  /** Of that PostgreSQL, on top of THROW_AWAY_SETTINGS. */
+  readonly postgresSettings?: Readonly<Record<string, string | number>>;
+  /** Puts a proxy between the services and the broker: `system.kafkaProxy`. */
+  readonly proxiesKafka?: boolean;
 }
 
 /** `ingestor`, `validator`, `validator-2`, `loader`, `tracker`, `kafka`, and `postgres` when it is the system's own. */
@@ -42,17 +47,27 @@ export interface System {
   readonly tokenFile: string;
   /** Empty; goes with the system. For source files. */
   readonly folder: string;
+  /** A file here arms a fault point (see fault-points.ts). */
+  readonly faultFolder: string;
+  /** @throws when the system was started without one */
+  readonly kafkaProxy: KafkaProxy;
   /** What the command line and other processes need to find this system. */
   readonly env: Readonly<Record<string, string>>;
+  /** Names of all services, running or not. */
+  readonly services: readonly ProcessName[];
   urlOf(name: ProcessName): string;
   pidOf(name: ProcessName): number;
   isRunning(name: ProcessName): boolean;
+  /** The process that has, or last had, this id. */
+  nameOf(pid: number): ProcessName;
   /** Sends a signal and does not wait: SIGSTOP and SIGCONT make and end a stall. */
   signal(name: ProcessName, signal: NodeJS.Signals): void;
   /** Sends a signal (SIGKILL when left out) and waits until the process is gone. */
   kill(name: ProcessName, signal?: NodeJS.Signals): Promise<void>;
   /** Starts a process that is gone, at the same port with the same data, and waits until it is ready. */
   restart(name: ProcessName, options?: { readonly waitsForReady?: boolean }): Promise<void>;
+  /** Runs `sluice migrate` once more: makes what is missing. */
+  migrate(): Promise<void>;
   /** Everything it has written so far. */
   logsOf(name: ProcessName): string;
   /** Ends everything and removes all traces. */
@@ -80,6 +95,8 @@ class TestSystem implements System {
   readonly token = randomBytes(32).toString('hex');
   readonly tokenFile: string;
   readonly folder: string;
+  readonly faultFolder: string;
+  private proxy: KafkaProxy | undefined;
   private readonly run = new RunFolder('system');
   private readonly ports = new PortChooser();
   private readonly processes = new Map<ProcessName, StartedProcess>();
@@ -89,6 +106,8 @@ class TestSystem implements System {
   constructor(private readonly options: SystemOptions) {
     this.folder = this.run.path;
     this.tokenFile = join(this.run.path, 'token');
+    this.faultFolder = join(this.run.path, 'faults');
+    mkdirSync(this.faultFolder);
     writeFileSync(this.tokenFile, `${this.token}\n`, { mode: 0o600 });
     running.add(this);
   }
@@ -99,6 +118,11 @@ class TestSystem implements System {
 
   get trackerUrl(): string {
     return this.urlOf('tracker');
+  }
+
+  get kafkaProxy(): KafkaProxy {
+    if (this.proxy === undefined) throw new Error('This system was started without a proxy for Kafka.');
+    return this.proxy;
   }
 
   get env(): Record<string, string> {
@@ -131,8 +155,11 @@ class TestSystem implements System {
         this.plans.set(name, plan);
       }
     }
-    const services = [...this.plans.keys()].filter((name) => !this.processes.has(name));
-    await Promise.all(services.map((name) => this.restart(name)));
+    await Promise.all(this.services.map((name) => this.restart(name)));
+  }
+
+  get services(): ProcessName[] {
+    return [...this.plans.keys()].filter((name) => name !== 'kafka' && name !== 'postgres');
   }
 
   urlOf(name: ProcessName): string {
@@ -146,6 +173,11 @@ class TestSystem implements System {
   isRunning(name: ProcessName): boolean {
     const started = this.processes.get(name);
     return started !== undefined && isAlive(started.ref);
+  }
+
+  nameOf(pid: number): ProcessName {
+    for (const [name, { ref }] of this.processes) if (ref.pid === pid) return name;
+    throw new Error(`None of this system's processes has the id ${pid}.`);
   }
 
   signal(name: ProcessName, signal: NodeJS.Signals): void {
@@ -184,16 +216,27 @@ class TestSystem implements System {
   }
 
   private async startKafka(): Promise<string[]> {
+    const port = await this.ports.choose();
+    if (this.options.proxiesKafka === true) {
+      this.proxy = await startKafkaProxy(port);
+      this.endings.push(() => this.kafkaProxy.close());
+    }
+    const reachedAt = `127.0.0.1:${this.proxy?.port ?? port}`;
     const plan = await planKafka({
       folder: join(this.folder, 'kafka'),
       logFile: this.logFile('kafka'),
-      port: await this.ports.choose(),
+      port,
       controllerPort: await this.ports.choose(),
       heapMb: 384,
+      settings: {
+        'advertised.listeners': `PLAINTEXT://${reachedAt}`,
+        // So that a test may have a consumer missed sooner than after Kafka's 6 s.
+        'group.min.session.timeout.ms': 1_000,
+      },
     });
     this.plans.set('kafka', plan);
     await this.restart('kafka');
-    return [`127.0.0.1:${plan.port}`];
+    return [reachedAt];
   }
 
   private async startDatabase(): Promise<string> {
@@ -206,7 +249,7 @@ class TestSystem implements System {
       folder: join(this.folder, 'postgres'),
       logFile: this.logFile('postgres'),
       port: await this.ports.choose(),
-      settings: THROW_AWAY_SETTINGS,
+      settings: { ...THROW_AWAY_SETTINGS, ...this.options.postgresSettings },
     });
     if (plan.home.movedTo !== null) this.run.alsoRemove(plan.home.movedTo);
     this.plans.set('postgres', plan);
@@ -214,7 +257,7 @@ class TestSystem implements System {
     return plan.url;
   }
 
-  private async migrate(): Promise<void> {
+  async migrate(): Promise<void> {
     const env = { ...this.serverEnv(), ...this.options.env };
     const { code, stdout, stderr } = await runToEnd(process.execPath, migrateCommand(checkoutFolder()), {
       cwd: this.folder,
@@ -229,6 +272,7 @@ class TestSystem implements System {
       KAFKA_BROKERS: this.brokers.join(','),
       DATABASE_URL: this.databaseUrl,
       SLUICE_TOPIC_PARTITIONS: String(this.options.partitions ?? 3),
+      SLUICE_FAULT_FOLDER: this.faultFolder,
     };
   }
 

@@ -17,6 +17,8 @@ export interface KafkaOptions {
   readonly port: number;
   readonly controllerPort: number;
   readonly heapMb: number;
+  /** Instead of or on top of {@link brokerSettings}: a broker behind a proxy advertises another port than its own. */
+  readonly settings?: Readonly<Record<string, string | number>>;
 }
 
 /** Topics allow values of 8 MiB; a request and its headers need some room above. */
@@ -31,7 +33,7 @@ export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
   const settings = join(options.folder, 'server.properties');
   const data = join(options.folder, 'data');
   await mkdir(options.folder, { recursive: true });
-  await writeFile(settings, propertiesText(brokerSettings(options, data)));
+  await writeFile(settings, propertiesText({ ...brokerSettings(options, data), ...options.settings }));
   const jvm = [
     '-cp',
     join(jars, '*'),

@@ -1,0 +1,218 @@
+import { expect } from '@jest/globals';
+import type { JobRequest } from '#core/job/job-view.js';
+import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
+import { eventually } from './eventually.js';
+import { expectReport, expectTables, query } from './expect-tables.js';
+import { generatedFile } from './generated-file.js';
+import { type HeldSource, startHeldSource } from './held-source.js';
+import { KafkaView, type SeenMessage } from './kafka-view.js';
+import { type Expectation, expectFile } from './oracle.js';
+import { clientOf, jobEnd } from './run-job.js';
+import { type ProcessName, type System, type SystemOptions, startSystem } from './system.js';
+
+export const DATASET = 'tax-registration';
+export const RAW = topicOf(DATASET, 'raw');
+export const CLEAN = topicOf(DATASET, 'clean');
+export const DEAD = topicOf(DATASET, 'dead');
+
+/** What each group reads. */
+const READ_BY: Readonly<Record<string, readonly string[]>> = {
+  'sluice-validator': [RAW],
+  'sluice-loader': [CLEAN],
+  'sluice-tracker': [STATUS_TOPIC, DEAD],
+};
+
+/** Whatever was killed or stopped is missed after so long: as short as a busy machine allows. */
+export const FAULT_ENV: Readonly<Record<string, string>> = {
+  SLUICE_BATCH_BYTES: String(32 * 1024),
+  SLUICE_SOURCE_IDLE_TIMEOUT_MS: '120000',
+  SLUICE_SESSION_TIMEOUT_MS: '3000',
+  SLUICE_LEASE_SECONDS: '3',
+  SLUICE_FINALIZE_LEASE_SECONDS: '3',
+  SLUICE_SWEEP_INTERVAL_MS: '250',
+};
+
+/** A source file in memory, and what the oracle says of it. */
+export interface FaultFile {
+  readonly bytes: Buffer;
+  readonly path: string;
+  readonly expected: Expectation;
+}
+
+/** A job that waits in its middle for the rest of its source. */
+export interface HalfJob {
+  readonly id: string;
+  goOn(): void;
+}
+
+/**
+ * One system that faults are caused in, the onlooker at its topics, and the one outcome that every fault must have:
+ * what the oracle says of an uninterrupted run.
+ */
+export class FaultRig {
+  private readonly sources: HeldSource[] = [];
+
+  private constructor(
+    readonly system: System,
+    readonly kafka: KafkaView,
+  ) {}
+
+  static async start(options: SystemOptions = {}): Promise<FaultRig> {
+    const system = await startSystem({ ...options, env: { ...FAULT_ENV, ...options.env } });
+    try {
+      return new FaultRig(system, await KafkaView.open(system, [RAW, CLEAN]));
+    } catch (error) {
+      await system.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.closeSources();
+    await this.kafka.close();
+    await this.system.stop();
+  }
+
+  /** 2 % of the rows have a defect, 0.5 % repeat an earlier one unless told otherwise. */
+  file(options: { rows?: number; seed?: number; repeatShare?: number } = {}): FaultFile {
+    const { rows = 4_000, seed = 7, repeatShare = 0.005 } = options;
+    const { bytes, path } = generatedFile(this.system, { rows, seed, defectShare: 0.02, repeatShare });
+    return { bytes, path, expected: expectFile(bytes) };
+  }
+
+  async startJob(request: Partial<JobRequest>): Promise<string> {
+    const { id } = await clientOf(this.system).startJob({ dataset: DATASET, allowShrink: true, ...request });
+    return id;
+  }
+
+  /**
+   * Starts a job and waits until some of the source's first part is loaded; each further one comes with `goOn`.
+   * @param shares where the parts end; halves when left out
+   */
+  async startHalf(
+    file: FaultFile,
+    request: Partial<JobRequest> = {},
+    shares?: readonly number[],
+  ): Promise<HalfJob> {
+    const source = await startHeldSource(file.bytes, shares);
+    this.sources.push(source);
+    const id = await this.startJob({ source: source.url, ...request });
+    await this.untilLoaded(id, 1);
+    return {
+      id,
+      goOn: () => {
+        source.goOn();
+      },
+    };
+  }
+
+  async closeSources(): Promise<void> {
+    for (const source of this.sources.splice(0)) await source.close();
+  }
+
+  /** Batches of the job in the ledger, in order. */
+  async ledger(id: string): Promise<number[]> {
+    const rows = await query<{ batch: number }>(
+      this.system,
+      'SELECT batch::int FROM sluice.ledger WHERE job = $1 ORDER BY batch',
+      [id],
+    );
+    return rows.map(({ batch }) => batch);
+  }
+
+  async untilLoaded(id: string, batches: number): Promise<void> {
+    await eventually(
+      async () => (await this.ledger(id)).length >= batches,
+      `${batches} batches to be loaded`,
+    );
+  }
+
+  /** The job has ended, the tables and every sum are the oracle's, nothing is left behind and nobody is wedged. */
+  async expectOutcome(id: string, { expected }: FaultFile): Promise<void> {
+    await expectReport(this.system, await jobEnd(this.system, id), expected);
+    await this.expectNothingElse(id, expected);
+  }
+
+  /** The same for whoever has looked at the report already. */
+  async expectNothingElse(id: string, expected: Expectation): Promise<void> {
+    await expectTables(this.system, expected);
+    await this.expectOffsetsBehindWork(id);
+    await this.expectAtRest();
+    // Whoever woke up late has done so by now.
+    await expectTables(this.system, expected);
+    const batches = await this.ledger(id);
+    expect(batches).toEqual([...batches.keys()]);
+  }
+
+  /**
+   * G4: what a group has committed is durable. Every clean message before the loaders' offset is in the ledger, and
+   * every raw message before the validators' offset has its clean message.
+   */
+  async expectOffsetsBehindWork(id: string): Promise<void> {
+    const cleanOffsets = await this.committed('sluice-loader', CLEAN);
+    const rawOffsets = await this.committed('sluice-validator', RAW);
+    const clean = (await this.kafka.messages(CLEAN)).filter((message) => isOfJob(message, id));
+    const raw = (await this.kafka.messages(RAW)).filter((message) => isOfJob(message, id));
+    const loaded = new Set(await this.ledger(id));
+    const before = (offsets: ReadonlyMap<number, number>, messages: readonly SeenMessage[]): number[] =>
+      messages
+        .filter(({ partition, offset }) => offset < (offsets.get(partition) ?? 0))
+        .map((message) => Number(message.headers['batch']));
+    const judged = new Set(clean.map((message) => Number(message.headers['batch'])));
+    expect(before(cleanOffsets, clean).filter((batch) => !loaded.has(batch))).toEqual([]);
+    expect(before(rawOffsets, raw).filter((batch) => !judged.has(batch))).toEqual([]);
+  }
+
+  /** Every service lives, is ready, has read all there is, and no staging table is left. */
+  async expectAtRest(): Promise<void> {
+    for (const name of this.system.services) {
+      await eventually(async () => (await this.problems(name, 'live')).length === 0, `${name} to be live`);
+      await eventually(async () => (await this.problems(name, 'ready')).length === 0, `${name} to be ready`);
+    }
+    for (const [group, topics] of Object.entries(READ_BY)) {
+      for (const topic of topics) {
+        await eventually(
+          async () => (await this.kafka.lagOf(group, topic)) === 0,
+          `${group} to have read ${topic}`,
+        );
+      }
+    }
+    await eventually(
+      async () =>
+        (await query(this.system, `SELECT FROM pg_class WHERE relnamespace = 'sluice_staging'::regnamespace`))
+          .length === 0,
+      'the staging tables to be gone',
+    );
+  }
+
+  /** What a service says is wrong with it; nothing is fine. A service that does not answer says so. */
+  async problems(name: ProcessName, page: 'live' | 'ready'): Promise<readonly string[]> {
+    try {
+      const answer = await fetch(`${this.system.urlOf(name)}/health/${page}`, {
+        signal: AbortSignal.timeout(5_000),
+      });
+      const { problems } = (await answer.json()) as { problems: string[] };
+      return answer.ok ? [] : problems;
+    } catch {
+      return ['it does not answer'];
+    }
+  }
+
+  /** Waits until a service says that it waits, for such a reason, and finds it live all the same. */
+  async untilWaiting(name: ProcessName, reason: RegExp): Promise<void> {
+    await eventually(
+      async () => (await this.problems(name, 'ready')).some((problem) => reason.test(problem)),
+      `${name} to say that it waits (${reason.source})`,
+    );
+    expect(await this.problems(name, 'live')).toEqual([]);
+  }
+
+  private async committed(group: string, topic: string): Promise<Map<number, number>> {
+    const offsets = await this.kafka.offsetsOf(group, topic);
+    return new Map(offsets.map(({ partition, committed }) => [partition, committed ?? 0]));
+  }
+}
+
+export function isOfJob(message: SeenMessage, id: string): boolean {
+  return String(message.headers['job']) === id;
+}

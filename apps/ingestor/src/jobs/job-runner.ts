@@ -1,18 +1,20 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { countPartitions } from '#common/kafka/topics-admin.js';
 import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
-import type { Job, PinnedCutting, PinnedHead } from '#core/job/job.entity.js';
+import type { Checkpoint, Job, PinnedCutting, PinnedHead } from '#core/job/job.entity.js';
 import { type Claim, JobRepository } from '#core/job/job.repository.js';
 import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
-import { type Cutter, createCutter } from '#core/record/cutter.js';
+import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
@@ -21,18 +23,31 @@ import type { ByteSource } from '../sources/byte-source.js';
 import { SourceOpener } from '../sources/source-opener.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { type OpenedHead, readHead } from './read-head.js';
+import { assertSameHead, assertSameIdentity, changedSource } from './same-source.js';
 
 const CHECKPOINT_INTERVAL_MS = 1_000;
+/** When the process has to end, it waits no longer than this for acknowledgements. */
+const LONGEST_SETTLE_MS = 3_000;
 
 /**
  * Takes one claimed job from its source to the raw topic.
  *
  * open the source → read its head → start (pin everything, make staging, set `running`) → cut and publish →
- * write the totals and give the lease back. A job that is claimed again finds what was pinned and goes on:
- * cutting is a pure function of the bytes and the pinned parameters, so batch n is batch n again.
+ * write the totals and give the lease back.
+ *
+ * Invariants
+ * - R1: a job that is claimed again goes on with what was pinned: cutting is a pure function of the bytes and the
+ *   pinned parameters, so batch n is batch n again.
+ * - R2: it goes on only if the source is the one that it began with (`same-source.ts`): at the checkpoint's byte
+ *   where the transport can begin there and a validator says that every byte is the same, else from the start
+ *   against the chain of hashes; otherwise it fails with SOURCE_CHANGED.
+ * - R3: whatever ends a run, what was acknowledged is in the checkpoint that it leaves, if the database answers.
+ * - R4: a cancelled job is let go of only when nothing of it is under way to the brokers any more.
  */
 @Injectable()
 export class JobRunner {
+  private readonly leases = new Map<string, LeaseKeeper>();
+
   constructor(
     @Inject(JobRepository) private readonly jobs: JobRepository,
     @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
@@ -52,59 +67,48 @@ export class JobRunner {
   async run(claim: Claim, drain: AbortSignal): Promise<void> {
     const log = this.logger.child({ job: claim.id, epoch: claim.epoch });
     const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds);
-    const signal = AbortSignal.any([lease.signal, drain]);
+    this.leases.set(claim.id, lease);
+    const run: Run = { claim, log, lease, signal: AbortSignal.any([lease.signal, drain]) };
     try {
       const job = await this.jobs.load(claim.id);
       log.info({ dataset: job.dataset, source: job.source.display, mode: job.mode }, 'job claimed');
-      await this.ingest(job, claim, signal, log);
+      await this.ingest(job, run);
     } catch (error) {
-      await this.settle(claim, signal.aborted ? signal.reason : error, drain.aborted, log);
+      await this.settle(run, run.signal.aborted ? run.signal.reason : error, drain.aborted);
     } finally {
+      if (this.leases.get(claim.id) === lease) this.leases.delete(claim.id);
       await lease.stop();
     }
   }
 
-  private async ingest(job: Job, claim: Claim, signal: AbortSignal, log: Logger): Promise<void> {
+  /** Looks at once at what an operator has changed of the job, if it is run here; else without effect. */
+  async look(id: string): Promise<void> {
+    await this.leases.get(id)?.look();
+  }
+
+  private async ingest(job: Job, run: Run): Promise<void> {
     const dataset = this.registry.get(job.dataset);
-    const source = await this.sources.open(
-      { uri: job.secretUri, trustedCaller: job.source.trustedCaller },
-      signal,
-    );
+    const address = { uri: job.secretUri, trustedCaller: job.source.trustedCaller };
+    const source = await this.sources.open(address, run.signal);
     try {
-      const opened = await readHead(dataset, source.chunks, job.source.display);
-      const { cutting, head } = await this.pin(job, claim, dataset, source, opened);
-      const publisher = new BatchPublisher({
-        publisher: this.publisher,
-        partitions: cutting.partitions,
-        maxInFlight: this.config.publishesInFlight,
-        resumeFrom: job.checkpoint,
-        signal,
-        logger: log,
-        onPublished: (batch) => {
-          this.metrics.published(dataset.name, batch);
-        },
-        facts: {
-          dataset: dataset.name,
-          job: job.id,
-          epoch: claim.epoch,
-          format: cutting.format,
-          columns: head.columns,
-          context: head.context,
-          contractVersion: job.contractVersion,
-          options: job.options,
-          attempt: 0,
-        },
-      });
+      assertSameIdentity(job, source.identity);
+      const opened = await headOf(job, dataset, source);
+      const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened);
+      const begin = await placeToBeginAt(job, source);
+      run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
       const cutter = createCutter(
         { ...cutting, limitRecords: job.limitRecords },
-        { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
+        begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
       );
-      const totals = await this.cutAndPublish(claim, cutter, opened.records, publisher);
-      if (totals.records === 0) {
+      const records = begin === null ? opened.records : source.chunks;
+      const end = await this.cutAndPublish(run.claim, cutter, records, run.publisher);
+      if (end === null) {
         throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });
       }
-      await this.jobs.finishSource(claim, totals);
-      log.info(totals, 'source read to its end');
+      faultPoint('ingestor.before-totals');
+      await this.jobs.finishSource(run.claim, end);
+      const { nextBatch: batches, nextRecord, byteOffset: bytes } = end;
+      run.log.info({ batches, records: nextRecord, bytes }, 'source read to its end');
     } finally {
       await source.close();
     }
@@ -120,19 +124,8 @@ export class JobRunner {
   ): Promise<{ cutting: PinnedCutting; head: PinnedHead }> {
     const { columns, context, dataStart, firstLine } = prologue;
     const head: PinnedHead = { columns, context, dataStart, firstLine };
-    if (job.cutting && job.head) {
-      if (JSON.stringify(sorted(job.head)) !== JSON.stringify(sorted(head))) {
-        throw new SluiceError(
-          'SOURCE_CHANGED',
-          'The head of the source is not what it was before the interruption.',
-          {
-            job: job.id,
-            file: job.source.display,
-          },
-        );
-      }
-      return { cutting: job.cutting, head: job.head };
-    }
+    assertSameHead(job, head);
+    if (job.cutting) return { cutting: job.cutting, head };
     const topic = topicOf(dataset.name, 'raw');
     const cutting: PinnedCutting = {
       format: dataset.format,
@@ -149,12 +142,41 @@ export class JobRunner {
     return { cutting, head };
   }
 
+  private publisherFor(
+    job: Job,
+    { claim, signal, lease, log }: Run,
+    { format, partitions }: PinnedCutting,
+    { columns, context }: PinnedHead,
+    beginsThere: boolean,
+  ): BatchPublisher {
+    const { id, dataset, contractVersion, options } = job;
+    return new BatchPublisher({
+      publisher: this.publisher,
+      partitions,
+      maxInFlight: this.config.publishesInFlight,
+      resumeFrom: job.checkpoint,
+      beginsThere,
+      republishFrom: job.republishFrom,
+      signal,
+      logger: log,
+      clearance: () => lease.whileNotPaused(signal),
+      onPublished: (batch) => {
+        this.metrics.published(dataset, batch);
+      },
+      facts: {
+        ...{ dataset, job: id, epoch: claim.epoch, format, columns, context, contractVersion, options },
+        attempt: 0,
+      },
+    });
+  }
+
+  /** @returns the place behind the last record, when all of it is acknowledged; null for a source without records */
   private async cutAndPublish(
     claim: Claim,
     cutter: Cutter,
     records: AsyncIterable<Buffer>,
     publisher: BatchPublisher,
-  ): Promise<{ batches: number; records: number; bytes: number }> {
+  ): Promise<Checkpoint | null> {
     let savedAt = performance.now();
     for await (const chunk of records) {
       for (const batch of cutter.push(chunk)) await publisher.publish(batch);
@@ -166,25 +188,21 @@ export class JobRunner {
     }
     for (const batch of cutter.end()) await publisher.publish(batch);
     await publisher.drain();
-    const { nextBatch: batches = 0, nextRecord = 0, byteOffset = 0 } = publisher.checkpoint ?? {};
-    return { batches, records: nextRecord, bytes: byteOffset };
+    return publisher.checkpoint;
   }
 
-  private async settle(claim: Claim, error: unknown, draining: boolean, log: Logger): Promise<void> {
-    if (error instanceof SluiceError && error.code === 'JOB_LOST') {
-      log.info('the job is no longer ours');
-      return;
-    }
+  /** Ends a run that did not come to the end of its source. */
+  private async settle(run: Run, error: unknown, draining: boolean): Promise<void> {
+    const { claim, log, publisher } = run;
+    const settled = publisher?.settle();
+    // Another ingestor publishes again what is not acknowledged by then.
+    await (draining ? Promise.race([settled, delay(LONGEST_SETTLE_MS, undefined, { ref: false })]) : settled);
     try {
-      if (draining || isTransient(error)) {
-        log.warn({ err: error }, 'the job is given back, to be gone on with');
-        await this.jobs.release(claim);
-        return;
-      }
-      const failure = error instanceof SluiceError ? error : unexpected(error);
-      log.warn({ err: error, code: failure.code }, 'the job failed');
-      const { code, message, action } = failure;
-      await this.jobs.fail(claim, { code, message, action });
+      await this.leave(run, error, draining).catch((failure: unknown) => {
+        if (!isLost(failure)) throw failure;
+        log.info('the job is no longer ours');
+      });
+      await this.jobs.letGo(claim);
     } catch (failure) {
       log.warn(
         { err: failure },
@@ -192,11 +210,54 @@ export class JobRunner {
       );
     }
   }
+
+  /** Saves what was reached, and gives the job back or fails it. @throws SluiceError JOB_LOST */
+  private async leave({ claim, log, publisher }: Run, error: unknown, draining: boolean): Promise<void> {
+    if (publisher?.checkpoint) await this.jobs.saveCheckpoint(claim, publisher.checkpoint);
+    if (draining || isTransient(error)) {
+      log.warn({ err: error }, 'the job is given back, to be gone on with');
+      await this.jobs.release(claim);
+      return;
+    }
+    if (isLost(error)) throw error;
+    const failure = error instanceof SluiceError ? error : unexpected(error);
+    const { code, message, action } = failure;
+    const isResumable = code !== 'SOURCE_CHANGED' || publisher?.hasUnprovedBatches !== true;
+    log.warn({ err: error, code }, 'the job failed');
+    await this.jobs.fail(claim, { code, message, action }, isResumable);
+  }
 }
 
-/** Key order does not matter: jsonb does not keep it. */
-function sorted(head: PinnedHead): unknown {
-  return { ...head, context: Object.entries(head.context).sort(([a], [b]) => a.localeCompare(b)) };
+/** One claim of one job by this process. */
+interface Run {
+  readonly claim: Claim;
+  readonly log: Logger;
+  readonly lease: LeaseKeeper;
+  /** Aborted when the job is lost or the process has to end. */
+  readonly signal: AbortSignal;
+  /** Once the head of the source is read. */
+  publisher?: BatchPublisher;
+}
+
+/** A head that is refused now and was not when the job began belongs to another source (R2). */
+async function headOf(job: Job, dataset: Dataset, source: ByteSource): Promise<OpenedHead> {
+  try {
+    return await readHead(dataset, source.chunks, job.source.display);
+  } catch (error) {
+    if (job.head === null || !(error instanceof SluiceError) || error.code !== 'SOURCE_REFUSED') throw error;
+    throw changedSource(job, error.message);
+  }
+}
+
+/** Where cutting goes on, with the source moved there; null when it is read from the start (R2). */
+async function placeToBeginAt(job: Job, source: ByteSource): Promise<CutPosition | null> {
+  const { checkpoint, republishFrom, sourceIdentity } = job;
+  const { validator = null } = source.identity;
+  if (checkpoint === null || republishFrom !== null) return null;
+  if (validator === null || validator !== sourceIdentity?.validator) return null;
+  if (!(await source.skipTo(checkpoint.byteOffset))) return null;
+  const { nextBatch: batch, nextRecord: record, nextLine: line, byteOffset: byte } = checkpoint;
+  return { batch, record, line, byte };
 }
 
 function isTransient(error: unknown): boolean {
@@ -209,4 +270,9 @@ function isTransient(error: unknown): boolean {
 
 function unexpected(error: unknown): SluiceError {
   return new SluiceError('INTERNAL', `The ingestor failed: ${messageOf(error)}`, {}, { cause: error });
+}
+
+/** The job is somebody else's now, or has ended: nothing is left to write. */
+function isLost(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === 'JOB_LOST';
 }

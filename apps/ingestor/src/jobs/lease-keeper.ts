@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { Claim, JobRepository } from '#core/job/job.repository.js';
@@ -5,16 +6,19 @@ import type { JobState } from '#core/job/job-state.js';
 
 /** Renewals in a lease: several may fail before it runs out. */
 const RENEWALS_A_LEASE = 10;
+/** A renewal is also the look at the job's state: so soon a pause or a cancelling of elsewhere is noticed. */
+const LONGEST_LOOK_INTERVAL_MS = 1_000;
+const PAUSE_POLL_MS = 50;
 
 /**
- * Renews the lease of one claimed job and notices when the job is no longer ours.
+ * Renews the lease of one claimed job and notices when the job is paused or no longer ours.
  * While the database is away the work goes on: cutting is deterministic, so whatever a second ingestor
  * published meanwhile is the same, and the first renewal afterwards tells who holds the job.
  */
 export class LeaseKeeper {
   private readonly lost = new AbortController();
   private readonly timer: NodeJS.Timeout;
-  private renewing: Promise<void> | null = null;
+  private looking: Promise<void> | null = null;
   private state: JobState = 'queued';
 
   constructor(
@@ -23,14 +27,12 @@ export class LeaseKeeper {
     private readonly logger: Logger,
     leaseSeconds: number,
   ) {
-    this.timer = setInterval(
-      () => {
-        this.renewing ??= this.renew().finally(() => {
-          this.renewing = null;
-        });
-      },
-      (leaseSeconds * 1_000) / RENEWALS_A_LEASE,
-    );
+    const intervalMs = Math.min((leaseSeconds * 1_000) / RENEWALS_A_LEASE, LONGEST_LOOK_INTERVAL_MS);
+    this.timer = setInterval(() => {
+      this.looking ??= this.renew().finally(() => {
+        this.looking = null;
+      });
+    }, intervalMs);
   }
 
   /** Aborted with JOB_LOST when the job was cancelled, has ended, or another ingestor has claimed it. */
@@ -38,18 +40,25 @@ export class LeaseKeeper {
     return this.lost.signal;
   }
 
-  isPaused(): boolean {
-    return this.state === 'paused';
+  /** Resolves when the job is not paused: at once, or when it is continued. @throws the signal's reason when it is aborted */
+  async whileNotPaused(signal: AbortSignal): Promise<void> {
+    // An abort ends the wait; its reason is thrown below.
+    while (this.state === 'paused' && !signal.aborted) {
+      await delay(PAUSE_POLL_MS, undefined, { signal }).catch(() => undefined);
+    }
+    signal.throwIfAborted();
   }
 
-  /** Stops the work from outside, e.g. when the process drains. */
-  abandon(reason: SluiceError): void {
-    this.lost.abort(reason);
+  /** Looks at the job now, because an operator has just changed it. */
+  async look(): Promise<void> {
+    // The look under way may have read the row before the change.
+    await this.looking;
+    await this.renew();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.timer);
-    await this.renewing;
+    await this.looking;
   }
 
   private async renew(): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
@@ -19,8 +20,14 @@ export interface BatchPublisherOptions {
   readonly maxInFlight: number;
   /** Where an earlier run of the job had got to: batches before `nextBatch` are there already. */
   readonly resumeFrom: Checkpoint | null;
+  /** The first batch that is offered is `resumeFrom.nextBatch`, because the source is read on from there; else 0. */
+  readonly beginsThere: boolean;
+  /** Batches from here on are published though they are before the checkpoint: some are in no topic any more. */
+  readonly republishFrom: number | null;
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  /** Resolves when the job may publish: at once, unless it is paused. */
+  readonly clearance: () => Promise<void>;
   /** Told of each batch that is acknowledged and announced. */
   readonly onPublished: (batch: RawBatch) => void;
 }
@@ -33,40 +40,55 @@ const LONGEST_BACKOFF_MS = 5_000;
  *
  * Invariants
  * - P1 (G1): batches are offered in order without a gap; the checkpoint is the highest *contiguous*
- *   acknowledged batch, so nothing before it can be missing.
+ *   acknowledged batch, so nothing before it can be missing. It never falls behind the earlier run's.
  * - P2 (G10): brokers that do not acknowledge are asked again until they do or the job is ended; a batch
  *   that arrives twice is the same batch.
  * - P3: at most `maxInFlight` batches wait for their acknowledgement, so memory is bounded.
- * - P4: a resumed job's batches before its checkpoint are not published again but proved, by hash, to be
- *   what was published then; otherwise SOURCE_CHANGED.
+ * - P4: of a resumed job's batches before its checkpoint those before `republishFrom` are not published again. All
+ *   of them that are read again are proved, by the chain of hashes, to be what was published then; otherwise
+ *   SOURCE_CHANGED, and nothing behind the checkpoint is published.
+ * - P5: no batch goes out without clearance; `settle` has resolved when nothing of this job is under way any more.
  */
 export class BatchPublisher {
   private readonly inFlight = new Set<Promise<void>>();
-  private readonly acknowledged = new Map<number, Checkpoint>();
-  private readonly prefixHash = createHash('sha256');
-  private contiguous: Checkpoint | null = null;
+  private readonly passed = new Map<number, Checkpoint>();
+  /** Behind the last batch that was offered. */
+  private offered: Checkpoint | null;
+  private contiguous: Checkpoint | null;
   private failure: Error | null = null;
 
-  constructor(private readonly options: BatchPublisherOptions) {}
+  constructor(private readonly options: BatchPublisherOptions) {
+    this.offered = this.contiguous = options.beginsThere ? options.resumeFrom : null;
+  }
 
   /** The checkpoint to save; null before the first acknowledgement. */
   get checkpoint(): Checkpoint | null {
-    return this.contiguous;
+    return this.isBeforeCheckpoint(this.contiguous) ? this.options.resumeFrom : this.contiguous;
+  }
+
+  /** Batches were published again, and what came before the checkpoint is not proved yet. */
+  get hasUnprovedBatches(): boolean {
+    const { republishFrom } = this.options;
+    return (
+      republishFrom !== null &&
+      (this.offered?.nextBatch ?? 0) > republishFrom &&
+      this.isBeforeCheckpoint(this.offered)
+    );
   }
 
   /** Resolves when the batch is under way, which may mean waiting for an earlier one's acknowledgement. */
   async publish(batch: RawBatch): Promise<void> {
-    this.prefixHash.update(batch.bytes);
-    const after: Checkpoint = {
-      nextBatch: batch.batch + 1,
-      byteOffset: batch.byteEnd,
-      nextRecord: batch.firstRecord + batch.records,
-      nextLine: batch.firstLine + batch.lines,
-      chainSha256: this.prefixHash.copy().digest('hex'),
-    };
-    if (this.isPublishedAlready(after)) return;
+    const after = checkpointAfter(batch, this.offered);
+    this.prove(after);
+    if (this.isThereAlready(batch.batch)) {
+      this.offered = after;
+      this.pass(after);
+      return;
+    }
     while (this.inFlight.size >= this.options.maxInFlight) await Promise.race(this.inFlight);
+    await this.options.clearance();
     this.throwIfFailed();
+    this.offered = after;
     const sending = this.sendUntilAcknowledged(batch, after)
       .catch((error: unknown) => {
         this.failure ??= error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error));
@@ -77,28 +99,40 @@ export class BatchPublisher {
 
   /** Resolves when every batch is acknowledged. @throws SluiceError SOURCE_CHANGED when the source ends too early (P4) */
   async drain(): Promise<void> {
-    await Promise.all(this.inFlight);
+    await this.settle();
     this.throwIfFailed();
-    const { resumeFrom, facts } = this.options;
-    if (resumeFrom !== null && (this.contiguous?.nextBatch ?? 0) < resumeFrom.nextBatch) {
-      throw new SluiceError('SOURCE_CHANGED', 'The source ends before the place where it was interrupted.', {
-        job: facts.job,
-      });
+    if (this.isBeforeCheckpoint(this.offered)) {
+      throw this.changed('it ends before the place that had been read');
     }
   }
 
-  private isPublishedAlready(after: Checkpoint): boolean {
+  /** Resolves when nothing is under way any more, acknowledged or not; never rejects. */
+  async settle(): Promise<void> {
+    await Promise.all(this.inFlight);
+  }
+
+  /** P4: compares the chain where the earlier run's ended. */
+  private prove(after: Checkpoint): void {
     const { resumeFrom } = this.options;
-    if (resumeFrom === null || after.nextBatch > resumeFrom.nextBatch) return false;
-    if (after.nextBatch === resumeFrom.nextBatch && after.chainSha256 !== resumeFrom.chainSha256) {
-      throw new SluiceError(
-        'SOURCE_CHANGED',
-        `The source is not what was read before the interruption: its first ${after.byteOffset} bytes differ.`,
-        { job: this.options.facts.job, batch: after.nextBatch - 1 },
-      );
-    }
-    this.contiguous = after;
-    return true;
+    if (resumeFrom === null || this.options.beginsThere) return;
+    if (after.nextBatch !== resumeFrom.nextBatch) return;
+    // The places, too: of a record that is streamed past only the first bytes are in the chain.
+    const isSame =
+      after.chainSha256 === resumeFrom.chainSha256 &&
+      after.byteOffset === resumeFrom.byteOffset &&
+      after.nextRecord === resumeFrom.nextRecord &&
+      after.nextLine === resumeFrom.nextLine;
+    if (!isSame) throw this.changed(`its first ${resumeFrom.byteOffset} bytes are other ones`);
+  }
+
+  private isThereAlready(batch: number): boolean {
+    const { resumeFrom, republishFrom } = this.options;
+    if (resumeFrom === null || batch >= resumeFrom.nextBatch) return false;
+    return republishFrom === null || batch < republishFrom;
+  }
+
+  private isBeforeCheckpoint(place: Checkpoint | null): boolean {
+    return (place?.nextBatch ?? 0) < (this.options.resumeFrom?.nextBatch ?? 0);
   }
 
   private async sendUntilAcknowledged(batch: RawBatch, after: Checkpoint): Promise<void> {
@@ -106,9 +140,9 @@ export class BatchPublisher {
     const event = encodeStatusEvent(this.eventOf(batch));
     await this.sendPersistently([message], batch.batch);
     await this.sendPersistently([event], batch.batch);
+    faultPoint('ingestor.published');
     // Last, so that what a resumed job does not publish again has been announced too.
-    this.acknowledged.set(batch.batch, after);
-    this.advance();
+    this.pass(after);
     this.options.onPublished(batch);
   }
 
@@ -120,7 +154,8 @@ export class BatchPublisher {
         await publisher.send(messages);
         return;
       } catch (error) {
-        if (!(error instanceof SluiceError) || !error.retryable) throw error;
+        // Only the batch's own size says something about the job (G10).
+        if (!(error instanceof SluiceError) || error.code === 'MESSAGE_TOO_LARGE') throw error;
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
         // An abort ends the wait; its reason is thrown above.
@@ -130,17 +165,23 @@ export class BatchPublisher {
   }
 
   /** P1: the checkpoint moves only over batches that follow each other. */
-  private advance(): void {
+  private pass(after: Checkpoint): void {
+    this.passed.set(after.nextBatch - 1, after);
     for (;;) {
-      const next = this.acknowledged.get(this.contiguous?.nextBatch ?? 0);
+      const next = this.passed.get(this.contiguous?.nextBatch ?? 0);
       if (!next) return;
-      this.acknowledged.delete(next.nextBatch - 1);
+      this.passed.delete(next.nextBatch - 1);
       this.contiguous = next;
     }
   }
 
   private throwIfFailed(): void {
     if (this.failure) throw this.failure;
+  }
+
+  private changed(how: string): SluiceError {
+    const { job } = this.options.facts;
+    return new SluiceError('SOURCE_CHANGED', `The source is not what this job had read: ${how}.`, { job });
   }
 
   private eventOf(batch: RawBatch): BatchEvent {
@@ -161,4 +202,17 @@ export class BatchPublisher {
       at: new Date().toISOString(),
     };
   }
+}
+
+/** The place behind a batch, and the next link of the chain (see `Checkpoint.chainSha256`). */
+function checkpointAfter(batch: RawBatch, before: Checkpoint | null): Checkpoint {
+  const link = createHash('sha256');
+  if (before) link.update(Buffer.from(before.chainSha256, 'hex'));
+  return {
+    nextBatch: batch.batch + 1,
+    byteOffset: batch.byteEnd,
+    nextRecord: batch.firstRecord + batch.records,
+    nextLine: batch.firstLine + batch.lines,
+    chainSha256: link.update(batch.bytes).digest('hex'),
+  };
 }

@@ -10,6 +10,12 @@ export interface ByteSource {
    * reason when it is aborted. Read once. Leaving the loop early closes the source.
    */
   readonly chunks: AsyncIterable<Buffer>;
+  /**
+   * Lets `chunks` go on at a byte of the uncompressed content, without fetching what lies between. What was delivered
+   * before is not compared with anything: ask only where `identity.validator` is what it was then.
+   * @returns false when this source can only be read in order; then `chunks` goes on as if nobody had asked
+   */
+  skipTo(offset: number): Promise<boolean>;
   /** Closes sockets and files; resolves when they are closed. May be called at any moment and repeatedly. */
   close(): Promise<void>;
 }

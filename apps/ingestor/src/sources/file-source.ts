@@ -3,9 +3,9 @@ import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { relative, isAbsolute, resolve, sep } from 'node:path';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { ErrorCode } from '#common/errors/error-codes.js';
-import type { SourceIdentity } from '#core/job/job.entity.js';
 import type { Lifetime } from './lifetime.js';
 import type { FileAddress } from './source-uri.js';
+import type { Transport } from './transport.js';
 
 /**
  * Files of the ingestor's own machine.
@@ -31,18 +31,27 @@ export async function openFile(
   address: FileAddress,
   folders: readonly string[] | null,
   lifetime: Lifetime,
-): Promise<{ identity: SourceIdentity; chunks: AsyncGenerator<Buffer> }> {
+): Promise<Transport> {
   const path = await judgedPath(address, folders);
   const handle = await attempt(address, () => open(path, OPEN_FLAGS));
   lifetime.holds(() => handle.close());
   const version = await versionOf(handle);
   await compareWithPath(address, path, version); // F2
-  const identity = { bytes: version.size, etag: null, lastModified: version.modified.toISOString() };
-  return { identity, chunks: read(handle, address, version) };
+  const lastModified = isoTimeOf(version.modifiedNs);
+  return {
+    identity: { bytes: version.size, etag: null, lastModified, validator: lastModified },
+    chunks: read(handle, address, version, 0),
+    from: (offset) => Promise.resolve(offset > version.size ? null : read(handle, address, version, offset)),
+  };
 }
 
-async function* read(handle: FileHandle, address: FileAddress, version: FileVersion): AsyncGenerator<Buffer> {
-  for (let position = 0; position < version.size;) {
+async function* read(
+  handle: FileHandle,
+  address: FileAddress,
+  version: FileVersion,
+  start: number,
+): AsyncGenerator<Buffer> {
+  for (let position = start; position < version.size;) {
     const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, version.size - position));
     const { bytesRead } = await attempt(address, () => handle.read(buffer, 0, buffer.length, position));
     if (bytesRead === 0) throw changed(address, `it shrank from ${version.size} to ${position} bytes`);
@@ -59,8 +68,13 @@ interface FileVersion {
   readonly device: bigint;
   readonly inode: bigint;
   readonly size: number;
-  readonly modified: Date;
   readonly modifiedNs: bigint;
+}
+
+/** ISO 8601 with nine decimals: within a millisecond a file may be written twice. */
+function isoTimeOf(nanoseconds: bigint): string {
+  const milliseconds = new Date(Number(nanoseconds / 1_000_000n)).toISOString().slice(0, -1);
+  return `${milliseconds}${String(nanoseconds % 1_000_000n).padStart(6, '0')}Z`;
 }
 
 async function versionOf(handle: FileHandle): Promise<FileVersion> {
@@ -69,7 +83,6 @@ async function versionOf(handle: FileHandle): Promise<FileVersion> {
     device: facts.dev,
     inode: facts.ino,
     size: Number(facts.size),
-    modified: facts.mtime,
     modifiedNs: facts.mtimeNs,
   };
 }

@@ -1,13 +1,13 @@
 import { type Hash, createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { SourceIdentity } from '#core/job/job.entity.js';
 import { type HttpClient, type HttpResponse, discard } from './http-client.js';
 import { Interruption, networkTrouble, statusTrouble } from './http-errors.js';
 import { type ContentHeaders, contentHeadersOf, retryAfterMs, single } from './http-headers.js';
 import { RetryBudget } from './retry-budget.js';
 import type { SourceConfig } from './source.config.js';
 import type { HttpAddress } from './source-uri.js';
+import type { Transport } from './transport.js';
 
 /**
  * One HTTP resource as one run of bytes, whatever happens to its connections.
@@ -21,10 +21,14 @@ import type { HttpAddress } from './source-uri.js';
  * H3 The body is done when all of its announced length is there; one that ends earlier was interrupted.
  * H4 A server that answers Range wrongly is not asked for ranges again.
  * H5 Interruptions are charged to the retry budget; what is no interruption ends the download at once.
+ * H6 A download that begins at an offset begins with a 206 like those of H2. It goes on from the start of a body
+ *    only if that has the same strong validator: of the bytes before its offset it knows nothing else.
  */
 export class HttpDownload {
   readonly #budget: RetryBudget;
   readonly #prefix = createHash('sha256');
+  /** Where the delivered bytes begin, and the validator that they began with; null in a whole download. */
+  #begin: { readonly offset: number; readonly validator: string } | null = null;
   #position = 0;
   #total: number | null = null;
   #validator: string | null = null;
@@ -44,14 +48,38 @@ export class HttpDownload {
    * @returns what the response says of the content, and the body's bytes, to be read once
    * @throws SluiceError; so do the chunks
    */
-  async open(): Promise<{ identity: SourceIdentity; chunks: AsyncGenerator<Buffer> }> {
-    const part = await this.#requestUntilAnswered();
-    const { etag, lastModified } = part.content;
-    return { identity: { bytes: this.#total, etag, lastModified }, chunks: this.#chunks(part) };
+  async open(): Promise<Transport> {
+    const part = await this.#requestUntilAnswered(() => this.#request());
+    const { etag, lastModified, rangeValidator: validator } = part.content;
+    const total = this.#total;
+    return {
+      identity: { bytes: total, etag, lastModified, validator },
+      chunks: this.#chunks(part),
+      from: async (offset) => {
+        if (total === null || validator === null || offset > total) return null;
+        return new HttpDownload(this.client, this.address, this.settings, this.signal).#openAt(
+          offset,
+          total,
+          validator,
+        );
+      },
+    };
+  }
+
+  /** H6. @returns null when the server does not answer Range with exactly these bytes */
+  async #openAt(offset: number, total: number, validator: string): Promise<AsyncGenerator<Buffer> | null> {
+    this.#begin = { offset, validator };
+    this.#position = offset;
+    this.#total = total;
+    this.#validator = validator;
+    // Nobody can ask for the bytes behind the last one.
+    if (offset === total) return nothing();
+    const part = await this.#requestUntilAnswered(() => this.#requestRest(validator));
+    return part === null ? null : this.#chunks(part);
   }
 
   async *#chunks(first: BodyPart): AsyncGenerator<Buffer> {
-    for (let part = first; ; part = await this.#requestUntilAnswered()) {
+    for (let part = first; ; part = await this.#requestUntilAnswered(() => this.#request())) {
       try {
         yield* this.#read(part);
         return;
@@ -61,10 +89,10 @@ export class HttpDownload {
     }
   }
 
-  async #requestUntilAnswered(): Promise<BodyPart> {
+  async #requestUntilAnswered<T>(request: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await this.#request();
+        return await request();
       } catch (error) {
         await this.#waitAfter(error);
       }
@@ -86,8 +114,7 @@ export class HttpDownload {
   /** One request for what is missing; a second one when the server cannot answer Range properly (H4). */
   async #request(): Promise<BodyPart> {
     if (this.#position > 0 && this.#validator !== null) {
-      const range = { range: `bytes=${this.#position}-`, 'if-range': this.#validator };
-      const part = bodyPart(await this.client.get(this.address, range));
+      const part = await this.#askForRest(this.#validator);
       const { statusCode } = part.response;
       if (statusCode !== 206 && statusCode !== 416) return this.#judgeWhole(part);
       if (statusCode === 206 && this.#continues(part.content)) return part;
@@ -96,6 +123,21 @@ export class HttpDownload {
       this.#validator = null;
     }
     return this.#judgeWhole(bodyPart(await this.client.get(this.address, {})));
+  }
+
+  /** The first request of H6: a server that answers anything but the rest is not asked again. */
+  async #requestRest(validator: string): Promise<BodyPart | null> {
+    const part = await this.#askForRest(validator);
+    const { statusCode, headers } = part.response;
+    if (statusCode === 206 && this.#continues(part.content)) return part;
+    discard(part.response);
+    if (statusCode === 206 || statusCode === 200 || statusCode === 416) return null;
+    throw statusTrouble(statusCode, this.address.display, retryAfterMs(headers, Date.now()));
+  }
+
+  async #askForRest(validator: string): Promise<BodyPart> {
+    const range = { range: `bytes=${this.#position}-`, 'if-range': validator };
+    return bodyPart(await this.client.get(this.address, range));
   }
 
   /** Whether a 206 is the rest of what was delivered: same start, same total, same ETag if it names one (H2). */
@@ -115,6 +157,9 @@ export class HttpDownload {
       if (this.#total !== null && content.length !== null && content.length !== this.#total) {
         throw this.#changed(`its size went from ${this.#total} to ${content.length} bytes`);
       }
+      if (this.#begin !== null && content.rangeValidator !== this.#begin.validator) {
+        throw this.#changed('it has not the ETag or Last-Modified any more that it had');
+      }
     } catch (error) {
       discard(response);
       throw error;
@@ -132,7 +177,7 @@ export class HttpDownload {
 
   async *#read({ response, content }: BodyPart): AsyncGenerator<Buffer> {
     const isRest = response.statusCode === 206;
-    const proof = new PrefixProof(isRest ? 0 : this.#position, this.#prefix);
+    const proof = new PrefixProof(this.#begin?.offset ?? 0, isRest ? 0 : this.#position, this.#prefix);
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         const wasOpen = proof.isOpen();
@@ -184,11 +229,13 @@ function bodyPart(response: HttpResponse): BodyPart {
 class PrefixProof {
   readonly #hash = createHash('sha256');
   readonly #expected: Buffer;
+  #unknown: number;
   #missing: number;
 
-  /** @param length bytes delivered @param delivered their running SHA-256 */
-  constructor(length: number, delivered: Hash) {
-    this.#missing = length;
+  /** @param begin first byte delivered @param end behind the last one; 0 for nothing to prove @param delivered their running SHA-256 */
+  constructor(begin: number, end: number, delivered: Hash) {
+    this.#unknown = begin;
+    this.#missing = end;
     this.#expected = delivered.copy().digest();
   }
 
@@ -201,7 +248,9 @@ class PrefixProof {
   passOver(chunk: Buffer): Buffer | null {
     if (!this.isOpen()) return chunk;
     const old = chunk.subarray(0, this.#missing);
-    this.#hash.update(old);
+    const unknown = Math.min(this.#unknown, old.length);
+    this.#unknown -= unknown;
+    this.#hash.update(old.subarray(unknown));
     this.#missing -= old.length;
     if (!this.isOpen() && !this.#hash.digest().equals(this.#expected)) return null;
     return chunk.subarray(old.length);
@@ -217,4 +266,8 @@ function refuseEncoding(encoding: string | null, display: string): void {
 
 function worded(error: SluiceError, more: string): SluiceError {
   return new SluiceError(error.code, `${error.message} ${more}`, error.place);
+}
+
+async function* nothing(): AsyncGenerator<Buffer> {
+  // No bytes.
 }

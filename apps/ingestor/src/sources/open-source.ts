@@ -11,6 +11,7 @@ import { RatioMeter } from './inflate.js';
 import { Lifetime } from './lifetime.js';
 import type { SourceConfig } from './source.config.js';
 import { type SourceAddress, parseSourceUri } from './source-uri.js';
+import type { Transport } from './transport.js';
 import { unzip } from './zip.js';
 
 /** What is asked for, and by whom. */
@@ -42,7 +43,7 @@ export async function openSource(
     if (expectedBytes !== null && expectedBytes > settings.maxBytes) {
       throw tooLarge(address.display, settings.maxBytes);
     }
-    return new OpenedSource(transport.identity, expectedBytes, content, settings.maxBytes, lifetime);
+    return new OpenedSource(transport, isPlain, content, settings.maxBytes, lifetime);
   } catch (error) {
     // Asked before end(), which aborts the same signal.
     const failure: unknown = lifetime.signal.aborted ? lifetime.signal.reason : error;
@@ -56,7 +57,7 @@ function openTransport(
   settings: SourceConfig,
   folders: readonly string[] | null,
   lifetime: Lifetime,
-): Promise<{ identity: SourceIdentity; chunks: AsyncGenerator<Buffer> }> {
+): Promise<Transport> {
   if (address.kind === 'file') return openFile(address, folders, lifetime);
   return new HttpDownload(new HttpClient(settings, lifetime), address, settings, lifetime.signal).open();
 }
@@ -86,18 +87,28 @@ async function unpacked(
 }
 
 class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
-  readonly #content: ByteReader;
+  readonly identity: SourceIdentity;
+  readonly expectedBytes: number | null;
+  readonly #transport: Transport;
+  readonly #isPlain: boolean;
   readonly #maxBytes: number;
   readonly #lifetime: Lifetime;
+  #content: ByteReader;
+  /** Where `#content` begins. */
+  #start = 0;
   #finished = false;
 
   constructor(
-    readonly identity: SourceIdentity,
-    readonly expectedBytes: number | null,
+    transport: Transport,
+    isPlain: boolean,
     content: ByteReader,
     maxBytes: number,
     lifetime: Lifetime,
   ) {
+    this.identity = transport.identity;
+    this.expectedBytes = isPlain ? transport.identity.bytes : null;
+    this.#transport = transport;
+    this.#isPlain = isPlain;
     this.#content = content;
     this.#maxBytes = maxBytes;
     this.#lifetime = lifetime;
@@ -118,7 +129,8 @@ class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
       signal.throwIfAborted();
       const value = await this.#content.next();
       signal.throwIfAborted();
-      if (value !== null && this.#content.taken <= this.#maxBytes) return { done: false, value };
+      if (value !== null && this.#start + this.#content.taken <= this.#maxBytes)
+        return { done: false, value };
       if (value !== null) throw tooLarge(this.#content.display, this.#maxBytes);
       this.#finished = true;
     } catch (error) {
@@ -128,6 +140,17 @@ class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
     }
     await this.close();
     return { done: true, value: undefined };
+  }
+
+  async skipTo(offset: number): Promise<boolean> {
+    // Of packed content nobody knows where an offset is.
+    const rest = this.#isPlain ? await this.#transport.from(offset) : null;
+    if (rest === null) return false;
+    const before = this.#content;
+    this.#content = new ByteReader(rest, before.display);
+    this.#start = offset;
+    await before.close();
+    return true;
   }
 
   /** What a loop calls that is left early. */

@@ -84,11 +84,12 @@ export class JobRepository {
     );
   }
 
-  /** @returns the job's state, or null when the claim is lost or the job has ended */
+  /** @returns the job's state, or null when the claim is lost or given back, or the job has ended */
   async renewLease(claim: Claim): Promise<JobState | null> {
     const row = await this.changed<{ state: JobState }>(
       `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second'
-       WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING state`,
+       WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL AND state IN ('queued', 'running', 'paused')
+       RETURNING state`,
       [claim.id, claim.epoch, this.leaseSeconds],
     );
     return row?.state ?? null;

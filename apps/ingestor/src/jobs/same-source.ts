@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from 'node:util';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { Job, PinnedHead, SourceIdentity } from '#core/job/job.entity.js';
+
+/** What a job knows of its source since it began. */
+type Pinned = Pick<Job, 'id' | 'source' | 'sourceIdentity' | 'head'>;
+
+/**
+ * Compares what transport and file system say of the source with what they said when the job began. What was not
+ * known then, or is not known now, is not compared: the chain of hashes is the proof.
+ * @throws SluiceError SOURCE_CHANGED with every difference
+ */
+export function assertSameIdentity(job: Pinned, found: SourceIdentity): void {
+  const { sourceIdentity: pinned } = job;
+  if (pinned === null) return;
+  const differences = [
+    difference('size in bytes', pinned.bytes, found.bytes),
+    difference('ETag', pinned.etag, found.etag),
+    difference('Last-Modified', pinned.lastModified, found.lastModified),
+  ].filter((text) => text !== null);
+  if (differences.length > 0) throw changedSource(job, differences.join('; '));
+}
+
+/** @throws SluiceError SOURCE_CHANGED with every difference */
+export function assertSameHead(job: Pinned, found: PinnedHead): void {
+  const { head: pinned } = job;
+  if (pinned === null || isDeepStrictEqual(pinned, found)) return;
+  const names = [...new Set([...Object.keys(pinned.context), ...Object.keys(found.context)])];
+  const differences = [
+    ...names.map((name) =>
+      difference(name, pinned.context[name] ?? 'nothing', found.context[name] ?? 'nothing'),
+    ),
+    isDeepStrictEqual(pinned.columns, found.columns) ? null : 'its columns are other ones',
+  ].filter((text) => text !== null);
+  if (differences.length === 0) differences.push('its records begin at another place');
+  throw changedSource(job, differences.join('; '));
+}
+
+/** The error of a source that is not the one that the job began with. @param how one or more clauses */
+export function changedSource({ id, source }: Pinned, how: string): SluiceError {
+  return new SluiceError('SOURCE_CHANGED', `${source.display} is not what this job began with: ${how}.`, {
+    job: id,
+    file: source.display,
+  });
+}
+
+function difference<T extends string | number>(
+  what: string,
+  before: T | null | undefined,
+  now: T | null | undefined,
+): string | null {
+  const isKnown = before !== null && before !== undefined && now !== null && now !== undefined;
+  return isKnown && before !== now ? `its ${what} went from ${before} to ${now}` : null;
+}

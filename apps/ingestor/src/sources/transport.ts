@@ -1,0 +1,13 @@
+import type { SourceIdentity } from '#core/job/job.entity.js';
+
+/** What a source is before its content is looked at: the bytes as they are stored or sent. */
+export interface Transport {
+  readonly identity: SourceIdentity;
+  /** To be read once. */
+  readonly chunks: AsyncGenerator<Buffer>;
+  /**
+   * The bytes of the same version from `offset` on, or null when they cannot be had without those before them.
+   * `chunks` is left as it was in either case.
+   */
+  from(offset: number): Promise<AsyncGenerator<Buffer> | null>;
+}

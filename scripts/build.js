@@ -24,7 +24,7 @@ import { Refusal, ROOT, runScript } from './refusal.js';
 const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.built');
 /** What tsconfig.build.json includes. */
-const SOURCE_FOLDERS = ['apps', 'libs', 'bench', 'test/fixtures', 'test/support'];
+const SOURCE_FOLDERS = ['apps', 'libs', 'bench', 'test/fixtures', 'test/support', 'test/chaos'];
 const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js'];
 const NOT_ASSETS = /(\.ts|[\\/]tsconfig[^\\/]*\.json)$/;
 const SPEC = /spec\.ts$/;

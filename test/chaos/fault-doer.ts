@@ -1,0 +1,114 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SeededRandom } from '#core/dataset/generate.js';
+import { topicOf } from '#core/message/topics.js';
+import type { JobNow } from './chaos-database.js';
+import type { Fault } from './chaos-plan.js';
+import { type ChaosRound, DATASET } from './chaos-round.js';
+
+/** How long a paused job is looked at: several looks of an ingestor and of a loader's back-off. */
+const PAUSE_MS = 700;
+/** What a paused job's source gives more. */
+const MORE = 0.1;
+
+/** Makes planned faults happen. Each waits until it can: nobody kills a process that is not there. */
+export class FaultDoer {
+  constructor(private readonly round: ChaosRound) {}
+
+  async do(fault: Fault): Promise<void> {
+    const { patience, parts, source } = this.round;
+    const { supervision } = parts;
+    switch (fault.kind) {
+      case 'kill':
+      case 'terminate': {
+        const signal = fault.kind === 'kill' ? 'SIGKILL' : 'SIGTERM';
+        await patience.until(`${fault.process} to be there`, () => supervision.kill(fault.process, signal));
+        break;
+      }
+      case 'stall':
+        await patience.until(`${fault.process} to be there`, () => supervision.stall(fault.process));
+        break;
+      case 'point':
+        this.round.arm(fault);
+        return;
+      case 'cut connections':
+        await patience.until('connections to cut', () => this.cutConnections(fault.share, fault.seed));
+        break;
+      case 'break source':
+        await patience.until('the source to be read', () => source?.breakOff());
+        break;
+      case 'fail source and resume':
+        await this.failAndResume();
+        break;
+      case 'pause and continue':
+        await this.pauseAndContinue();
+        break;
+      case 'cancel and start anew':
+        await this.cancelAndStartAnew();
+        break;
+      case 'send again': {
+        const start = this.round.audit.startOf(topicOf(DATASET, fault.topic));
+        const again = () => parts.topics.sendAgain(topicOf(DATASET, fault.topic), start, fault.seed);
+        await patience.until('messages to be sent again', () => again().catch(() => null));
+        break;
+      }
+      case 'lose answers':
+        parts.system.kafkaProxy.loseProduceResponses(`sluice-${fault.service}`, fault.times);
+        break;
+    }
+    this.round.hasHappened(fault);
+  }
+
+  /** @returns true when at least one was cut */
+  private async cutConnections(share: number, seed: number): Promise<boolean> {
+    const random = new SeededRandom(seed);
+    const { database } = this.round.parts;
+    const backends = await database.rowsOrNull<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sluice%' ORDER BY backend_start, pid`,
+    );
+    const chosen = (backends ?? []).filter((_, index) => index === 0 || random.chance(share));
+    const pids = chosen.map(({ pid }) => pid);
+    const cut = await database.rowsOrNull('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [
+      pids,
+    ]);
+    return (cut?.length ?? 0) > 0;
+  }
+
+  private async failAndResume(): Promise<void> {
+    const { patience, operator, source } = this.round;
+    source?.vanish();
+    await patience.until('the job to fail', async () => (await this.round.now())?.state === 'failed');
+    source?.comeBack();
+    const goesOn = ['queued', 'running', 'finalizing', 'succeeded'];
+    await patience.until('the job to be resumed', () => operator.command('resume', this.round.job, goesOn));
+  }
+
+  /** Nothing is loaded from the answer to `pause` to the call of `continue`, whatever the source gives. */
+  private async pauseAndContinue(): Promise<void> {
+    const { patience, operator, job, source, problems } = this.round;
+    await patience.until('the job to be paused', () => operator.command('pause', job, ['paused']));
+    const first = await this.seen();
+    source?.releaseMore(MORE);
+    await sleep(PAUSE_MS);
+    const last = await this.seen();
+    if (first.state === 'paused' && last.loaded_batches > first.loaded_batches) {
+      problems.push(
+        `${last.loaded_batches - first.loaded_batches} batches were loaded while the job was paused`,
+      );
+    }
+    const goesOn = ['running', 'finalizing', 'succeeded', 'failed'];
+    await patience.until('the job to be continued', () => operator.command('continue', job, goesOn));
+  }
+
+  /** Nothing is loaded after the answer to `cancel`. */
+  private async cancelAndStartAnew(): Promise<void> {
+    const { patience, operator, job } = this.round;
+    await patience.until('the job to be cancelled', () => operator.command('cancel', job, ['cancelled']));
+    const { loaded_batches: loaded } = await this.seen();
+    this.round.cancelled.push({ job, loaded });
+    await this.round.startJob();
+  }
+
+  private async seen(): Promise<JobNow> {
+    return this.round.patience.until('the job row', () => this.round.now());
+  }
+}

@@ -1,4 +1,5 @@
 import { ERROR_CODES } from '#common/errors/error-codes.js';
+import { type BrokerFaultKind, KAFKA_ERRORS } from '#common/kafka/kafka-errors.js';
 import { type FaultKind, SQLSTATES } from '#common/postgres/sqlstate.js';
 import { type FileFindingCode } from '#core/dataset/file-head.js';
 import { DEFAULT_CODE } from '#core/dataset/rules.js';
@@ -7,7 +8,7 @@ import { markdownTable } from './markdown-table.js';
 
 /** docs/errors.md, from the lists in the code. The types below make a missing or surplus code an error of tsc. */
 export function errorsPage(): string {
-  return [INTRODUCTION, errorCodes(), findingCodes(), sqlstates()].join('\n');
+  return [INTRODUCTION, errorCodes(), findingCodes(), sqlstates(), kafkaErrors()].join('\n');
 }
 
 const INTRODUCTION = `<!-- Written by \`npm run docs\` from the code. Change the code, not this page. -->
@@ -76,9 +77,34 @@ const CONSEQUENCE_OF_KIND: Readonly<Record<FaultKind, string>> = {
   retry: 'The transaction is tried again at once.',
   wait: 'The database is at fault. The partition, or the finalization, pauses and tries again until it passes. No record is blamed.',
   schema:
-    'Tables and contract do not fit. The batch is tried again and an error is logged ([DATABASE_FAULT](#database_fault)), until somebody mends the table or cancels the job.',
-  unknown: 'Every other SQLSTATE, and every other error: as for `schema`. No record is blamed.',
+    'Tables and contract do not fit, or a permission is missing. The job is paused with reason `schema` ([JOB_SCHEMA](#job_schema)) and an error is logged; `sluice continue` goes on with it.',
+  unknown:
+    'Every other SQLSTATE, and every other error: as for `wait`, and an error is logged ([DATABASE_FAULT](#database_fault)). No record is blamed.',
 };
+
+const CONSEQUENCE_OF_BROKER_KIND: Readonly<Record<BrokerFaultKind, string>> = {
+  wait: 'The brokers are at fault. Work pauses and tries again until it passes.',
+  setup:
+    'Tries again too, and an error is logged: somebody has to mend the topic, the permission or the setting.',
+  message:
+    'The message is at fault. The ingestor fails its job, which can be resumed; other stages try again and log an error.',
+  unknown: 'Every other error: as for `setup`.',
+};
+
+function kafkaErrors(): string {
+  const sections = Object.entries(CONSEQUENCE_OF_BROKER_KIND).map(([kind, consequence]) => {
+    const rows = [...KAFKA_ERRORS]
+      .filter(([, facts]) => facts.kind === kind)
+      .map(([name, { meaning }]) => [`\`${name}\``, meaning]);
+    return `### Kafka: ${kind}\n\n${consequence}\n\n${rows.length === 0 ? '' : markdownTable(['error', 'meaning'], rows)}`;
+  });
+  return `## What an error of Kafka leads to
+
+By the protocol's name of the error, or the name of kafkajs's own; what kafkajs wraps around another error is looked
+through.
+
+${sections.join('\n')}`;
+}
 
 function sqlstates(): string {
   const sections = Object.entries(CONSEQUENCE_OF_KIND).map(([kind, consequence]) => {

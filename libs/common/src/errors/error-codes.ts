@@ -131,6 +131,11 @@ export const ERROR_CODES = {
     meaning: 'Kafka cannot be reached or did not acknowledge.',
     action: 'Check KAFKA_BROKERS and the brokers; work goes on by itself afterwards.',
   },
+  BROKER_FAULT: {
+    retryable: false,
+    meaning: 'Kafka refused a request for a reason that does not pass by itself, or that nobody knows.',
+    action: 'Look at the error, the topics and the permissions; work waits and goes on by itself afterwards.',
+  },
   DATABASE_UNAVAILABLE: {
     retryable: true,
     meaning: 'PostgreSQL cannot be reached, is shutting down, or has no room.',

@@ -46,7 +46,7 @@ const REBALANCE_TIMEOUT_MS = 60_000;
 /** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
 const FIRST_BACKOFF_MS = 500;
-const LONGEST_BACKOFF_MS = 10_000;
+const LONGEST_BACKOFF_MS = 5_000;
 
 export class BatchServer extends Server implements CustomTransportStrategy {
   override readonly transportId = Symbol('kafka-batches');

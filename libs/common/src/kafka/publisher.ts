@@ -1,5 +1,6 @@
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
+import { brokerErrorCode } from './kafka-errors.js';
 import type { OutgoingMessage } from './message.js';
 
 /** A request is closed when it holds this much; one larger message travels alone. */
@@ -27,7 +28,7 @@ export class Publisher {
   /**
    * @throws SluiceError BROKER_UNAVAILABLE when the brokers did not acknowledge in time: the messages may
    * be there or not, so send them again
-   * @throws SluiceError MESSAGE_TOO_LARGE
+   * @throws SluiceError MESSAGE_TOO_LARGE, TOPIC_MISSING, BROKER_FAULT: somebody has to look (kafka-errors.ts)
    */
   async send(messages: readonly OutgoingMessage[]): Promise<void> {
     await Promise.all(requestsOf(messages).map((request) => this.sendRequest(request)));
@@ -94,10 +95,8 @@ export function requestsOf(messages: readonly OutgoingMessage[]): OutgoingMessag
 }
 
 function publishError(error: unknown, topics: readonly string[]): SluiceError {
-  const type = error instanceof Error && 'type' in error ? error.type : undefined;
-  const tooLarge = type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE';
   return new SluiceError(
-    tooLarge ? 'MESSAGE_TOO_LARGE' : 'BROKER_UNAVAILABLE',
+    brokerErrorCode(error),
     `Publishing to ${topics.join(', ')} failed: ${messageOf(error)}`,
     {},
     { cause: error },

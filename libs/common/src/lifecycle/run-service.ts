@@ -13,6 +13,7 @@ import { ProblemDetailsFilter } from '../http/problem-details.filter.js';
 import { BatchServer } from '../kafka/batch-server.js';
 import { NestLogger, createLogger } from '../telemetry/logger.js';
 import { SERVICE_EXIT } from './service-exit.js';
+import { serveWhileStarting } from './starting-server.js';
 
 export interface ServiceDefinition<C extends ConnectionConfig> {
   readonly name: string;
@@ -39,8 +40,8 @@ export interface ServiceContext<C extends ConnectionConfig> {
  * The life of every service.
  *
  * States: starting → serving HTTP (not ready) → consuming (ready) → draining → ended.
- * - L1: HTTP answers before Kafka does, so that a probe can tell waiting from dead; PostgreSQL is waited for
- *   first, since nothing can be answered without it.
+ * - L1: probes are answered from the start on, before PostgreSQL and Kafka do: live, not ready. So a probe can tell
+ *   waiting from dead.
  * - L2: SIGTERM or SIGINT: not ready at once, consumers finish what they hold and commit, then pools close;
  *   after `drainTimeoutMs`, or at a second signal, the process ends anyway: work not committed comes again.
  */
@@ -59,6 +60,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     fatal(reason instanceof Error ? reason : new SluiceError('INTERNAL', messageOf(reason)));
   });
   try {
+    const endStarting = await serveWhileStarting(config.port, config.host);
     const instance = `${hostname()}:${process.pid}`;
     const module = await definition.module({ name: definition.name, config, logger, instance, fatal });
     const app = await NestFactory.create(module, { logger: new NestLogger(logger), abortOnError: false });
@@ -66,6 +68,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     app.useGlobalPipes(requestValidation());
     await definition.prepare?.(app, config);
     drainOnSignals(app, logger, config.drainTimeoutMs);
+    await endStarting();
     await app.listen(config.port, config.host);
     logger.info({ port: config.port, host: config.host }, 'listening');
     if (definition.consumes) {

@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import kafkajs from 'kafkajs';
+import { KAFKA_ERRORS, brokerErrorCode, classifyBrokerError } from './kafka-errors.js';
+
+const { KafkaJSConnectionError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } = kafkajs;
+
+const protocolError = (type: string): Error =>
+  new KafkaJSProtocolError(Object.assign(new Error(type), { type, code: 0, retriable: true }));
+const givenUpAfter = (cause: Error): Error =>
+  new KafkaJSNumberOfRetriesExceeded(cause, { retryCount: 5, retryTime: 100 });
+
+describe('the table of Kafka errors (DESIGN section 9)', () => {
+  it('names the brokers’ own errors as the protocol does, and kafkajs’s as it does', () => {
+    const known = [...KAFKA_ERRORS.keys()];
+    expect(known.filter((name) => !/^([A-Z]+_)*[A-Z]+$|^KafkaJS[A-Z]\w+$/.test(name))).toEqual([]);
+    const classes = known.filter((name) => name.startsWith('KafkaJS'));
+    expect(classes.filter((name) => !(name in kafkajs))).toEqual([]);
+  });
+
+  it.each([...KAFKA_ERRORS].filter(([name]) => !name.startsWith('KafkaJS')))('finds %s', (type, { kind }) => {
+    expect(classifyBrokerError(protocolError(type))).toBe(kind);
+    expect(classifyBrokerError(givenUpAfter(protocolError(type)))).toBe(kind);
+  });
+
+  it('looks through the errors that kafkajs wraps around others', () => {
+    const lost = new KafkaJSConnectionError('Connection timeout', {});
+    expect(classifyBrokerError(givenUpAfter(lost))).toBe('wait');
+    expect(classifyBrokerError(givenUpAfter(givenUpAfter(lost)))).toBe('wait');
+  });
+
+  it('takes what it does not know for something that somebody has to look at', () => {
+    for (const error of [protocolError('SOMETHING_NEW'), new TypeError('x'), 'text', undefined]) {
+      expect(classifyBrokerError(error)).toBe('unknown');
+      expect(brokerErrorCode(error)).toBe('BROKER_FAULT');
+    }
+  });
+
+  it('reports a code for each', () => {
+    expect(brokerErrorCode(protocolError('NOT_ENOUGH_REPLICAS'))).toBe('BROKER_UNAVAILABLE');
+    expect(brokerErrorCode(protocolError('MESSAGE_TOO_LARGE'))).toBe('MESSAGE_TOO_LARGE');
+    expect(brokerErrorCode(protocolError('UNKNOWN_TOPIC_OR_PARTITION'))).toBe('TOPIC_MISSING');
+    expect(brokerErrorCode(protocolError('TOPIC_AUTHORIZATION_FAILED'))).toBe('BROKER_FAULT');
+  });
+});

@@ -1,0 +1,86 @@
+import { isNativeError } from 'node:util/types';
+import type { ErrorCode } from '../errors/error-codes.js';
+
+/**
+ * What an error of Kafka's means: one table (DESIGN section 9), closed on the side of caution.
+ * - `wait`: the brokers' state; pause and back off, for as long as it takes.
+ * - `setup`: topics, permissions or settings are not as they have to be; waits too, and alarms.
+ * - `message`: the message's own fault.
+ * - `unknown`: waits and alarms.
+ */
+export type BrokerFaultKind = 'wait' | 'setup' | 'message' | 'unknown';
+
+interface KafkaErrorFacts {
+  readonly kind: Exclude<BrokerFaultKind, 'unknown'>;
+  /** What it says in a word, for docs/errors.md. */
+  readonly meaning: string;
+}
+
+/** By the protocol's name of the error, or by the class that kafkajs gives its own. docs/errors.md lists exactly these. */
+export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
+  ['LEADER_NOT_AVAILABLE', { kind: 'wait', meaning: 'a leader is being elected' }],
+  ['NOT_LEADER_FOR_PARTITION', { kind: 'wait', meaning: 'the leader has moved' }],
+  ['FENCED_LEADER_EPOCH', { kind: 'wait', meaning: 'the leader has moved' }],
+  ['REPLICA_NOT_AVAILABLE', { kind: 'wait', meaning: 'a replica is away' }],
+  ['BROKER_NOT_AVAILABLE', { kind: 'wait', meaning: 'a broker is away' }],
+  ['REQUEST_TIMED_OUT', { kind: 'wait', meaning: 'the broker did not finish in time' }],
+  ['NETWORK_EXCEPTION', { kind: 'wait', meaning: 'the connection broke off' }],
+  ['NOT_ENOUGH_REPLICAS', { kind: 'wait', meaning: 'fewer replicas in sync than min.insync.replicas' }],
+  ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', { kind: 'wait', meaning: 'written, with too few replicas' }],
+  ['KAFKA_STORAGE_ERROR', { kind: 'wait', meaning: 'the broker cannot write its disk' }],
+  ['CORRUPT_MESSAGE', { kind: 'wait', meaning: 'a request was damaged on its way' }],
+  ['NOT_CONTROLLER', { kind: 'wait', meaning: 'the controller has moved' }],
+  ['GROUP_LOAD_IN_PROGRESS', { kind: 'wait', meaning: 'the coordinator is loading the group' }],
+  ['GROUP_COORDINATOR_NOT_AVAILABLE', { kind: 'wait', meaning: 'the coordinator is away' }],
+  ['NOT_COORDINATOR_FOR_GROUP', { kind: 'wait', meaning: 'the coordinator has moved' }],
+  ['REBALANCE_IN_PROGRESS', { kind: 'wait', meaning: 'the group shares out its partitions again' }],
+  ['ILLEGAL_GENERATION', { kind: 'wait', meaning: 'the partitions were shared out again' }],
+  ['UNKNOWN_MEMBER_ID', { kind: 'wait', meaning: 'the consumer was silent for its session time-out' }],
+  ['KafkaJSConnectionError', { kind: 'wait', meaning: 'no connection' }],
+  ['KafkaJSConnectionClosedError', { kind: 'wait', meaning: 'the connection was closed' }],
+  ['KafkaJSRequestTimeoutError', { kind: 'wait', meaning: 'no answer' }],
+  ['KafkaJSBrokerNotFound', { kind: 'wait', meaning: 'the broker that is asked for is not known yet' }],
+  ['KafkaJSMetadataNotLoaded', { kind: 'wait', meaning: 'topics are not known yet' }],
+  ['KafkaJSTopicMetadataNotLoaded', { kind: 'wait', meaning: 'the topic is not known yet' }],
+  ['KafkaJSStaleTopicMetadataAssignment', { kind: 'wait', meaning: 'the topic has changed meanwhile' }],
+  ['KafkaJSLockTimeout', { kind: 'wait', meaning: 'too many requests wait for one connection' }],
+  ['UNKNOWN_TOPIC_OR_PARTITION', { kind: 'setup', meaning: 'the topic does not exist' }],
+  ['TOPIC_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the topic' }],
+  ['GROUP_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the group' }],
+  ['CLUSTER_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the cluster' }],
+  ['SASL_AUTHENTICATION_FAILED', { kind: 'setup', meaning: 'wrong credentials' }],
+  ['KafkaJSSASLAuthenticationError', { kind: 'setup', meaning: 'wrong credentials' }],
+  ['UNSUPPORTED_VERSION', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
+  ['KafkaJSServerDoesNotSupportApiKey', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
+  ['POLICY_VIOLATION', { kind: 'setup', meaning: 'a policy of the brokers forbids it' }],
+  ['INVALID_SESSION_TIMEOUT', { kind: 'setup', meaning: 'outside what the brokers allow' }],
+  ['MESSAGE_TOO_LARGE', { kind: 'message', meaning: 'larger than max.message.bytes' }],
+  ['RECORD_LIST_TOO_LARGE', { kind: 'message', meaning: 'larger than a log segment' }],
+]);
+
+/** What kafkajs wraps around the error that it gave up with. */
+const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError', 'KafkaJSError']);
+
+/** The name under which the table would list the error; wrappers are looked through. */
+export function kafkaErrorName(error: unknown): string | null {
+  if (!isNativeError(error)) return null;
+  if ('type' in error && typeof error.type === 'string') return error.type;
+  if (KAFKA_ERRORS.has(error.name) || !WRAPPERS.has(error.name)) return error.name;
+  return error.cause === undefined ? error.name : kafkaErrorName(error.cause);
+}
+
+export function classifyBrokerError(error: unknown): BrokerFaultKind {
+  return KAFKA_ERRORS.get(kafkaErrorName(error) ?? '')?.kind ?? 'unknown';
+}
+
+/** The code under which a failed request to the brokers is reported. */
+export function brokerErrorCode(error: unknown): ErrorCode {
+  if (kafkaErrorName(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return 'TOPIC_MISSING';
+  const codes = {
+    wait: 'BROKER_UNAVAILABLE',
+    setup: 'BROKER_FAULT',
+    message: 'MESSAGE_TOO_LARGE',
+    unknown: 'BROKER_FAULT',
+  } as const satisfies Record<BrokerFaultKind, ErrorCode>;
+  return codes[classifyBrokerError(error)];
+}

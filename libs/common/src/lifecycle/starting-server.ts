@@ -1,0 +1,26 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+/**
+ * Answers health probes at the service's port while the service itself is still being built, which may mean waiting
+ * for PostgreSQL: live, and not ready. A probe that found nothing there would have the service restarted for an
+ * outage of its database.
+ * @returns ends it and frees the port
+ */
+export async function serveWhileStarting(port: number, host: string): Promise<() => Promise<void>> {
+  const server = createServer((request, response) => {
+    const isLiveness = request.url === '/health/live';
+    const body = isLiveness
+      ? { status: 'ok', problems: [] }
+      : { status: 'not ok', problems: ['starting: waiting for what it needs; the log says for what'] };
+    response.writeHead(isLiveness ? 200 : 503, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(body));
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  return async () => {
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  };
+}

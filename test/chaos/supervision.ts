@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,6 +39,8 @@ export class Supervision {
   ) {}
 
   start(): void {
+    // Every loop listens.
+    setMaxListeners(0, this.stopping.signal);
     this.loops = Promise.all([
       ...[...SERVERS, ...SERVICES].map((name) => this.keepRunning(name)),
       this.repeat(BEAT_MS, () => {

@@ -10,6 +10,7 @@ import { OperatorRepository } from '#core/job/operator.repository.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
 import { IngestorConfig } from './ingestor.config.js';
 import { IngestorMetrics } from './ingestor.metrics.js';
+import { JobCommands } from './jobs/job-commands.js';
 import { INSTANCE, JobPoller } from './jobs/job-poller.js';
 import { JobRunner } from './jobs/job-runner.js';
 import { JobStarter } from './jobs/job-starter.js';
@@ -57,6 +58,7 @@ export class IngestorModule {
           useFactory: (registry: Registry) => new IngestorMetrics(registry),
         },
         JobStarter,
+        JobCommands,
         JobRunner,
         JobPoller,
       ],

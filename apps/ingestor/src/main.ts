@@ -9,6 +9,10 @@ await runService({
   consumes: false,
   module: (context) => IngestorModule.for(context),
   prepare: (app) => {
-    serveOpenApi(app, 'Sluice ingestor', 'Starts and cancels jobs.');
+    serveOpenApi(
+      app,
+      'Sluice ingestor',
+      'Starts jobs, and pauses, continues, resumes, cancels and discards them.',
+    );
   },
 });

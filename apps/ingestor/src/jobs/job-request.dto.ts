@@ -12,7 +12,7 @@ import {
   Min,
   IsNumber,
 } from 'class-validator';
-import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
+import { EXISTING_KEYS, type ExistingKeys, WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
 import type { JobRequest } from '#core/job/job-view.js';
 
 /** Body of `POST /jobs`. */
@@ -63,20 +63,32 @@ export class JobRequestDto implements JobRequest {
   @IsBoolean()
   allowShrink?: boolean;
 
+  @ApiPropertyOptional({
+    enum: EXISTING_KEYS,
+    description: 'Mode `append` only: what becomes of a record whose key is in the table already',
+  })
+  @IsOptional()
+  @IsIn([...EXISTING_KEYS])
+  existingKeys?: ExistingKeys;
+
+  @ApiPropertyOptional({
+    description:
+      'Pause the job when a larger share (0 to 1) of the records loaded lately was refused; 1 never does',
+  })
+  @IsOptional()
+  @IsNumber()
+  @Min(0)
+  @Max(1)
+  breakerShare?: number;
+
+  @ApiPropertyOptional({ description: 'Pause the job when more than so many of them were refused' })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  breakerCount?: number;
+
   @ApiPropertyOptional({ type: Object, description: 'Options of the dataset, e.g. {"checksum": "reject"}' })
   @IsOptional()
   @IsObject()
   options?: Record<string, string>;
-}
-
-/** Answer of `POST /jobs` and of `POST /jobs/:id/cancel`. */
-export class JobAcceptedDto {
-  @ApiProperty()
-  id!: string;
-
-  @ApiProperty()
-  dataset!: string;
-
-  @ApiProperty()
-  state!: string;
 }

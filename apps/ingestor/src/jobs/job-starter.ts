@@ -2,11 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { ProblemError } from '#common/http/problem-details.filter.js';
-import { type Dataset, resolveOptions } from '#core/dataset/dataset.js';
+import { type Breaker, DEFAULT_BREAKER, type Dataset, resolveOptions } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import type { JobAccepted, JobRequest } from '#core/job/job-view.js';
 import { describeSource } from '../sources/source-uri.js';
+import { activeJobProblem } from './active-job-problem.js';
 
 interface FieldError {
   readonly field: string;
@@ -35,6 +36,9 @@ export class JobStarter {
     if (mode === undefined || !dataset.writeModes.includes(mode)) {
       errors.push({ field: 'mode', message: `${dataset.name} allows ${dataset.writeModes.join(', ')}` });
     }
+    if (request.existingKeys !== undefined && mode !== 'append') {
+      errors.push({ field: 'existingKeys', message: 'means something in mode append only' });
+    }
     const options = resolveOptions(dataset, request.options ?? {});
     errors.push(...options.problems.map((message) => ({ field: 'options', message })));
     const described = source === undefined ? null : describeOrReport(source, errors);
@@ -53,12 +57,13 @@ export class JobStarter {
         limitRecords: request.limit ?? null,
         maxRefusedShare: request.maxRefusedShare ?? dataset.maxRefusedShare,
         maxShrinkShare: mayShrink(request) ? null : dataset.maxShrinkShare,
+        existingKeys: request.existingKeys ?? 'supersede',
+        breaker: breakerOf(request, dataset),
         options: options.values,
         contractVersion: dataset.contractVersion,
       });
     } catch (error) {
-      if (!(error instanceof SluiceError) || error.code !== 'JOB_ACTIVE') throw error;
-      throw new ProblemError('JOB_ACTIVE', error.message, 409, { activeJob: error.place.job ?? null });
+      throw await activeJobProblem(error, this.jobs);
     }
     return { id, dataset: dataset.name, state: 'queued' };
   }
@@ -74,6 +79,14 @@ export class JobStarter {
 /** A trial of the first records is smaller than the table by its nature, and replaces nothing. */
 function mayShrink({ allowShrink, dryRun, limit }: JobRequest): boolean {
   return allowShrink === true || (dryRun === true && limit !== undefined);
+}
+
+function breakerOf({ breakerShare, breakerCount }: JobRequest, dataset: Dataset): Breaker {
+  return {
+    ...(dataset.breaker ?? DEFAULT_BREAKER),
+    ...(breakerShare === undefined ? {} : { maxShare: breakerShare }),
+    ...(breakerCount === undefined ? {} : { maxCount: breakerCount }),
+  };
 }
 
 function describeOrReport(source: string, errors: FieldError[]): ReturnType<typeof describeSource> | null {

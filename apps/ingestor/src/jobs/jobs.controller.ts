@@ -2,13 +2,19 @@ import { Body, Controller, Headers, HttpCode, Inject, Param, ParseUUIDPipe, Post
 import {
   ApiAcceptedResponse,
   ApiConflictResponse,
+  ApiNotFoundResponse,
+  ApiOkResponse,
   ApiTags,
   ApiUnprocessableEntityResponse,
 } from '@nestjs/swagger';
-import { OperatorRepository } from '#core/job/operator.repository.js';
-import { JobAcceptedDto, JobRequestDto } from './job-request.dto.js';
+import { JobAcceptedDto, JobCancelledDto, ResumeRequestDto } from './job-command.dto.js';
+import { JobCommands } from './job-commands.js';
+import { JobRequestDto } from './job-request.dto.js';
 import { JobStarter } from './job-starter.js';
 import { LocalToken } from './local-token.js';
+
+const UNKNOWN = 'No job has this id';
+const REFUSED = 'The job is not in a state that allows this';
 
 interface HeaderSetter {
   setHeader(name: string, value: string): unknown;
@@ -19,7 +25,7 @@ interface HeaderSetter {
 export class JobsController {
   constructor(
     @Inject(JobStarter) private readonly starter: JobStarter,
-    @Inject(OperatorRepository) private readonly operator: OperatorRepository,
+    @Inject(JobCommands) private readonly commands: JobCommands,
     @Inject(LocalToken) private readonly localToken: LocalToken,
   ) {}
 
@@ -39,11 +45,62 @@ export class JobsController {
     return accepted;
   }
 
-  /** After this answer nothing more is loaded for the job, and its tables are as they were. */
-  @Post(':id/cancel')
+  /** Resumes the newest job that failed, stands still or was interrupted. */
+  @Post('resume')
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
-  async cancel(@Param('id', ParseUUIDPipe) id: string): Promise<JobAcceptedDto> {
-    return this.operator.cancel(id);
+  @ApiConflictResponse({ description: 'There is nothing to resume, or another job of the dataset is active' })
+  resumeNewest(@Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
+    return this.commands.resumeNewest(limits);
+  }
+
+  /** Takes a job up again where it was left; an ingestor or finalizer goes on with it. */
+  @Post(':id/resume')
+  @HttpCode(202)
+  @ApiAcceptedResponse({ type: JobAcceptedDto })
+  @ApiNotFoundResponse({ description: UNKNOWN })
+  @ApiConflictResponse({ description: 'Nothing to resume, no longer possible, or another job is active' })
+  resume(@Param('id', ParseUUIDPipe) id: string, @Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
+    return this.commands.resume(id, limits);
+  }
+
+  /** After this answer nothing more is published or loaded for the job, and its tables are as they were. */
+  @Post(':id/cancel')
+  @HttpCode(200)
+  @ApiOkResponse({ type: JobCancelledDto })
+  @ApiNotFoundResponse({ description: UNKNOWN })
+  @ApiConflictResponse({ description: REFUSED })
+  cancel(@Param('id', ParseUUIDPipe) id: string): Promise<JobCancelledDto> {
+    return this.commands.cancel(id);
+  }
+
+  /** After this answer nothing more is loaded for the job until it is continued. */
+  @Post(':id/pause')
+  @HttpCode(200)
+  @ApiOkResponse({ type: JobAcceptedDto })
+  @ApiNotFoundResponse({ description: UNKNOWN })
+  @ApiConflictResponse({ description: REFUSED })
+  pause(@Param('id', ParseUUIDPipe) id: string): Promise<JobAcceptedDto> {
+    return this.commands.pause(id);
+  }
+
+  /** Lets a paused job go on, whatever paused it. */
+  @Post(':id/continue')
+  @HttpCode(200)
+  @ApiOkResponse({ type: JobAcceptedDto })
+  @ApiNotFoundResponse({ description: UNKNOWN })
+  @ApiConflictResponse({ description: REFUSED })
+  continue(@Param('id', ParseUUIDPipe) id: string): Promise<JobAcceptedDto> {
+    return this.commands.continue(id);
+  }
+
+  /** Gives a failed job up: it cannot be resumed any more, and the loaders drop what it had staged. */
+  @Post(':id/discard')
+  @HttpCode(202)
+  @ApiAcceptedResponse({ type: JobAcceptedDto })
+  @ApiNotFoundResponse({ description: UNKNOWN })
+  @ApiConflictResponse({ description: REFUSED })
+  discard(@Param('id', ParseUUIDPipe) id: string): Promise<JobAcceptedDto> {
+    return this.commands.discard(id);
   }
 }

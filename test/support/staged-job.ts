@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
-import type { WriteMode } from '#core/dataset/dataset.js';
+import type { ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
 import type { JobCounts, JobError } from '#core/job/job.entity.js';
 import type { JobState } from '#core/job/job-state.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
@@ -43,6 +43,7 @@ export const SHOP_PLAN: readonly TablePlan[] = [
     table: 'shop',
     columns: ['number', 'name', 'city'],
     key: ['number'],
+    version: null,
     sources: { number: 'shopNo', name: 'shopName', city: 'city' },
     parent: null,
   },
@@ -50,6 +51,7 @@ export const SHOP_PLAN: readonly TablePlan[] = [
     table: 'sale',
     columns: ['shop_number', 'item'],
     key: [],
+    version: null,
     sources: { item: 'sales.item' },
     parent: { table: 'shop', columns: { shop_number: 'number' } },
   },
@@ -73,6 +75,9 @@ export interface JobOptions {
   readonly maxRefusedShare?: number;
   readonly maxShrinkShare?: number | null;
   readonly dataset?: string;
+  readonly existingKeys?: ExistingKeys;
+  /** In which order the batches are loaded; as numbered when left out. */
+  readonly loadOrder?: readonly number[];
 }
 
 export interface EndOfJob {
@@ -137,14 +142,16 @@ export class StagedJobs {
       maxRefusedShare = 0.05,
       maxShrinkShare = null,
       dataset = 'shops',
+      existingKeys = 'supersede',
+      loadOrder = [...batches.keys()],
     } = options;
     const records = batches.flat().length;
     await inTransaction(this.pool, async (client) => {
       await client.query(
         `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, max_shrink_share,
-           options, contract_version, head, total_batches, total_records, total_bytes, epoch, started_at)
+           existing_keys, options, contract_version, head, total_batches, total_records, total_bytes, epoch, started_at)
          VALUES ($1, $2, $3, 'running', '{"kind":"file","display":"x","trustedCaller":true}', '', $4, $5, $6,
-           '{}', 1, $7, $8, $9, $10, 1, now())`,
+           $11, '{}', 1, $7, $8, $9, $10, 1, now())`,
         [
           id,
           dataset,
@@ -156,14 +163,14 @@ export class StagedJobs {
           batches.length,
           records,
           DATA_START + records * BYTES_A_RECORD,
+          existingKeys,
         ],
       );
       await createStaging(client, plan, { id, mode });
     });
-    let first = 0;
-    for (const [number, batch] of batches.entries()) {
-      await this.load(id, number, first, batch, plan);
-      first += batch.length;
+    for (const number of loadOrder) {
+      const first = batches.slice(0, number).flat().length;
+      await this.load(id, number, first, batches[number] ?? [], plan);
     }
     return id;
   }

@@ -1,4 +1,5 @@
 import pg, { type PoolClient } from 'pg';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { STAGING_SCHEMA, columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
 import type { ForeignKeyFacts, IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
@@ -86,6 +87,7 @@ async function whyNot(runner: StepRunner, { target, index }: WantedIndex): Promi
       await client.query(
         `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${quotedStagingTable(target.table, id)} USING ${index.body}`,
       );
+      faultPoint('finalizer.index-build');
     });
     return null;
   } catch (error) {

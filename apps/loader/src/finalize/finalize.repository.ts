@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { WriteMode } from '#core/dataset/dataset.js';
+import type { ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
 import type { PinnedHead } from '#core/job/job.entity.js';
 import type { EndedJob } from './announcer.js';
 import type { FinalizingJob } from './finalizing-job.js';
@@ -13,14 +13,15 @@ interface JobRow {
   dry_run: boolean;
   max_refused_share: number;
   max_shrink_share: number | null;
+  existing_keys: ExistingKeys;
   head: PinnedHead | null;
   total_batches: string;
   total_records: string;
   total_bytes: string;
 }
 
-const CLAIMED_COLUMNS = `id, dataset, epoch, mode, dry_run, max_refused_share, max_shrink_share, head,
-  total_batches, total_records, total_bytes`;
+const CLAIMED_COLUMNS = `id, dataset, epoch, mode, dry_run, max_refused_share, max_shrink_share, existing_keys,
+  head, total_batches, total_records, total_bytes`;
 
 /** What of a job is still to be told. */
 export interface PendingAnnouncement extends EndedJob {
@@ -74,6 +75,7 @@ export class FinalizeRepository {
       dryRun: row.dry_run,
       maxRefusedShare: row.max_refused_share,
       maxShrinkShare: row.max_shrink_share,
+      existingKeys: row.existing_keys,
       source: {
         batches: Number(row.total_batches),
         records: Number(row.total_records),

@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import { quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
@@ -8,7 +9,7 @@ import { mainTable } from '#core/staging/table-plan.js';
 import type { WantedIndex } from './build-indexes.js';
 import { checkLedger, percent, succeed } from './conclude.js';
 import type { FinalizeConfig } from './finalize.config.js';
-import type { FinalizedDataset, FinalizingJob, OnStep } from './finalizing-job.js';
+import { type FinalizedDataset, type FinalizingJob, type OnStep, fieldOf } from './finalizing-job.js';
 import { APPEND } from './merge-append.js';
 import { UPSERT } from './merge-upsert.js';
 import { type MergeWay, countRows } from './merge.js';
@@ -43,8 +44,8 @@ export class Finalizer {
   /**
    * @param job held in state `finalizing` with its epoch
    * @param over aborted when the job is to be left as it is; whoever aborts ends our backends too
-   * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_SHRINKS, TARGET_MISSING, TARGET_CHANGED,
-   *   TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
+   * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_SHRINKS, EXISTING_KEYS, TARGET_MISSING,
+   *   TARGET_CHANGED, TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
    */
   async finalize(
     job: FinalizingJob,
@@ -76,10 +77,14 @@ export class Finalizer {
       await this.end(runner, () => Promise.resolve({ inserted, updated: 0, unchanged: 0, superseded: 0 }));
     } else if (job.dryRun) {
       onStep('report');
-      await this.end(runner, (client) => way.foresee(client, job.id, tables, targets));
+      await this.end(runner, async (client) =>
+        accepted(job, dataset, await way.foresee(client, job.id, tables, targets)),
+      );
     } else {
       onStep('merge');
-      await this.end(runner, (client) => way.merge(client, job.id, tables));
+      await this.end(runner, async (client) =>
+        accepted(job, dataset, await way.merge(client, job.id, tables)),
+      );
     }
   }
 
@@ -104,10 +109,14 @@ export class Finalizer {
       });
       if (left.length > 0) onStep('snapshots', `waiting no longer for ${left.join(', ')}`);
       onStep('swap');
+      faultPoint('finalizer.before-swap');
       const result = await swap(runner, tables, rows, this.config.swapLockTimeoutMs, (whom) => {
         onStep('swap', `waiting for ${whom}`);
       });
-      if (result.kind === 'swapped') return;
+      if (result.kind === 'swapped') {
+        faultPoint('finalizer.visible');
+        return;
+      }
       onStep('index', result.why);
     }
   }
@@ -140,7 +149,19 @@ export class Finalizer {
       await succeed(client, runner.job, await work(client));
       await dropStaging(client, runner.job);
     });
+    faultPoint('finalizer.visible');
   }
+}
+
+/** @throws SluiceError EXISTING_KEYS when the job is to fail for keys that are there already, and some are */
+function accepted(job: FinalizingJob, dataset: FinalizedDataset, outcome: Outcome): Outcome {
+  if (job.mode !== 'append' || job.existingKeys !== 'fail' || outcome.superseded === 0) return outcome;
+  const { table, key } = mainTable(dataset.tables);
+  throw new SluiceError(
+    'EXISTING_KEYS',
+    `${outcome.superseded} of the job's records have a key (${fieldOf(dataset, table, key)}) that is in ${table} already.`,
+    { dataset: job.dataset, job: job.id },
+  );
 }
 
 /** Staging fills an identity or default column in its own way: its values say nothing about the target's. */

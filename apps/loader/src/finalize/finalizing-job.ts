@@ -1,4 +1,4 @@
-import type { Dataset, WriteMode } from '#core/dataset/dataset.js';
+import type { Dataset, ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
 import type { SourceTotals } from '#core/ledger/balance.js';
 import { planTables } from '#core/record/compile-contract.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
@@ -14,6 +14,8 @@ export interface FinalizingJob {
   readonly maxRefusedShare: number;
   /** Null: any size will do. */
   readonly maxShrinkShare: number | null;
+  /** `append`: what becomes of records whose key is in the table already. */
+  readonly existingKeys: ExistingKeys;
   readonly source: SourceTotals;
 }
 

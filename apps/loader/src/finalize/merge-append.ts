@@ -1,4 +1,5 @@
 import type { PoolClient } from 'pg';
+import { faultPoint } from '#common/faults/fault-point.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import { RECORD_COLUMN, columnList, quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
 import { type TablePlan, mainTable } from '#core/staging/table-plan.js';
@@ -27,6 +28,7 @@ async function merge(client: PoolClient, jobId: string, tables: readonly TablePl
     INSERT INTO pg_temp.arrived (record)
     SELECT staged.${RECORD_COLUMN} FROM ${staging} AS staged
     JOIN inserted ON (${columnList(main.key, 'inserted.')}) = (${columnList(main.key, 'staged.')})`);
+  faultPoint('finalizer.in-merge');
   await client.query('ANALYZE pg_temp.arrived');
   for (const { table, columns } of tables.slice(1)) {
     await client.query(`

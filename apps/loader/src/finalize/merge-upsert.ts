@@ -1,4 +1,5 @@
 import type { PoolClient } from 'pg';
+import { faultPoint } from '#common/faults/fault-point.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import { RECORD_COLUMN, columnList, quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
 import { type TablePlan, mainTable } from '#core/staging/table-plan.js';
@@ -8,142 +9,176 @@ import { type MergeWay, countRows } from './merge.js';
 const FATE = '_sluice_fate';
 
 /**
- * `upsert`: of the records with one key the last one arrives, earlier ones are superseded; what arrives is inserted,
- * or updates the row that has its key, or finds it unchanged.
+ * `upsert`: of the records with one key one arrives, the others are superseded; what arrives is inserted, or updates
+ * the row that has its key, or finds it unchanged, or finds it newer and is superseded as well.
  *
- * - U1: a record is unchanged when neither its row nor the set of its child rows differs; then nothing is written.
- * - U2: children follow their parent: afterwards the child rows that refer to it are the record's, those that were
- *   there already untouched (their generated columns too).
- * - U3: rows are written in the order of their keys, so that two writers cannot deadlock on them.
+ * - U1: of the records with one key the one with the newest version arrives, among equals (or without a version
+ *   column) the last in the source, whatever batch it came in and whenever that was loaded.
+ * - U2: a record whose version is older than its row's changes nothing. NULL is older than any version; an equal
+ *   version is written, so that a correction of the same day gets through.
+ * - U3: a record is unchanged when neither its row nor its child rows differ; then nothing is written.
+ * - U4: children follow their parent: afterwards the child rows that refer to it are the record's, as many of each as
+ *   the record has; those that were there already are untouched (their generated columns too). A superseded
+ *   record's children are not looked at.
+ * - U5: rows are written in the order of their keys, so that two writers cannot deadlock on them. A row that somebody
+ *   else changes while we merge is still not overwritten by an older version.
  */
 async function merge(client: PoolClient, jobId: string, tables: readonly TablePlan[]): Promise<Outcome> {
   const main = mainTable(tables);
   await listArriving(client, jobId, main);
-  await client.query('CREATE TEMP TABLE changed (record bigint) ON COMMIT DROP');
-  const rest = main.columns.filter((column) => !main.key.includes(column));
+  const rest = restOf(main);
   const update =
     rest.length === 0
       ? 'NOTHING'
       : `UPDATE SET ${rest.map((column) => `${columnList([column])} = ${columnList([column], 'EXCLUDED.')}`).join(', ')}
-         WHERE (${columnList(rest, 'present.')}) IS DISTINCT FROM (${columnList(rest, 'EXCLUDED.')})`;
-  // Known beforehand: what RETURNING could tell of it differs for partitioned tables.
-  await markNew(client, main);
-  await client.query(`
-    WITH written AS (
-      INSERT INTO ${quotedTarget(main.table)} AS present (${columnList(main.columns)})
-      SELECT ${columnList(main.columns)} FROM pg_temp.arriving ORDER BY ${columnList(main.key)}
-      ON CONFLICT (${columnList(main.key)}) DO ${update}
-      RETURNING ${columnList(main.key, 'present.')}
-    )
-    UPDATE pg_temp.arriving SET ${FATE} = 'updated' FROM written
-    WHERE ${FATE} = 'unchanged' AND ${sameKey(main, 'written', 'arriving')}`);
+         WHERE ${differs(main, 'present', 'EXCLUDED')} AND NOT ${isStale(main, 'present', 'EXCLUDED')}`;
+  const { rowCount } = await client.query(`
+    INSERT INTO ${quotedTarget(main.table)} AS present (${columnList(main.columns)})
+    SELECT ${columnList(main.columns)} FROM pg_temp.arriving WHERE ${FATE} IN ('inserted', 'updated')
+    ORDER BY ${columnList(main.key)}
+    ON CONFLICT (${columnList(main.key)}) DO ${update}`);
+  faultPoint('finalizer.in-merge');
+  if (rowCount !== (await countFates(client, 'inserted', 'updated'))) await markOvertaken(client, main);
   for (const child of tables.slice(1)) await replaceChildren(client, jobId, child);
-  await client.query(`
-    UPDATE pg_temp.arriving SET ${FATE} = 'updated' FROM pg_temp.changed
-    WHERE changed.record = arriving.${RECORD_COLUMN} AND ${FATE} = 'unchanged'`);
   return outcome(client, quotedStagingTable(main.table, jobId));
 }
 
 async function foresee(client: PoolClient, jobId: string, tables: readonly TablePlan[]): Promise<Outcome> {
   const main = mainTable(tables);
   await listArriving(client, jobId, main);
-  const all = columnList(main.columns, 'arriving.');
-  const theirs = columnList(main.columns, 'present.');
-  await markNew(client, main);
-  await client.query(`
-    UPDATE pg_temp.arriving SET ${FATE} = 'updated' FROM ${quotedTarget(main.table)} AS present
-    WHERE ${sameKey(main, 'present', 'arriving')} AND (${theirs}) IS DISTINCT FROM (${all})`);
   for (const child of tables.slice(1)) {
     await client.query(`
-      WITH ${childDifference(jobId, child)}
-      UPDATE pg_temp.arriving SET ${FATE} = 'updated'
-      FROM (SELECT * FROM gone UNION SELECT * FROM fresh) AS differing
-      WHERE ${FATE} = 'unchanged' AND ${linked(child, 'differing', 'arriving')}`);
+      WITH ${bothSides(jobId, child)},
+      gone AS (SELECT * FROM present EXCEPT ALL SELECT * FROM wanted),
+      fresh AS (SELECT * FROM wanted EXCEPT ALL SELECT * FROM present)
+      ${markUpdated(child, '(SELECT * FROM gone UNION ALL SELECT * FROM fresh)')}`);
   }
   return outcome(client, quotedStagingTable(main.table, jobId));
 }
 
-/** The records that the merge goes by, with their rows' contents: the last one of each key. */
+/** U1: the records that the merge goes by, with their rows' contents, and what their own rows lead to (U2, U3). */
 async function listArriving(client: PoolClient, jobId: string, main: TablePlan): Promise<void> {
   const key = columnList(main.key);
+  const newestFirst = main.version === null ? '' : `, ${columnList([main.version])} DESC NULLS LAST`;
   await client.query(`
     CREATE TEMP TABLE arriving ON COMMIT DROP AS
-    SELECT DISTINCT ON (${key}) ${RECORD_COLUMN}, ${columnList(main.columns)}, 'unchanged'::text AS ${FATE}
-    FROM ${quotedStagingTable(main.table, jobId)} ORDER BY ${key}, ${RECORD_COLUMN} DESC`);
+    SELECT chosen.*, CASE
+        WHEN ${columnList(main.key.slice(0, 1), 'present.')} IS NULL THEN 'inserted'
+        WHEN ${isStale(main, 'present', 'chosen')} THEN 'stale'
+        WHEN ${differs(main, 'present', 'chosen')} THEN 'updated'
+        ELSE 'unchanged' END AS ${FATE}
+    FROM (
+      SELECT DISTINCT ON (${key}) ${RECORD_COLUMN}, ${columnList(main.columns)}
+      FROM ${quotedStagingTable(main.table, jobId)} ORDER BY ${key}${newestFirst}, ${RECORD_COLUMN} DESC
+    ) AS chosen
+    LEFT JOIN ${quotedTarget(main.table)} AS present
+      ON (${columnList(main.key, 'present.')}) = (${columnList(main.key, 'chosen.')})`);
   await client.query('ANALYZE pg_temp.arriving');
 }
 
-/** Those whose key is not there yet will be inserted. */
-async function markNew(client: PoolClient, main: TablePlan): Promise<void> {
+/** U5: somebody else was faster. The rows are locked by now, so what we see is what stays. */
+async function markOvertaken(client: PoolClient, main: TablePlan): Promise<void> {
   await client.query(`
-    UPDATE pg_temp.arriving SET ${FATE} = 'inserted'
-    WHERE NOT EXISTS (SELECT FROM ${quotedTarget(main.table)} AS present WHERE ${sameKey(main, 'present', 'arriving')})`);
+    UPDATE pg_temp.arriving SET ${FATE} = 'stale' FROM ${quotedTarget(main.table)} AS present
+    WHERE (${columnList(main.key, 'present.')}) = (${columnList(main.key, 'arriving.')})
+      AND ${FATE} IN ('inserted', 'updated') AND ${isStale(main, 'present', 'arriving')}`);
 }
 
-/** U2: takes away what the record has not, adds what is missing, in this order: a unique index may mind. */
+/** U4: takes away what the record has not, adds what is missing, in this order: a unique index may mind. */
 async function replaceChildren(client: PoolClient, jobId: string, child: TablePlan): Promise<void> {
   const columns = columnList(child.columns);
   const target = quotedTarget(child.table);
-  const difference = childDifference(jobId, child);
+  const links = columnList(linkColumns(child));
+  const sameLinks = linkColumns(child).map((c) => `present.${columnList([c])} = gone.${columnList([c])}`);
   await client.query(`
-    WITH ${difference}
-    INSERT INTO pg_temp.changed (record)
-    SELECT DISTINCT arriving.${RECORD_COLUMN} FROM (SELECT * FROM gone UNION SELECT * FROM fresh) AS differing
-    JOIN pg_temp.arriving ON ${linked(child, 'differing', 'arriving')} WHERE arriving.${FATE} <> 'inserted'`);
+    WITH ${bothSides(jobId, child)},
+    gone AS (
+      SELECT ${columns}, count(*) AS times
+      FROM (SELECT * FROM present EXCEPT ALL SELECT * FROM wanted) AS each GROUP BY ${columns}
+    ),
+    -- Of rows that are all alike only as many go as are too many.
+    places AS (
+      SELECT present.tableoid AS part, present.ctid AS place, times,
+             row_number() OVER (PARTITION BY ${columnList(child.columns, 'present.')}) AS number
+      FROM ${target} AS present JOIN gone ON ${sameLinks.join(' AND ')}
+        AND (${columnList(child.columns, 'present.')}) IS NOT DISTINCT FROM (${columnList(child.columns, 'gone.')})
+    ),
+    written AS (
+      DELETE FROM ${target} AS present USING places
+      WHERE present.ctid = place AND present.tableoid = part AND number <= times
+      RETURNING ${columnList(linkColumns(child), 'present.')}
+    )
+    ${markUpdated(child, 'written')}`);
   await client.query(`
-    WITH ${difference}
-    DELETE FROM ${target} AS present USING gone
-    WHERE ${linkColumns(child)
-      .map((c) => `present.${columnList([c])} = gone.${columnList([c])}`)
-      .join(' AND ')}
-      AND (${columnList(child.columns, 'present.')}) IS NOT DISTINCT FROM (${columnList(child.columns, 'gone.')})`);
-  await client.query(
-    `WITH ${difference} INSERT INTO ${target} (${columns}) SELECT ${columns} FROM fresh ORDER BY ${columns}`,
-  );
+    WITH ${bothSides(jobId, child)},
+    fresh AS (SELECT * FROM wanted EXCEPT ALL SELECT * FROM present),
+    written AS (INSERT INTO ${target} (${columns}) SELECT ${columns} FROM fresh ORDER BY ${columns} RETURNING ${links})
+    ${markUpdated(child, 'written')}`);
 }
 
-/** `gone`: rows that refer to an arriving parent and are not the record's; `fresh`: rows of the record that are missing. */
-function childDifference(jobId: string, child: TablePlan): string {
-  const columns = (of: string): string => columnList(child.columns, `${of}.`);
+/** `present`: rows that refer to an arriving parent; `wanted`: the rows of its record. */
+function bothSides(jobId: string, child: TablePlan): string {
   return `
     present AS MATERIALIZED (
-      SELECT ${columns('present')} FROM ${quotedTarget(child.table)} AS present
-      JOIN pg_temp.arriving ON ${linked(child, 'present', 'arriving')}
+      SELECT ${columnList(child.columns, 'present.')} FROM ${quotedTarget(child.table)} AS present
+      WHERE EXISTS (SELECT FROM pg_temp.arriving WHERE ${FATE} <> 'stale' AND ${linked(child, 'present')})
     ),
     wanted AS MATERIALIZED (
-      SELECT ${columns('staged')} FROM ${quotedStagingTable(child.table, jobId)} AS staged
-      JOIN pg_temp.arriving USING (${RECORD_COLUMN})
-    ),
-    gone AS (SELECT * FROM present EXCEPT SELECT * FROM wanted),
-    fresh AS (SELECT * FROM wanted EXCEPT SELECT * FROM present)`;
+      SELECT ${columnList(child.columns, 'staged.')} FROM ${quotedStagingTable(child.table, jobId)} AS staged
+      JOIN pg_temp.arriving USING (${RECORD_COLUMN}) WHERE ${FATE} <> 'stale'
+    )`;
+}
+
+/** Whoever had an unchanged row, and child rows among `those`, is updated. */
+function markUpdated(child: TablePlan, those: string): string {
+  return `
+    UPDATE pg_temp.arriving SET ${FATE} = 'updated'
+    FROM (SELECT DISTINCT ${columnList(linkColumns(child))} FROM ${those} AS those) AS differing
+    WHERE ${FATE} = 'unchanged' AND ${linked(child, 'differing')}`;
 }
 
 async function outcome(client: PoolClient, staging: string): Promise<Outcome> {
-  const { rows } = await client.query<{ fate: string; count: string }>(
-    `SELECT ${FATE} AS fate, count(*) AS count FROM pg_temp.arriving GROUP BY 1`,
+  const inserted = await countFates(client, 'inserted');
+  const updated = await countFates(client, 'updated');
+  const unchanged = await countFates(client, 'unchanged');
+  const superseded = (await countRows(client, staging)) - inserted - updated - unchanged;
+  return { inserted, updated, unchanged, superseded };
+}
+
+async function countFates(client: PoolClient, ...fates: readonly string[]): Promise<number> {
+  const { rows } = await client.query<{ count: string }>(
+    `SELECT count(*) FROM pg_temp.arriving WHERE ${FATE} = ANY($1)`,
+    [fates],
   );
-  const count = (fate: string): number => Number(rows.find((row) => row.fate === fate)?.count ?? 0);
-  const [inserted, updated, unchanged] = [count('inserted'), count('updated'), count('unchanged')];
-  return {
-    inserted,
-    updated,
-    unchanged,
-    superseded: (await countRows(client, staging)) - inserted - updated - unchanged,
-  };
+  return Number(rows[0]?.count ?? 0);
+}
+
+/** U2. */
+function isStale({ version }: TablePlan, present: string, arriving: string): string {
+  if (version === null) return 'false';
+  const [theirs, ours] = [columnList([version], `${present}.`), columnList([version], `${arriving}.`)];
+  return `coalesce(${theirs} > ${ours}, ${theirs} IS NOT NULL AND ${ours} IS NULL)`;
+}
+
+function differs(main: TablePlan, present: string, arriving: string): string {
+  const rest = restOf(main);
+  if (rest.length === 0) return 'false';
+  return `(${columnList(rest, `${present}.`)}) IS DISTINCT FROM (${columnList(rest, `${arriving}.`)})`;
+}
+
+/** The columns that an update writes. */
+function restOf({ columns, key }: TablePlan): string[] {
+  return columns.filter((column) => !key.includes(column));
 }
 
 function linkColumns({ parent }: TablePlan): string[] {
   return Object.keys(parent?.columns ?? {});
 }
 
-function linked(child: TablePlan, childAlias: string, parentAlias: string): string {
+function linked(child: TablePlan, childAlias: string): string {
   return Object.entries(child.parent?.columns ?? {})
-    .map(([own, parents]) => `${childAlias}.${columnList([own])} = ${parentAlias}.${columnList([parents])}`)
+    .map(([own, parents]) => `${childAlias}.${columnList([own])} = ${columnList([parents], 'arriving.')}`)
     .join(' AND ');
-}
-
-function sameKey(main: TablePlan, left: string, right: string): string {
-  return `(${columnList(main.key, `${left}.`)}) = (${columnList(main.key, `${right}.`)})`;
 }
 
 export const UPSERT: MergeWay = { repeatsAreRefused: false, merge, foresee };

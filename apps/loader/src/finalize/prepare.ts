@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
@@ -88,7 +89,9 @@ export class Preparation {
   ): Promise<T> {
     return this.runner.step(async (client) => {
       await this.dropForeignKeys(client, targets);
-      return work(client);
+      const result = await work(client);
+      faultPoint('finalizer.settling');
+      return result;
     });
   }
 

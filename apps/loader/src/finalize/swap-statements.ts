@@ -1,4 +1,5 @@
 import pg, { type PoolClient } from 'pg';
+import { faultPoint } from '#common/faults/fault-point.js';
 import { revokeStatements } from '#core/staging/kept-statements.js';
 import { RECORD_COLUMN, STAGING_SCHEMA, TARGET_SCHEMA, stagingTable } from '#core/staging/staging-names.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
@@ -48,7 +49,10 @@ export async function exchangeTables(
     ...pairs.flatMap(({ target, twin }) => takeNames(target, twin, jobId)),
     ...targets.flatMap(({ kept }) => kept),
   ];
-  for (const statement of statements) await client.query(statement);
+  for (const statement of statements) {
+    await client.query(statement);
+    if (statement.includes(' RENAME TO ')) faultPoint('finalizer.in-swap');
+  }
   const oids = staged.map(({ oid }) => oid);
   for (const statement of await revokeStatements(client, oids)) await client.query(statement);
   for (const statement of targets.flatMap(({ grants }) => grants)) await client.query(statement);

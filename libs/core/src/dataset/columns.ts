@@ -51,6 +51,13 @@ export interface TableOptions {
   /** The properties that identify a row: what `DUPLICATE` and `upsert` go by. */
   readonly key: readonly string[];
   /**
+   * For `upsert`: the property that says how new a record is, compared as PostgreSQL compares its column. A record that
+   * is older than the row which has its key is superseded; one of the same version is written. Null is older than
+   * any version. Of several records with one key the newest counts, among equals the last one in the source.
+   * Left out: the last one in the source, and it is written whatever stands in the table.
+   */
+  readonly version?: string;
+  /**
    * Done to every field of a record, children's too, in this order: NULs are removed (warning
    * `NUL_REMOVED`, PostgreSQL cannot hold them), ends are trimmed, null tokens become null.
    */

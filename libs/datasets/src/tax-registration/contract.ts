@@ -19,8 +19,8 @@ function checksumSeverity(options: OptionValues): Severity | 'off' {
   return options.checksum === 'off' ? 'off' : 'warning';
 }
 
-/** One row of the extract: a registered place of business (README sections 2, 4 and 7.1). */
-@Table({ name: 'tax_registration', key: ['ban'] })
+/** One row of the extract: a registered place of business (README sections 2, 4, 7.1 and 9). */
+@Table({ name: 'tax_registration', key: ['ban'], version: 'dataSourceDate' })
 export class TaxRegistration {
   @Column({ source: '統一編號' })
   @Required({ code: 'INVALID_BAN' })

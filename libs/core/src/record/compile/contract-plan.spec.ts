@@ -35,6 +35,14 @@ describe('a contract that does not hold together', () => {
   class NoKey {
     @Column({ source: 'a' }) a!: string;
   }
+  @Table({ name: 't', key: ['a'], version: 'z' })
+  class WrongVersion {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', key: ['a'], version: 'a' })
+  class VersionInKey {
+    @Column({ source: 'a' }) a!: string;
+  }
   @Table({ name: 't', key: ['a'] })
   class NoColumns {}
   @Table({ name: 't', key: ['a'] })
@@ -121,6 +129,8 @@ describe('a contract that does not hold together', () => {
         [NoTable, /lacks @Table/],
         [WrongKey, /names "z", which is no column/],
         [NoKey, /names no key/],
+        [WrongVersion, /@Table version names "z", which is no column/],
+        [VersionInKey, /@Table version "a" is part of the key/],
         [NoColumns, /has no columns/],
         [SameTarget, /column "a" stands in it twice/],
         [TakenTarget, /column "_sluice_record" stands in it twice/],
@@ -201,6 +211,7 @@ describe('planTables', () => {
         table: 'customer_order',
         columns: ['id', 'customer', 'country', 'placed_at', 'customer_json'],
         key: ['id'],
+        version: null,
         sources: {
           id: 'id',
           customer: 'customer.name',
@@ -214,6 +225,7 @@ describe('planTables', () => {
         table: 'order_item',
         columns: ['order_id', 'position', 'sku', 'price', 'price_json'],
         key: [],
+        version: null,
         sources: {
           order_id: 'id',
           sku: 'items[].sku',
@@ -226,10 +238,17 @@ describe('planTables', () => {
         table: 'order_tag',
         columns: ['order_id', 'tag'],
         key: [],
+        version: null,
         sources: { order_id: 'id', tag: 'meta.tags[]' },
         parent: { table: 'customer_order', columns: { order_id: 'id' } },
       },
     ]);
+    @Table({ name: 't', key: ['a'], version: 'asOf' })
+    class Versioned {
+      @Column({ source: 'a' }) a!: string;
+      @FromContext('date', { kind: isoDate() }) asOf!: string;
+    }
+    expect(planTables({ name: 'versioned', contract: Versioned })).toMatchObject([{ version: 'as_of' }]);
     expect(planTables(SHOP)[1]).toMatchObject({
       table: 'line',
       sources: { shop_number: 'no', code: 'c1, c2, c3' },

@@ -23,6 +23,8 @@ export interface TablePlan {
   readonly columns: readonly string[];
   /** The columns that identify a row; empty for child tables, which follow their parent. */
   readonly key: readonly string[];
+  /** The column that tells an older record from a newer one (`TableOptions.version`); null when none does. */
+  readonly version: string | null;
   /** Column → the source's name of its field, for findings. Columns without a field are left out. */
   readonly sources: Readonly<Record<string, string>>;
   /** Of a child table: its parent, and which of its columns hold which of the parent's. */
@@ -62,9 +64,16 @@ export function planContract(dataset: Pick<Dataset, 'name' | 'contract'>): Contr
     columns: names(columns, 'target'),
     sources: sourcesOf(columns),
     key: table.key.map((property) => reader.column(columns, property, '@Table key').target),
+    version:
+      table.version === undefined ? null : reader.column(columns, table.version, '@Table version').target,
     parent: null,
   };
   if (parentPlan.key.length === 0) throw reader.invalid('@Table names no key');
+  if (parentPlan.version !== null && parentPlan.key.includes(parentPlan.version)) {
+    throw reader.invalid(
+      `@Table version "${table.version ?? ''}" is part of the key, so no row has an older one`,
+    );
+  }
   if (columns.some(({ origin }) => origin.from === 'parent' || origin.from === 'slot')) {
     throw reader.invalid('@FromParent and @SlotNumber belong in the class of a child table');
   }
@@ -81,6 +90,7 @@ export function planContract(dataset: Pick<Dataset, 'name' | 'contract'>): Contr
       columns: names(child.columns, 'target'),
       sources: sourcesOfChild(child, parentPlan, links),
       key: [],
+      version: null,
       parent: { table: table.name, columns: Object.fromEntries(links) },
     };
     return { child, plan };

@@ -66,9 +66,29 @@ describe('a file source', () => {
     expect(source.identity).toEqual({
       bytes: CONTENT.length,
       etag: null,
-      lastModified: '2026-10-05T08:00:00.000Z',
+      lastModified: '2026-10-05T08:00:00.000000000Z',
+      validator: '2026-10-05T08:00:00.000000000Z',
     });
     expect(source.expectedBytes).toBe(CONTENT.length);
+    await source.close();
+  });
+
+  it('goes on at any byte, and never beyond the end', async () => {
+    for (const offset of [0, 10, CONTENT.length]) {
+      const source = await open(file);
+      await source.chunks[Symbol.asyncIterator]().next();
+      expect(await source.skipTo(CONTENT.length + 1)).toBe(false);
+      expect(await source.skipTo(offset)).toBe(true);
+      const rest: Buffer[] = [];
+      for await (const chunk of source.chunks) rest.push(chunk);
+      expect(Buffer.concat(rest).equals(CONTENT.subarray(offset))).toBe(true);
+    }
+  });
+
+  it('that is packed can be read in order only', async () => {
+    writeFileSync(file, gzipSync(CONTENT));
+    const source = await open(file);
+    expect(await source.skipTo(10)).toBe(false);
     await source.close();
   });
 

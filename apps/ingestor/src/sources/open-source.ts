@@ -94,8 +94,6 @@ class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
   readonly #maxBytes: number;
   readonly #lifetime: Lifetime;
   #content: ByteReader;
-  /** Where `#content` begins. */
-  #start = 0;
   #finished = false;
 
   constructor(
@@ -129,8 +127,7 @@ class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
       signal.throwIfAborted();
       const value = await this.#content.next();
       signal.throwIfAborted();
-      if (value !== null && this.#start + this.#content.taken <= this.#maxBytes)
-        return { done: false, value };
+      if (value !== null && this.#content.taken <= this.#maxBytes) return { done: false, value };
       if (value !== null) throw tooLarge(this.#content.display, this.#maxBytes);
       this.#finished = true;
     } catch (error) {
@@ -143,12 +140,11 @@ class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
   }
 
   async skipTo(offset: number): Promise<boolean> {
-    // Of packed content nobody knows where an offset is.
+    // Of packed content nobody knows where an offset is; what is not packed has told its size, and was judged by it.
     const rest = this.#isPlain ? await this.#transport.from(offset) : null;
     if (rest === null) return false;
     const before = this.#content;
     this.#content = new ByteReader(rest, before.display);
-    this.#start = offset;
     await before.close();
     return true;
   }

@@ -28,7 +28,7 @@ import { CleanBatchController } from './load/clean-batch.controller.js';
 import { GroupLoader } from './load/group-loader.js';
 import type { LoaderConfig } from './loader.config.js';
 import { LoaderMetrics } from './loader.metrics.js';
-import { JobWatch } from './watch/job-watch.js';
+import { JobWatch, watchedDatasets } from './watch/job-watch.js';
 import { WatchConfig } from './watch/watch.config.js';
 
 const MIB = 1024 * 1024;
@@ -105,7 +105,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
             new JobWatch({
               pool,
               kafka,
-              datasets: registry.all().map(({ name }) => name),
+              datasets: watchedDatasets(registry.all()),
               config: loadSettings(WatchConfig),
               logger,
             }),

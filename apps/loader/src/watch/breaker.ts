@@ -10,6 +10,8 @@ export interface JudgedJob {
   readonly dataset: string;
   readonly breaker: Breaker;
   readonly judgedFromBatch: number;
+  /** Codes that refuse nothing, so they are no reasons. */
+  readonly warningCodes: readonly string[];
 }
 
 /** What was loaded lately. */
@@ -40,13 +42,13 @@ export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<Break
        SELECT finding->>'code', 1 FROM judged, jsonb_array_elements(load_refusals) AS refusal,
          jsonb_array_elements(refusal->'findings') AS finding
      ), frequent AS (
-       SELECT code, sum(count)::bigint AS count FROM reasons GROUP BY code ORDER BY 2 DESC, 1 LIMIT ${REASONS_SHOWN}
+       SELECT code, sum(count)::bigint AS count FROM reasons WHERE code <> ALL($4) GROUP BY code ORDER BY 2 DESC, 1 LIMIT ${REASONS_SHOWN}
      )
      SELECT coalesce(sum(records), 0) AS records,
             coalesce(sum(refused + jsonb_array_length(load_refusals)), 0) AS refused,
             coalesce((SELECT jsonb_agg(frequent ORDER BY count DESC, code) FROM frequent), '[]') AS reasons
      FROM judged`,
-    [job.id, job.judgedFromBatch, job.breaker.windowRecords],
+    [job.id, job.judgedFromBatch, job.breaker.windowRecords, job.warningCodes],
   );
   const row = rows[0];
   return {

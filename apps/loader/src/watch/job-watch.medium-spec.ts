@@ -67,7 +67,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
     watch = new JobWatch({
       pool,
       kafka,
-      datasets: [dataset],
+      datasets: new Map([[dataset, { warningCodes: () => new Set(['BAD_PHONE']) }]]),
       config: { watchIntervalMs: 100, missingAfterSeconds: 0 },
       logger: pino({ level: 'silent' }),
     });
@@ -117,7 +117,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       await running({ breaker });
       await loaded(0, {});
       await loaded(1, { refused: 30, findings: { BAD_TAX_ID: 30 } });
-      await loaded(2, { refused: 20, findings: { BAD_TAX_ID: 5, MALFORMED_ROW: 15 } });
+      await loaded(2, { refused: 20, findings: { BAD_TAX_ID: 5, MALFORMED_ROW: 15, BAD_PHONE: 90 } });
       await loaded(3, { refused: 40, findings: { MALFORMED_ROW: 40 } });
       watch.start();
       await eventually(async () => (await row())?.state === 'paused', 'the job to be paused');

@@ -3,16 +3,30 @@ import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { messageOf } from '#common/errors/sluice-error.js';
+import type { Dataset, OptionValues } from '#core/dataset/dataset.js';
 import { pauseJob } from '#core/job/pause-job.js';
+import { warningCodes } from '#core/record/compile-contract.js';
 import { type JudgedJob, judge, readWindow } from './breaker.js';
 import { findMissing, findWaiting } from './missing-batches.js';
 import type { WatchConfig } from './watch.config.js';
 
+/** What the watch needs to know of a dataset. */
+export interface WatchedDataset {
+  /** Codes that refuse no record under a job's options. */
+  warningCodes(options: OptionValues): ReadonlySet<string>;
+}
+
+export function watchedDatasets(datasets: readonly Dataset[]): ReadonlyMap<string, WatchedDataset> {
+  return new Map(
+    datasets.map((dataset) => [dataset.name, { warningCodes: (options) => warningCodes(dataset, options) }]),
+  );
+}
+
 export interface JobWatchParts {
   readonly pool: pg.Pool;
   readonly kafka: Kafka;
-  /** Those that this process loads. */
-  readonly datasets: readonly string[];
+  /** By name: those that this process loads. */
+  readonly datasets: ReadonlyMap<string, WatchedDataset>;
   readonly config: WatchConfig;
   readonly logger: Logger;
 }
@@ -66,7 +80,7 @@ export class JobWatch {
           `paused: ${detail.message}`,
         );
     }
-    for (const job of await findWaiting(pool, datasets, config.missingAfterSeconds)) {
+    for (const job of await findWaiting(pool, [...datasets.keys()], config.missingAfterSeconds)) {
       const problem = await findMissing(pool, kafka, job);
       if (problem === null) continue;
       const { rowCount } = await pool.query(
@@ -79,11 +93,21 @@ export class JobWatch {
   }
 
   private async judgedJobs(): Promise<JudgedJob[]> {
-    const { rows } = await this.parts.pool.query<Omit<JudgedJob, 'judgedFromBatch'> & { from: string }>(
-      `SELECT id, dataset, breaker, judged_from_batch AS from FROM sluice.job
+    const { pool, datasets } = this.parts;
+    const { rows } = await pool.query<JudgedRow>(
+      `SELECT id, dataset, breaker, options, judged_from_batch AS from FROM sluice.job
        WHERE state = 'running' AND breaker IS NOT NULL AND dataset = ANY($1)`,
-      [this.parts.datasets],
+      [[...datasets.keys()]],
     );
-    return rows.map(({ from, ...job }) => ({ ...job, judgedFromBatch: Number(from) }));
+    return rows.map(({ from, options, ...job }) => ({
+      ...job,
+      judgedFromBatch: Number(from),
+      warningCodes: [...(datasets.get(job.dataset)?.warningCodes(options) ?? [])],
+    }));
   }
+}
+
+interface JudgedRow extends Pick<JudgedJob, 'id' | 'dataset' | 'breaker'> {
+  readonly options: OptionValues;
+  readonly from: string;
 }

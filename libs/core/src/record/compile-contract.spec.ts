@@ -5,7 +5,7 @@ import { ORDER, SHOP, SHOP_COLUMNS } from '../../../../test/support/record/sampl
 import { ChildTable, Children, Column, FromParent, SlotNumber, Table } from '../dataset/columns.js';
 import { int64, jsonb } from '../dataset/kinds.js';
 import { MaxCharacters, Required } from '../dataset/rules.js';
-import { compileContract } from './compile-contract.js';
+import { compileContract, warningCodes } from './compile-contract.js';
 import { MAX_BATCH_TEXT_BYTES } from './compile/contract-judge.js';
 import { DEFAULT_CUTTING } from './raw-batch.js';
 import type { BatchVerdict } from './verdict.js';
@@ -338,5 +338,17 @@ describe('compiled contract of NDJSON', () => {
     const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`;
     const { refused } = judgeJson(`{"id":1,"customer":{"deep":${deep}}}`);
     expect(refused).toMatchObject([{ findings: [{ code: 'INVALID_VALUE', field: 'customer' }] }]);
+  });
+});
+
+describe('codes that refuse nothing', () => {
+  it('are those that are warnings wherever they are given, under the options of the job', () => {
+    const always = ['BAD_CAPITAL', 'BAD_DATE', 'BAD_EMAIL', 'BAD_FLAG', 'BAD_HEAD', 'NUL_REMOVED', 'ORPHAN'];
+    expect([...warningCodes(SHOP, { repeats: 'reject' })].sort()).toEqual([...always, 'SAME_HEAD']);
+    expect([...warningCodes(SHOP, { repeats: 'warn' })].sort()).toEqual([
+      ...always,
+      'SAME_DIGIT',
+      'SAME_HEAD',
+    ]);
   });
 });

@@ -14,10 +14,12 @@
  * a registration. `compile-contract.property.spec.ts` proves both ways equal: csv-parse and class-validator
  * on the contract's class are the oracle.
  */
-import type { Dataset } from '../dataset/dataset.js';
+import type { Dataset, OptionValues } from '../dataset/dataset.js';
 import { planContract, type TablePlan } from './compile/contract-plan.js';
 import type { CompileInputs, CompiledContract } from './compile/compiled-contract.js';
+import { severityOf } from './compile/check-plan.js';
 import { ContractJudge } from './compile/contract-judge.js';
+import { GENERAL_FINDING_CODES, type Severity } from './finding.js';
 
 export type { CompileInputs, CompiledContract } from './compile/compiled-contract.js';
 export type { TablePlan } from './compile/contract-plan.js';
@@ -39,4 +41,24 @@ export function compileContract(
  */
 export function planTables(dataset: Pick<Dataset, 'name' | 'contract'>): readonly TablePlan[] {
   return planContract(dataset).tables;
+}
+
+/**
+ * Finding codes that never refuse a record under the job's options: warnings, wherever the contract gives them.
+ * @throws SluiceError DATASET_INVALID
+ */
+export function warningCodes(
+  dataset: Pick<Dataset, 'name' | 'contract'>,
+  options: OptionValues,
+): ReadonlySet<string> {
+  const { columns, children } = planContract(dataset);
+  const checks = [...columns, ...children.flatMap((child) => child.columns)].flatMap(
+    (column) => column.checks,
+  );
+  const codesOf = (severity: Severity): string[] =>
+    checks.filter((check) => severityOf(check, options) === severity).map(({ code }) => code);
+  const refusing = new Set(codesOf('error'));
+  return new Set(
+    [GENERAL_FINDING_CODES.NUL_REMOVED, ...codesOf('warning')].filter((code) => !refusing.has(code)),
+  );
 }

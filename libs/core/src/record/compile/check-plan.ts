@@ -9,6 +9,7 @@
  */
 import { getMetadataStorage, type ValidationArguments } from 'class-validator';
 import { type SluiceError } from '#common/errors/sluice-error.js';
+import type { OptionValues } from '../../dataset/dataset.js';
 import {
   DEFAULT_CODE,
   RULE_CONTEXT,
@@ -16,6 +17,7 @@ import {
   type RuleUse,
   type SeverityChoice,
 } from '../../dataset/rules.js';
+import type { Severity } from '../finding.js';
 
 /** What the metadata storage holds about one decorator. */
 export type RuleMetadata = ReturnType<
@@ -38,6 +40,14 @@ export interface CheckPlan {
   readonly acceptsBytes?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** The reason in words. @param shown the value, shortened and quoted, or null */
   readonly word: (field: string, shown: string | null) => string;
+}
+
+/** What breaking the check means under a job's options. */
+export function severityOf(
+  { severity }: Pick<CheckPlan, 'severity'>,
+  options: OptionValues,
+): Severity | 'off' {
+  return typeof severity === 'function' ? severity(options) : severity;
 }
 
 /** Whether this says something about the value of a property; `@ValidateNested` and `@Allow` do not. */

@@ -8,10 +8,9 @@
  */
 import type { OptionValues } from '../../dataset/dataset.js';
 import { decode, type Kind } from '../../dataset/kinds.js';
-import type { Severity } from '../finding.js';
 import { CopyText, copyTextOf } from '../copy-text.js';
 import { type Cells, CONTAINER_FLAG } from './cells.js';
-import type { CheckPlan } from './check-plan.js';
+import { type CheckPlan, severityOf } from './check-plan.js';
 import type { ColumnPlan } from './contract-plan.js';
 import type { Complaint, RecordFindings } from './record-findings.js';
 
@@ -226,10 +225,6 @@ function compileCheck(plan: CheckPlan, plans: readonly ColumnPlan[], options: Op
     otherwise: stores ? copyTextOf(plan.otherwise ?? null) : null,
     instead: stores ? (plan.otherwise === null ? 'NULL' : JSON.stringify(plan.otherwise)) : undefined,
   };
-}
-
-function severityOf({ severity }: CheckPlan, options: OptionValues): Severity | 'off' {
-  return typeof severity === 'function' ? severity(options) : severity;
 }
 
 function writerOf(kind: Kind): Column['write'] {

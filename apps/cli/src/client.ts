@@ -5,11 +5,14 @@ import type {
   DatasetView,
   DeadLetterView,
   JobAccepted,
+  JobCancelled,
   JobDetail,
   JobRequest,
   JobSummary,
   Page,
+  ParkedMessageView,
   Problem,
+  ResumeRequest,
 } from '#core/job/job-view.js';
 import { knownErrorCode } from './exit-codes.js';
 
@@ -25,6 +28,8 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 
 /** An answer is awaited this long; the ingestor and the tracker answer from memory and indexes. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** A cancelled job's answer waits for its ingestor to let go, at most for a lease (30 s, unless set otherwise). */
+const CANCEL_TIMEOUT_MS = 120_000;
 const PAGE_ITEMS = 500;
 /** A job is some kilobytes; whoever sends more without an end is no tracker. */
 const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
@@ -61,8 +66,30 @@ export class SluiceClient {
     return this.post('/jobs', request);
   }
 
-  cancelJob(id: string): Promise<JobAccepted> {
-    return this.post(`/jobs/${encodeURIComponent(id)}/cancel`, {});
+  pauseJob(id: string): Promise<JobAccepted> {
+    return this.post(`/jobs/${encodeURIComponent(id)}/pause`, {});
+  }
+
+  continueJob(id: string): Promise<JobAccepted> {
+    return this.post(`/jobs/${encodeURIComponent(id)}/continue`, {});
+  }
+
+  /** @param id undefined: the newest job that can be resumed */
+  resumeJob(id: string | undefined, request: ResumeRequest): Promise<JobAccepted> {
+    return this.post(id === undefined ? '/jobs/resume' : `/jobs/${encodeURIComponent(id)}/resume`, request);
+  }
+
+  discardJob(id: string): Promise<JobAccepted> {
+    return this.post(`/jobs/${encodeURIComponent(id)}/discard`, {});
+  }
+
+  cancelJob(id: string): Promise<JobCancelled> {
+    return this.post(`/jobs/${encodeURIComponent(id)}/cancel`, {}, CANCEL_TIMEOUT_MS);
+  }
+
+  /** Messages that nobody could read, newest first. */
+  parkedMessages(): AsyncGenerator<ParkedMessageView> {
+    return this.pages('/parked-messages', {});
   }
 
   /**
@@ -104,20 +131,23 @@ export class SluiceClient {
     return this.answer('tracker', this.addresses.trackerUrl + path, {});
   }
 
-  private post<T>(path: string, body: object): Promise<T> {
+  private post<T>(path: string, body: object, timeoutMs?: number): Promise<T> {
     const { ingestorUrl, token } = this.addresses;
     // The token opens any file of this machine: it is shown to nobody but this machine.
     const proof: Record<string, string> =
       token !== undefined && isLoopback(ingestorUrl) ? { authorization: `Bearer ${token}` } : {};
-    return this.answer('ingestor', ingestorUrl + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...proof },
-      body: JSON.stringify(body),
-    });
+    const headers = { 'content-type': 'application/json', ...proof };
+    const init = { method: 'POST', headers, body: JSON.stringify(body) };
+    return this.answer('ingestor', ingestorUrl + path, init, timeoutMs);
   }
 
-  private async answer<T>(service: string, url: string, init: RequestInit): Promise<T> {
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  private async answer<T>(
+    service: string,
+    url: string,
+    init: RequestInit,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<T> {
+    const signal = AbortSignal.timeout(timeoutMs);
     const response = await this.send(service, url, { ...init, signal });
     if (!response.ok) throw await refusal(response, url);
     try {
@@ -144,7 +174,7 @@ function unreachable(service: string, url: string, cause: unknown): SluiceError 
 /** fetch hides the reason in `cause`: ECONNREFUSED says more than "fetch failed". */
 function reasonOf(error: unknown): string {
   const { name, code, cause, message } = error as NodeJS.ErrnoException & { readonly cause?: unknown };
-  if (name === 'TimeoutError') return `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`;
+  if (name === 'TimeoutError') return 'no answer in time';
   if (typeof code === 'string') return code;
   return typeof cause === 'object' && cause !== null ? reasonOf(cause) : message;
 }

@@ -26,6 +26,8 @@ describe('exit codes', () => {
     ['DATABASE_UNAVAILABLE', 'notReachable'],
     ['JOB_ACTIVE', 'alreadyRunning'],
     ['QUESTION_DECLINED', 'cancelled'],
+    ['JOB_NOTHING_TO_RESUME', 'nothingToResume'],
+    ['JOB_RESUME_REFUSED', 'failed'],
     ['OUTPUT_UNWRITABLE', 'failed'],
   ] as const)('%s ends with %s', (code, exit) => {
     expect(exitOfError(new SluiceError(code, 'message'))).toBe(exit);
@@ -33,7 +35,14 @@ describe('exit codes', () => {
 
   it('anything unexpected ends as failed', () => {
     expect(exitOfError(new TypeError('x'))).toBe('failed');
-    expect(exitOfJob({ state: 'failed', error: null })).toBe('failed');
+    expect(exitOfJob({ state: 'failed', error: null, problem: null })).toBe('failed');
+  });
+
+  it('a job that waits for somebody has a code of its own; one that has ended does not wait', () => {
+    const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 };
+    expect(exitOfJob({ state: 'paused', error: null, problem: null })).toBe('waits');
+    expect(exitOfJob({ state: 'running', error: null, problem })).toBe('waits');
+    expect(exitOfJob({ state: 'succeeded', error: null, problem })).toBe('success');
   });
 
   it('a code from a newer service is not taken for one of ours', () => {

@@ -21,6 +21,12 @@ export const EXIT_CODES = {
   },
   cancelled: { code: 6, meaning: 'The job was cancelled, or the question was not answered with "yes".' },
   findings: { code: 7, meaning: '`check` found errors in the file, or `doctor` found something missing.' },
+  nothingToResume: { code: 8, meaning: 'There is nothing to resume.' },
+  waits: {
+    code: 9,
+    meaning:
+      'The job waits for somebody: it is paused, or batches of it are missing. Continue, resume or cancel it.',
+  },
   detached: { code: 130, meaning: 'Ctrl-C: the command has let go; a started job goes on.' },
 } as const satisfies Record<string, { code: number; meaning: string }>;
 
@@ -37,6 +43,8 @@ const EXIT_OF_ERROR: Partial<Record<ErrorCode, Exit>> = {
   DATABASE_UNAVAILABLE: 'notReachable',
   JOB_ACTIVE: 'alreadyRunning',
   QUESTION_DECLINED: 'cancelled',
+  // A refused resumption is a failure: what the job had done is lost. That there is nothing to resume is an answer.
+  JOB_NOTHING_TO_RESUME: 'nothingToResume',
 };
 
 /** How a command ends that threw. */
@@ -44,11 +52,17 @@ export function exitOfError(error: unknown): Exit {
   return (error instanceof SluiceError ? EXIT_OF_ERROR[error.code] : undefined) ?? 'failed';
 }
 
-/** How a command ends that followed a job to its end. */
-export function exitOfJob(job: Pick<JobDetail, 'state' | 'error'>): Exit {
+/** How a command ends that followed a job, to its end or until the job waits for somebody. */
+export function exitOfJob(job: Pick<JobDetail, 'state' | 'error' | 'problem'>): Exit {
+  if (waitsForSomebody(job)) return 'waits';
   if (job.state === 'succeeded') return 'success';
   if (job.state === 'cancelled') return 'cancelled';
   return job.error?.code === 'JOB_REFUSED_SHARE' ? 'refusedShare' : 'failed';
+}
+
+/** The job goes on only when somebody tells it to; nobody knows when that will be. */
+export function waitsForSomebody({ state, problem }: Pick<JobDetail, 'state' | 'problem'>): boolean {
+  return state === 'paused' || (state === 'running' && problem !== null);
 }
 
 /** A code as it came over HTTP, made one of ours. */

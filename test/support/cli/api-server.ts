@@ -1,6 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { DatasetView, DeadLetterView, JobDetail, JobRequest, Problem } from '#core/job/job-view.js';
+import type {
+  DatasetView,
+  DeadLetterView,
+  JobDetail,
+  JobRequest,
+  ParkedMessageView,
+  Problem,
+} from '#core/job/job-view.js';
 
 /**
  * A server that speaks the shapes of `job-view.ts`, ingestor and tracker in one, for tests of the
@@ -10,7 +17,8 @@ export class ApiServer {
   datasets: DatasetView[] = [];
   readonly jobs = new Map<string, JobDetail>();
   letters: DeadLetterView[] = [];
-  /** Answers `POST /jobs` and cancelling with this instead. */
+  parked: ParkedMessageView[] = [];
+  /** Answers every POST with this instead. */
   problem: Problem | undefined;
   /** false: `/events` answers 404, and the command line has to ask again and again. */
   hasEvents = true;
@@ -127,11 +135,22 @@ export class ApiServer {
       this.jobs.set(job.id, job);
       send(response, 202, { id: job.id, dataset: job.dataset, state: job.state });
     } else {
-      const id = path.split('/')[2] ?? '';
+      const [, , first = '', second] = path.split('/');
+      // `POST /jobs/resume` names no job: the newest one is meant.
+      const [id, command] =
+        second === undefined ? [[...this.jobs.keys()].at(-1) ?? '', first] : [first, second];
       const job = this.jobs.get(id);
       if (job === undefined) send(response, 404, unknownJob(id));
-      else send(response, 202, { id, dataset: job.dataset, state: job.state });
+      else this.command(job, command, response);
     }
+  }
+
+  /** What the ingestor does to a job, as far as a client can see. */
+  private command(job: JobDetail, command: string, response: ServerResponse): void {
+    const changed = { ...job, ...COMMANDED[command] };
+    this.jobs.set(job.id, changed);
+    const { id, dataset, state, discarded } = changed;
+    send(response, 202, { id, dataset, state, ...(command === 'cancel' ? { discarded } : {}) });
   }
 
   private answerGet(url: URL, response: ServerResponse): void {
@@ -142,6 +161,7 @@ export class ApiServer {
     else if (kind === 'jobs' && job === undefined) send(response, 404, unknownJob(id));
     else if (kind === 'jobs' && part === 'events') this.stream(id, response);
     else if (kind === 'jobs') send(response, 200, job);
+    else if (kind === 'parked-messages') this.page(url, this.parked, response);
     else if (kind === 'dead-letters' && id === '') this.page(url, this.letters.map(listed), response);
     else if (kind === 'dead-letters')
       send(
@@ -171,6 +191,18 @@ export class ApiServer {
     send(response, 200, { items: wanted.slice(from, from + 2), next });
   }
 }
+
+/** What a job looks like after each command. */
+const COMMANDED: Readonly<Record<string, Partial<JobDetail>>> = {
+  pause: { state: 'paused', pauseReason: 'operator' },
+  continue: { state: 'running', pauseReason: null, pauseDetail: null },
+  resume: { state: 'running', problem: null, error: null, resumable: false },
+  discard: { resumable: false },
+  cancel: {
+    state: 'cancelled',
+    discarded: { loadedBatches: 12, loadedRecords: 50_000, pendingBatches: 4, pendingRecords: 8_000 },
+  },
+};
 
 function fits(item: Record<string, unknown>, query: URLSearchParams): boolean {
   return ['dataset', 'job', 'state', 'code'].every((name) => {

@@ -105,6 +105,26 @@ describe('following a job', () => {
     expect(api.posted).toEqual([]);
   });
 
+  it.each([
+    ['paused', { state: 'paused', pauseReason: 'operator' }],
+    [
+      'stuck',
+      {
+        state: 'running',
+        problem: { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 },
+      },
+    ],
+  ] as const)('F5: does not wait with a job that is %s, now or later', async (_what, facts) => {
+    const waiting = jobDetail(facts);
+    api.tell(waiting);
+    expect(await follow()).toEqual({ job: waiting, detached: false });
+    api.tell(jobDetail({ state: 'running' }));
+    const followed = follow({ quietMs: 60_000 });
+    await api.until(() => api.listeners === 1);
+    api.tell(waiting);
+    expect(await followed).toEqual({ job: waiting, detached: false });
+  });
+
   it('an unknown job is told at once', async () => {
     await expect(follow()).rejects.toMatchObject({ code: 'JOB_UNKNOWN' });
   });

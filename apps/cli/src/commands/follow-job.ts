@@ -3,6 +3,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import type { JobDetail } from '#core/job/job-view.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../client.js';
+import { waitsForSomebody } from '../exit-codes.js';
 import type { Progress } from '../render/progress.js';
 
 /**
@@ -14,6 +15,8 @@ import type { Progress } from '../render/progress.js';
  *   tracker learns of none for `settleMs`, the report comes without waiting longer, and says so.
  * - F3: a tracker that falls silent is waited for `patienceMs`; the job does not need it.
  * - F4: aborting `signal` lets go of the job and never touches it.
+ * - F5: a job that waits for somebody is not waited for, whatever the reason: a command that runs unattended must
+ *   end, so that somebody learns of it.
  */
 export interface Waiting {
   /** Asks again after so long without an event: while the stream stands, and while it does not. */
@@ -42,12 +45,12 @@ export async function followJob(
 ): Promise<Followed> {
   let job = await client.job(id);
   progress.update(job);
-  if (isSettled(job)) return { job, detached: false };
+  if (isOver(job)) return { job, detached: false };
   const closing = new AbortController();
   const events = new LatestEvent(client, id, AbortSignal.any([signal, closing.signal]), waiting.pollMs);
   const patience = new Patience(progress, waiting);
   try {
-    while (!isSettled(job) && !patience.isOverWith(job)) {
+    while (!isOver(job) && !patience.isOverWith(job)) {
       const event = await events.next(events.connected ? waiting.quietMs : waiting.pollMs);
       if (signal.aborted) return { job, detached: true };
       job = event ?? (await patience.ask(() => client.job(id))) ?? job;
@@ -59,14 +62,14 @@ export async function followJob(
   }
 }
 
-const isSettled = (job: JobDetail): boolean => isFinal(job.state) && job.deadLetters.complete;
+const isOver = (job: JobDetail): boolean =>
+  waitsForSomebody(job) || (isFinal(job.state) && job.deadLetters.complete);
 
 /** How long to put up with a tracker that does not answer (F3), or does not learn of the last records (F2). */
 class Patience {
   private silentSince: number | undefined;
   private known = -1;
   private knownSince = 0;
-  private paused = '';
 
   constructor(
     private readonly progress: Progress,
@@ -91,7 +94,6 @@ class Patience {
   }
 
   isOverWith(job: JobDetail): boolean {
-    this.sayPaused(job);
     if (!isFinal(job.state)) return false;
     const { known, expected } = job.deadLetters;
     if (known !== this.known) {
@@ -102,17 +104,6 @@ class Patience {
     const all = expected === null ? '' : ` of ${expected}`;
     this.progress.note(`The tracker knows ${known}${all} refused records so far; the rest will follow.`);
     return true;
-  }
-
-  /** A paused job waits for its operator: said once, not only as a state in the corner. */
-  private sayPaused(job: JobDetail): void {
-    const paused = job.state === 'paused' ? (job.pauseReason ?? 'operator') : '';
-    if (paused !== '' && paused !== this.paused) {
-      this.progress.note(
-        `The job is paused (${paused})${job.error === null ? '' : `: ${job.error.message}`}`,
-      );
-    }
-    this.paused = paused;
   }
 }
 

@@ -1,11 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  ApiServer,
-  datasetView,
-  JOB_ID,
-  jobDetail,
-  problem,
-} from '../../../../test/support/cli/api-server.js';
+import { ApiServer, datasetView, JOB_ID, jobDetail } from '../../../../test/support/cli/api-server.js';
+import type { JobDetail } from '#core/job/job-view.js';
 import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
 
 describe('looking at jobs', () => {
@@ -102,16 +97,106 @@ describe('looking at jobs', () => {
     expect(JSON.parse(cli.stdout.text)).toMatchObject({ job: JOB_ID, state: 'cancelled' });
   });
 
-  it('cancel asks the ingestor', async () => {
-    api.tell(jobDetail({ state: 'running' }));
-    expect(await cli.run('cancel', JOB_ID)).toBe(0);
-    expect(api.posted.map(({ path }) => path)).toEqual([`/jobs/${JOB_ID}/cancel`]);
+  it('jobs tells what a state alone does not say', async () => {
+    const problem = { code: 'BATCHES_MISSING', message: 'x', action: 'y', firstMissingBatch: 3 };
+    api.tell(jobDetail({ id: ids[0], state: 'failed', resumable: true }));
+    api.tell(jobDetail({ id: ids[1], state: 'failed' }));
+    api.tell(jobDetail({ id: ids[2], state: 'running', problem }));
+    api.tell(jobDetail({ id: ids[3], state: 'running', interrupted: true }));
+    await cli.run('jobs');
+    const states = cli.stdout.text
+      .split('\n')
+      .slice(1, -1)
+      .map((line) => line.split(/ {2,}/)[3]);
+    expect(states).toEqual(['failed (resumable)', 'failed', 'running (stuck)', 'interrupted']);
   });
 
-  it('cancel says when it is too late', async () => {
-    api.problem = problem({ status: 409, code: 'JOB_TRANSITION_REFUSED', detail: 'The job has succeeded.' });
-    expect(await cli.run('cancel', JOB_ID)).toBe(1);
-    expect(cli.stderr.text).toContain('The job has succeeded.');
+  describe('job says why it stands still, and what to do', () => {
+    const shown = async (facts: Partial<JobDetail>): Promise<string> => {
+      api.tell(jobDetail(facts));
+      expect(await cli.run('job', JOB_ID)).toBe(0);
+      const [, steps = ''] = cli.stdout.text.split(/^ {2}finalize .*\n/m);
+      return steps.split('\n\n')[0] ?? '';
+    };
+    const why = { code: 'X', message: 'It is so.', action: 'Do this.' };
+
+    it('paused by the breaker: the most frequent reasons', async () => {
+      const reasons = [
+        { code: 'BAD_NUMBER', count: 12_000 },
+        { code: 'BAD_DATE', count: 3 },
+      ];
+      const pauseDetail = { ...why, records: 20_000, refused: 12_003, reasons };
+      expect(await shown({ state: 'paused', pauseReason: 'breaker', pauseDetail })).toMatchInlineSnapshot(`
+       "It was paused (breaker): It is so. [X]
+       The most frequent reasons:
+         BAD_NUMBER                     12,000
+         BAD_DATE                            3
+       The refused records:
+         npx sluice dead-letters --job 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+       To go on, or to end it:
+         npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+         npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
+      `);
+    });
+
+    it('paused by the schema, and by somebody', async () => {
+      const schema = await shown({ state: 'paused', pauseReason: 'schema', pauseDetail: why });
+      expect(schema).toMatchInlineSnapshot(`
+       "It was paused (schema): It is so. [X]
+       Mend the table or the grants first. To go on, or to end it:
+         npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+         npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
+      `);
+      cli.stdout.text = '';
+      expect(await shown({ state: 'paused', pauseReason: 'operator' })).toMatchInlineSnapshot(`
+       "It was paused by somebody and waits to be continued.
+       To go on, or to end it:
+         npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+         npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
+      `);
+    });
+
+    it('stuck, and interrupted', async () => {
+      const problem = { ...why, code: 'BATCHES_MISSING', firstMissingBatch: 3 };
+      expect(await shown({ state: 'running', problem })).toMatchInlineSnapshot(`
+       "It cannot go on by itself: It is so. [BATCHES_MISSING]
+       To read its source again and publish what is missing, or to end it:
+         npx sluice resume 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+         npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
+      `);
+      cli.stdout.text = '';
+      expect(await shown({ state: 'running', interrupted: true })).toMatchInlineSnapshot(`
+       "Nobody reads its source at the moment. It goes on by itself when an ingestor is back.
+       To ask for that now, or to end it:
+         npx sluice resume 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
+         npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
+      `);
+    });
+
+    it('failed and resumable, or not', async () => {
+      const failed = {
+        state: 'failed',
+        error: why,
+        deadLetters: { known: 0, expected: null, complete: true },
+      } as const;
+      api.tell(jobDetail({ ...failed, resumable: true }));
+      await cli.run('job', JOB_ID);
+      expect(cli.stdout.text).toContain(
+        'What it had loaded is kept. To take it up again, or to give it up:\n' +
+          `  npx sluice resume ${JOB_ID}\n  npx sluice discard ${JOB_ID}\n`,
+      );
+      cli.stdout.text = '';
+      api.tell(jobDetail(failed));
+      await cli.run('job', JOB_ID);
+      expect(cli.stdout.text).not.toContain('resume');
+    });
+
+    it('cancelled: what was dropped', async () => {
+      const discarded = { loadedBatches: 1, loadedRecords: 500, pendingBatches: 0, pendingRecords: 0 };
+      api.tell(jobDetail({ state: 'cancelled', discarded }));
+      await cli.run('job', JOB_ID);
+      expect(cli.stdout.text).toContain('Dropped: 1 batch (500 records) that were staged.\n');
+    });
   });
 
   it('datasets lists modes, options and rows', async () => {

@@ -1,17 +1,21 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { EXISTING_KEYS } from '#core/dataset/dataset.js';
 import { JOB_STATES } from '#core/job/job-state.js';
 import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
 import { errorText } from '../render/error-text.js';
-import { PROGRAM } from '../render/report.js';
+import { PROGRAM } from '../render/program-name.js';
 import { check } from './check/check.js';
 import type { CliContext } from './context.js';
 import { datasets } from './datasets.js';
 import { deadLetters } from './dead-letters.js';
 import { demo } from './demo/demo.js';
 import { env, settings } from './env.js';
-import { cancel, job, jobs } from './jobs.js';
+import { job, jobs } from './jobs.js';
 import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
-import { run, watch } from './run.js';
+import { parked } from './parked.js';
+import { watch } from './report-job.js';
+import { run } from './run.js';
+import { cancel, continueJob, discard, pause, resume } from './steer.js';
 import { doctor, down, logs, status, up } from './system.js';
 
 /**
@@ -60,6 +64,7 @@ export function buildProgram(context: CliContext, ended: (exit: Exit) => void): 
   program.showHelpAfterError(`  to do: see \`${PROGRAM} --help\``);
   addSystemCommands(add, context, ended);
   addJobCommands(add, context, ended);
+  addSteeringCommands(add, context, ended);
   addRecordCommands(add, context, ended);
   return program;
 }
@@ -126,6 +131,14 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
     .option('--dry-run', 'the whole way, but nothing is kept')
     .option('--max-refused <share>', 'fail when more are refused, e.g. 1%', parseShare)
     .option('--allow-shrink', '`replace` by far fewer rows than there are')
+    .addOption(
+      new Option(
+        '--existing <what>',
+        '`append`: what becomes of a record whose key is there already',
+      ).choices(EXISTING_KEYS),
+    )
+    .option('--breaker-share <share>', 'pause when more of the records loaded lately are refused', parseShare)
+    .option('--breaker-count <count>', 'or more than so many of them', parseCount)
     .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
     .option('--json', 'print one object at the end, and nothing else')
     .option('--yes', 'replace rows without asking')
@@ -152,10 +165,43 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
     .action(async (id: string, options: { json?: boolean }) => {
       ended(await watch(context, id, options));
     });
+}
+
+function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void {
+  add('pause', 'Stop a running job until it is continued', `pause ${EXAMPLE_ID}`)
+    .argument('<id>')
+    .option('--json', JSON_HELP)
+    .action(async (id: string, options: object) => {
+      ended(await pause(context, id, options));
+    });
+  add('continue', 'Let a paused job go on, and follow it', `continue ${EXAMPLE_ID}`)
+    .argument('<id>')
+    .option('--detach', 'do not follow it')
+    .option('--json', 'print one object at the end, and nothing else')
+    .action(async (id: string, options: object) => {
+      ended(await continueJob(context, id, options));
+    });
+  add('resume', 'Take up a failed, interrupted or stuck job again, and follow it', 'resume')
+    .argument('[id]', 'the newest that can be resumed, when left out')
+    .option('--max-refused <share>', 'raise the limit that made it fail, e.g. 10%', parseShare)
+    .option('--allow-shrink', '`replace` by far fewer rows than there are')
+    .option('--detach', 'do not follow it')
+    .option('--json', 'print one object at the end, and nothing else')
+    .action(async (id: string | undefined, options: object) => {
+      ended(await resume(context, id, options));
+    });
+  add('discard', 'Give up what a failed job had loaded', `discard ${EXAMPLE_ID}`)
+    .argument('<id>')
+    .option('--json', JSON_HELP)
+    .option('--yes', 'without asking')
+    .action(async (id: string, options: object) => {
+      ended(await discard(context, id, options));
+    });
   add('cancel', 'End a job; the tables stay as they are', `cancel ${EXAMPLE_ID}`)
     .argument('<id>')
-    .action(async (id: string) => {
-      ended(await cancel(context, id));
+    .option('--json', JSON_HELP)
+    .action(async (id: string, options: object) => {
+      ended(await cancel(context, id, options));
     });
 }
 
@@ -184,6 +230,12 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     .option('--json', 'print one object a line')
     .action(async (options: object) => {
       ended(await deadLetters(context, options));
+    });
+  add('parked', 'Show Kafka messages that nobody could read', 'parked --last 5')
+    .option('--last <count>', 'at most so many', parseCount, 20)
+    .option('--json', JSON_HELP)
+    .action(async (options: { last: number }) => {
+      ended(await parked(context, options));
     });
 }
 

@@ -156,11 +156,20 @@ describe('sluice run', () => {
         refused: 700,
         skipped: 100,
         loaded: 299_200,
+        inserted: 299_200,
+        updated: 0,
+        unchanged: 0,
         superseded: 0,
         warnings: 1203,
       },
       findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
       seconds: 12.3,
+      error: null,
+      pauseReason: null,
+      pauseDetail: null,
+      problem: null,
+      resumable: false,
+      discarded: null,
     });
     expect(cli.stderr.text).toBe('');
   });
@@ -283,6 +292,8 @@ describe('sluice run', () => {
       ['a limit that is not a number', ['customers', '--limit', 'ten'], 'whole number'],
       ['a limit of nothing', ['customers', '--limit', '0'], 'whole number'],
       ['a share over 100 %', ['customers', '--max-refused', '101%'], 'from 0% to 100%'],
+      ['--existing in another mode', ['customers', '--existing', 'fail'], '--existing is for append only'],
+      ['an unknown word', ['customers', '--existing', 'ignore'], 'Allowed choices are supersede, fail'],
       ['no dataset', [], "missing required argument 'dataset'"],
     ])('%s', async (_what, args, text) => {
       expect(await cli.run('run', ...args)).toBe(2);
@@ -461,13 +472,91 @@ describe('sluice run', () => {
       expect(api.posted).toHaveLength(1);
     });
 
-    it('says once that the job is paused, and why', async () => {
+    it('ends when the job is paused, with its own code, the reasons and what to do', async () => {
       const { code } = await start();
-      const error = { code: 'X', message: 'Column x is missing.', action: 'Add it.' };
-      api.tell(jobDetail({ state: 'paused', pauseReason: 'schema', error }));
-      await cli.stderr.until('The job is paused (schema): Column x is missing.');
+      const reasons = [{ code: 'BAD_NUMBER', count: 12_000 }];
+      const pauseDetail = { code: 'JOB_BREAKER', message: 'Too many.', action: 'Look.', reasons };
+      api.tell({ ...running(500), state: 'paused', pauseReason: 'breaker', pauseDetail });
+      expect(await code).toBe(9);
+      expect(cli.stdout.text).toContain('is paused (breaker).');
+      expect(cli.stdout.text).toContain('Too many. [JOB_BREAKER]');
+      expect(cli.stdout.text).toMatch(/BAD_NUMBER +12,000/);
+      expect(cli.stdout.text).toContain(`npx sluice continue ${JOB_ID}\n  npx sluice cancel ${JOB_ID}\n`);
+    });
+
+    it('ends when somebody pauses the job: nobody knows when they come back', async () => {
+      const { code } = await start('--json');
+      api.tell({ ...running(500), state: 'paused', pauseReason: 'operator' });
+      expect(await code).toBe(9);
+      expect(JSON.parse(cli.stdout.text)).toMatchObject({ state: 'paused', pauseReason: 'operator' });
+    });
+
+    it('ends when batches of the job are missing, and says what to do', async () => {
+      const { code } = await start();
+      const problem = {
+        code: 'BATCHES_MISSING',
+        message: 'Batch 3 is gone.',
+        action: 'x',
+        firstMissingBatch: 3,
+      };
+      api.tell({ ...running(500), problem });
+      expect(await code).toBe(9);
+      expect(cli.stdout.text).toContain('It cannot go on by itself: Batch 3 is gone. [BATCHES_MISSING]');
+      expect(cli.stdout.text).toContain(`npx sluice resume ${JOB_ID}`);
+    });
+
+    it('waits with an interrupted job, which goes on by itself', async () => {
+      cli.tick = 2000;
+      const { code } = await start();
+      api.tell({ ...running(500), interrupted: true });
+      await cli.stderr.until('interrupted');
       api.tell(succeeded());
       expect(await code).toBe(0);
+    });
+  });
+
+  describe('merging', () => {
+    const merged = (facts: Partial<JobCounts>): JobCounts => ({
+      ...COUNTS,
+      loaded: 299_000,
+      inserted: 0,
+      unchanged: 299_000,
+      superseded: 200,
+      ...facts,
+    });
+    const append = ['customers', '--source', 'customers.csv', '--mode', 'append'];
+
+    it('says what became of the records', async () => {
+      api.newJob = succeeded({ counts: merged({ inserted: 4_000, updated: 5_000, unchanged: 290_000 }) });
+      expect(await cli.run('run', ...append)).toBe(0);
+      expect(cli.stdout.text).toContain(
+        '  loaded              299,000   24,309 rows/s\n' +
+          '    inserted            4,000\n' +
+          '    updated             5,000\n' +
+          '    unchanged         290,000\n',
+      );
+      expect(cli.stdout.text).not.toContain('Nothing changed');
+    });
+
+    it.each([
+      ['the same file again', { unchanged: 299_000 }, true],
+      ['one row that is new', { unchanged: 298_999, inserted: 1 }, false],
+      ['one row that has changed', { unchanged: 298_999, updated: 1 }, false],
+    ])('%s: says plainly whether anything changed', async (_what, counts, nothing) => {
+      api.newJob = succeeded({ counts: merged(counts) });
+      await cli.run('run', ...append);
+      expect(cli.stdout.text.includes('Nothing changed: no record was new')).toBe(nothing);
+    });
+
+    it('posts what becomes of keys that are there, and the breaker of this run', async () => {
+      const options = ['--existing', 'fail', '--breaker-share', '20%', '--breaker-count', '500'];
+      expect(await cli.run('run', ...append, ...options)).toBe(0);
+      expect(api.posted[0]?.body).toMatchObject({
+        mode: 'append',
+        existingKeys: 'fail',
+        breakerShare: 0.2,
+        breakerCount: 500,
+      });
     });
   });
 

@@ -1,17 +1,15 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { resolveOptions, type WriteMode } from '#core/dataset/dataset.js';
-import type { DatasetView, JobAccepted, JobDetail, JobRequest } from '#core/job/job-view.js';
+import { type ExistingKeys, resolveOptions, type WriteMode } from '#core/dataset/dataset.js';
+import type { DatasetView, JobAccepted, JobRequest } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
-import { type Exit, exitOfJob } from '../exit-codes.js';
+import type { Exit } from '../exit-codes.js';
 import { formatCount } from '../render/format.js';
-import { progressOn } from '../render/progress.js';
-import { ask } from '../render/prompt.js';
-import { PROGRAM, renderReport } from '../render/report.js';
-import { runJson } from '../render/run-json.js';
+import { PROGRAM } from '../render/program-name.js';
 import { suggestion } from './closest-name.js';
-import { type CliContext, connect, interruptible, paintOf, write } from './context.js';
-import { followJob } from './follow-job.js';
+import { confirm } from './confirm.js';
+import { type CliContext, connect, interruptible } from './context.js';
 import { resolveSource } from './option-values.js';
+import { type Ran, followAndReport, sayDetached } from './report-job.js';
 
 /** `sluice run`: asks when rows would be replaced, starts the job, shows it, reports. */
 export interface RunOptions {
@@ -21,6 +19,9 @@ export interface RunOptions {
   readonly dryRun?: boolean;
   readonly maxRefused?: number;
   readonly allowShrink?: boolean;
+  readonly existing?: ExistingKeys;
+  readonly breakerShare?: number;
+  readonly breakerCount?: number;
   readonly option?: Readonly<Record<string, string>>;
   readonly json?: boolean;
   readonly yes?: boolean;
@@ -33,25 +34,6 @@ export async function run(context: CliContext, name: string, options: RunOptions
     const { exit, job } = await startAndReport(context, client, name, { ...options, source }, signal);
     return sayDetached(context, exit, job);
   });
-}
-
-/** `sluice watch`: follows a job that runs already. */
-export async function watch(
-  context: CliContext,
-  id: string,
-  options: { readonly json?: boolean },
-): Promise<Exit> {
-  const client = await connect(context);
-  return interruptible(context, async (signal) => {
-    const { exit, job } = await report(context, client, id, signal, options.json === true);
-    return sayDetached(context, exit, job);
-  });
-}
-
-export interface Ran {
-  readonly exit: Exit;
-  /** As it was last seen; undefined when none was started. */
-  readonly job?: JobDetail;
 }
 
 /** @param options with the source as the ingestor understands it */
@@ -67,44 +49,7 @@ export async function startAndReport(
   if (options.yes !== true) await confirmReplace(context, dataset, request, signal);
   if (signal.aborted) return { exit: 'detached' };
   const accepted = await start(client, request);
-  return report(context, client, accepted.id, signal, options.json === true);
-}
-
-/** Follows a job to its end and reports it; Ctrl-C lets go of it. */
-async function report(
-  context: CliContext,
-  client: SluiceClient,
-  id: string,
-  signal: AbortSignal,
-  json: boolean,
-): Promise<Ran> {
-  const progress = progressOn(context.stderr, context.now, json);
-  const { job, detached } = await followJob(client, id, progress, signal, context.waiting).finally(() => {
-    progress.stop();
-  });
-  if (detached) return { exit: 'detached', job };
-  await write(
-    context.stdout,
-    json ? `${JSON.stringify(runJson(job))}\n` : await reportText(context, client, job),
-  );
-  return { exit: exitOfJob(job), job };
-}
-
-async function reportText(context: CliContext, client: SluiceClient, job: JobDetail): Promise<string> {
-  // The job is over, whether or not the tracker can still count rows.
-  const datasets = await client.datasets().catch(() => []);
-  const tables = datasets.find(({ name }) => name === job.dataset)?.tables ?? [];
-  return renderReport(job, tables, paintOf(context));
-}
-
-function sayDetached(context: CliContext, exit: Exit, job: JobDetail | undefined): Exit {
-  if (exit === 'detached' && job !== undefined) {
-    context.stderr.write(
-      `\nThe job goes on. To watch it again, or to end it:\n` +
-        `  ${PROGRAM} watch ${job.id}\n  ${PROGRAM} cancel ${job.id}\n`,
-    );
-  }
-  return exit;
+  return followAndReport(context, client, accepted.id, signal, options.json === true);
 }
 
 async function start(client: SluiceClient, request: JobRequest): Promise<JobAccepted> {
@@ -137,6 +82,7 @@ function requestFor(dataset: DatasetView, options: RunOptions): JobRequest {
   if (mode === undefined || !dataset.writeModes.includes(mode)) {
     problems.push(`mode must be one of ${dataset.writeModes.join(', ')}`);
   }
+  if (options.existing !== undefined && mode !== 'append') problems.push('--existing is for append only');
   if (source === undefined && dataset.defaultSource === null) {
     problems.push('it has no source of its own: name one by --source URL or --source FILE');
   }
@@ -151,6 +97,9 @@ function requestFor(dataset: DatasetView, options: RunOptions): JobRequest {
     ...(options.dryRun === true ? { dryRun: true } : {}),
     ...(options.maxRefused === undefined ? {} : { maxRefusedShare: options.maxRefused }),
     ...(options.allowShrink === true ? { allowShrink: true } : {}),
+    ...(options.existing === undefined ? {} : { existingKeys: options.existing }),
+    ...(options.breakerShare === undefined ? {} : { breakerShare: options.breakerShare }),
+    ...(options.breakerCount === undefined ? {} : { breakerCount: options.breakerCount }),
     ...(options.option === undefined ? {} : { options: options.option }),
   };
 }
@@ -168,13 +117,12 @@ async function confirmReplace(
   const filled = dataset.tables.filter(({ rows }) => rows > 0);
   if (request.mode !== 'replace' || request.dryRun === true || filled.length === 0) return;
   const rows = filled.map(({ table, rows }) => `  ${table}: ${formatCount(rows)} rows\n`).join('');
-  if (context.stdin.isTTY !== true) {
-    throw new SluiceError(
-      'USAGE_INVALID',
-      `"replace" would replace these rows, and there is no terminal to ask on:\n${rows}Pass --yes to replace them.`,
-    );
-  }
-  const question = `The job replaces all rows of ${dataset.name}:\n${rows}Type "yes" to go on: `;
-  const answer = await ask(question, { input: context.stdin, output: context.stderr }, signal);
-  if (answer !== 'yes') throw new SluiceError('QUESTION_DECLINED', 'Cancelled: the answer was not "yes".');
+  await confirm(
+    context,
+    {
+      question: `The job replaces all rows of ${dataset.name}:\n${rows}`,
+      withoutTerminal: `"replace" would replace these rows, and there is no terminal to ask on:\n${rows}Pass --yes to replace them.`,
+    },
+    signal,
+  );
 }

@@ -1,6 +1,6 @@
 import type { Exit } from '../exit-codes.js';
 import { plainText } from '../render/plain-text.js';
-import { PROGRAM } from '../render/report.js';
+import { PROGRAM } from '../render/program-name.js';
 import { renderTable } from '../render/table.js';
 import { type CliContext, interruptible, paintOf, write } from './context.js';
 import type { LocalState, Say } from './local-system.js';

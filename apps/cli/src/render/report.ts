@@ -1,11 +1,10 @@
 import type { DatasetView, JobDetail } from '#core/job/job-view.js';
 import { formatCount, formatDuration, formatRate, formatShare } from './format.js';
+import { codeRows, discardedText, nextSteps } from './job-state.js';
 import type { Paint } from './paint.js';
 import { plainText } from './plain-text.js';
-import { runCounts } from './run-json.js';
-
-/** How a command is typed in a clone; what the report and the notes suggest can be copied as it stands. */
-export const PROGRAM = 'npx sluice';
+import { PROGRAM } from './program-name.js';
+import { type RunCounts, runCounts } from './run-json.js';
 
 /** The end of a job for people: what happened, every count, the reasons, and where to look next. */
 export function renderReport(job: JobDetail, tables: DatasetView['tables'], paint: Paint): string {
@@ -13,7 +12,9 @@ export function renderReport(job: JobDetail, tables: DatasetView['tables'], pain
   if (job.error !== null) parts.push(errorPart(job));
   if (job.counts !== null || runCounts(job).read > 0) parts.push(countsPart(job));
   if (Object.keys(job.findings).length > 0) parts.push(findingsTable(job.findings));
+  if (changedNothing(job)) parts.push('Nothing changed: no record was new, and none changed a row.\n');
   parts.push(job.state === 'succeeded' && !job.dryRun ? tablesPart(tables) : untouchedPart(job));
+  parts.push(nextSteps(job));
   if (runCounts(job).refused > 0) parts.push(refusedPart(job));
   return parts.filter((part) => part !== '').join('\n');
 }
@@ -37,19 +38,43 @@ function countsPart(job: JobDetail): string {
     loaded: formatRate(counts.loaded, job.seconds),
     refused: counts.read > 0 && counts.refused > 0 ? formatShare(counts.refused / counts.read) : undefined,
   };
-  const rows = (['read', 'loaded', 'refused', 'skipped', 'superseded', 'warnings'] as const).map((name) => {
+  const rows = COUNT_ROWS.filter((name) => isMerge(job) || !MERGE_ROWS.has(name)).map((name) => {
+    const label = MERGE_ROWS.has(name) ? `  ${name}` : name;
     const remark = remarks[name];
-    return `  ${name.padEnd(12)}${formatCount(counts[name]).padStart(15)}${remark === undefined ? '' : `   ${remark}`}\n`;
+    return `  ${label.padEnd(12)}${formatCount(counts[name]).padStart(15)}${remark === undefined ? '' : `   ${remark}`}\n`;
   });
   return rows.join('');
+}
+
+const COUNT_ROWS = [
+  'read',
+  'loaded',
+  'inserted',
+  'updated',
+  'unchanged',
+  'refused',
+  'skipped',
+  'superseded',
+  'warnings',
+] as const satisfies readonly (keyof RunCounts)[];
+
+/** What became of the loaded records; with `replace` each of them is a new row. */
+const MERGE_ROWS: ReadonlySet<string> = new Set(['inserted', 'updated', 'unchanged']);
+
+const isMerge = (job: JobDetail): boolean => job.counts !== null && job.mode !== 'replace';
+
+/** Merging the same file again, for example. */
+function changedNothing(job: JobDetail): boolean {
+  if (job.state !== 'succeeded' || job.dryRun || job.counts === null || job.mode === 'replace') return false;
+  return job.counts.inserted === 0 && job.counts.updated === 0;
 }
 
 /** How often each reason was given, the commonest first. */
 export function findingsTable(findings: Readonly<Record<string, number>>): string {
   const rows = Object.entries(findings)
-    .sort(([codeA, a], [codeB, b]) => b - a || (codeA < codeB ? -1 : 1))
-    .map(([code, count]) => `  ${code.padEnd(25)} ${formatCount(count).padStart(11)}\n`);
-  return `By reason:\n${rows.join('')}`;
+    .map(([code, count]) => ({ code, count }))
+    .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1));
+  return `By reason:\n${codeRows(rows)}`;
 }
 
 function tablesPart(tables: DatasetView['tables']): string {
@@ -68,7 +93,8 @@ function tablesPart(tables: DatasetView['tables']): string {
 function untouchedPart(job: JobDetail): string {
   if (job.dryRun && job.state === 'succeeded')
     return 'Dry run: this is what would happen; nothing was kept.\n';
-  return job.dryRun ? '' : 'The tables are as they were.\n';
+  const discarded = job.discarded === null ? '' : discardedText(job.discarded);
+  return job.dryRun ? discarded : `The tables are as they were.\n${discarded}`;
 }
 
 function refusedPart(job: JobDetail): string {

@@ -1,7 +1,10 @@
 import type { JobDetail } from '#core/job/job-view.js';
 
-/** What `--json` prints, once, when a job has ended. Stable: members may be added, never changed or taken away. */
-export interface RunJson {
+/**
+ * What `--json` prints, once, when a job has ended or waits for somebody. Stable: members may be added, never changed
+ * or taken away.
+ */
+export interface RunJson extends Pick<JobDetail, StandingMember> {
   readonly job: string;
   readonly dataset: string;
   readonly mode: string;
@@ -12,6 +15,9 @@ export interface RunJson {
   readonly seconds: number;
 }
 
+/** Why the job is as it is, and what can be done about it. */
+type StandingMember = 'error' | 'pauseReason' | 'pauseDetail' | 'problem' | 'resumable' | 'discarded';
+
 /** Records; `warnings` counts findings. A job that ended before it had counts shows what its stages had seen. */
 export interface RunCounts {
   readonly read: number;
@@ -19,19 +25,38 @@ export interface RunCounts {
   readonly refused: number;
   readonly skipped: number;
   readonly loaded: number;
+  /** What became of the loaded records; with `replace` each of them is a new row. */
+  readonly inserted: number;
+  readonly updated: number;
+  readonly unchanged: number;
   readonly superseded: number;
   readonly warnings: number;
 }
 
 export function runJson(job: JobDetail): RunJson {
-  const { id, dataset, mode, state, findings } = job;
-  return { job: id, dataset, mode, state, counts: runCounts(job), findings, seconds: job.seconds ?? 0 };
+  const { id, dataset, mode, state, findings, error, pauseReason, pauseDetail } = job;
+  const { problem, resumable, discarded } = job;
+  return {
+    job: id,
+    dataset,
+    mode,
+    state,
+    counts: runCounts(job),
+    findings,
+    seconds: job.seconds ?? 0,
+    error,
+    pauseReason,
+    pauseDetail,
+    problem,
+    resumable,
+    discarded,
+  };
 }
 
 export function runCounts(job: JobDetail): RunCounts {
   if (job.counts !== null) {
-    const { read, accepted, refused, skipped, loaded, superseded, warnings } = job.counts;
-    return { read, accepted, refused, skipped, loaded, superseded, warnings };
+    const { refusedAtValidate: _validate, refusedAtLoad: _load, ...counts } = job.counts;
+    return counts;
   }
   const stage = (name: string) => job.stages.find((each) => each.stage === name);
   const validate = stage('validate');
@@ -42,6 +67,9 @@ export function runCounts(job: JobDetail): RunCounts {
     skipped: validate?.skipped ?? 0,
     // A job without counts has made nothing visible.
     loaded: 0,
+    inserted: 0,
+    updated: 0,
+    unchanged: 0,
     superseded: 0,
     warnings: validate?.warnings ?? 0,
   };

@@ -58,7 +58,7 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'Too many of the records loaded lately were refused, so the job was paused.',
     action:
-      'Look at the reasons and at `sluice dead-letters <id>`; then `sluice continue <id>` or `sluice cancel <id>`.',
+      'Look at the reasons and at `sluice dead-letters --job <id>`; then `sluice continue <id>` or `sluice cancel <id>`.',
   },
   JOB_SCHEMA: {
     retryable: false,

@@ -15,7 +15,8 @@ import type { Exit } from '../../exit-codes.js';
 import { deadLetterText } from '../../render/dead-letter-text.js';
 import { formatCount } from '../../render/format.js';
 import { type CliContext, connect, interruptible, paintOf, write } from '../context.js';
-import { findDataset, type Ran, startAndReport } from '../run.js';
+import type { Ran } from '../report-job.js';
+import { findDataset, startAndReport } from '../run.js';
 import { addressesText, sayOn } from '../system.js';
 import { serveFile } from './serve-file.js';
 

@@ -1,0 +1,76 @@
+import { isFinal } from '#core/job/job-state.js';
+import type { JobDetail } from '#core/job/job-view.js';
+import type { SluiceClient } from '../client.js';
+import { type Exit, exitOfJob } from '../exit-codes.js';
+import { progressOn } from '../render/progress.js';
+import { PROGRAM } from '../render/program-name.js';
+import { renderReport } from '../render/report.js';
+import { runJson } from '../render/run-json.js';
+import { renderUnfinished } from '../render/unfinished.js';
+import { type CliContext, connect, interruptible, paintOf, write } from './context.js';
+import { followJob } from './follow-job.js';
+
+export interface Ran {
+  readonly exit: Exit;
+  /** As it was last seen; undefined when none was started. */
+  readonly job?: JobDetail;
+}
+
+/** `sluice watch`: follows a job that runs already. */
+export async function watch(
+  context: CliContext,
+  id: string,
+  options: { readonly json?: boolean },
+): Promise<Exit> {
+  const client = await connect(context);
+  return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
+}
+
+/** Follows a job that goes on already, reports it, and says how to go on after Ctrl-C. */
+export async function watchJob(
+  context: CliContext,
+  client: SluiceClient,
+  id: string,
+  signal: AbortSignal,
+  json: boolean,
+): Promise<Exit> {
+  const { exit, job } = await followAndReport(context, client, id, signal, json);
+  return sayDetached(context, exit, job);
+}
+
+/** Follows a job until it has ended or waits for somebody, and reports it; Ctrl-C lets go of it. */
+export async function followAndReport(
+  context: CliContext,
+  client: SluiceClient,
+  id: string,
+  signal: AbortSignal,
+  json: boolean,
+): Promise<Ran> {
+  const progress = progressOn(context.stderr, context.now, json);
+  const { job, detached } = await followJob(client, id, progress, signal, context.waiting).finally(() => {
+    progress.stop();
+  });
+  if (detached) return { exit: 'detached', job };
+  const text = json ? `${JSON.stringify(runJson(job))}\n` : await jobText(context, client, job);
+  await write(context.stdout, text);
+  return { exit: exitOfJob(job), job };
+}
+
+/** The job as it is now, for people. */
+export async function jobText(context: CliContext, client: SluiceClient, job: JobDetail): Promise<string> {
+  if (!isFinal(job.state)) return renderUnfinished(job);
+  // The job is over, whether or not the tracker can still count rows.
+  const datasets = await client.datasets().catch(() => []);
+  const tables = datasets.find(({ name }) => name === job.dataset)?.tables ?? [];
+  return renderReport(job, tables, paintOf(context));
+}
+
+export function sayDetached(context: CliContext, exit: Exit, job: JobDetail | undefined): Exit {
+  if (exit === 'detached' && job !== undefined) {
+    context.stderr.write(
+      `\nThe job goes on. To watch it again, or to end it:\n` +
+        `  ${PROGRAM} watch ${job.id}\n  ${PROGRAM} cancel ${job.id}\n`,
+    );
+  }
+  return exit;
+}

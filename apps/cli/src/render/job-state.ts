@@ -1,0 +1,71 @@
+import type { JobSummary } from '#core/job/job-view.js';
+import { formatCount } from './format.js';
+import { plainText } from './plain-text.js';
+import { PROGRAM } from './program-name.js';
+
+/** What the state of a job means, and what somebody can do about it. PURE. */
+
+/** `paused (breaker)`, `interrupted`, `failed (resumable)` … */
+export function stateWords(job: JobSummary): string {
+  if (job.interrupted) return 'interrupted';
+  if (job.pauseReason !== null) return `${job.state} (${job.pauseReason})`;
+  if (job.problem !== null && job.state === 'running') return `${job.state} (stuck)`;
+  return job.resumable ? `${job.state} (resumable)` : job.state;
+}
+
+/** Why the job stands still or has ended so, and the commands that change it; empty when nobody has to do anything. */
+export function nextSteps(job: JobSummary): string {
+  const { id, state } = job;
+  if (state === 'paused') return pausedPart(job);
+  if (state === 'running' && job.problem !== null) {
+    const { code, message } = job.problem;
+    return (
+      `It cannot go on by itself: ${plainText(message)} [${code}]\n` +
+      `To read its source again and publish what is missing, or to end it:\n${commands(id, 'resume', 'cancel')}`
+    );
+  }
+  if (job.interrupted) {
+    return (
+      'Nobody reads its source at the moment. It goes on by itself when an ingestor is back.\n' +
+      `To ask for that now, or to end it:\n${commands(id, 'resume', 'cancel')}`
+    );
+  }
+  if (job.resumable) {
+    return `What it had loaded is kept. To take it up again, or to give it up:\n${commands(id, 'resume', 'discard')}`;
+  }
+  return '';
+}
+
+function pausedPart({ id, pauseReason, pauseDetail }: JobSummary): string {
+  const why =
+    pauseDetail === null
+      ? 'It was paused by somebody and waits to be continued.\n'
+      : `It was paused (${pauseReason ?? 'operator'}): ${plainText(pauseDetail.message)} [${pauseDetail.code}]\n`;
+  const reasons = pauseDetail?.reasons ?? [];
+  const table = reasons.length === 0 ? '' : `The most frequent reasons:\n${codeRows(reasons)}`;
+  const mend = pauseReason === 'schema' ? 'Mend the table or the grants first. ' : '';
+  const letters = reasons.length === 0 ? '' : `The refused records:\n  ${PROGRAM} dead-letters --job ${id}\n`;
+  return `${why}${table}${letters}${mend}To go on, or to end it:\n${commands(id, 'continue', 'cancel')}`;
+}
+
+/** What cancelling threw away. */
+export function discardedText(discarded: NonNullable<JobSummary['discarded']>): string {
+  const { loadedBatches, loadedRecords, pendingBatches, pendingRecords } = discarded;
+  const parts: string[] = [];
+  if (loadedBatches > 0) parts.push(`${batches(loadedBatches, loadedRecords)} that were staged`);
+  if (pendingBatches > 0) parts.push(`${batches(pendingBatches, pendingRecords)} still under way`);
+  return parts.length === 0 ? 'It had loaded nothing yet.\n' : `Dropped: ${parts.join(', ')}.\n`;
+}
+
+function batches(count: number, records: number): string {
+  return `${formatCount(count)} ${count === 1 ? 'batch' : 'batches'} (${formatCount(records)} records)`;
+}
+
+/** One code a line, with how often it was given. */
+export function codeRows(rows: readonly { readonly code: string; readonly count: number }[]): string {
+  return rows.map(({ code, count }) => `  ${code.padEnd(25)} ${formatCount(count).padStart(11)}\n`).join('');
+}
+
+function commands(id: string, ...names: readonly string[]): string {
+  return names.map((name) => `  ${PROGRAM} ${name} ${id}\n`).join('');
+}

@@ -4,7 +4,7 @@ import { Controller, type INestMicroservice, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
 import kafkajs, { type Consumer, type ConsumerConfig, type Kafka } from 'kafkajs';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
 import { SluiceError } from '../errors/sluice-error.js';
@@ -62,7 +62,7 @@ describe('BatchServer on real Kafka', () => {
 
   async function startServer(
     maxGroupMessages = 100,
-    change: { kafka?: Kafka; onFatal?: (error: Error) => void } = {},
+    change: { kafka?: Kafka; logger?: Logger; onFatal?: (error: Error) => void } = {},
   ): Promise<BatchServer> {
     const server = new BatchServer({
       kafka,
@@ -72,6 +72,7 @@ describe('BatchServer on real Kafka', () => {
       maxGroupBytes: 1024 * 1024,
       maxGroupMessages,
       maxBytesPerPartition: 1024 * 1024,
+      maxMessageBytes: 1024,
       sessionTimeoutMs: 30_000,
       logger,
       onFatal: (error) => {
@@ -154,6 +155,22 @@ describe('BatchServer on real Kafka', () => {
     expect(server.health.notLive()).toEqual([]);
     // Not asked for again and again meanwhile.
     await eventually(() => server.unwrap<Consumer>().paused()[0]?.partitions.includes(0), 'a pause');
+  });
+
+  it('waits no longer for a partition that is somebody else’s now', async () => {
+    await send(0, 'stuck');
+    await send(1, 'stuck');
+    onDelivery = () => Promise.reject(new SluiceError('DATABASE_UNAVAILABLE', 'gone'));
+    const first = await startServer();
+    await eventually(() => first.health.notReady().length === 2, 'both partitions to wait');
+    const second = await startServer();
+    await eventually(() => second.health.notReady().join().includes(' waits: '), 'the second one to wait');
+    await eventually(
+      () => first.health.notReady().length === 1,
+      'the first one to wait for its own partition',
+    );
+    expect(second.health.notReady()).toHaveLength(1);
+    expect(new Set([...first.health.notReady(), ...second.health.notReady()]).size).toBe(2);
   });
 
   it('keeps what was committed before the trouble, and comes back to the rest only', async () => {
@@ -250,5 +267,15 @@ function withBrokenCommits(kafka: Kafka, error: Error): Kafka {
         });
       return consumer;
     },
+  
+  it('tells at its start of a topic that takes only smaller messages than it has to', async () => {
+    const lines: string[] = [];
+    const told = pino({}, { write: (line: string) => lines.push(line) });
+    await startServer(100, { logger: told });
+    expect(lines.join('')).not.toContain('max.message.bytes');
+    topic = `test.${randomUUID()}.raw`;
+    await createTopics(kafka, [{ topic, partitions: 1, config: { 'max.message.bytes': '1023' } }], 1);
+    await startServer(100, { logger: told });
+    expect(lines.join('')).toContain(`max.message.bytes of ${topic} must be 1024 at least`);
   });
-}
+});

@@ -7,7 +7,7 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
 import type { IncomingMessage } from './message.js';
-import { countPartitions } from './topics-admin.js';
+import { countPartitions, findNarrowTopics } from './topics-admin.js';
 
 /**
  * The batch transport: one Nest transport strategy over kafkajs `eachBatch`.
@@ -35,6 +35,8 @@ export interface BatchServerOptions {
   readonly maxGroupBytes: number;
   readonly maxGroupMessages: number;
   readonly maxBytesPerPartition: number;
+  /** The topics have to take messages of this size; one that does not is told of at the start. */
+  readonly maxMessageBytes: number;
   readonly sessionTimeoutMs: number;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
@@ -56,6 +58,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private readonly consumer: Consumer;
   private readonly kindOfTopic = new Map<string, string>();
   private readonly attempts = new Map<string, number>();
+  private assigned: ReadonlySet<string> = new Set();
   private readonly resumeTimers = new Set<NodeJS.Timeout>();
   private closing = false;
 
@@ -109,8 +112,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       this.health.left();
       if (!payload.restart && !this.closing) this.options.onFatal(payload.error);
     });
-    this.consumer.on(GROUP_JOIN, () => {
-      this.health.joined();
+    this.consumer.on(GROUP_JOIN, ({ payload }) => {
+      this.takeOver(payload.memberAssignment);
     });
     this.consumer.on(FETCH, () => {
       this.health.fetched();
@@ -121,6 +124,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       await this.consumer.disconnect();
       throw error;
     });
+    await this.tellOfNarrowTopics(topics);
     // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
     await this.consumer.subscribe({ topics, fromBeginning: true });
     await this.consumer.run({
@@ -129,6 +133,17 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       partitionsConsumedConcurrently: this.options.concurrentPartitions,
       eachBatch: (payload) => this.takeBatch(payload),
     });
+  }
+
+  /** What another member has now is its to try again, and to say so. */
+  private takeOver(assignment: Readonly<Record<string, readonly number[]>>): void {
+    this.assigned = new Set(
+      Object.entries(assignment).flatMap(([topic, partitions]) =>
+        partitions.map((partition) => `${topic}/${partition}`),
+      ),
+    );
+    for (const source of this.attempts.keys()) if (!this.assigned.has(source)) this.attempts.delete(source);
+    this.health.joined(this.assigned);
   }
 
   /** Brokers that are not there yet are waited for: only the topics' absence ends a start. */
@@ -144,6 +159,18 @@ export class BatchServer extends Server implements CustomTransportStrategy {
         this.health.waiting('brokers', messageOf(error), backoffMs);
         await delay(backoffMs);
       }
+    }
+  }
+
+  /** An error and not the end: most messages are small, and whoever raises the limit need not restart anything. */
+  private async tellOfNarrowTopics(topics: readonly string[]): Promise<void> {
+    const { kafka, maxMessageBytes, logger } = this.options;
+    try {
+      for (const narrow of await findNarrowTopics(kafka, topics, maxMessageBytes)) {
+        logger.error(narrow, `max.message.bytes of ${narrow.topic} must be ${maxMessageBytes} at least`);
+      }
+    } catch (error) {
+      logger.warn(`the topics' message sizes could not be checked: ${messageOf(error)}`);
     }
   }
 
@@ -231,7 +258,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     };
     if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);
     else this.options.logger.error({ ...facts, err: error }, `stuck: ${messageOf(error)}`);
-    this.health.waiting(source, messageOf(error), backoffMs);
+    if (this.assigned.has(source)) this.health.waiting(source, messageOf(error), backoffMs);
     const resume = payload.pause();
     const timer = setTimeout(() => {
       this.resumeTimers.delete(timer);

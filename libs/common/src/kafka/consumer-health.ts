@@ -24,8 +24,10 @@ export class ConsumerHealth {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  joined(): void {
+  /** @param sources that are ours now; waiting for any other is somebody else's */
+  joined(sources: ReadonlySet<string>): void {
     this.isMember = true;
+    for (const source of this.waits.keys()) if (!sources.has(source)) this.waits.delete(source);
     this.lastFetchAt = this.now();
   }
 

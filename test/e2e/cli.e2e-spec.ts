@@ -3,7 +3,7 @@
  * Standard input is no terminal here, so a question is never asked.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -12,6 +12,8 @@ import { childEnvironment } from '#common/config/environment.js';
 import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
 import { runToEnd } from '../../apps/cli/src/local/start-process.js';
 import type { RunJson } from '../../apps/cli/src/render/run-json.js';
+import { eventually } from '../support/eventually.js';
+import { clientOf } from '../support/run-job.js';
 import { fileOf, row, rows } from '../support/small-file.js';
 import { type System, startSystem } from '../support/system.js';
 
@@ -49,9 +51,26 @@ describe('sluice on a real system', () => {
       dataset: 'tax-registration',
       mode: 'replace',
       state: 'succeeded',
-      counts: { read: 22, accepted: 21, refused: 2, skipped: 0, loaded: 20, superseded: 0, warnings: 0 },
+      counts: {
+        read: 22,
+        accepted: 21,
+        refused: 2,
+        skipped: 0,
+        loaded: 20,
+        inserted: 20,
+        updated: 0,
+        unchanged: 0,
+        superseded: 0,
+        warnings: 0,
+      },
       findings: { DUPLICATE: 1, INVALID_BAN: 1 },
       seconds: expect.any(Number),
+      error: null,
+      pauseReason: null,
+      pauseDetail: null,
+      problem: null,
+      resumable: false,
+      discarded: null,
     });
   });
 
@@ -87,10 +106,35 @@ describe('sluice on a real system', () => {
     expect(stderr).toMatch(says);
   });
 
-  it('too many refused records: exit 3', async () => {
+  /** A job that fails, since a tenth of its records is refused. */
+  async function failedJob(): Promise<string> {
     file('bad.csv', ...rows(90), ...Array.from({ length: 10 }, () => row(1, { ban: 'x' })));
-    const args = ['run', 'tax-registration', '--source', 'bad.csv', '--yes', '--max-refused', '1%'];
-    expect((await sluice(args)).code).toBe(3);
+    const args = ['run', 'tax-registration', '--source', 'bad.csv', '--yes', '--max-refused', '1%', '--json'];
+    const { code, stdout } = await sluice(args);
+    expect(code).toBe(3);
+    return (JSON.parse(stdout) as RunJson).job;
+  }
+
+  it('too many refused records: exit 3; resume with a higher limit: exit 0; then nothing to resume: exit 8', async () => {
+    const id = await failedJob();
+    expect((await sluice(['job', id])).stdout).toContain(`npx sluice resume ${id}`);
+    const resumed = await sluice(['resume', id, '--max-refused', '20%', '--json']);
+    expect(resumed.code).toBe(0);
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ job: id, state: 'succeeded', counts: { read: 100 } });
+    expect(await sluice(['resume', id])).toMatchObject({
+      code: 8,
+      stderr: expect.stringContaining('[JOB_NOTHING_TO_RESUME]'),
+    });
+  });
+
+  it('discard: a usage error without --yes, then exit 0, and no resuming any more: exit 1', async () => {
+    const id = await failedJob();
+    expect((await sluice(['discard', id])).code).toBe(2);
+    expect((await sluice(['discard', id, '--yes'])).code).toBe(0);
+    expect(await sluice(['resume', id])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[JOB_RESUME_REFUSED]'),
+    });
   });
 
   it('a source that is not there: exit 1 or 2, and its name', async () => {
@@ -99,24 +143,58 @@ describe('sluice on a real system', () => {
     expect(stderr).toContain('missing.csv');
   });
 
-  it('a job that runs already: exit 5, its id, and cancel ends it: exit 0', async () => {
-    const endless = createServer((_, response) => {
+  /** A running job whose source does not end before `release`. */
+  async function heldJob(): Promise<{ id: string; source: string; release: () => Promise<void> }> {
+    const held: ServerResponse[] = [];
+    const server = createServer((_, response) => {
       response.writeHead(200).write(fileOf(...rows(5)));
+      held.push(response);
     });
-    await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
-    const source = `http://127.0.0.1:${(endless.address() as AddressInfo).port}/`;
-    const started = await fetch(`${system.ingestorUrl}/jobs`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ dataset: 'tax-registration', source }),
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const source = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const { id } = await clientOf(system).startJob({
+      dataset: 'tax-registration',
+      source,
+      allowShrink: true,
     });
-    const { id } = (await started.json()) as { id: string };
+    await eventually(async () => (await clientOf(system).job(id)).state === 'running', 'the job to run');
+    return {
+      id,
+      source,
+      release: async () => {
+        for (const response of held) response.end();
+        await new Promise((resolve) => server.close(resolve));
+      },
+    };
+  }
+
+  it('a job that runs already: exit 5, its id; cancel ends it and says what was dropped: exit 0', async () => {
+    const { id, source, release } = await heldJob();
     const second = await sluice(['run', 'tax-registration', '--source', source, '--yes']);
     expect(second).toMatchObject({ code: 5, stderr: expect.stringContaining(id) });
-    expect((await sluice(['cancel', id])).code).toBe(0);
+    const cancelled = await sluice(['cancel', id]);
+    expect(cancelled).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('It had loaded nothing yet.'),
+    });
     expect((await sluice(['watch', id])).code).toBe(6);
-    endless.closeAllConnections();
-    await new Promise((resolve) => endless.close(resolve));
+    expect((await sluice(['resume', id])).code).toBe(1);
+    await release();
+  });
+
+  it('pause: exit 0; following a paused job: exit 9 and what to do; continue follows it to its end: exit 0', async () => {
+    const { id, release } = await heldJob();
+    expect((await sluice(['pause', id])).code).toBe(0);
+    const watched = await sluice(['watch', id]);
+    expect(watched).toMatchObject({ code: 9, stdout: expect.stringContaining(`npx sluice continue ${id}`) });
+    expect((await sluice(['pause', id])).code).toBe(1);
+    const continued = sluice(['continue', id, '--json']);
+    await eventually(async () => (await clientOf(system).job(id)).state === 'running', 'the job to go on');
+    await release();
+    const { code, stdout } = await continued;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ job: id, state: 'succeeded', counts: { loaded: 5 } });
+    expect((await sluice(['continue', id])).code).toBe(1);
   });
 
   it('a system that is not there: exit 4, and what to do', async () => {
@@ -139,8 +217,8 @@ describe('sluice on a real system', () => {
 
   it('jobs, job and datasets show what there is', async () => {
     const [job] = JSON.parse((await sluice(['jobs', '--json'])).stdout) as { id: string; state: string }[];
-    expect(job?.state).toBe('cancelled');
-    expect((await sluice(['job', job?.id ?? ''])).stdout).toContain('cancelled');
+    expect((await sluice(['job', job?.id ?? ''])).stdout).toContain(job?.state);
+    expect((await sluice(['parked'])).stdout).toBe('No parked messages.\n');
     expect((await sluice(['datasets'])).stdout).toContain('tax-registration');
   });
 });

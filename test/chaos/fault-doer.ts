@@ -78,7 +78,7 @@ export class FaultDoer {
     source?.vanish();
     await patience.until('the job to fail', async () => (await this.round.now())?.state === 'failed');
     source?.comeBack();
-    const goesOn = ['queued', 'running', 'finalizing', 'succeeded'];
+    const goesOn = ['queued', 'running', 'finalizing', 'succeeded'] as const;
     await patience.until('the job to be resumed', () => operator.command('resume', this.round.job, goesOn));
   }
 
@@ -95,7 +95,7 @@ export class FaultDoer {
         `${last.loaded_batches - first.loaded_batches} batches were loaded while the job was paused`,
       );
     }
-    const goesOn = ['running', 'finalizing', 'succeeded', 'failed'];
+    const goesOn = ['running', 'finalizing', 'succeeded', 'failed'] as const;
     await patience.until('the job to be continued', () => operator.command('continue', job, goesOn));
   }
 

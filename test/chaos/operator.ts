@@ -1,10 +1,27 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { JobState } from '#core/job/job-state.js';
 import type { JobRequest } from '#core/job/job-view.js';
 import { SluiceClient } from '../../apps/cli/src/client.js';
 import type { System } from '../support/system.js';
 import type { ChaosDatabase } from './chaos-database.js';
 
 const INGESTORS = ['ingestor', 'ingestor-2'];
+/** The ingestor is away, or the database is for it, or the job has gone on since it was looked at. */
+const PASSING = [
+  'SYSTEM_UNREACHABLE',
+  'INTERNAL',
+  'JOB_ACTIVE',
+  'JOB_TRANSITION_REFUSED',
+  'JOB_NOTHING_TO_RESUME',
+];
+
+type Verb = 'cancel' | 'pause' | 'continue' | 'resume';
+const COMMANDS: Readonly<Record<Verb, (client: SluiceClient, id: string) => Promise<unknown>>> = {
+  cancel: (client, id) => client.cancelJob(id),
+  pause: (client, id) => client.pauseJob(id),
+  continue: (client, id) => client.continueJob(id),
+  resume: (client, id) => client.resumeJob(id, {}),
+};
 
 /**
  * An operator who does not give up: each command goes to one ingestor after the other until one answers. A command
@@ -33,43 +50,22 @@ export class Operator {
    * @param done the states in which the command has been obeyed
    * @returns true when it has
    */
-  async command(
-    verb: 'cancel' | 'pause' | 'continue' | 'resume',
-    id: string,
-    done: readonly string[],
-  ): Promise<boolean> {
+  async command(verb: Verb, id: string, done: readonly JobState[]): Promise<boolean> {
     const job = await this.database.job(id);
     if (job === null) return false;
     if (done.includes(job.state)) return true;
-    return (await this.ask((_, url) => post(`${url}/jobs/${id}/${verb}`, this.system.token))) ?? false;
+    return (await this.ask((client) => COMMANDS[verb](client, id))) !== null;
   }
 
-  private async ask<T>(work: (client: SluiceClient, ingestorUrl: string) => Promise<T>): Promise<T | null> {
+  /** @returns null when somebody has to ask again */
+  private async ask<T>(work: (client: SluiceClient) => Promise<T>): Promise<T | null> {
     const name = INGESTORS[this.turn++ % INGESTORS.length] ?? '';
-    const ingestorUrl = this.system.urlOf(name);
     const { trackerUrl, token } = this.system;
     try {
-      return await work(new SluiceClient({ ingestorUrl, trackerUrl, token }), ingestorUrl);
+      return await work(new SluiceClient({ ingestorUrl: this.system.urlOf(name), trackerUrl, token }));
     } catch (error) {
-      if (error instanceof SluiceError && !['SYSTEM_UNREACHABLE', 'JOB_ACTIVE'].includes(error.code)) {
-        if (!error.retryable && error.code !== 'INTERNAL') throw error;
-      }
-      return null;
+      if (error instanceof SluiceError && (error.retryable || PASSING.includes(error.code))) return null;
+      throw error;
     }
   }
-}
-
-/** @returns true when it was obeyed, null when somebody has to ask again */
-async function post(url: string, token: string): Promise<true | null> {
-  const answer = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    body: '{}',
-    signal: AbortSignal.timeout(20_000),
-  });
-  const text = await answer.text();
-  if (answer.ok) return true;
-  // The job may have gone on since it was looked at, or the database be away.
-  if (answer.status === 409 || answer.status >= 500) return null;
-  throw new RangeError(`${url} answered ${answer.status}: ${text}`);
 }

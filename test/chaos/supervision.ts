@@ -93,14 +93,15 @@ export class Supervision {
   private async keepRunning(name: string): Promise<void> {
     await this.repeat(BEAT_MS, async () => {
       if (this.system.isRunning(name)) return;
-      if (!this.expectedEnds.delete(name) && !this.hasMetPoint(name)) this.remarks.push(`${name} ended`);
+      const isExpected = this.expectedEnds.delete(name) || this.hasMetPoint(name);
+      // PostgreSQL ends at once as long as children of the killed one are there.
+      if (!isExpected && !SERVERS.includes(name)) this.remarks.push(`${name} ended by itself`);
       try {
         await this.system.restart(name, { waitsForReady: false });
         this.silentProbes.delete(name);
       } catch (error) {
         this.remarks.push(`${name} could not be started: ${messageOf(error)}`);
       }
-      // PostgreSQL ends at once as long as children of the killed one are there.
       await sleep(4 * BEAT_MS);
     });
   }

@@ -19,7 +19,7 @@ import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA, LOGGER, PG_POOL } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
-import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
+import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
 import { KafkaAnnouncer } from './announce/kafka-announcer.js';
 import { FinalizeConfig } from './finalize/finalize.config.js';
 import { finalizedDatasets } from './finalize/finalizing-job.js';
@@ -123,6 +123,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               maxGroupBytes: 4 * MIB,
               maxGroupMessages: 64,
               maxBytesPerPartition: 4 * MIB,
+              maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               logger,
               onFatal: fatal,

@@ -8,7 +8,7 @@ import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
-import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
+import { MAX_MESSAGE_BYTES, STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
 import { DeadLetterRow } from './fold/dead-letter.entity.js';
 import { FoldConsumer } from './fold/fold.consumer.js';
@@ -99,6 +99,7 @@ export class TrackerModule implements OnApplicationShutdown {
               maxGroupBytes: 4 * 1024 * 1024,
               maxGroupMessages: 5_000,
               maxBytesPerPartition: 4 * 1024 * 1024,
+              maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               logger,
               onFatal: fatal,

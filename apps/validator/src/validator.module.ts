@@ -10,7 +10,7 @@ import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
-import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
+import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
 import { ContractCache } from './contract-cache.js';
 import { RawBatchController } from './raw-batch.controller.js';
 import type { ValidatorConfig } from './validator.config.js';
@@ -59,6 +59,7 @@ export class ValidatorModule {
               maxGroupBytes: 2 * MIB,
               maxGroupMessages: 16,
               maxBytesPerPartition: 2 * MIB,
+              maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               logger,
               onFatal: fatal,

@@ -157,22 +157,6 @@ describe('BatchServer on real Kafka', () => {
     await eventually(() => server.unwrap<Consumer>().paused()[0]?.partitions.includes(0), 'a pause');
   });
 
-  it('waits no longer for a partition that is somebody else’s now', async () => {
-    await send(0, 'stuck');
-    await send(1, 'stuck');
-    onDelivery = () => Promise.reject(new SluiceError('DATABASE_UNAVAILABLE', 'gone'));
-    const first = await startServer();
-    await eventually(() => first.health.notReady().length === 2, 'both partitions to wait');
-    const second = await startServer();
-    await eventually(() => second.health.notReady().join().includes(' waits: '), 'the second one to wait');
-    await eventually(
-      () => first.health.notReady().length === 1,
-      'the first one to wait for its own partition',
-    );
-    expect(second.health.notReady()).toHaveLength(1);
-    expect(new Set([...first.health.notReady(), ...second.health.notReady()]).size).toBe(2);
-  });
-
   it('keeps what was committed before the trouble, and comes back to the rest only', async () => {
     await send(0, 'a', 'b', 'c');
     const deliveries: string[][] = [];
@@ -250,6 +234,17 @@ describe('BatchServer on real Kafka', () => {
     expect(read.filter((text) => text !== 'other')).toEqual(['m3', 'm17', 'm39']);
     expect(read).toContain('other');
   });
+
+  it('tells at its start of a topic that takes only smaller messages than it has to', async () => {
+    const lines: string[] = [];
+    const told = pino({}, { write: (line: string) => lines.push(line) });
+    await startServer(100, { logger: told });
+    expect(lines.join('')).not.toContain('max.message.bytes');
+    topic = `test.${randomUUID()}.raw`;
+    await createTopics(kafka, [{ topic, partitions: 1, config: { 'max.message.bytes': '1023' } }], 1);
+    await startServer(100, { logger: told });
+    expect(lines.join('')).toContain(`max.message.bytes of ${topic} must be 1024 at least`);
+  });
 });
 
 /** The same client, but the brokers answer every commit with an error that trying again cannot help. */
@@ -267,15 +262,5 @@ function withBrokenCommits(kafka: Kafka, error: Error): Kafka {
         });
       return consumer;
     },
-  
-  it('tells at its start of a topic that takes only smaller messages than it has to', async () => {
-    const lines: string[] = [];
-    const told = pino({}, { write: (line: string) => lines.push(line) });
-    await startServer(100, { logger: told });
-    expect(lines.join('')).not.toContain('max.message.bytes');
-    topic = `test.${randomUUID()}.raw`;
-    await createTopics(kafka, [{ topic, partitions: 1, config: { 'max.message.bytes': '1023' } }], 1);
-    await startServer(100, { logger: told });
-    expect(lines.join('')).toContain(`max.message.bytes of ${topic} must be 1024 at least`);
   });
-});
+}

@@ -1,4 +1,4 @@
-import type { Admin, Kafka } from 'kafkajs';
+import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { SluiceError } from '../errors/sluice-error.js';
 
 /** One topic as it has to be. */
@@ -50,5 +50,35 @@ export async function countPartitions(kafka: Kafka, topics: readonly string[]): 
       throw new SluiceError('TOPIC_MISSING', `Topics are missing: ${missing.join(', ')}.`);
     const { topics: metadata } = await admin.fetchTopicMetadata({ topics: [...topics] });
     return new Map(metadata.map(({ name, partitions }) => [name, partitions.length]));
+  });
+}
+
+/** A topic that takes only smaller messages than it has to. */
+export interface NarrowTopic {
+  readonly topic: string;
+  readonly maxMessageBytes: number;
+}
+
+/** @returns those of the topics whose max.message.bytes is below `messageBytes` */
+export async function findNarrowTopics(
+  kafka: Kafka,
+  topics: readonly string[],
+  messageBytes: number,
+): Promise<NarrowTopic[]> {
+  return withAdmin(kafka, async (admin) => {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: topics.map((name) => ({
+        type: kafkajs.ConfigResourceTypes.TOPIC,
+        name,
+        configNames: ['max.message.bytes'],
+      })),
+    });
+    return resources
+      .map(({ resourceName, configEntries }) => ({
+        topic: resourceName,
+        maxMessageBytes: Number(configEntries[0]?.configValue ?? Infinity),
+      }))
+      .filter(({ maxMessageBytes }) => maxMessageBytes < messageBytes);
   });
 }

@@ -157,6 +157,22 @@ describe('BatchServer on real Kafka', () => {
     await eventually(() => server.unwrap<Consumer>().paused()[0]?.partitions.includes(0), 'a pause');
   });
 
+  it('waits no longer for a partition that is somebody else’s now', async () => {
+    await send(0, 'stuck');
+    await send(1, 'stuck');
+    onDelivery = () => Promise.reject(new SluiceError('DATABASE_UNAVAILABLE', 'gone'));
+    const first = await startServer();
+    await eventually(() => first.health.notReady().length === 2, 'both partitions to wait');
+    const second = await startServer();
+    await eventually(() => second.health.notReady().join().includes(' waits: '), 'the second one to wait');
+    await eventually(
+      () => first.health.notReady().length === 1,
+      'the first one to wait for its own partition',
+    );
+    expect(second.health.notReady()).toHaveLength(1);
+    expect(new Set([...first.health.notReady(), ...second.health.notReady()]).size).toBe(2);
+  });
+
   it('keeps what was committed before the trouble, and comes back to the rest only', async () => {
     await send(0, 'a', 'b', 'c');
     const deliveries: string[][] = [];

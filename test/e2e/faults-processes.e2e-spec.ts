@@ -29,7 +29,7 @@ describe('services at any moment', () => {
 
   afterEach(async () => {
     await gate.open();
-    await rig.closeSources();
+    await rig.mend();
   });
 
   it.each([1, 2])('kill -9 of each of them, in random order at random moments, seed %i', async (seed) => {

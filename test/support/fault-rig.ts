@@ -2,12 +2,13 @@ import { expect } from '@jest/globals';
 import type { JobRequest } from '#core/job/job-view.js';
 import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { eventually } from './eventually.js';
+import { disarmFaultPoints } from './fault-points.js';
 import { expectReport, expectTables, query } from './expect-tables.js';
 import { generatedFile } from './generated-file.js';
 import { type HeldSource, startHeldSource } from './held-source.js';
 import { KafkaView, type SeenMessage } from './kafka-view.js';
 import { type Expectation, expectFile } from './oracle.js';
-import { clientOf, jobEnd } from './run-job.js';
+import { clientOf, jobEnd, leaveStaleConnections } from './run-job.js';
 import { type ProcessName, type System, type SystemOptions, startSystem } from './system.js';
 
 export const DATASET = 'tax-registration';
@@ -60,7 +61,7 @@ export class FaultRig {
   static async start(options: SystemOptions = {}): Promise<FaultRig> {
     const system = await startSystem({ ...options, env: { ...FAULT_ENV, ...options.env } });
     try {
-      return new FaultRig(system, await KafkaView.open(system, [RAW, CLEAN]));
+      return new FaultRig(system, await KafkaView.open(system, [RAW, CLEAN, DEAD, STATUS_TOPIC]));
     } catch (error) {
       await system.stop();
       throw error;
@@ -81,6 +82,7 @@ export class FaultRig {
   }
 
   async startJob(request: Partial<JobRequest>): Promise<string> {
+    await leaveStaleConnections(this.system.ingestorUrl);
     const { id } = await clientOf(this.system).startJob({ dataset: DATASET, allowShrink: true, ...request });
     return id;
   }
@@ -106,8 +108,35 @@ export class FaultRig {
     };
   }
 
-  async closeSources(): Promise<void> {
+  /** After a test, failed or not: everything runs, nothing is armed, no job is active. */
+  async mend(): Promise<void> {
+    disarmFaultPoints(this.system);
+    for (const name of this.system.services) {
+      if (this.system.isRunning(name)) this.system.signal(name, 'SIGCONT');
+      else await this.system.restart(name);
+    }
+    await this.closeSources();
+    const active = await query<{ id: string }>(
+      this.system,
+      `SELECT id FROM sluice.job WHERE state NOT IN ('succeeded', 'failed', 'cancelled')`,
+    );
+    for (const { id } of active) await clientOf(this.system).cancelJob(id);
+  }
+
+  private async closeSources(): Promise<void> {
     for (const source of this.sources.splice(0)) await source.close();
+  }
+
+  /** Tells any two contents of the tables apart. */
+  async contents(): Promise<string> {
+    const [row] = await query<{ digest: string }>(
+      this.system,
+      `SELECT md5(string_agg(md5(t::text), '' ORDER BY t.ban)) || coalesce(
+         (SELECT md5(string_agg(md5(i::text), '' ORDER BY i.business_id, i."order")) FROM public.business_industry AS i), '')
+         AS digest
+       FROM public.tax_registration AS t`,
+    );
+    return row?.digest ?? '';
   }
 
   /** Batches of the job in the ledger, in order. */

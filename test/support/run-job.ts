@@ -17,7 +17,7 @@ export async function runJob(system: System, request: JobRequest): Promise<JobDe
 }
 
 /** Making a file blocks the event loop, so idle connections that the server has closed meanwhile are only found out now. */
-async function leaveStaleConnections(url: string): Promise<void> {
+export async function leaveStaleConnections(url: string): Promise<void> {
   await eventually(async () => (await fetch(`${url}/health/live`).catch(() => null))?.ok, `${url} to answer`);
 }
 

@@ -1,0 +1,260 @@
+/**
+ * Faults of the broker and of what stands in its topics: they delay, they repeat, they are named, and they change
+ * nothing about a job's outcome (G1 to G4, G7, G8, G10).
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { SeededRandom } from '#core/dataset/generate.js';
+import type { Page, ParkedMessageView } from '#core/job/job-view.js';
+import { STATUS_TOPIC } from '#core/message/topics.js';
+import { DatabaseGate } from '../support/database-gate.js';
+import { eventually } from '../support/eventually.js';
+import { expectTables } from '../support/expect-tables.js';
+import { CLEAN, DEAD, type FaultFile, FaultRig, type HalfJob, RAW, isOfJob } from '../support/fault-rig.js';
+import type { SeenMessage } from '../support/kafka-view.js';
+import { clientOf, counter, jobEnd } from '../support/run-job.js';
+import type { ProcessName } from '../support/system.js';
+
+const LOADERS = 'sluice-loader';
+const VALIDATORS = 'sluice-validator';
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+describe('a broker in trouble, and trouble in its topics', () => {
+  let rig: FaultRig;
+  let gate: DatabaseGate;
+  let file: FaultFile;
+
+  beforeAll(async () => {
+    rig = await FaultRig.start({
+      proxiesKafka: true,
+      loaders: 2,
+      env: { SLUICE_MISSING_AFTER_SECONDS: '1', SLUICE_WATCH_INTERVAL_MS: '200' },
+    });
+    gate = await DatabaseGate.build(rig.system);
+    file = rig.file();
+  });
+
+  afterAll(() => rig.stop());
+
+  afterEach(async () => {
+    await gate.open();
+    await rig.mend();
+  });
+
+  const bothLoaders = async (work: (name: ProcessName) => Promise<void>): Promise<void> => {
+    await Promise.all(['loader', 'loader-2'].map(work));
+  };
+  const messagesOf = async (topic: string, id: string): Promise<SeenMessage[]> =>
+    (await rig.kafka.messages(topic)).filter((message) => isOfJob(message, id));
+
+  /** A job whose every batch is judged, and some loaded, and whose loaders are gone. */
+  async function judgedJob(request: { killsValidator?: boolean } = {}): Promise<HalfJob> {
+    const job = await rig.startHalf(file);
+    await bothLoaders((name) => rig.system.kill(name));
+    job.goOn();
+    await eventually(async () => (await totalBatches(job.id)) !== null, 'the source to be read to its end');
+    if (request.killsValidator === true) await rig.system.kill('validator');
+    else await eventually(async () => (await rig.kafka.lagOf(VALIDATORS, RAW)) === 0, 'all to be judged');
+    return job;
+  }
+
+  async function totalBatches(id: string): Promise<number | null> {
+    const { stages } = await clientOf(rig.system).job(id);
+    const ingest = stages.find(({ stage }) => stage === 'ingest');
+    return ingest?.done === true ? ingest.batches : null;
+  }
+
+  it.each([1, 2])('the broker killed at random moments, seed %i', async (seed) => {
+    const random = new SeededRandom(seed);
+    const job = await rig.startHalf(file, {}, [0.3, 0.6]);
+    for (let part = 0; part < 2; part++) {
+      const loaded = (await rig.ledger(job.id)).length;
+      job.goOn();
+      await rig.untilLoaded(job.id, loaded + random.below(4));
+      await rig.system.kill('kafka');
+      expect(await rig.problems('loader', 'live')).toEqual([]);
+      await rig.system.restart('kafka');
+    }
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it.each([
+    ['ingestor', RAW],
+    ['validator', CLEAN],
+    ['loader', STATUS_TOPIC],
+  ])('answers to what the %s sends are lost: it sends again, and nothing is twice', async (name, topic) => {
+    const job = await rig.startHalf(file);
+    rig.system.kafkaProxy.loseProduceResponses(`sluice-${name}`, 4);
+    job.goOn();
+    await eventually(() => rig.system.kafkaProxy.toLose === 0, 'four answers to be lost');
+    await rig.expectOutcome(job.id, file);
+    if (topic === STATUS_TOPIC) return;
+    const sent = await messagesOf(topic, job.id);
+    expect(sent.length).toBeGreaterThan((await rig.ledger(job.id)).length);
+  });
+
+  it.each([
+    ['validator', CLEAN],
+    ['ingestor', RAW],
+  ])(
+    'the broker refuses what the %s sends as too large: it says so, and goes on when it may',
+    async (name, topic) => {
+      const job = await rig.startHalf(file);
+      await rig.kafka.setLargestMessage(topic, 1_000);
+      job.goOn();
+      await rig.untilWaiting(name, /larger than the max message size|too large/i);
+      await rig.kafka.setLargestMessage(topic, MAX_MESSAGE_BYTES);
+      await rig.expectOutcome(job.id, file);
+    },
+  );
+
+  it('batches that are delivered again, while the job runs and after it has ended', async () => {
+    const job = await judgedJob();
+    await rig.kafka.seek(LOADERS, CLEAN, ({ low }) => low);
+    await bothLoaders((name) => rig.system.restart(name));
+    await rig.kafka.sendAgain(await messagesOf(CLEAN, job.id));
+    await rig.expectOutcome(job.id, file);
+    const dropped = async (): Promise<number> =>
+      (await counter(rig.system, 'loader', 'sluice_clean_batches_total', 'outcome="dropped"')) +
+      (await counter(rig.system, 'loader-2', 'sluice_clean_batches_total', 'outcome="dropped"'));
+    const before = await dropped();
+    const late = await messagesOf(CLEAN, job.id);
+    await rig.kafka.sendAgain(late);
+    await eventually(async () => (await dropped()) === before + late.length, 'all of them to be dropped');
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it('batches that are judged again, and batches out of order', async () => {
+    const job = await judgedJob();
+    const clean = await messagesOf(CLEAN, job.id);
+    await rig.kafka.seek(LOADERS, CLEAN, ({ high }) => high);
+    const random = new SeededRandom(5);
+    await rig.kafka.sendAgain(shuffled([...clean, ...clean.slice(0, 5)], random));
+    await rig.kafka.sendAgain(shuffled(await messagesOf(RAW, job.id), random));
+    await bothLoaders((name) => rig.system.restart(name));
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it('a loader leaves in the middle of a batch, another joins in the middle of one', async () => {
+    const job = await rig.startHalf(file);
+    await gate.slow(0.0005);
+    job.goOn();
+    await rig.untilLoaded(job.id, 2);
+    await rig.system.kill('loader-2', 'SIGTERM');
+    await rig.expectOffsetsBehindWork(job.id);
+    await rig.untilLoaded(job.id, (await rig.ledger(job.id)).length + 1);
+    await rig.system.restart('loader-2');
+    await eventually(async () => (await rig.kafka.membersOf(LOADERS)) === 2, 'both to be members');
+    await gate.open();
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it('waiting for longer than a session: the loaders keep their partitions', async () => {
+    const job = await rig.startHalf(file);
+    await gate.shut('53100');
+    job.goOn();
+    // Back-offs of 0.5, 1, 2 s: more than a session.
+    await eventually(() => /"attempt":4/.test(rig.system.logsOf('loader')), 'the fourth try');
+    expect(await rig.kafka.membersOf(LOADERS)).toBe(2);
+    await gate.open();
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it('poison in every topic: parked with its reason and counted, and what stands behind it goes on', async () => {
+    const job = await rig.startHalf(file);
+    const parkedBefore = (await parked()).length;
+    const letterOf = (await rig.kafka.messages(DEAD)).at(-1)!;
+    const eventOf = (await rig.kafka.messages(STATUS_TOPIC)).at(-1)!;
+    const [raw] = await messagesOf(RAW, job.id);
+    const [clean] = await messagesOf(CLEAN, job.id);
+    const poison = [
+      ...poisoned(raw!, 'batch', raw!.value!.subarray(0, 100)),
+      ...poisoned(clean!, 'raw', clean!.value!.subarray(0, 100)),
+      // A letter is any bytes; only their absence is wrong.
+      ...poisoned(letterOf, 'record', null),
+      ...poisoned(eventOf, 'v', eventOf.value!.subarray(0, 20)),
+    ];
+    await rig.kafka.sendAgain(poison);
+    job.goOn();
+    await rig.expectOutcome(job.id, file);
+    const found = await eventually(async () => {
+      const all = await parked();
+      return all.length === parkedBefore + poison.length && all.slice(0, poison.length);
+    }, 'all of it to be parked');
+    for (const topic of [RAW, CLEAN, DEAD, STATUS_TOPIC]) {
+      const reasons = found.filter((message) => message.topic === topic).map(({ reason }) => reason);
+      expect(reasons).toHaveLength(3);
+      expect(reasons).toContainEqual(expect.stringMatching(/version 99/));
+      expect(reasons).toContainEqual(expect.stringMatching(/is missing/));
+    }
+    const counts = await Promise.all(
+      ['validator', 'loader', 'loader-2', 'tracker'].map((name) =>
+        counter(rig.system, name, 'sluice_parked_messages_total'),
+      ),
+    );
+    expect(counts.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(poison.length);
+  });
+
+  async function parked(): Promise<readonly ParkedMessageView[]> {
+    const answer = await fetch(`${rig.system.trackerUrl}/parked-messages?limit=100`);
+    return ((await answer.json()) as Page<ParkedMessageView>).items;
+  }
+
+  it('the status topic is lost and made again: the job ends as ever, and the tracker learns of it', async () => {
+    const job = await rig.startHalf(file);
+    await rig.kafka.admin.deleteTopics({ topics: [STATUS_TOPIC] });
+    job.goOn();
+    await eventually(
+      async () => (await rig.problems('validator', 'ready')).length > 0,
+      'a service to say so',
+    );
+    await rig.system.migrate();
+    for (const name of rig.system.services) if (!rig.system.isRunning(name)) await rig.system.restart(name);
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it.each([
+    ['clean batches', [CLEAN]],
+    ['raw and clean batches', [RAW, CLEAN]],
+  ])('%s expire under a job: it names them, and is mended by resuming it', async (_, topics) => {
+    const job = await judgedJob();
+    for (const topic of topics) await rig.kafka.expire(topic);
+    await bothLoaders((name) => rig.system.restart(name));
+    const { problem } = await eventually(async () => {
+      const found = await clientOf(rig.system).job(job.id);
+      return found.problem !== null && found;
+    }, 'the job to say what it misses');
+    expect(problem).toMatchObject({ code: 'BATCHES_MISSING' });
+    const loaded = await rig.ledger(job.id);
+    const firstMissing = loaded.findIndex((batch, index) => batch !== index);
+    expect(problem?.firstMissingBatch).toBe(firstMissing < 0 ? loaded.length : firstMissing);
+    await clientOf(rig.system).resumeJob(job.id, {});
+    await rig.expectOutcome(job.id, file);
+  });
+
+  it('offsets that were forgotten: everything is read again, and nothing is skipped', async () => {
+    const job = await judgedJob({ killsValidator: true });
+    await rig.system.kill('tracker');
+    for (const group of [LOADERS, VALIDATORS, 'sluice-tracker']) await rig.kafka.forget(group);
+    for (const name of ['validator', 'tracker', 'loader', 'loader-2']) await rig.system.restart(name);
+    expect((await jobEnd(rig.system, job.id)).state).toBe('succeeded');
+    await expectTables(rig.system, file.expected);
+    await rig.expectOutcome(job.id, file);
+  });
+});
+
+/** Three messages made of a right one: of a version to come, without a header, and with a value cut off. */
+function poisoned(message: SeenMessage, header: string, value: Buffer | null): SeenMessage[] {
+  const { [header]: _, ...rest } = message.headers;
+  return [
+    { ...message, headers: { ...message.headers, v: '99' } },
+    { ...message, headers: rest },
+    { ...message, value },
+  ];
+}
+
+function shuffled<T>(values: readonly T[], random: SeededRandom): T[] {
+  return values
+    .map((value) => ({ value, at: random.next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ value }) => value);
+}

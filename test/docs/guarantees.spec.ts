@@ -1,10 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { type MarkdownFile, ROOT, isInClone, markdownFile } from './markdown-files.js';
-
-/** One test as a page names it: `- [file](link): “title”`. */
-const NAMED_TEST = /^- \[[^\]]+\]\(([^)]+)\): “([^”]+)”$/;
+import { markdownFile } from './markdown-files.js';
+import { exists, testsOf } from './named-tests.js';
 
 describe('docs/guarantees.md', () => {
   const page = markdownFile('docs/guarantees.md');
@@ -18,9 +15,7 @@ describe('docs/guarantees.md', () => {
   it.each(headings)('%s: its tests exist, under the titles given', (heading) => {
     const tests = testsOf(page, heading);
     expect(tests).not.toEqual([]);
-    expect(tests.filter(({ file, title }) => !isInClone(file) || !sourceOf(file).includes(title))).toEqual(
-      [],
-    );
+    expect(tests.filter((test) => !exists(test))).toEqual([]);
   });
 });
 
@@ -37,18 +32,3 @@ describe('test/README.md', () => {
     }
   });
 });
-
-function testsOf(page: MarkdownFile, heading: string): { file: string; title: string }[] {
-  return page
-    .section(heading)
-    .split('\n')
-    .flatMap((line) => {
-      const [, href, title] = NAMED_TEST.exec(line) ?? [];
-      return href && title ? [{ file: join(dirname(page.file), href), title }] : [];
-    });
-}
-
-/** A title may stand in the source with its quotes escaped. */
-function sourceOf(file: string): string {
-  return readFileSync(join(ROOT, file), 'utf8').replaceAll(String.raw`\'`, "'");
-}

@@ -1,0 +1,153 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Admin, Kafka } from 'kafkajs';
+import { pino } from 'pino';
+import { BatchServer } from '#common/kafka/batch-server.js';
+import { createKafka } from '#common/kafka/kafka-client.js';
+import type { IncomingMessage, OutgoingMessage } from '#common/kafka/message.js';
+import { Publisher } from '#common/kafka/publisher.js';
+import { createTopics } from '#common/kafka/topics-admin.js';
+import { loadRegistry } from '#core/dataset/registry.js';
+import { encodeRawMessage } from '#core/message/raw-message.js';
+import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.js';
+import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
+import { eventually } from '../../../test/support/eventually.js';
+import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
+import { batchOf } from '../../../test/support/record/cutting.js';
+import { ValidatorConfig } from './validator.config.js';
+import { ValidatorModule } from './validator.module.js';
+
+const JOB = '01890000-0000-7000-8000-000000000001';
+
+describe('the validator on Kafka', () => {
+  let broker: TestKafka;
+  let kafka: Kafka;
+  let admin: Admin;
+  let publisher: Publisher;
+  let raw: string;
+  let good: OutgoingMessage;
+  let app: INestApplication;
+  const logger = pino({ level: 'silent' });
+
+  beforeAll(async () => {
+    broker = await startKafkaBroker();
+    kafka = createKafka({ brokers: broker.brokers, clientId: 'validator test', logger });
+    admin = kafka.admin();
+    await admin.connect();
+    const registry = await loadRegistry();
+    const [entry] = registry.entries();
+    if (!entry) throw new Error('no dataset is registered');
+    const { dataset, folder } = entry;
+    const [fixture = ''] = readdirSync(join(folder, 'fixtures')).filter((file) => file.startsWith('input.'));
+    const head = dataset.prologue(readFileSync(join(folder, 'fixtures', fixture)), true);
+    raw = topicOf(dataset.name, 'raw');
+    const plans = planTopics(
+      registry.all().map(({ name }) => name),
+      1,
+    );
+    // Whoever parks has to tell of it in the status topic, which is not there yet.
+    await createTopics(
+      kafka,
+      plans.filter(({ topic }) => topic !== STATUS_TOPIC),
+      1,
+    );
+    publisher = new Publisher(kafka);
+    const message = {
+      dataset: dataset.name,
+      job: JOB,
+      epoch: 1,
+      // A blank record: skipped, by any contract.
+      batch: batchOf('\n', dataset.format),
+      format: dataset.format,
+      columns: head?.columns ?? [],
+      context: head?.context ?? {},
+      contractVersion: dataset.contractVersion,
+      options: {},
+      attempt: 0,
+    };
+    good = encodeRawMessage(message, 1);
+    const config = Object.assign(new ValidatorConfig(), { kafkaBrokers: broker.brokers.join(',') });
+    const fatal = (error: Error): never => {
+      throw error;
+    };
+    const module = ValidatorModule.for({ name: 'validator', config, logger, instance: 'test:1', fatal });
+    app = await NestFactory.create(module, { logger: false });
+    await app.listen(0, '127.0.0.1');
+    app.connectMicroservice({ strategy: app.get(BatchServer, { strict: false }) });
+    await app.startAllMicroservices();
+  });
+
+  afterAll(async () => {
+    await app.close();
+    await publisher.disconnect();
+    await admin.disconnect();
+    await broker.stop();
+  });
+
+  const committed = async (): Promise<string | undefined> => {
+    const [topic] = await admin.fetchOffsets({ groupId: CONSUMER_GROUPS.validate, topics: [raw] });
+    return topic?.partitions[0]?.offset;
+  };
+  const statusEvents = async (count: number): Promise<StatusEvent[]> => {
+    const found: StatusEvent[] = [];
+    const consumer = kafka.consumer({ groupId: 'status of a test' });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [STATUS_TOPIC], fromBeginning: true });
+    await consumer.run({
+      eachMessage: ({ topic, partition, message }) => {
+        const incoming: IncomingMessage = {
+          place: { topic, partition, offset: message.offset },
+          headers: message.headers ?? {},
+          value: message.value,
+        };
+        found.push(decodeStatusEvent(incoming));
+        return Promise.resolve();
+      },
+    });
+    await eventually(() => found.length >= count, `${count} status events`);
+    await consumer.disconnect();
+    return found;
+  };
+
+  it('parks what nobody can read, tells of it before its offset is committed, and goes on behind it', async () => {
+    const { v: _version, ...withoutVersion } = good.headers;
+    const poison: [OutgoingMessage, RegExp][] = [
+      [{ ...good, headers: withoutVersion }, /header "v" is missing/],
+      [{ ...good, headers: { ...good.headers, v: '99' } }, /version 99/],
+      [{ ...good, value: good.value.subarray(1) }, /does not fit its crc32c/],
+      [
+        { ...good, headers: { ...good.headers, records: '2' } },
+        /says that it holds 2 records, and 1 were found/,
+      ],
+    ];
+    for (const [message] of poison) await publisher.send([message]);
+    await publisher.send([good]);
+    const health = app.get(BatchServer, { strict: false }).health;
+    await eventually(() => health.notReady().some((wait) => wait.includes(raw)), 'the validator to wait');
+    expect(await committed()).toBe('-1');
+
+    await createTopics(kafka, planTopics([], 1), 1);
+    await eventually(async () => (await committed()) === String(poison.length + 1), 'the offset to follow');
+    const events = await statusEvents(poison.length + 1);
+    expect(events.filter((event) => event.type === 'parked')).toEqual(
+      expect.arrayContaining(
+        poison.map(([, reason], offset) => ({
+          type: 'parked',
+          topic: raw,
+          partition: 0,
+          offset: String(offset),
+          reason: expect.stringMatching(reason),
+          at: expect.any(String),
+        })),
+      ),
+    );
+    expect(events.filter((event) => event.type === 'batch')).toEqual([
+      expect.objectContaining({ job: JOB, batch: 0, stage: 'validate', skipped: 1 }),
+    ]);
+    const [{ high } = { high: '' }] = await admin.fetchTopicOffsets(raw.replace(/raw$/, 'clean'));
+    expect(high).toBe('1');
+  });
+});

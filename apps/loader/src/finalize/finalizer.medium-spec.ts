@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { watchFaultPoints } from '#common/faults/fault-point.js';
 import { claimJob, finalizeJob, takeOver, untilRow } from '../../../../test/support/finalizing.js';
 import {
   type JobOptions,
@@ -272,5 +276,54 @@ describe('Finalizer', () => {
       await finalizeJob(jobs, { job: await takeOver(jobs) });
       expect(await jobs.shops()).toEqual(['1 a x+y', '2 b']);
     });
+  });
+
+  describe('after a fault inside a step', () => {
+    const repeated = [
+      [SHOP_A, SHOP_B],
+      [{ number: '9', name: 'new', items: ['z'] }, SHOP_A],
+    ];
+    let folder: string;
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), 'sluice-faults-'));
+      watchFaultPoints(folder);
+    });
+    afterAll(() => {
+      watchFaultPoints('');
+      rmSync(folder, { recursive: true });
+    });
+
+    it.each([
+      ['finalizer.settling', 'replace'],
+      ['finalizer.index-build', 'replace'],
+      ['finalizer.before-swap', 'replace'],
+      ['finalizer.in-swap', 'replace'],
+      ['finalizer.in-merge', 'append'],
+      ['finalizer.in-merge', 'upsert'],
+    ] as const)(
+      '%s, by %s: the tables are as they were, and a successor comes to the same end',
+      async (point, mode) => {
+        const id = await jobs.loaded(repeated, { mode, maxRefusedShare: 1 });
+        writeFileSync(join(folder, point), 'throw');
+        await expect(finalizeJob(jobs)).rejects.toThrow(`fault point ${point}`);
+        expect(await jobs.shops()).toEqual(['9 old']);
+        expect(await jobs.end(id)).toMatchObject({ state: 'finalizing', counts: null });
+        await finalizeJob(jobs, { job: await takeOver(jobs) });
+        expect(await jobs.shops()).toEqual(['1 a x+y', '2 b', mode === 'append' ? '9 old' : '9 new z']);
+        expect(await jobs.end(id)).toMatchObject({ state: 'succeeded' });
+      },
+    );
+
+    it.each(['replace', 'append', 'upsert'] as const)(
+      'finalizer.visible, by %s: the job has ended, with its tables',
+      async (mode) => {
+        const id = await jobs.loaded(repeated, { mode, maxRefusedShare: 1 });
+        writeFileSync(join(folder, 'finalizer.visible'), 'throw');
+        await expect(finalizeJob(jobs)).rejects.toThrow('fault point finalizer.visible');
+        expect(await jobs.shops()).toHaveLength(3);
+        expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', announced: false });
+        expect(await jobs.stagingTables()).toEqual([]);
+      },
+    );
   });
 });

@@ -4,10 +4,11 @@ import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
+import { classifyBrokerError } from '#common/kafka/kafka-errors.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { countPartitions } from '#common/kafka/topics-admin.js';
 import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
-import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
+import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import type { Checkpoint, Job, PinnedCutting, PinnedHead } from '#core/job/job.entity.js';
@@ -260,12 +261,15 @@ async function placeToBeginAt(job: Job, source: ByteSource): Promise<CutPosition
   return { batch, record, line, byte };
 }
 
+/** Trouble of the brokers' or the database's says nothing about the job (G10), and it is gone on with afterwards. */
 function isTransient(error: unknown): boolean {
-  if (classifyDatabaseError(error) === 'wait') return true;
-  return (
-    error instanceof SluiceError &&
-    (error.code === 'BROKER_UNAVAILABLE' || error.code === 'DATABASE_UNAVAILABLE')
-  );
+  if (error instanceof SluiceError) {
+    return error.code === 'BROKER_UNAVAILABLE' || error.code === 'DATABASE_UNAVAILABLE';
+  }
+  const kind = classifyDatabaseError(error);
+  const isDatabaseTrouble =
+    kind === 'wait' || kind === 'retry' || (kind === 'unknown' && sqlstateOf(error) !== null);
+  return isDatabaseTrouble || classifyBrokerError(error) === 'wait';
 }
 
 function unexpected(error: unknown): SluiceError {

@@ -24,7 +24,7 @@ export function summaryOf(job: Job, now: Date): JobSummary {
     interrupted: isInterrupted(job.state, job.leaseUntil, now),
     pauseReason: job.pauseReason,
     pauseDetail: job.pauseDetail,
-    problem: job.problem,
+    problem: job.state === 'running' ? job.problem : null,
     resumable: job.state === 'failed' && job.resumable,
     discarded: job.discarded,
     source: job.source.display,

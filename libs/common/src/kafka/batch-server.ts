@@ -58,7 +58,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private readonly consumer: Consumer;
   private readonly kindOfTopic = new Map<string, string>();
   private readonly attempts = new Map<string, number>();
-  private assigned: ReadonlySet<string> = new Set();
+  /** Counts our joins: whatever began before the last one may be somebody else's to try again, or done by now. */
+  private generation = 0;
   private readonly resumeTimers = new Set<NodeJS.Timeout>();
   private closing = false;
 
@@ -112,8 +113,9 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       this.health.left();
       if (!payload.restart && !this.closing) this.options.onFatal(payload.error);
     });
-    this.consumer.on(GROUP_JOIN, ({ payload }) => {
-      this.takeOver(payload.memberAssignment);
+    this.consumer.on(GROUP_JOIN, () => {
+      this.generation += 1;
+      this.health.joined();
     });
     this.consumer.on(FETCH, () => {
       this.health.fetched();
@@ -133,17 +135,6 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       partitionsConsumedConcurrently: this.options.concurrentPartitions,
       eachBatch: (payload) => this.takeBatch(payload),
     });
-  }
-
-  /** What another member has now is its to try again, and to say so. */
-  private takeOver(assignment: Readonly<Record<string, readonly number[]>>): void {
-    this.assigned = new Set(
-      Object.entries(assignment).flatMap(([topic, partitions]) =>
-        partitions.map((partition) => `${topic}/${partition}`),
-      ),
-    );
-    for (const source of this.attempts.keys()) if (!this.assigned.has(source)) this.attempts.delete(source);
-    this.health.joined(this.assigned);
   }
 
   /** Brokers that are not there yet are waited for: only the topics' absence ends a start. */
@@ -192,13 +183,14 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private async takeBatch(payload: EachBatchPayload): Promise<void> {
     const { topic, partition, messages } = payload.batch;
     const source = `${topic}/${partition}`;
+    const { generation } = this;
     for (const group of this.groupsOf(messages)) {
       if (!payload.isRunning() || payload.isStale() || this.closing) return;
       try {
         const isDone = await this.hand(payload, group);
         if (!isDone) return;
       } catch (error) {
-        this.onTrouble(payload, source, error);
+        this.onTrouble(payload, source, error, generation);
         return;
       }
       this.attempts.delete(source);
@@ -245,7 +237,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   }
 
   /** T3. Whatever is not known to pass by itself is logged as an error: somebody has to look. */
-  private onTrouble(payload: EachBatchPayload, source: string, error: unknown): void {
+  private onTrouble(payload: EachBatchPayload, source: string, error: unknown, generation: number): void {
     const attempt = (this.attempts.get(source) ?? 0) + 1;
     this.attempts.set(source, attempt);
     const backoffMs = backoffOf(attempt);
@@ -258,7 +250,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     };
     if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);
     else this.options.logger.error({ ...facts, err: error }, `stuck: ${messageOf(error)}`);
-    if (this.assigned.has(source)) this.health.waiting(source, messageOf(error), backoffMs);
+    if (generation === this.generation) this.health.waiting(source, messageOf(error), backoffMs);
     const resume = payload.pause();
     const timer = setTimeout(() => {
       this.resumeTimers.delete(timer);

@@ -10,7 +10,7 @@ describe('what a consumer says about itself (DESIGN section 9)', () => {
   beforeEach(() => {
     now = 0;
     health = new ConsumerHealth(MAX_SILENCE_MS, () => now);
-    health.joined(new Set(['topic/0']));
+    health.joined();
   });
 
   it('is live while a handler makes progress, and not when it has fallen silent', () => {
@@ -57,13 +57,15 @@ describe('what a consumer says about itself (DESIGN section 9)', () => {
   it('is not ready before it is a member of its group, nor after it has left', () => {
     health.left();
     expect(health.notReady()).toEqual(['not a member of the consumer group yet']);
-    health.joined(new Set());
+    health.joined();
     expect(health.notReady()).toEqual([]);
   });
 
-  it('waits no longer for a partition that went to another member', () => {
+  it('waits no longer when it joins again: what failed may be another member’s now, or done by it', () => {
     health.waiting('topic/0', 'the database is away', 500);
-    health.joined(new Set(['topic/1']));
+    health.joined();
     expect(health.notReady()).toEqual([]);
+    health.waiting('topic/0', 'the database is away', 500);
+    expect(health.notReady()).toEqual(['topic/0 waits: the database is away']);
   });
 });

@@ -24,10 +24,13 @@ export class ConsumerHealth {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** @param sources that are ours now; waiting for any other is somebody else's */
-  joined(sources: ReadonlySet<string>): void {
+  /**
+   * Begins anew from what is committed: what was waited for may be somebody else's now, or done by somebody else, and
+   * then nobody would ever say that it has recovered. Whatever still fails is declared again at its next try.
+   */
+  joined(): void {
     this.isMember = true;
-    for (const source of this.waits.keys()) if (!sources.has(source)) this.waits.delete(source);
+    this.waits.clear();
     this.lastFetchAt = this.now();
   }
 

@@ -12,7 +12,7 @@ import { createPool } from '#common/postgres/pool.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
-import { STATUS_TOPIC, planTopics } from '#core/message/topics.js';
+import { STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '../../../test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
@@ -20,6 +20,7 @@ import { type TestDatabase, startTestDatabase } from '../../../test/support/post
 import { DeadLetterRow } from './fold/dead-letter.entity.js';
 import { JobBatch } from './fold/job-batch.entity.js';
 import { JobStage } from './fold/job-stage.entity.js';
+import { ParkedMessageRow } from './fold/parked-message.entity.js';
 import { rebuild } from './rebuild.js';
 import { TrackerConfig } from './tracker.config.js';
 import { TrackerModule, trackerTopics } from './tracker.module.js';
@@ -101,6 +102,12 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     const first = await start();
     await untilFolded(first);
     const before = await folded(first);
+    // The last poison may come after the last letter.
+    const parked = first.get(DataSource).getRepository(ParkedMessageRow);
+    await eventually(async () => (await parked.count()) === poison.length * 2, 'all poison to be parked');
+    expect(new Set((await parked.find()).map(({ topic, reason }) => `${topic}: ${reason}`))).toEqual(
+      new Set([STATUS_TOPIC, topicOf(dataset, 'dead')].map((topic) => `${topic}: header "v" is missing.`)),
+    );
 
     await publisher.send(messages);
     await stop(first);

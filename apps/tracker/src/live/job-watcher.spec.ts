@@ -45,6 +45,14 @@ describe('JobWatcher', () => {
     expect(watcher.watchedJobs).toBe(0);
   });
 
+  it('watches again when a failed job was resumed after its watch had ended (W3)', async () => {
+    const failed = { ...succeeded('a', true), state: 'failed' } as JobDetail;
+    const { watcher } = watching([failed, running('b'), succeeded('c', true)]);
+    expect(await all(watcher)).toEqual(['a']);
+    expect(await all(watcher)).toEqual(['b', 'c']);
+    expect(watcher.watchedJobs).toBe(0);
+  });
+
   it('ends when the job is gone (W3)', async () => {
     expect(await all(watching([running('a'), null]).watcher)).toEqual(['a']);
   });

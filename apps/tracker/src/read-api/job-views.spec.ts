@@ -138,10 +138,26 @@ describe('detailOf', () => {
     });
   });
 
-  it('waits for no letters of a job that ended without counts', () => {
-    const failed = detailOf(job({ state: 'failed', counts: null }), [], NOW);
-    expect(failed.deadLetters).toEqual({ known: 0, expected: null, complete: true });
-    expect(isSettled(failed)).toBe(true);
+  it('shows a failed job that was resumed as one that runs: sums go on, and nothing is settled', () => {
+    const sums = [stage({ batches: 3, refused: 2, deadLetters: 2, findings: { BAD: 2 } })];
+    const failed = job({ state: 'failed', resumable: true, counts: counts(2), findings: { BAD: 2 } });
+    expect(detailOf(failed, sums, NOW)).toMatchObject({ resumable: true, deadLetters: { complete: true } });
+    // As resuming leaves the row.
+    const resumed = detailOf(job({ resumable: true, totalBatches: 5 }), sums, NOW);
+    expect(resumed).toMatchObject({ state: 'running', resumable: false, counts: null, findings: { BAD: 2 } });
+    expect(resumed.deadLetters).toEqual({ known: 2, expected: null, complete: false });
+    expect(resumed.stages[1]).toMatchObject({ batches: 3, done: false });
+    expect(isSettled(resumed)).toBe(false);
+  });
+
+  it('waits for the counts of a job that failed or was cancelled, unless it never began', () => {
+    for (const state of ['failed', 'cancelled'] as const) {
+      const ended = detailOf(job({ state, counts: null }), [], NOW);
+      expect(ended.deadLetters).toEqual({ known: 0, expected: null, complete: false });
+      expect(isSettled(ended)).toBe(false);
+      expect(isSettled(detailOf(job({ state, counts: counts(0) }), [], NOW))).toBe(true);
+      expect(isSettled(detailOf(job({ state, counts: null, startedAt: null }), [], NOW))).toBe(true);
+    }
     expect(isSettled(detailOf(job({ state: 'succeeded', counts: counts(1) }), [], NOW))).toBe(false);
     expect(isSettled(detailOf(job({}), [], NOW))).toBe(false);
   });

@@ -39,7 +39,7 @@ export function summaryOf(job: Job, now: Date): JobSummary {
 }
 
 export function detailOf(job: Job, stages: readonly JobStage[], now: Date): JobDetail {
-  const expected = isFinal(job.state) ? (job.counts?.refused ?? null) : null;
+  const expected = expectedLetters(job);
   const known = stages.reduce((sum, stage) => sum + stage.deadLetters, 0);
   return {
     ...summaryOf(job, now),
@@ -48,13 +48,17 @@ export function detailOf(job: Job, stages: readonly JobStage[], now: Date): JobD
     stages: STAGES.map((stage) => progressOf(stage, job, stages)),
     step:
       job.state === 'finalizing' ? (stages.find(({ stage }) => stage === 'finalize')?.step ?? null) : null,
-    deadLetters: {
-      known,
-      expected,
-      // A job that ended without counts (its source was wrong) has no number to wait for.
-      complete: isFinal(job.state) && known >= (expected ?? 0),
-    },
+    deadLetters: { known, expected, complete: expected !== null && known >= expected },
   };
+}
+
+/**
+ * Refused records of a job that has ended, null while nobody knows: a loader counts what a job has left behind that
+ * failed or was cancelled. One that never began has read nothing.
+ */
+function expectedLetters({ state, counts, startedAt }: Job): number | null {
+  if (!isFinal(state)) return null;
+  return counts?.refused ?? (startedAt === null ? 0 : null);
 }
 
 /** Whether nothing of the view will change any more. */

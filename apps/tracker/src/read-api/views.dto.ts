@@ -119,8 +119,8 @@ class StageProgressDto implements StageProgress {
 
 class KnownLettersDto {
   @ApiProperty(integer) readonly known!: number;
-  @ApiProperty({ ...integerOrNull, description: 'Null until the job is final' }) readonly expected!:
-    number | null;
+  @ApiProperty({ ...integerOrNull, description: 'Null until the job has ended and was counted' })
+  readonly expected!: number | null;
   @ApiProperty({ description: 'The job is final and every one of them is known' })
   readonly complete!: boolean;
 }

@@ -25,6 +25,10 @@ export const DATASET = 'tax-registration';
 export const BATCH_BYTES = 32 * 1024;
 /** A batch ends with the record that brings it to its size. */
 const LONGEST_USUAL_BATCH_BYTES = BATCH_BYTES + 500;
+/** What the source gives more when faults are about to come, so that they meet work on its way. */
+const AHEAD = 0.15;
+/** The end comes after the last fault that wants a job which is not over. */
+const LAST_HELD_BACK = 0.98;
 const NEVER = '00000000-0000-0000-0000-000000000000';
 
 export interface RoundParts {
@@ -48,8 +52,8 @@ export interface RoundOutcome extends RoundVerdict {
 /**
  * One job from its start to its verdict, and its faults on the way.
  *
- * The source gives as many bytes as the next moment needs; when these are loaded, the moment's faults come; and so on
- * until the job is at its end, every process is back and awake, and everything can be compared.
+ * The source gives as many bytes as the next moment needs; when these are loaded, it gives some more and the moment's
+ * faults come; and so on until the job is at its end, every process is back and awake, and everything can be compared.
  */
 export class ChaosRound {
   readonly operator: Operator;
@@ -145,6 +149,7 @@ export class ChaosRound {
     for (const { at, faults } of this.plan.steps) {
       if (at !== 'start' && this.job === NEVER) await this.startJob();
       await this.reach(at);
+      if (typeof at === 'object') this.source?.release(Math.min(at.loadedShare + AHEAD, LAST_HELD_BACK));
       for (const fault of faults) await doer.do(fault);
       if (at !== 'start') await this.audit.sample(this.job);
     }

@@ -32,13 +32,8 @@ export class ChaosSource {
 
   /** @param share of the bytes that may be had from now on */
   release(share: number): void {
-    this.mark = Math.max(this.mark, Math.ceil(this.content.length * Math.min(1, share)));
+    this.mark = Math.max(this.mark, Math.ceil(this.content.length * share));
     for (const body of this.waiting) body.sendUpTo(this.mark);
-  }
-
-  /** @param share of all bytes that may be had on top */
-  releaseMore(share: number): void {
-    this.release(this.mark / this.content.length + share);
   }
 
   /** Breaks every connection; new ones are answered. @returns whether there was one */

@@ -7,8 +7,8 @@ import { type ChaosRound, DATASET } from './chaos-round.js';
 
 /** How long a paused job is looked at: several looks of an ingestor and of a loader's back-off. */
 const PAUSE_MS = 700;
-/** What a paused job's source gives more. */
-const MORE = 0.1;
+/** What a paused job's source has given. Not all: whoever cancels the job next wants it not to be over. */
+const MOST_WHILE_PAUSED = 0.98;
 
 /** Makes planned faults happen. Each waits until it can: nobody kills a process that is not there. */
 export class FaultDoer {
@@ -22,6 +22,7 @@ export class FaultDoer {
       case 'terminate': {
         const signal = fault.kind === 'kill' ? 'SIGKILL' : 'SIGTERM';
         await patience.until(`${fault.process} to be there`, () => supervision.kill(fault.process, signal));
+        if (fault.kind === 'kill') await patience.until('its end', () => supervision.isGone(fault.process));
         break;
       }
       case 'stall':
@@ -87,7 +88,7 @@ export class FaultDoer {
     const { patience, operator, job, source, problems } = this.round;
     await patience.until('the job to be paused', () => operator.command('pause', job, ['paused']));
     const first = await this.seen();
-    source?.releaseMore(MORE);
+    source?.release(MOST_WHILE_PAUSED);
     await sleep(PAUSE_MS);
     const last = await this.seen();
     if (first.state === 'paused' && last.loaded_batches > first.loaded_batches) {

@@ -29,6 +29,7 @@ export class Supervision {
   /** Files of the fault folder: `<point>.hit-<pid>`. They stay until the round's end, for whoever met them reads them. */
   private readonly met: string[] = [];
   private readonly stopping = new AbortController();
+  private readonly killedPids = new Map<string, number>();
   private readonly expectedEnds = new Set<string>();
   private loops: Promise<unknown> = Promise.resolve();
 
@@ -59,9 +60,15 @@ export class Supervision {
   /** Sends a signal that ends it. @returns false when it is not there just now */
   kill(name: string, signal: 'SIGKILL' | 'SIGTERM'): boolean {
     if (!this.system.isRunning(name)) return false;
+    this.killedPids.set(name, this.system.pidOf(name));
     this.expectedEnds.add(name);
     this.system.signal(name, signal);
     return true;
+  }
+
+  /** Whether the process that was killed last has ended; another may have its name by now. */
+  isGone(name: string): boolean {
+    return !this.system.isRunning(name) || this.system.pidOf(name) !== this.killedPids.get(name);
   }
 
   /** @returns false when it is not there just now */
@@ -127,8 +134,10 @@ export class Supervision {
       if (!file.includes('.hit-') || this.met.includes(file)) continue;
       this.met.push(file);
       const name = SERVICES.find((each) => file.endsWith(`.hit-${this.system.pidOf(each)}`));
-      const isStall = readFileSync(join(this.system.faultFolder, file), 'utf8') === 'stall';
-      if (name !== undefined && isStall) this.willWake(name);
+      if (name === undefined) continue;
+      const action = readFileSync(join(this.system.faultFolder, file), 'utf8');
+      if (action === 'stall') this.willWake(name);
+      else this.expectedEnds.add(name);
     }
     const now = performance.now();
     const due = this.stalls.filter(({ wakeAt }) => wakeAt <= now);

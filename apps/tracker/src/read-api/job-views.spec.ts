@@ -13,6 +13,14 @@ describe('summaryOf', () => {
     expect(summaryOf(job({ state: 'queued', startedAt: null }), NOW).seconds).toBeNull();
   });
 
+  it('tells a problem while the job runs with it, and not once it has ended or is paused', () => {
+    const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 };
+    expect(summaryOf(job({ problem }), NOW).problem).toEqual(problem);
+    for (const state of ['paused', 'finalizing', 'succeeded', 'failed'] as const) {
+      expect(summaryOf(job({ state, problem }), NOW).problem).toBeNull();
+    }
+  });
+
   it('calls a running job with an expired lease interrupted', () => {
     expect(summaryOf(job({ leaseUntil: new Date('2026-01-01T00:01:39.999Z') }), NOW).interrupted).toBe(true);
     expect(summaryOf(job({ leaseUntil: NOW }), NOW).interrupted).toBe(false);

@@ -15,7 +15,7 @@ import {
   startTestDatabase,
 } from '../../../../test/support/postgres.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
-import { COUNTS, JOBS, PARKED, fill, registered } from '../testing/read-api-rows.js';
+import { COUNTS, JOBS, PARKED, PROBLEM, fill, registered } from '../testing/read-api-rows.js';
 
 describe('read API', () => {
   let server: TestDatabase;
@@ -106,7 +106,7 @@ describe('read API', () => {
         interrupted: true,
         pauseReason: null,
         pauseDetail: null,
-        problem: null,
+        problem: PROBLEM,
         resumable: false,
         discarded: null,
         source: 'https://example.org/shops.csv',
@@ -331,7 +331,8 @@ describe('read API', () => {
       expect(named('JobErrorDto')).toEqual(Object.keys(odd.error ?? {}).sort());
       expect(named('PauseDetailDto')).toEqual(Object.keys(odd.pauseDetail ?? {}).sort());
       expect(named('ReasonCountDto')).toEqual(Object.keys(odd.pauseDetail?.reasons?.[0] ?? {}).sort());
-      expect(named('JobProblemDto')).toEqual(Object.keys(odd.problem ?? {}).sort());
+      const stuck = await get<JobDetail>(`/jobs/${JOBS[3]}`);
+      expect(named('JobProblemDto')).toEqual(Object.keys(stuck.problem ?? {}).sort());
       expect(named('DiscardedWorkDto')).toEqual(Object.keys(odd.discarded ?? {}).sort());
       expect(named('ParkedMessageDto')).toEqual(Object.keys(PARKED[0] ?? {}).sort());
       const letter = await get<DeadLetterView>(`/dead-letters/${JOBS[3]}/5`);

@@ -33,6 +33,8 @@ export const COUNTS: JobCounts = {
   warnings: 0,
 };
 
+export const PROBLEM = { code: 'BATCHES_MISSING', message: 'no', action: 'look', firstMissingBatch: 3 };
+
 /** Newest first, as they are listed. */
 export const PARKED: readonly ParkedMessageView[] = [
   parked('sluice.status', 0, '9007199254740993', 3),
@@ -51,7 +53,6 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
       state: 'failed',
       finishedAt: at(3),
       error: { code: 'SOURCE_EMPTY', message: 'no', action: 'look' },
-      problem: { code: 'BATCHES_MISSING', message: 'no', action: 'look', firstMissingBatch: 3 },
       discarded: { loadedBatches: 1, loadedRecords: 2, pendingBatches: 3, pendingRecords: 4 },
       pauseDetail: {
         code: 'JOB_BREAKER',
@@ -72,6 +73,7 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
     job(JOBS[3], {
       state: 'running',
       leaseUntil: at(0),
+      problem: PROBLEM,
       expectedBytes: 1_050,
       head: { columns: ['no', 'name'], context: {}, dataStart: 50, firstLine: 2 },
     }),

@@ -56,8 +56,21 @@ export class BatchPublisher {
   private offered: Checkpoint | null;
   private contiguous: Checkpoint | null;
   private failure: Error | null = null;
+  private readonly aborted: Promise<void>;
 
   constructor(private readonly options: BatchPublisherOptions) {
+    const { signal } = options;
+    this.aborted = new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else
+        signal.addEventListener(
+          'abort',
+          () => {
+            resolve();
+          },
+          { once: true },
+        );
+    });
     this.offered = this.contiguous = options.beginsThere ? options.resumeFrom : null;
   }
 
@@ -85,7 +98,8 @@ export class BatchPublisher {
       this.pass(after);
       return;
     }
-    while (this.inFlight.size >= this.options.maxInFlight) await Promise.race(this.inFlight);
+    while (this.inFlight.size >= this.options.maxInFlight)
+      await this.unlessAborted(Promise.race(this.inFlight));
     await this.options.clearance();
     this.throwIfFailed();
     this.offered = after;
@@ -99,7 +113,7 @@ export class BatchPublisher {
 
   /** Resolves when every batch is acknowledged. @throws SluiceError SOURCE_CHANGED when the source ends too early (P4) */
   async drain(): Promise<void> {
-    await this.settle();
+    await this.unlessAborted(this.settle());
     this.throwIfFailed();
     if (this.isBeforeCheckpoint(this.offered)) {
       throw this.changed('it ends before the place that had been read');
@@ -109,6 +123,12 @@ export class BatchPublisher {
   /** Resolves when nothing is under way any more, acknowledged or not; never rejects. */
   async settle(): Promise<void> {
     await Promise.all(this.inFlight);
+  }
+
+  /** Waits no longer than the job is ours: brokers may be silent for minutes. @throws the signal's reason */
+  private async unlessAborted(work: Promise<void>): Promise<void> {
+    await Promise.race([work, this.aborted]);
+    this.options.signal.throwIfAborted();
   }
 
   /** P4: compares the chain where the earlier run's ended. */
@@ -149,7 +169,6 @@ export class BatchPublisher {
   private async sendPersistently(messages: OutgoingMessage[], batch: number): Promise<void> {
     const { publisher, signal, logger, facts } = this.options;
     for (let attempt = 1; ; attempt++) {
-      signal.throwIfAborted();
       try {
         await publisher.send(messages);
         return;
@@ -158,8 +177,9 @@ export class BatchPublisher {
         if (!(error instanceof SluiceError) || error.code === 'MESSAGE_TOO_LARGE') throw error;
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
-        // An abort ends the wait; its reason is thrown above.
+        // An abort ends the wait, and is looked at only here: what is under way is announced when it arrives.
         await delay(backoffMs, undefined, { signal }).catch(() => undefined);
+        signal.throwIfAborted();
       }
     }
   }

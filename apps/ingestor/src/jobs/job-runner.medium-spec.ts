@@ -1,0 +1,218 @@
+import { statSync, utimesSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { eventually } from '../../../../test/support/eventually.js';
+import { Ingesting, type TestIngestor, thingsOf } from '../../../../test/support/ingesting.js';
+import { type SourceServer, serve, startSourceServer } from '../../../../test/support/source-server.js';
+
+/** R1 to R4 are the invariants of job-runner.ts; 20 records are 10 batches. */
+const NUMBERS = Array.from({ length: 20 }, (_, number) => 100 + number);
+const CONTENT = thingsOf(NUMBERS);
+const BATCHES = Array.from({ length: 10 }, (_, batch) => batch);
+const valueOf = (batch: number): string => `${100 + 2 * batch}\n${101 + 2 * batch}\n`;
+
+describe('a job that goes on', () => {
+  let ingesting: Ingesting;
+  const servers: SourceServer[] = [];
+
+  beforeAll(async () => {
+    ingesting = await Ingesting.start();
+  });
+
+  afterAll(async () => {
+    await ingesting.stop();
+    for (const server of servers) await server.close();
+  });
+
+  /** Runs a job until batch 4 is under way, and gives it back. @returns its id; the checkpoint is behind batch 3 */
+  async function interruptedJob(source: string): Promise<string> {
+    const id = await ingesting.queue(source);
+    const ingestor = ingesting.ingestor();
+    ingestor.broker.heldFrom = 4;
+    const run = ingestor.run();
+    await eventually(() => ingestor.broker.sent.includes(4), 'batch 4 to be sent');
+    ingestor.drain.abort(new SluiceError('JOB_LOST', 'The ingestor is ending.'));
+    ingestor.broker.lose();
+    await run;
+    expect((await ingesting.load(id)).checkpoint).toMatchObject({ nextBatch: 4, nextRecord: 8 });
+    return id;
+  }
+
+  async function goOn(id: string, ingestor: TestIngestor = ingesting.ingestor()): Promise<number[]> {
+    await ingestor.run();
+    expect(await ingesting.load(id)).toMatchObject({
+      state: 'running',
+      error: null,
+      owner: null,
+      leaseUntil: null,
+      totalBatches: 10,
+      totalRecords: 20,
+      totalBytes: CONTENT.length,
+      republishFrom: null,
+      checkpoint: { nextBatch: 10 },
+    });
+    for (const [batch, value] of ingestor.broker.values) expect(value).toBe(valueOf(batch));
+    return ingestor.broker.sent;
+  }
+
+  it('is given back with what was acknowledged, and goes on there (R3)', async () => {
+    const id = await interruptedJob(ingesting.file('back', CONTENT));
+    expect(await ingesting.load(id)).toMatchObject({ state: 'running', owner: null });
+    expect(await goOn(id)).toEqual(BATCHES.slice(4));
+  });
+
+  it('is given back though the brokers are silent', async () => {
+    const id = await ingesting.queue(ingesting.file('silent', CONTENT));
+    const ingestor = ingesting.ingestor();
+    ingestor.broker.heldFrom = 0;
+    const run = ingestor.run();
+    await eventually(() => ingestor.broker.sent.length === 4, 'four batches to be under way');
+    ingestor.drain.abort(new SluiceError('JOB_LOST', 'The ingestor is ending.'));
+    await run;
+    expect(await goOn(id)).toEqual(BATCHES);
+  });
+
+  it('has the same end as a job that was never interrupted', async () => {
+    const whole = await ingesting.queue(ingesting.file('whole', CONTENT));
+    expect(await goOn(whole)).toEqual(BATCHES);
+    const { checkpoint } = await ingesting.load(whole);
+    const interrupted = await interruptedJob(ingesting.file('interrupted', CONTENT));
+    await goOn(interrupted);
+    expect((await ingesting.load(interrupted)).checkpoint).toEqual(checkpoint);
+  });
+
+  it('reads the rest only where a validator promises the same bytes, else everything (R2)', async () => {
+    for (const [etag, readsOn] of [
+      ['"v1"', true],
+      ['W/"v1"', false],
+    ] as const) {
+      const server = await startSourceServer((request, response) => {
+        serve(request, response, { content: CONTENT, headers: { etag }, rangeValidator: etag });
+      });
+      servers.push(server);
+      const id = await interruptedJob(server.url());
+      const rest = `bytes=${(await ingesting.load(id)).checkpoint?.byteOffset ?? 0}-`;
+      expect(await goOn(id)).toEqual(BATCHES.slice(4));
+      const ranges = server.requests.map(({ headers }) => headers.range);
+      expect(ranges).toStrictEqual(readsOn ? [undefined, undefined, rest] : [undefined, undefined]);
+    }
+  });
+
+  it('counts its limit from the first record of the source', async () => {
+    const id = await interruptedJob(ingesting.file('limit', CONTENT));
+    await ingesting.database.query('UPDATE sluice.job SET limit_records = 11 WHERE id = $1', [id]);
+    const ingestor = ingesting.ingestor();
+    await ingestor.run();
+    expect(await ingesting.load(id)).toMatchObject({ totalBatches: 6, totalRecords: 11 });
+    expect(ingestor.broker.sent).toEqual([4, 5]);
+  });
+
+  it.each([
+    ['another size', thingsOf([...NUMBERS, 1]), /size in bytes went from \d+ to \d+/],
+    ['another date in its head', thingsOf(NUMBERS, 'later'), /date went from today to later/],
+    ['another byte in what was read', thingsOf([999, ...NUMBERS.slice(1)]), /first \d+ bytes are other ones/],
+    ['no head any more', Buffer.from(`<html>\n${'1\n'.repeat(40)}`), /is no head of things/],
+  ])('fails for a source with %s, and publishes nothing of it (R2)', async (_what, content, message) => {
+    const etag = 'W/"v1"';
+    let served = CONTENT;
+    const server = await startSourceServer((request, response) => {
+      serve(request, response, {
+        content: served,
+        headers: { etag },
+        chunked: message.source.includes('head'),
+      });
+    });
+    servers.push(server);
+    const id = await interruptedJob(server.url());
+    const { checkpoint } = await ingesting.load(id);
+    served = content;
+    const ingestor = ingesting.ingestor();
+    await ingestor.run();
+    expect(await ingesting.load(id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'SOURCE_CHANGED', message: expect.stringMatching(message) },
+      checkpoint,
+    });
+    expect(ingestor.broker.sent).toEqual([]);
+
+    // The old source is back: nothing was lost by asking with the wrong one.
+    served = CONTENT;
+    await ingesting.operator.resume(id);
+    expect(await goOn(id)).toEqual(BATCHES.slice(4));
+  });
+
+  it.each([
+    ['ETag', { etag: '"v1"' }, { etag: '"v2"' }],
+    [
+      'Last-Modified',
+      { 'last-modified': 'Mon, 05 Oct 2020 08:00:00 GMT' },
+      { 'last-modified': 'Mon, 05 Oct 2020 09:00:00 GMT' },
+    ],
+  ])('fails for a source with another %s (R2)', async (what, before, after) => {
+    let headers: Record<string, string> = before;
+    const server = await startSourceServer((request, response) => {
+      serve(request, response, { content: CONTENT, headers });
+    });
+    servers.push(server);
+    const id = await interruptedJob(server.url());
+    headers = after;
+    await ingesting.ingestor().run();
+    expect(await ingesting.load(id)).toMatchObject({
+      error: { code: 'SOURCE_CHANGED', message: expect.stringContaining(`its ${what} went from`) },
+    });
+  });
+
+  it('fails for a file that was written to, were it with the same bytes (R2)', async () => {
+    const path = ingesting.file('touched', CONTENT);
+    const { mtimeMs } = statSync(path);
+    const id = await interruptedJob(path);
+    utimesSync(path, 0, mtimeMs / 1000 + 0.000_5);
+    await ingesting.ingestor().run();
+    expect(await ingesting.load(id)).toMatchObject({ error: { code: 'SOURCE_CHANGED' } });
+  });
+
+  it('goes on where it was when its source failed for good (R3)', async () => {
+    let cutAt: number | undefined = 45;
+    const server = await startSourceServer((request, response) => {
+      serve(request, response, { content: CONTENT, ...(cutAt === undefined ? {} : { cutAt }) });
+    });
+    servers.push(server);
+    const id = await ingesting.queue(server.url());
+    await ingesting.ingestor().run();
+    const failed = await ingesting.load(id);
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'SOURCE_TRUNCATED' } });
+    cutAt = undefined;
+    await ingesting.operator.resume(id);
+    const next = failed.checkpoint?.nextBatch ?? 0;
+    expect(next).toBeGreaterThan(0);
+    expect(await goOn(id)).toEqual(BATCHES.slice(next));
+  });
+
+  async function withMissingBatch(path: string, firstMissingBatch: number): Promise<string> {
+    const id = await ingesting.queue(path);
+    await goOn(id);
+    const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch };
+    await ingesting.database.query('UPDATE sluice.job SET problem = $2 WHERE id = $1', [id, problem]);
+    await ingesting.operator.resume(id);
+    return id;
+  }
+
+  it('publishes again from the first missing batch on, and has the same totals', async () => {
+    const id = await withMissingBatch(ingesting.file('missing', CONTENT), 7);
+    expect(await goOn(id)).toEqual([7, 8, 9]);
+  });
+
+  it('gives a job up whose missing batches came from another source', async () => {
+    const path = ingesting.file('replaced', CONTENT);
+    const id = await withMissingBatch(path, 7);
+    // As of a source that tells nothing about its versions.
+    await ingesting.database.query('UPDATE sluice.job SET source_identity = NULL WHERE id = $1', [id]);
+    writeFileSync(path, thingsOf([999, ...NUMBERS.slice(1)]));
+    await ingesting.ingestor().run();
+    expect(await ingesting.load(id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'SOURCE_CHANGED' },
+      resumable: false,
+    });
+  });
+});

@@ -12,19 +12,21 @@ const LOOKS_PER_WAIT = 4;
 export class BlockerWatch {
   private seen: readonly string[] = [];
 
+  /** @param onSeen is told at once who is in the way, each time it is somebody else */
   constructor(
     private readonly pool: Pool,
     private readonly waitMs: number,
+    private readonly onSeen?: (whom: string) => void,
   ) {}
 
-  /** Runs `work`, which waits for locks on `client`. */
-  async during(client: PoolClient, work: () => Promise<void>): Promise<void> {
+  /** Runs `work`, which may wait for locks on `client`. */
+  async during<T>(client: PoolClient, work: () => Promise<T>): Promise<T> {
     const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
     const over = new AbortController();
     // Not waited for afterwards: the locks are ours then, and everybody else waits.
     void this.watch(rows[0]?.pid ?? 0, over.signal);
     try {
-      await work();
+      return await work();
     } finally {
       over.abort();
     }
@@ -44,7 +46,9 @@ export class BlockerWatch {
            WHERE pid = ANY(pg_blocking_pids($1)) ORDER BY pid`,
           [pid],
         );
+        const before = this.names();
         if (rows.length > 0) this.seen = rows.map(nameSession);
+        if (this.names() !== before && !over.aborted) this.onSeen?.(this.names());
       }
     } catch {
       // The wait is over, or the database does not answer: the waiting statement says so itself.

@@ -6,6 +6,7 @@ import type { Outcome } from '#core/ledger/balance.js';
 import { quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
 import { dropStaging } from '#core/staging/staging-tables.js';
 import { mainTable } from '#core/staging/table-plan.js';
+import { BlockerWatch } from './blocker-watch.js';
 import type { WantedIndex } from './build-indexes.js';
 import { checkLedger, percent, succeed } from './conclude.js';
 import type { FinalizeConfig } from './finalize.config.js';
@@ -17,6 +18,9 @@ import { waitForOldSnapshots } from './old-snapshots.js';
 import { Preparation } from './prepare.js';
 import { StepRunner, terminateBackends } from './step-runner.js';
 import { swap } from './swap.js';
+
+/** A merge waits for other writers as long as they take; who they are is looked at four times in this. */
+const MERGE_LOOKS_MS = 4_000;
 
 const MERGE_WAYS = { append: APPEND, upsert: UPSERT } as const satisfies Partial<Record<WriteMode, MergeWay>>;
 
@@ -82,8 +86,11 @@ export class Finalizer {
       );
     } else {
       onStep('merge');
+      const watch = new BlockerWatch(this.pool, MERGE_LOOKS_MS, (whom) => {
+        onStep('merge', `waiting for ${whom}`);
+      });
       await this.end(runner, async (client) =>
-        accepted(job, dataset, await way.merge(client, job.id, tables)),
+        accepted(job, dataset, await watch.during(client, () => way.merge(client, job.id, tables))),
       );
     }
   }

@@ -127,6 +127,18 @@ describe('Leftovers', () => {
     expect(await left(id)).toEqual(NEITHER);
   });
 
+  it('one job that somebody holds does not keep the others', async () => {
+    const ids = [await ended('cancelled'), await ended('cancelled')].sort();
+    const holder = await jobs.session();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM sluice.job WHERE id = $1 FOR KEY SHARE', [ids[0]]);
+    await sweep();
+    expect(await Promise.all(ids.map(left))).toEqual([BOTH, NEITHER]);
+    await holder.end();
+    await sweep();
+    expect(await left(ids[0]!)).toEqual(NEITHER);
+  });
+
   it('counts follow the batches that still arrive, and stay when the ledger goes (L4)', async () => {
     const id = await ended('failed');
     await sweep();

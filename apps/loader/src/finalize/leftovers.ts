@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { jobCounts } from '#core/ledger/balance.js';
 import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
 import { NOTHING } from './conclude.js';
@@ -8,6 +9,7 @@ import { terminateBackends } from './step-runner.js';
 
 /** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
 const LOCK_TIMEOUT = '1s';
+const LOCK_NOT_AVAILABLE = '55P03';
 const ANY_EPOCH = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -55,31 +57,38 @@ export class Leftovers {
     for (const { id } of rows) await inTransaction(this.pool, (client) => writeCounts(client, id));
   }
 
-  /** Drops what nobody needs any more (L1, L3). @returns the jobs, known or not, that lost something */
+  /**
+   * Drops what nobody needs any more (L1, L3); what somebody still holds is left for the next look.
+   * @returns the jobs, known or not, that lost something
+   */
   async clear(): Promise<string[]> {
     const staged = await findAbandonedStaging(this.pool);
-    for (const id of staged) {
-      // A finalizer whose job was cancelled may still build indexes; one that still loads is waited for.
-      await terminateBackends(this.pool, id, ANY_EPOCH);
-      await this.clearJob(id);
-    }
+    // A finalizer whose job was cancelled may still build indexes; one that still loads is waited for.
+    for (const id of staged) await terminateBackends(this.pool, id, ANY_EPOCH);
     const listed = (await this.pool.query<{ id: string }>(LEDGERS_TO_DROP)).rows.map(({ id }) => id);
-    for (const id of listed) await this.clearJob(id);
-    return [...new Set([...staged, ...listed])];
+    const cleared: string[] = [];
+    for (const id of new Set([...staged, ...listed])) if (await this.clearJob(id)) cleared.push(id);
+    return cleared;
   }
 
-  private async clearJob(id: string): Promise<void> {
-    await inTransaction(this.pool, async (client) => {
-      await client.query(`SELECT set_config('lock_timeout', $1, true)`, [LOCK_TIMEOUT]);
-      // One loader at a time; the state does not change any more.
-      await client.query('SELECT FROM sluice.job WHERE id = $1 FOR UPDATE', [id]);
-      await dropStaging(client, { id });
-      await writeCounts(client, id);
-      await client.query(
-        `DELETE FROM sluice.ledger WHERE job = $1 AND EXISTS (${LEDGERS_TO_DROP} AND job.id = $1)`,
-        [id],
-      );
-    });
+  private async clearJob(id: string): Promise<boolean> {
+    try {
+      await inTransaction(this.pool, async (client) => {
+        await client.query(`SELECT set_config('lock_timeout', $1, true)`, [LOCK_TIMEOUT]);
+        // One loader at a time; the state does not change any more.
+        await client.query('SELECT FROM sluice.job WHERE id = $1 FOR UPDATE', [id]);
+        await dropStaging(client, { id });
+        await writeCounts(client, id);
+        await client.query(
+          `DELETE FROM sluice.ledger WHERE job = $1 AND EXISTS (${LEDGERS_TO_DROP} AND job.id = $1)`,
+          [id],
+        );
+      });
+      return true;
+    } catch (error) {
+      if (sqlstateOf(error) === LOCK_NOT_AVAILABLE) return false;
+      throw error;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import type { WriteMode } from '#core/dataset/dataset.js';
+import { eventually } from '../../../../test/support/eventually.js';
 import { SHOPS, finalizeJob, takeOver, untilRow } from '../../../../test/support/finalizing.js';
 import { type JobOptions, SHOP_PLAN, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
 import type { JobCounts } from '#core/job/job.entity.js';
@@ -338,12 +339,17 @@ describe('merging', () => {
         ? ['1 old x+y', '2 b x', '3 c y', '9 other q']
         : ['1 old x+y', '2 b x', '3 c y', '9 other q+r'];
 
+    let details: string[];
+
     /** The main table is merged, and the child table cannot be: somebody holds it. */
     async function inTheMiddle(): Promise<{ id: string; merging: Promise<unknown>; blocker: pg.Client }> {
       const id = await jobs.loaded(batches, { mode });
       const blocker = await jobs.session('blocker');
       await blocker.query('BEGIN; LOCK TABLE public.sale IN SHARE MODE');
-      const merging = finalizeJob(jobs).then(
+      details = [];
+      const onStep = (_step: string, detail?: string): unknown =>
+        detail !== undefined && details.push(detail);
+      const merging = finalizeJob(jobs, { onStep }).then(
         () => 'done',
         (error: unknown) => error,
       );
@@ -369,9 +375,16 @@ describe('merging', () => {
       const before = await jobs.shops();
       const { id, merging, blocker } = await inTheMiddle();
       expect(await jobs.shops()).toEqual(before);
+      // Readers never are in the way; whoever writes to the same table is, and is named.
+      await eventually(() => details.length > 0, 'the blocker to be named');
+      expect(details).toEqual([expect.stringMatching(/^waiting for session \d+ \(blocker of /)]);
+      const { rows } = await blocker.query<{ now: Date }>('SELECT clock_timestamp() AS now');
       await blocker.query('COMMIT');
       expect(await merging).toBe('done');
       expect(await jobs.end(id)).toMatchObject({ state: 'succeeded' });
+      // The job ends when its merge does, not when that began.
+      const late = 'SELECT FROM sluice.job WHERE id = $1 AND finished_at > $2';
+      expect((await jobs.pool.query(late, [id, rows[0]?.now])).rowCount).toBe(1);
       expect(await jobs.shops()).toEqual(after);
       await Promise.all([reader.end(), blocker.end()]);
     });

@@ -26,7 +26,6 @@ import { LeaseKeeper } from './lease-keeper.js';
 import { type OpenedHead, readHead } from './read-head.js';
 import { assertSameHead, assertSameIdentity, changedSource } from './same-source.js';
 
-const CHECKPOINT_INTERVAL_MS = 1_000;
 /** When the process has to end, it waits no longer than this for acknowledgements. */
 const LONGEST_SETTLE_MS = 3_000;
 
@@ -67,9 +66,10 @@ export class JobRunner {
    */
   async run(claim: Claim, drain: AbortSignal): Promise<void> {
     const log = this.logger.child({ job: claim.id, epoch: claim.epoch });
-    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds);
-    this.leases.set(claim.id, lease);
+    const checkpoint = (): Checkpoint | null => run.publisher?.checkpoint ?? null;
+    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds, checkpoint);
     const run: Run = { claim, log, lease, signal: AbortSignal.any([lease.signal, drain]) };
+    this.leases.set(claim.id, lease);
     try {
       const job = await this.jobs.load(claim.id);
       log.info({ dataset: job.dataset, source: job.source.display, mode: job.mode }, 'job claimed');
@@ -102,7 +102,7 @@ export class JobRunner {
         begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
       );
       const records = begin === null ? opened.records : source.chunks;
-      const end = await this.cutAndPublish(run.claim, cutter, records, run.publisher);
+      const end = await cutAndPublish(cutter, records, run.publisher);
       if (end === null) {
         throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });
       }
@@ -171,27 +171,6 @@ export class JobRunner {
     });
   }
 
-  /** @returns the place behind the last record, when all of it is acknowledged; null for a source without records */
-  private async cutAndPublish(
-    claim: Claim,
-    cutter: Cutter,
-    records: AsyncIterable<Buffer>,
-    publisher: BatchPublisher,
-  ): Promise<Checkpoint | null> {
-    let savedAt = performance.now();
-    for await (const chunk of records) {
-      for (const batch of cutter.push(chunk)) await publisher.publish(batch);
-      if (publisher.checkpoint && performance.now() - savedAt > CHECKPOINT_INTERVAL_MS) {
-        savedAt = performance.now();
-        await this.jobs.saveCheckpoint(claim, publisher.checkpoint);
-      }
-      if (cutter.done) break;
-    }
-    for (const batch of cutter.end()) await publisher.publish(batch);
-    await publisher.drain();
-    return publisher.checkpoint;
-  }
-
   /** Ends a run that did not come to the end of its source. */
   private async settle(run: Run, error: unknown, draining: boolean): Promise<void> {
     const { claim, log, publisher } = run;
@@ -238,6 +217,21 @@ interface Run {
   readonly signal: AbortSignal;
   /** Once the head of the source is read. */
   publisher?: BatchPublisher;
+}
+
+/** @returns the place behind the last record, when all of it is acknowledged; null for a source without records */
+async function cutAndPublish(
+  cutter: Cutter,
+  records: AsyncIterable<Buffer>,
+  publisher: BatchPublisher,
+): Promise<Checkpoint | null> {
+  for await (const chunk of records) {
+    for (const batch of cutter.push(chunk)) await publisher.publish(batch);
+    if (cutter.done) break;
+  }
+  for (const batch of cutter.end()) await publisher.publish(batch);
+  await publisher.drain();
+  return publisher.checkpoint;
 }
 
 /** A head that is refused now and was not when the job began belongs to another source (R2). */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import type { Checkpoint } from '#core/job/job.entity.js';
 import type { Claim, JobRepository } from '#core/job/job.repository.js';
 import type { JobState } from '#core/job/job-state.js';
 
@@ -11,7 +12,7 @@ const LONGEST_LOOK_INTERVAL_MS = 1_000;
 const PAUSE_POLL_MS = 50;
 
 /**
- * Renews the lease of one claimed job and notices when the job is paused or no longer ours.
+ * Renews the lease of one claimed job, saves its checkpoint with it, and notices when the job is paused or no longer ours.
  * While the database is away the work goes on: cutting is deterministic, so whatever a second ingestor
  * published meanwhile is the same, and the first renewal afterwards tells who holds the job.
  */
@@ -21,11 +22,13 @@ export class LeaseKeeper {
   private looking: Promise<void> | null = null;
   private state: JobState = 'queued';
 
+  /** @param checkpoint what is to be saved with each renewal; null for nothing yet */
   constructor(
     private readonly jobs: JobRepository,
     private readonly claim: Claim,
     private readonly logger: Logger,
     leaseSeconds: number,
+    private readonly checkpoint: () => Checkpoint | null,
   ) {
     const intervalMs = Math.min((leaseSeconds * 1_000) / RENEWALS_A_LEASE, LONGEST_LOOK_INTERVAL_MS);
     this.timer = setInterval(() => {
@@ -63,7 +66,7 @@ export class LeaseKeeper {
 
   private async renew(): Promise<void> {
     try {
-      const state = await this.jobs.renewLease(this.claim);
+      const state = await this.jobs.renewLease(this.claim, this.checkpoint());
       if (state === null) {
         this.lost.abort(new SluiceError('JOB_LOST', `Job ${this.claim.id} was ended or taken over.`));
       } else {

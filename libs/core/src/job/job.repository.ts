@@ -84,13 +84,16 @@ export class JobRepository {
     );
   }
 
-  /** @returns the job's state, or null when the claim is lost or given back, or the job has ended */
-  async renewLease(claim: Claim): Promise<JobState | null> {
+  /**
+   * @param checkpoint saved with it; null leaves the one that is there
+   * @returns the job's state, or null when the claim is lost or given back, or the job has ended
+   */
+  async renewLease(claim: Claim, checkpoint: Checkpoint | null = null): Promise<JobState | null> {
     const row = await this.changed<{ state: JobState }>(
-      `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second'
+      `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second', checkpoint = coalesce($4, checkpoint)
        WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL AND state IN ('queued', 'running', 'paused')
        RETURNING state`,
-      [claim.id, claim.epoch, this.leaseSeconds],
+      [claim.id, claim.epoch, this.leaseSeconds, checkpoint],
     );
     return row?.state ?? null;
   }

@@ -93,6 +93,8 @@ const BYTES_A_RECORD = 10;
 const DATA_START = 7;
 
 export class StagedJobs {
+  private readonly sessions: pg.Client[] = [];
+
   private constructor(
     readonly url: string,
     readonly pool: pg.Pool,
@@ -112,8 +114,9 @@ export class StagedJobs {
     await this.stopDatabase();
   }
 
-  /** Forgets every job, and empties what a test may have left. */
+  /** Forgets every job, and empties what a test may have left; ends its sessions, which may hold locks. */
   async reset(): Promise<void> {
+    await Promise.all(this.sessions.splice(0).map((client) => client.end()));
     const { rows } = await this.pool.query<{ name: string }>(
       `SELECT oid::regclass::text AS name FROM pg_class WHERE relnamespace = 'sluice_staging'::regnamespace AND relkind = 'r'`,
     );
@@ -126,6 +129,7 @@ export class StagedJobs {
     const client = new pg.Client({ connectionString: this.url, application_name: applicationName });
     client.on('error', () => undefined);
     await client.connect();
+    this.sessions.push(client);
     return client;
   }
 

@@ -105,6 +105,8 @@ describe('Leftovers', () => {
     await loader.query('SELECT FROM sluice.job WHERE id = $1 FOR KEY SHARE', [id]);
     await sweep();
     expect(await left(id)).toEqual(BOTH);
+    const stillResumable = 'SELECT FROM sluice.job WHERE id = $1 AND resumable';
+    expect((await jobs.pool.query(stillResumable, [id])).rowCount).toBe(1);
     await loader.query('COMMIT');
     await sweep();
     expect(await left(id)).toEqual(NEITHER);

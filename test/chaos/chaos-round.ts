@@ -188,6 +188,8 @@ export class ChaosRound {
   /** Everybody is back, awake and ready, and nothing is left to be told or to be cleared away. */
   private async settle(): Promise<void> {
     const { system, supervision } = this.parts;
+    // A job is announced after the last point that it comes by.
+    await this.patience.until('the job to be announced', async () => (await this.now())?.announced);
     const points = supervision.disarm();
     for (const fault of this.armed) if (points.includes(fault.point)) this.hasHappened(fault);
     await this.patience.until('stalled processes to wake', () => supervision.isAwake());
@@ -195,9 +197,11 @@ export class ChaosRound {
       const url = `${system.urlOf(name)}/health/ready`;
       await this.patience.until(`${name} to be ready`, async () => (await problemOf(url)) === null);
     }
-    await this.patience.until('the job to be announced and cleared away', async () => {
+    await this.patience.until('the job to be cleared away', async () => {
       const job = await this.now();
-      return job?.announced === true && job.unannounced_batches === 0 && job.staging_relations === 0;
+      if (job === null) return false;
+      // One that has failed, which none should, keeps its staging to be resumed.
+      return job.state !== 'succeeded' || (job.unannounced_batches === 0 && job.staging_relations === 0);
     });
   }
 

@@ -159,6 +159,14 @@ describe('Leftovers', () => {
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 4 }, findings: { BAD_NAME: 2 } });
   });
 
+  it('two loaders at once do not make its counts forgotten (L4)', async () => {
+    const id = await ended('cancelled');
+    await leftovers.countUnsuccessful();
+    await Promise.all([leftovers.clear(), leftovers.clear()]);
+    expect(await left(id)).toEqual(NEITHER);
+    expect(await jobs.end(id)).toMatchObject({ counts: { read: 2 }, findings: { BAD_NAME: 1 } });
+  });
+
   it('a job that never began counts nothing', async () => {
     const id = await jobs.loaded([['skipped']]);
     await jobs.pool.query('DELETE FROM sluice.ledger WHERE job = $1', [id]);

@@ -159,18 +159,26 @@ export class FaultRig {
   /** The job has ended, the tables and every sum are the oracle's, nothing is left behind and nobody is wedged. */
   async expectOutcome(id: string, { expected }: FaultFile): Promise<void> {
     await expectReport(this.system, await jobEnd(this.system, id), expected);
-    await this.expectNothingElse(id, expected);
-  }
-
-  /** The same for whoever has looked at the report already. */
-  async expectNothingElse(id: string, expected: Expectation): Promise<void> {
     await expectTables(this.system, expected);
     await this.expectOffsetsBehindWork(id);
     await this.expectAtRest();
+    await this.expectProgress(id, expected);
     // Whoever woke up late has done so by now.
     await expectTables(this.system, expected);
     const batches = await this.ledger(id);
     expect(batches).toEqual([...batches.keys()]);
+  }
+
+  /** G7: what the tracker made of the events, of which some were told twice and none in order. */
+  private async expectProgress(id: string, { counts }: Expectation): Promise<void> {
+    const { stages } = await clientOf(this.system).job(id);
+    const batches = (await this.ledger(id)).length;
+    const { read, accepted, refusedAtValidate, skipped } = counts;
+    expect(stages.filter(({ stage }) => stage !== 'finalize')).toMatchObject([
+      { stage: 'ingest', batches, records: read },
+      { stage: 'validate', batches, records: read, accepted, refused: refusedAtValidate, skipped },
+      { stage: 'load', batches, records: read },
+    ]);
   }
 
   /**

@@ -11,10 +11,10 @@ import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 export interface KafkaProxy {
   readonly port: number;
   /**
-   * Swallows the next `times` answers to produce requests of clients whose id begins with `client`, and cuts each
+   * Swallows the next `times` answers to what clients whose id begins with `client` send to a topic, and cuts each
    * one's connection.
    */
-  loseProduceResponses(client: string, times: number): void;
+  loseProduceResponses(client: string, topic: string, times: number): void;
   /** How many are still to be lost. */
   readonly toLose: number;
   close(): Promise<void>;
@@ -24,12 +24,13 @@ const PRODUCE = 0;
 
 /** @param brokerPort may be without a listener as yet */
 export async function startKafkaProxy(brokerPort: number): Promise<KafkaProxy> {
-  let armed = { client: '', times: 0 };
+  let armed = { client: '', topic: '', times: 0 };
   const sockets = new Set<Socket>();
   const isToBeLost = (request: Buffer): boolean => {
     if (armed.times === 0 || request.readInt16BE(4) !== PRODUCE) return false;
     const clientLength = Math.max(0, request.readInt16BE(12));
     if (!request.toString('utf8', 14, 14 + clientLength).startsWith(armed.client)) return false;
+    if (!request.includes(armed.topic)) return false;
     armed.times -= 1;
     return true;
   };
@@ -67,8 +68,8 @@ export async function startKafkaProxy(brokerPort: number): Promise<KafkaProxy> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    loseProduceResponses: (client, times) => {
-      armed = { client, times };
+    loseProduceResponses: (client, topic, times) => {
+      armed = { client, topic, times };
     },
     get toLose() {
       return armed.times;

@@ -68,6 +68,8 @@ export interface System {
   restart(name: ProcessName, options?: { readonly waitsForReady?: boolean }): Promise<void>;
   /** Runs `sluice migrate` once more: makes what is missing. */
   migrate(): Promise<void>;
+  /** Stops the tracker, throws its read model away, and starts it again. */
+  rebuildTracker(): Promise<void>;
   /** Everything it has written so far. */
   logsOf(name: ProcessName): string;
   /** Ends everything and removes all traces. */
@@ -258,13 +260,24 @@ class TestSystem implements System {
   }
 
   async migrate(): Promise<void> {
+    await this.runTool(migrateCommand(checkoutFolder()));
+  }
+
+  async rebuildTracker(): Promise<void> {
+    await this.kill('tracker', 'SIGTERM');
+    await this.runTool([join(checkoutFolder(), 'dist', 'apps', 'tracker', 'src', 'rebuild.js')]);
+    await this.restart('tracker');
+  }
+
+  private async runTool(command: readonly string[]): Promise<void> {
     const env = { ...this.serverEnv(), ...this.options.env };
-    const { code, stdout, stderr } = await runToEnd(process.execPath, migrateCommand(checkoutFolder()), {
+    const { code, stdout, stderr } = await runToEnd(process.execPath, command, {
       cwd: this.folder,
       env: childEnvironment(env),
       signal: AbortSignal.timeout(READY_TIMEOUT_MS),
     });
-    if (code !== 0) throw new Error(`sluice migrate ended with ${code ?? 'a signal'}:\n${stdout}${stderr}`);
+    if (code !== 0)
+      throw new Error(`${command.join(' ')} ended with ${code ?? 'a signal'}:\n${stdout}${stderr}`);
   }
 
   private serverEnv(): Record<string, string> {

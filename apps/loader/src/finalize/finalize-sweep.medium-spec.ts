@@ -7,6 +7,7 @@ import { eventually } from '../../../../test/support/eventually.js';
 import { SHOPS, SweepHarness, untilRow } from '../../../../test/support/finalizing.js';
 import { StagedJobs } from '../../../../test/support/staged-job.js';
 import type { Announcer } from './announcer.js';
+import { FinalizeRepository } from './finalize.repository.js';
 import type { FinalizeSweep } from './finalize-sweep.js';
 import type { FinalizedDataset } from './finalizing-job.js';
 
@@ -300,6 +301,26 @@ describe('FinalizeSweep', () => {
     );
     await until(id, 'announced AND counts IS NOT NULL');
     expect(told).toEqual(['succeeded']);
+  });
+
+  it('tells of the end of a job that its ingestor failed once its counts are written, not before', async () => {
+    const id = await jobs.loaded([[SHOP, 'refused']]);
+    await jobs.pool.query(
+      `UPDATE sluice.job SET state = 'failed', finished_at = now(), announced = false WHERE id = $1`,
+      [id],
+    );
+    const ends: boolean[] = [];
+    const look = (): Promise<void> =>
+      new FinalizeRepository(jobs.pool, 'tester', 30).announcing(id, ({ end }) => {
+        ends.push(end);
+        return Promise.resolve();
+      });
+    await look();
+    sweep();
+    await until(id, 'announced');
+    expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, refused: 1 }, findings: { BAD_NAME: 1 } });
+    expect(ends).toEqual([false]);
+    expect(told).toContain('failed');
   });
 
   it('announces refusals while the job still runs', async () => {

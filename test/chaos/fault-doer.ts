@@ -53,7 +53,7 @@ export class FaultDoer {
         break;
       }
       case 'lose answers':
-        parts.system.kafkaProxy.loseProduceResponses(`sluice-${fault.service}`, fault.times);
+        parts.system.kafkaProxy.loseProduceResponses(`sluice-${fault.service}`, '', fault.times);
         break;
     }
     this.round.hasHappened(fault);

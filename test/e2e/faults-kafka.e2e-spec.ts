@@ -87,7 +87,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
     'answers to what the %s sends to %s are lost: it sends again, and nothing is twice',
     async (name, topic) => {
       const job = await rig.startHalf(file);
-      rig.system.kafkaProxy.loseProduceResponses(`sluice-${name}`, 2, topic);
+      rig.system.kafkaProxy.loseProduceResponses(`sluice-${name}`, topic, 2);
       job.goOn();
       await eventually(() => rig.system.kafkaProxy.toLose === 0, 'two answers to be lost');
       await rig.expectOutcome(job.id, file);

@@ -11,10 +11,10 @@ import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 export interface KafkaProxy {
   readonly port: number;
   /**
-   * Swallows the next `times` answers to what clients whose id begins with `client` send to a topic (any, when left
-   * out), and cuts each one's connection.
+   * Swallows the next `times` answers to what clients whose id begins with `client` send to a topic ('': to any), and
+   * cuts each one's connection.
    */
-  loseProduceResponses(client: string, times: number, topic?: string): void;
+  loseProduceResponses(client: string, topic: string, times: number): void;
   /** How many are still to be lost. */
   readonly toLose: number;
   close(): Promise<void>;
@@ -68,7 +68,7 @@ export async function startKafkaProxy(brokerPort: number): Promise<KafkaProxy> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    loseProduceResponses: (client, times, topic = '') => {
+    loseProduceResponses: (client, topic, times) => {
       armed = { client, topic, times };
     },
     get toLose() {

@@ -310,12 +310,10 @@ describe('FinalizeSweep', () => {
       [id],
     );
     const ends: boolean[] = [];
-    const look = (): Promise<void> =>
-      new FinalizeRepository(jobs.pool, 'tester', 30).announcing(id, ({ end }) => {
-        ends.push(end);
-        return Promise.resolve();
-      });
-    await look();
+    await new FinalizeRepository(jobs.pool, 'tester', 30).announcing(id, ({ end }) => {
+      ends.push(end);
+      return Promise.resolve();
+    });
     sweep();
     await until(id, 'announced');
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, refused: 1 }, findings: { BAD_NAME: 1 } });

@@ -8,7 +8,6 @@ import type { Page, ParkedMessageView } from '#core/job/job-view.js';
 import { STATUS_TOPIC } from '#core/message/topics.js';
 import { DatabaseGate } from '../support/database-gate.js';
 import { eventually } from '../support/eventually.js';
-import { expectTables } from '../support/expect-tables.js';
 import { CLEAN, DEAD, type FaultFile, FaultRig, type HalfJob, RAW, isOfJob } from '../support/fault-rig.js';
 import type { SeenMessage } from '../support/kafka-view.js';
 import { clientOf, counter, jobEnd } from '../support/run-job.js';
@@ -22,6 +21,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
   let rig: FaultRig;
   let gate: DatabaseGate;
   let file: FaultFile;
+  let unrepeated: FaultFile;
 
   beforeAll(async () => {
     rig = await FaultRig.start({
@@ -31,6 +31,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
     });
     gate = await DatabaseGate.build(rig.system);
     file = rig.file();
+    unrepeated = rig.file({ seed: 8, repeatShare: 0 });
   });
 
   afterAll(() => rig.stop());
@@ -48,13 +49,12 @@ describe('a broker in trouble, and trouble in its topics', () => {
     (await rig.kafka.messages(topic)).filter((message) => isOfJob(message, id));
 
   /** A job whose every batch is judged, and some loaded, and whose loaders are gone. */
-  async function judgedJob(request: { killsValidator?: boolean } = {}): Promise<HalfJob> {
-    const job = await rig.startHalf(file);
+  async function judgedJob(of = file): Promise<HalfJob> {
+    const job = await rig.startHalf(of);
     await bothLoaders((name) => rig.system.kill(name));
     job.goOn();
     await eventually(async () => (await totalBatches(job.id)) !== null, 'the source to be read to its end');
-    if (request.killsValidator === true) await rig.system.kill('validator');
-    else await eventually(async () => (await rig.kafka.lagOf(VALIDATORS, RAW)) === 0, 'all to be judged');
+    await eventually(async () => (await rig.kafka.lagOf(VALIDATORS, RAW)) === 0, 'all to be judged');
     return job;
   }
 
@@ -226,7 +226,9 @@ describe('a broker in trouble, and trouble in its topics', () => {
     ['clean batches', [CLEAN]],
     ['raw and clean batches', [RAW, CLEAN]],
   ])('%s expire under a job: it names them, and is mended by resuming it', async (_, topics) => {
-    const job = await judgedJob();
+    // A repeat that is found at the end needs its raw batch, for its letter.
+    const source = topics.includes(RAW) ? unrepeated : file;
+    const job = await judgedJob(source);
     for (const topic of topics) await rig.kafka.expire(topic);
     await bothLoaders((name) => rig.system.restart(name));
     const { problem } = await eventually(async () => {
@@ -238,16 +240,14 @@ describe('a broker in trouble, and trouble in its topics', () => {
     const firstMissing = loaded.findIndex((batch, index) => batch !== index);
     expect(problem?.firstMissingBatch).toBe(firstMissing < 0 ? loaded.length : firstMissing);
     await clientOf(rig.system).resumeJob(job.id, {});
-    await rig.expectOutcome(job.id, file);
+    await rig.expectOutcome(job.id, source);
   });
 
   it('offsets that were forgotten: everything is read again, and nothing is skipped', async () => {
-    const job = await judgedJob({ killsValidator: true });
-    await rig.system.kill('tracker');
+    const job = await judgedJob();
+    for (const name of ['validator', 'tracker']) await rig.system.kill(name);
     for (const group of [LOADERS, VALIDATORS, 'sluice-tracker']) await rig.kafka.forget(group);
     for (const name of ['validator', 'tracker', 'loader', 'loader-2']) await rig.system.restart(name);
-    expect((await jobEnd(rig.system, job.id)).state).toBe('succeeded');
-    await expectTables(rig.system, file.expected);
     await rig.expectOutcome(job.id, file);
   });
 });

@@ -84,7 +84,10 @@ async function markOvertaken(client: PoolClient, main: TablePlan): Promise<void>
       AND ${FATE} IN ('inserted', 'updated') AND ${isStale(main, 'present', 'arriving')}`);
 }
 
-/** U4: takes away what the record has not, adds what is missing, in this order: a unique index may mind. */
+/**
+ * U4: takes away what the record has not, adds what is missing, in this order: a unique index may mind. Of rows that
+ * are all alike all go when some are too many, and as many as are wanted come back.
+ */
 async function replaceChildren(client: PoolClient, jobId: string, child: TablePlan): Promise<void> {
   const columns = columnList(child.columns);
   const target = quotedTarget(child.table);
@@ -92,20 +95,10 @@ async function replaceChildren(client: PoolClient, jobId: string, child: TablePl
   const sameLinks = linkColumns(child).map((c) => `present.${columnList([c])} = gone.${columnList([c])}`);
   await client.query(`
     WITH ${bothSides(jobId, child)},
-    gone AS (
-      SELECT ${columns}, count(*) AS times
-      FROM (SELECT * FROM present EXCEPT ALL SELECT * FROM wanted) AS each GROUP BY ${columns}
-    ),
-    -- Of rows that are all alike only as many go as are too many.
-    places AS (
-      SELECT present.tableoid AS part, present.ctid AS place, times,
-             row_number() OVER (PARTITION BY ${columnList(child.columns, 'present.')}) AS number
-      FROM ${target} AS present JOIN gone ON ${sameLinks.join(' AND ')}
-        AND (${columnList(child.columns, 'present.')}) IS NOT DISTINCT FROM (${columnList(child.columns, 'gone.')})
-    ),
+    gone AS (SELECT DISTINCT * FROM (SELECT * FROM present EXCEPT ALL SELECT * FROM wanted) AS each),
     written AS (
-      DELETE FROM ${target} AS present USING places
-      WHERE present.ctid = place AND present.tableoid = part AND number <= times
+      DELETE FROM ${target} AS present USING gone WHERE ${sameLinks.join(' AND ')}
+        AND (${columnList(child.columns, 'present.')}) IS NOT DISTINCT FROM (${columnList(child.columns, 'gone.')})
       RETURNING ${columnList(linkColumns(child), 'present.')}
     )
     ${markUpdated(child, 'written')}`);

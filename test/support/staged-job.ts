@@ -176,6 +176,11 @@ export class StagedJobs {
       const first = batches.slice(0, number).flat().length;
       await this.load(id, number, first, batches[number] ?? [], plan);
     }
+    await this.pool.query(
+      `UPDATE sluice.job SET checkpoint = jsonb_build_object('crc32cSum',
+         (SELECT coalesce(sum(crc32c), 0) FROM sluice.ledger WHERE job = $1)) WHERE id = $1`,
+      [id],
+    );
     return id;
   }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { crc32c } from '@node-rs/crc32';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
@@ -182,6 +183,16 @@ describe('BatchPublisher', () => {
     const first = link('', 'record 0\n');
     expect((await checkpointAfter(1)).chainSha256).toBe(first);
     expect((await checkpointAfter(2)).chainSha256).toBe(link(first, 'record 1\n'));
+  });
+
+  it('adds up the checksums of all batches, published now or before (B4)', async () => {
+    const sum = (...texts: string[]): number => texts.reduce((all, text) => all + crc32c(text), 0);
+    expect((await checkpointAfter(2)).crc32cSum).toBe(sum('record 0\n', 'record 1\n'));
+    const broker = new HandMadeBroker();
+    const publisher = publisherFor(broker, { resumeFrom: await checkpointAfter(2), beginsThere: true });
+    await publisher.publish(batch(2));
+    await broker.acknowledge(2);
+    expect(publisher.checkpoint?.crc32cSum).toBe(sum('record 0\n', 'record 1\n', 'record 2\n'));
   });
 
   it('does not publish again what was there before an interruption (P4)', async () => {

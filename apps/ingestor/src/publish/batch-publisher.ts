@@ -1,3 +1,4 @@
+import { crc32c } from '@node-rs/crc32';
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -234,5 +235,6 @@ function checkpointAfter(batch: RawBatch, before: Checkpoint | null): Checkpoint
     nextRecord: batch.firstRecord + batch.records,
     nextLine: batch.firstLine + batch.lines,
     chainSha256: link.update(batch.bytes).digest('hex'),
+    crc32cSum: (before?.crc32cSum ?? 0) + crc32c(batch.bytes),
   };
 }

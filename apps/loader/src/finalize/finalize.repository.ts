@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
-import type { PinnedHead } from '#core/job/job.entity.js';
+import type { Checkpoint, PinnedHead } from '#core/job/job.entity.js';
 import type { EndedJob } from './announcer.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import { terminateBackends } from './step-runner.js';
@@ -15,13 +15,15 @@ interface JobRow {
   max_shrink_share: number | null;
   existing_keys: ExistingKeys;
   head: PinnedHead | null;
+  /** Behind the last batch. */
+  checkpoint: Checkpoint | null;
   total_batches: string;
   total_records: string;
   total_bytes: string;
 }
 
 const CLAIMED_COLUMNS = `id, dataset, epoch, mode, dry_run, max_refused_share, max_shrink_share, existing_keys,
-  head, total_batches, total_records, total_bytes`;
+  head, checkpoint, total_batches, total_records, total_bytes`;
 
 /** What of a job is still to be told. */
 export interface PendingAnnouncement extends EndedJob {
@@ -81,6 +83,7 @@ export class FinalizeRepository {
         records: Number(row.total_records),
         bytes: Number(row.total_bytes),
         dataStart: row.head?.dataStart ?? 0,
+        crc32cSum: row.checkpoint?.crc32cSum ?? null,
       },
     };
   }

@@ -147,6 +147,11 @@ describe('Finalizer', () => {
         'UPDATE sluice.ledger SET byte_end = byte_end - 1 WHERE job = $1 AND batch = 1',
         'last byte of the last batch',
       ],
+      [
+        'a batch of another version of the source (B4)',
+        'UPDATE sluice.ledger SET crc32c = crc32c + 1 WHERE job = $1 AND batch = 1',
+        'checksums of the batches',
+      ],
     ])('%s is refused (G1, G2)', async (_what, sql, words) => {
       const spoil = (id: string): Promise<unknown> => jobs.pool.query(sql, [id]);
       expect(await refused([[SHOP_A], [SHOP_B]], {}, spoil)).toMatchObject({

@@ -23,6 +23,7 @@ export async function ledgerTotals(client: SqlClient, jobId: string): Promise<Le
     gaps: count('gaps'),
     firstByte: place('firstByte'),
     lastByte: place('lastByte'),
+    crc32cSum: count('crc32cSum'),
   };
 }
 
@@ -37,7 +38,8 @@ const TOTALS = `
          sum(skipped) AS skipped, sum(jsonb_array_length(load_refusals)) AS "refusedAtLoad", sum(warnings) AS warnings,
          count(*) FILTER (WHERE accepted + refused + skipped <> records) AS "unbalancedBatches",
          count(*) FILTER (WHERE batch <> due_batch OR first_record <> due_record OR byte_start <> due_byte) AS gaps,
-         min(byte_start) AS "firstByte", max(byte_end) AS "lastByte"
+         min(byte_start) AS "firstByte", max(byte_end) AS "lastByte",
+         sum(crc32c) AS "crc32cSum"
   FROM (SELECT *, lag(batch, 1, -1::bigint) OVER each + 1 AS due_batch,
                lag(first_record + records, 1, 0::bigint) OVER each AS due_record,
                lag(byte_end, 1, byte_start) OVER each AS due_byte

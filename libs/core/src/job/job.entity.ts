@@ -48,6 +48,8 @@ export interface Checkpoint {
    * can be stored, so that a source read on by Range is proved too.
    */
   readonly chainSha256: string;
+  /** CRC-32C of the values of the same batches, added up: what the ledger's have to add up to in the end (B4). */
+  readonly crc32cSum: number;
 }
 
 /** What identifies the source's content; used to refuse resuming against a changed source. */

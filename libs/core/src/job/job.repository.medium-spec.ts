@@ -16,7 +16,14 @@ const START: JobStart = {
   expectedBytes: 10,
 };
 
-const END: Checkpoint = { nextBatch: 2, nextRecord: 20, byteOffset: 10, nextLine: 22, chainSha256: 'ab' };
+const END: Checkpoint = {
+  nextBatch: 2,
+  nextRecord: 20,
+  byteOffset: 10,
+  nextLine: 22,
+  chainSha256: 'ab',
+  crc32cSum: 7,
+};
 
 describe('JobRepository on real PostgreSQL', () => {
   let server: TestDatabase;

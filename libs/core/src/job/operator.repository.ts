@@ -102,7 +102,7 @@ export class OperatorRepository {
       `SELECT id FROM sluice.job
        WHERE (state = 'failed' AND resumable
            AND NOT EXISTS (SELECT FROM sluice.job AS other WHERE other.dataset = job.dataset AND other.id <> job.id
-             AND (other.state = ANY($1) OR other.state = 'succeeded' AND other.created_at > job.created_at)))
+             AND (other.state = ANY($1) OR other.state = 'succeeded' AND NOT other.dry_run AND other.created_at > job.created_at)))
          OR (state = 'running' AND (problem IS NOT NULL OR lease_until < now()))
        ORDER BY created_at DESC LIMIT 1`,
       [ACTIVE_STATES],
@@ -170,7 +170,7 @@ async function assertResumable(manager: EntityManager, job: LockedJob): Promise<
     throw new SluiceError('JOB_NOTHING_TO_RESUME', `Job ${id} is ${state}.`, { job: id });
   }
   const [newer] = await manager.query<{ id: string }[]>(
-    `SELECT id FROM sluice.job WHERE dataset = $2 AND state = 'succeeded'
+    `SELECT id FROM sluice.job WHERE dataset = $2 AND state = 'succeeded' AND NOT dry_run
        AND created_at > (SELECT created_at FROM sluice.job WHERE id = $1)
      ORDER BY created_at DESC LIMIT 1`,
     [id, dataset],

@@ -13,8 +13,9 @@ const ledger: LedgerTotals = {
   gaps: 0,
   firstByte: 50,
   lastByte: 5_000,
+  crc32cSum: 777,
 };
-const source = { batches: 3, records: 100, dataStart: 50, bytes: 5_000 };
+const source = { batches: 3, records: 100, dataStart: 50, bytes: 5_000, crc32cSum: 777 };
 const outcome = { inserted: 80, updated: 3, unchanged: 1, superseded: 2 };
 
 describe('the balance of a job', () => {
@@ -27,6 +28,7 @@ describe('the balance of a job', () => {
     ['batches do not follow each other (B1)', { gaps: 1 }],
     ['the first batch begins too late (B1)', { firstByte: 51 }],
     ['the last batch ends too early (B1)', { lastByte: 4_999 }],
+    ['a batch holds other bytes than were read (B4)', { crc32cSum: 778 }],
     ['a batch does not add up (B2)', { unbalancedBatches: 1 }],
     ['a record was not read (B3)', { records: 99 }],
     ['a record was accepted and not loaded (B3)', { accepted: 91, refusedAtValidate: 6 }],

@@ -5,6 +5,8 @@ import type { JobCounts } from '../job/job.entity.js';
  * B1 (G1): batches 0…n-1 are all there; records and bytes go on without a gap from batch to batch.
  * B2 (G2): for each batch accepted + refused + skipped = records.
  * B3 (G2): for the job read = loaded + refused + skipped + superseded, and read is what the ingestor counted.
+ * B4 (G1): what was loaded is what the ingestor read: the checksums of all batches add up to its own. Otherwise some
+ * batches are of another version of the source, which changed between two runs and has nothing to tell it by.
  */
 export interface LedgerTotals {
   readonly batches: number;
@@ -20,6 +22,8 @@ export interface LedgerTotals {
   readonly gaps: number;
   readonly firstByte: number | null;
   readonly lastByte: number | null;
+  /** CRC-32C of the raw batches, added up. */
+  readonly crc32cSum: number;
 }
 
 /** What the ingestor wrote when its source had ended. */
@@ -29,6 +33,8 @@ export interface SourceTotals {
   /** First byte of the records, and the end of the last one. */
   readonly dataStart: number;
   readonly bytes: number;
+  /** CRC-32C of its batches, added up; null for a job of an ingestor that did not count it yet. */
+  readonly crc32cSum: number | null;
 }
 
 /** How the loaded records became visible. */
@@ -49,6 +55,7 @@ export function imbalances(ledger: LedgerTotals, source: SourceTotals, outcome: 
   expect('gaps between batches', ledger.gaps, 0);
   expect('batches whose accepted + refused + skipped differ from their records', ledger.unbalancedBatches, 0);
   expect('records in the ledger', ledger.records, source.records);
+  if (source.crc32cSum !== null) expect('checksums of the batches', ledger.crc32cSum, source.crc32cSum);
   if (source.batches > 0) {
     expect('first byte of the first batch', ledger.firstByte, source.dataStart);
     expect('last byte of the last batch', ledger.lastByte, source.bytes);

@@ -44,7 +44,13 @@ export class KafkaView {
       // The broker may be away for a while.
       retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
     });
-    const consumer = kafka.consumer({ groupId: `onlooker-${randomUUID()}`, maxWaitTimeInMs: 50 });
+    // A broker's restart makes a new member of it, which waits until the old one is missed.
+    const consumer = kafka.consumer({
+      groupId: `onlooker-${randomUUID()}`,
+      maxWaitTimeInMs: 50,
+      sessionTimeout: 3_000,
+      heartbeatInterval: 300,
+    });
     const view = new KafkaView(
       kafka.admin(),
       consumer,

@@ -234,6 +234,9 @@ class TestSystem implements System {
         'advertised.listeners': `PLAINTEXT://${reachedAt}`,
         // So that a test may have a consumer missed sooner than after Kafka's 6 s.
         'group.min.session.timeout.ms': 1_000,
+        // A killed broker may come back when it is missed, which takes 9 s otherwise.
+        'broker.session.timeout.ms': 3_000,
+        'broker.heartbeat.interval.ms': 500,
       },
     });
     this.plans.set('kafka', plan);

@@ -238,6 +238,20 @@ describe('BatchServer on real Kafka', () => {
     started.pop();
   });
 
+  it('waits for brokers that go away while it starts', async () => {
+    const failures = [new kafkajs.KafkaJSConnectionError('Closed connection', {})];
+    let isDelivered = false;
+    onDelivery = () => {
+      isDelivered = true;
+      return Promise.resolve();
+    };
+    await send(0, 'a');
+    const server = await startServer(100, { kafka: withFailingAdmin(kafka, failures) });
+    await eventually(() => isDelivered, 'the message');
+    expect(failures).toEqual([]);
+    expect(server.health.notReady()).toEqual([]);
+  });
+
   it('reads single messages by their places', async () => {
     await send(0, ...Array.from({ length: 40 }, (_, i) => `m${i}`));
     await send(1, 'other');
@@ -277,6 +291,21 @@ function withBrokenCommits(kafka: Kafka, error: Error): Kafka {
             Promise.resolve(),
         });
       return consumer;
+    },
+  });
+}
+
+/** The same client, but its first admin connections break off. */
+function withFailingAdmin(kafka: Kafka, failures: Error[]): Kafka {
+  return Object.assign(Object.create(kafka) as Kafka, {
+    admin: () => {
+      const admin = kafka.admin();
+      const connect = admin.connect.bind(admin);
+      admin.connect = () => {
+        const failure = failures.shift();
+        return failure === undefined ? connect() : Promise.reject(failure);
+      };
+      return admin;
     },
   });
 }

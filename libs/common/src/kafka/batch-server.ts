@@ -121,14 +121,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       this.health.fetched();
     });
     const topics = this.topicsWithHandlers();
-    await this.connectWhenReachable();
-    await countPartitions(this.options.kafka, topics).catch(async (error: unknown) => {
-      await this.consumer.disconnect();
-      throw error;
-    });
-    await this.tellOfNarrowTopics(topics);
-    // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
-    await this.consumer.subscribe({ topics, fromBeginning: true });
+    await this.subscribeWhenReachable(topics);
+    if (this.closing) return;
     await this.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
@@ -137,14 +131,20 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     });
   }
 
-  /** Brokers that are not there yet are waited for: only the topics' absence ends a start. */
-  private async connectWhenReachable(): Promise<void> {
+  /** Brokers that are not there yet, or go away meanwhile, are waited for: only the topics' absence ends a start. */
+  private async subscribeWhenReachable(topics: readonly string[]): Promise<void> {
     for (let attempt = 1; !this.closing; attempt++) {
       try {
         await this.consumer.connect();
+        await countPartitions(this.options.kafka, topics);
+        await this.tellOfNarrowTopics(topics);
+        // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
+        await this.consumer.subscribe({ topics: [...topics], fromBeginning: true });
         this.health.recovered('brokers');
         return;
       } catch (error) {
+        await this.consumer.disconnect();
+        if (error instanceof SluiceError && error.code === 'TOPIC_MISSING') throw error;
         const backoffMs = backoffOf(attempt);
         this.options.logger.warn({ attempt, backoffMs }, `brokers not reachable: ${messageOf(error)}`);
         this.health.waiting('brokers', messageOf(error), backoffMs);

@@ -9,60 +9,10 @@ import {
   jobDetail,
   problem,
 } from '../../../../test/support/cli/api-server.js';
-import { CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../test/support/cli/cli-harness.js';
+import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
 import type { JobCounts } from '#core/job/job.entity.js';
-import type { JobDetail, StageProgress } from '#core/job/job-view.js';
-
-const COUNTS: JobCounts = {
-  read: 300_000,
-  accepted: 299_400,
-  refused: 700,
-  refusedAtValidate: 500,
-  refusedAtLoad: 200,
-  skipped: 100,
-  loaded: 299_200,
-  inserted: 299_200,
-  updated: 0,
-  unchanged: 0,
-  superseded: 0,
-  warnings: 1203,
-};
-
-const succeeded = (facts: Partial<JobDetail> = {}): JobDetail =>
-  jobDetail({
-    state: 'succeeded',
-    seconds: 12.3,
-    counts: COUNTS,
-    findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
-    deadLetters: { known: 700, expected: 700, complete: true },
-    ...facts,
-  });
-
-const filled = datasetView({
-  tables: [
-    { table: 'customer', rows: 1_234_567 },
-    { table: 'customer_address', rows: 0 },
-  ],
-});
-
-function stage(facts: Partial<StageProgress>): StageProgress {
-  return {
-    stage: 'ingest',
-    batches: 1,
-    records: 0,
-    bytes: 0,
-    accepted: 0,
-    refused: 0,
-    skipped: 0,
-    warnings: 0,
-    totalRecords: null,
-    totalBytes: null,
-    recordsPerSecond: null,
-    etaSeconds: null,
-    done: false,
-    ...facts,
-  };
-}
+import type { JobDetail } from '#core/job/job-view.js';
+import { COUNTS, stage, succeeded } from '../../../../test/support/cli/run-fixtures.js';
 
 describe('sluice run', () => {
   let api: ApiServer;
@@ -260,135 +210,6 @@ describe('sluice run', () => {
     });
   });
 
-  describe('what is noticed before anything is posted', () => {
-    afterEach(() => {
-      expect(api.posted).toEqual([]);
-    });
-
-    it.each([
-      ['a missing file', ['customers', '--source', 'custmers.csv'], 'There is no file'],
-      [
-        'a missing file URL',
-        ['customers', '--source', 'file:///nowhere/x.csv'],
-        'There is no file /nowhere/x.csv',
-      ],
-      ['a directory', ['customers', '--source', '.'], 'is a directory'],
-      ['no source', ['customers'], 'name one by --source'],
-      ['an unknown dataset', ['custmers', '--source', 'customers.csv'], 'Did you mean "customers"?'],
-      ['an unknown mode', ['customers', '--mode', 'replce'], 'Did you mean "replace"?'],
-      [
-        'a mode that the dataset has not',
-        ['customers', '--mode', 'upsert'],
-        'mode must be one of replace, append',
-      ],
-      [
-        'an unknown option of the dataset',
-        ['customers', '--option', 'cheksum=off'],
-        'unknown option "cheksum"',
-      ],
-      ['a wrong value', ['customers', '--option', 'checksum=on'], 'must be one of warn, off, reject'],
-      ['an option without a value', ['customers', '--option', 'checksum'], 'name=value'],
-      ['an unknown flag', ['customers', '--limt', '3'], 'Did you mean --limit?'],
-      ['a limit that is not a number', ['customers', '--limit', 'ten'], 'whole number'],
-      ['a limit of nothing', ['customers', '--limit', '0'], 'whole number'],
-      ['a share over 100 %', ['customers', '--max-refused', '101%'], 'from 0% to 100%'],
-      ['--existing in another mode', ['customers', '--existing', 'fail'], '--existing is for append only'],
-      ['an unknown word', ['customers', '--existing', 'ignore'], 'Allowed choices are supersede, fail'],
-      ['no dataset', [], "missing required argument 'dataset'"],
-    ])('%s', async (_what, args, text) => {
-      expect(await cli.run('run', ...args)).toBe(2);
-      expect(cli.stderr.text).toContain(text);
-      expect(cli.stderr.text).toContain('to do:');
-      expect(cli.stdout.text).toBe('');
-    });
-  });
-
-  describe('before rows are replaced', () => {
-    beforeEach(() => {
-      api.datasets = [filled];
-    });
-
-    it('asks, showing what is there, and goes on after "yes"', async () => {
-      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
-      await cli.stderr.until('Type "yes" to go on: ');
-      expect(cli.stderr.text).toContain('  customer: 1,234,567 rows\n');
-      expect(cli.stderr.text).not.toContain('customer_address');
-      expect(api.posted).toEqual([]);
-      cli.stdin.write('yes\n');
-      expect(await code).toBe(0);
-      expect(api.posted).toHaveLength(1);
-    });
-
-    it.each(['no\n', 'y\n', 'YES\n', '\n'])('changes nothing after %j', async (answer) => {
-      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
-      await cli.stderr.until('Type "yes"');
-      cli.stdin.write(answer);
-      expect(await code).toBe(6);
-      expect(api.posted).toEqual([]);
-    });
-
-    it('changes nothing when the input ends', async () => {
-      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
-      await cli.stderr.until('Type "yes"');
-      cli.stdin.end();
-      expect(await code).toBe(6);
-      expect(api.posted).toEqual([]);
-    });
-
-    it('changes nothing after Ctrl-C', async () => {
-      const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
-      await cli.stderr.until('Type "yes"');
-      cli.pressCtrlC();
-      expect(await code).toBe(6);
-      expect(api.posted).toEqual([]);
-    });
-
-    it('is a usage error without a terminal, and never waits', async () => {
-      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(2);
-      expect(cli.stderr.text).toContain('Pass --yes');
-      expect(cli.stderr.text).toContain('customer: 1,234,567 rows');
-      expect(api.posted).toEqual([]);
-    });
-
-    it.each([
-      ['--yes', ['--yes']],
-      ['a dry run', ['--dry-run']],
-      ['another mode', ['--mode', 'append']],
-    ])('does not ask with %s', async (_what, args) => {
-      expect(await cli.run('run', 'customers', '--source', 'customers.csv', ...args)).toBe(0);
-      expect(api.posted).toHaveLength(1);
-    });
-  });
-
-  describe('the local token', () => {
-    it('goes to the ingestor on this machine', async () => {
-      writeFileSync(join(folder, 'token'), 'sesame\n');
-      cli.environment = {};
-      const state = {
-        ...LOCAL_STATE,
-        ingestorUrl: api.url,
-        trackerUrl: api.url,
-        tokenFile: join(folder, 'token'),
-      };
-      cli.local = noLocalSystem({ state: () => Promise.resolve(state) });
-      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(0);
-      expect(api.posted[0]?.authorization).toBe('Bearer sesame');
-    });
-
-    it('goes to no other machine', async () => {
-      writeFileSync(join(folder, 'token'), 'sesame\n');
-      // A name that is not loopback by its looks, answered by this machine all the same.
-      const url = api.url.replace('127.0.0.1', '0.0.0.0');
-      cli.environment = {
-        SLUICE_INGESTOR_URL: url,
-        SLUICE_TRACKER_URL: api.url,
-        SLUICE_LOCAL_TOKEN_FILE: join(folder, 'token'),
-      };
-      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(0);
-      expect(api.posted[0]?.authorization).toBeUndefined();
-    });
-  });
-
   describe('while the job runs', () => {
     const running = (records: number): JobDetail =>
       jobDetail({
@@ -558,14 +379,6 @@ describe('sluice run', () => {
         breakerCount: 500,
       });
     });
-  });
-
-  it('Ctrl-C before the job is posted starts none', async () => {
-    const code = cli.run('run', 'customers', '--source', 'customers.csv');
-    await api.until(() => api.asked.includes('/datasets'));
-    cli.pressCtrlC();
-    expect(await code).toBe(130);
-    expect(api.posted).toEqual([]);
   });
 
   it('a dry run says that nothing was kept', async () => {

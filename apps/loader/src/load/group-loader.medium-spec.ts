@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
@@ -39,6 +39,8 @@ describe('GroupLoader on real PostgreSQL', () => {
   let job: string;
   /** The staging tables that were COPYed into, COPY by COPY. */
   const copies: string[] = [];
+  /** How often somebody has looked who is in the way, and had an answer. */
+  let looks = 0;
 
   beforeAll(async () => {
     server = await startTestDatabase();
@@ -47,9 +49,21 @@ describe('GroupLoader on real PostgreSQL', () => {
     pool.on('connect', (client) => {
       countCopies(client, (table) => copies.push(table));
     });
+    const query = pool.query.bind(pool) as (...args: unknown[]) => Promise<unknown>;
+    pool.query = (async (...args: unknown[]) => {
+      const answer = await query(...args);
+      if (typeof args[0] === 'string' && args[0].includes('pg_blocking_pids')) looks += 1;
+      return answer;
+    }) as typeof pool.query;
     loader = new GroupLoader({ pool, logger: pino({ level: 'silent' }), sessionTimeoutMs: 1_000 });
     await pool.query(`
-      CREATE TABLE public.thing (code text PRIMARY KEY, amount int NOT NULL CHECK (amount < 1000));
+      CREATE SEQUENCE public.tries;
+      CREATE FUNCTION public.passes(code text) RETURNS boolean LANGUAGE sql
+        AS $$ SELECT code <> 'every other time' OR nextval('public.tries') % 2 = 0 $$;
+      CREATE TABLE public.thing (
+        code text PRIMARY KEY CHECK (public.passes(code)),
+        amount int NOT NULL CHECK (amount < 1000)
+      );
       CREATE TABLE public.part (thing_code text NOT NULL REFERENCES public.thing, name varchar(5) NOT NULL)`);
   });
 
@@ -215,6 +229,19 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(copiesOf('thing')).toBeLessThanOrEqual(3 * refused.length + 1);
   });
 
+  it('does not blame a record that is taken alone: it comes again (RC1, G10)', async () => {
+    const flaky = batch(0, { thing: '0\tt0\t1\n1\tevery other time\t1\n', part: '0\tt0\ta\n' });
+    await expect(load(flaky)).rejects.toMatchObject({
+      code: 'DATABASE_FAULT',
+      message: expect.stringContaining('took it alone'),
+    });
+    expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
+    // The next try is an even one.
+    await pool.query(`SELECT setval('public.tries', 1)`);
+    expect(await load(flaky)).toMatchObject({ kind: 'loaded' });
+    expect((await staged()).things).toEqual(['t0', 'every other time']);
+  });
+
   it('says which column could not be read, and which constraint refused (issue: SQLSTATE, constraint, column)', async () => {
     await load(batch(0, { thing: '0\tt0\tmany\n1\tt1\t1000\n' }));
     const { rows } = await pool.query<{ refusals: LoadRefusal[] }>(
@@ -237,23 +264,39 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await load(batch(1))).toEqual({ kind: 'dropped', state: 'failed' });
   });
 
-  it('ends the transaction of a loader that has stalled, and goes on (DESIGN section 7)', async () => {
-    const stalled = new pg.Client({ connectionString: server.url, application_name: 'sluice loader gone:1' });
-    const ended = new Promise((resolve) => stalled.on('error', resolve));
-    await stalled.connect();
-    try {
-      await stalled.query('BEGIN');
-      await stalled.query(
+  describe('behind the transaction of another loader', () => {
+    let other: pg.Client;
+    let ended: Promise<unknown>;
+
+    beforeEach(async () => {
+      other = new pg.Client({ connectionString: server.url, application_name: 'sluice loader other:1' });
+      ended = new Promise((resolve) => other.on('error', resolve));
+      await other.connect();
+      await other.query('BEGIN');
+      await other.query(
         `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c,
            accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
          VALUES ($1, 0, 0, 2, 2, 0, 10, 1, 2, 0, 0, 0, '{}', 'sluice.things.raw', 0, 0)`,
         [job],
       );
+    });
+
+    afterEach(() => other.end().catch(() => undefined));
+
+    it('ends one that has stalled, and goes on (DESIGN section 7)', async () => {
       expect(await load(batch(0))).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
       expect(await ended).toMatchObject({ code: '57P01' });
-    } finally {
-      await stalled.end().catch(() => undefined);
-    }
+    });
+
+    it('waits for one that is younger than a session', async () => {
+      looks = 0;
+      const patient = new GroupLoader({ pool, logger: pino({ level: 'silent' }), sessionTimeoutMs: 600_000 });
+      const group = { dataset: 'things', job, batches: [batch(0)] };
+      const loading = patient.load(group, stagingTargets(PLAN, job), () => undefined);
+      await eventually(() => looks > 0, 'a look at who is in the way');
+      await other.query('COMMIT');
+      expect(await loading).toMatchObject({ kind: 'loaded', fresh: [], repeated: [{ batch: 0 }] });
+    });
   });
 
   it('loads nothing for a job that is not running (G5)', async () => {

@@ -57,6 +57,8 @@ export interface System {
   readonly services: readonly ProcessName[];
   urlOf(name: ProcessName): string;
   pidOf(name: ProcessName): number;
+  /** Whether it is one of this system's processes, running or not; a PostgreSQL that is shared is not. */
+  has(name: ProcessName): boolean;
   isRunning(name: ProcessName): boolean;
   /** The process that has, or last had, this id. */
   nameOf(pid: number): ProcessName;
@@ -170,6 +172,10 @@ class TestSystem implements System {
 
   pidOf(name: ProcessName): number {
     return this.processOf(name).ref.pid;
+  }
+
+  has(name: ProcessName): boolean {
+    return this.plans.has(name);
   }
 
   isRunning(name: ProcessName): boolean {

@@ -41,6 +41,8 @@ const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, st
   NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',
   DUPLICATE: 'Another record of the same job has the same key, and the dataset keeps that one.',
   REFUSED_BY_DATABASE: 'PostgreSQL itself refused the row. The dead letter carries its SQLSTATE.',
+  BYTES_EXPIRED:
+    'A warning beside another reason: when the letter of a record that was refused at load was written, its raw batch had expired. The letter has no bytes, and its batch’s place.',
 };
 
 const MEANING_OF_FILE: Readonly<Record<FileFindingCode, string>> = {

@@ -1,13 +1,14 @@
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { readMessages } from '#common/kafka/message-reader.js';
+import { firstOffsets } from '#common/kafka/topics-admin.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { JobState } from '#core/job/job-state.js';
-import { markAnnounced, unannouncedBatches } from '#core/ledger/ledger.repository.js';
+import { type UnannouncedBatch, markAnnounced, unannouncedBatches } from '#core/ledger/ledger.repository.js';
 import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
-import { lettersOf } from './refusal-letters.js';
+import { lettersOf, lettersWithoutBytes } from './refusal-letters.js';
 
 /**
  * Tells the topics what the database knows already: the ledger is the outbox.
@@ -20,9 +21,20 @@ export class KafkaAnnouncer {
     private readonly publisher: Publisher,
   ) {}
 
-  /** Produces the dead letters of every refusal of the job that is not announced yet. */
+  /**
+   * Produces the dead letters of every refusal of the job that is not announced yet. Those whose raw batch has
+   * expired are told without their bytes: what cannot be read any more must not keep the job's end from being told.
+   */
   async announceRefusals(job: string): Promise<void> {
-    const batches = await unannouncedBatches(this.pool, job);
+    const unannounced = await unannouncedBatches(this.pool, job);
+    const firsts = await firstOffsets(this.kafka, [...new Set(unannounced.map(({ rawTopic }) => rawTopic))]);
+    const isExpired = ({ rawTopic, rawPartition, rawOffset }: UnannouncedBatch): boolean =>
+      BigInt(rawOffset) < (firsts.get(`${rawTopic}/${rawPartition}`) ?? 0n);
+    for (const batch of unannounced.filter(isExpired)) {
+      await this.publisher.send(lettersWithoutBytes(batch).map(encodeDeadLetter));
+      await markAnnounced(this.pool, job, batch);
+    }
+    const batches = unannounced.filter((batch) => !isExpired(batch));
     const byPlace = new Map(
       batches.map((batch) => [`${batch.rawTopic}/${batch.rawPartition}/${batch.rawOffset}`, batch]),
     );

@@ -1,7 +1,39 @@
 import type { UnannouncedBatch } from '#core/ledger/ledger.repository.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { RawMessage } from '#core/message/raw-message.js';
+import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RecordWalker } from '#core/record/record-walker.js';
+
+/**
+ * What can be told of a batch's refusals when its raw message has expired: every reason, no bytes, and the batch's
+ * place instead of the record's. Pure.
+ */
+export function lettersWithoutBytes(batch: UnannouncedBatch): DeadLetter[] {
+  const { dataset, job, firstLine, byteStart, byteEnd } = batch;
+  return batch.refusals.map(({ record, findings, sqlstate }) => ({
+    dataset,
+    job,
+    batch: batch.batch,
+    record,
+    line: firstLine,
+    byteStart,
+    byteEnd,
+    stage: 'load',
+    findings: [
+      ...findings,
+      {
+        code: GENERAL_FINDING_CODES.BYTES_EXPIRED,
+        field: null,
+        message: `its bytes have expired from the raw topic; it stands in bytes ${byteStart} to ${byteEnd} of the source, on line ${firstLine} or later`,
+        severity: 'warning',
+      },
+    ],
+    sqlstate,
+    attempt: 0,
+    columns: [],
+    bytes: Buffer.alloc(0),
+  }));
+}
 
 /**
  * The dead letters of one batch's load-stage refusals: reasons from the ledger's outbox, bytes and place

@@ -53,6 +53,21 @@ export async function countPartitions(kafka: Kafka, topics: readonly string[]): 
   });
 }
 
+/** @returns by `topic/partition` the offset of the oldest message that is still there, or of the next one */
+export async function firstOffsets(kafka: Kafka, topics: readonly string[]): Promise<Map<string, bigint>> {
+  if (topics.length === 0) return new Map();
+  return withAdmin(kafka, async (admin) => {
+    const offsets = await Promise.all(
+      topics.map(async (topic) =>
+        (await admin.fetchTopicOffsets(topic)).map(
+          ({ partition, low }) => [`${topic}/${partition}`, BigInt(low)] as const,
+        ),
+      ),
+    );
+    return new Map(offsets.flat());
+  });
+}
+
 /** A topic that takes only smaller messages than it has to. */
 export interface NarrowTopic {
   readonly topic: string;

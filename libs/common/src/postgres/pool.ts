@@ -20,6 +20,15 @@ export function createPool({ url, applicationName, maxConnections }: PoolOptions
     max: maxConnections,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    verify: (client, done) => {
+      // Of the server's end: it notices a client whose machine is gone, and frees its locks, without waiting for
+      // TCP's own quarter of an hour; no other time-out reaches a backend that waits for COPY data. SET, because
+      // poolers refuse start-up options; whoever cannot do it does without.
+      const pass = (): void => {
+        done();
+      };
+      client.query(`SET tcp_user_timeout = ${TCP_USER_TIMEOUT_MS}`).then(pass, pass);
+    },
   });
   pool.on('error', () => {
     // The pool has already removed the connection; the next query opens another or reports the outage.
@@ -29,10 +38,6 @@ export function createPool({ url, applicationName, maxConnections }: PoolOptions
     client.on('error', () => {
       // The query that runs, or the next one, rejects with the same error.
     });
-    // Of the server's end: it notices a client whose machine is gone, and frees its locks, without waiting for TCP's
-    // own quarter of an hour; no other time-out reaches a backend that waits for COPY data. SET, because poolers
-    // refuse start-up options; whoever cannot do it does without.
-    client.query(`SET tcp_user_timeout = ${TCP_USER_TIMEOUT_MS}`).catch(() => undefined);
   });
   return pool;
 }

@@ -57,7 +57,12 @@ export async function recordRefusals(
 
 /** A batch with refusals that still have to be announced, and where its raw message stands. */
 export interface UnannouncedBatch {
+  readonly dataset: string;
+  readonly job: string;
   readonly batch: number;
+  readonly firstLine: number;
+  readonly byteStart: number;
+  readonly byteEnd: number;
   readonly refusals: readonly LoadRefusal[];
   readonly rawTopic: string;
   readonly rawPartition: number;
@@ -66,18 +71,28 @@ export interface UnannouncedBatch {
 
 export async function unannouncedBatches(client: SqlClient, job: string): Promise<UnannouncedBatch[]> {
   const { rows } = await client.query<{
+    dataset: string;
     batch: string;
+    first_line: string;
+    byte_start: string;
+    byte_end: string;
     load_refusals: LoadRefusal[];
     raw_topic: string;
     raw_partition: number;
     raw_offset: string;
   }>(
-    `SELECT batch, load_refusals, raw_topic, raw_partition, raw_offset FROM sluice.ledger
-     WHERE job = $1 AND NOT refusals_announced ORDER BY batch`,
+    `SELECT dataset, batch, first_line, byte_start, byte_end, load_refusals, raw_topic, raw_partition, raw_offset
+     FROM sluice.ledger JOIN sluice.job ON job.id = ledger.job
+     WHERE ledger.job = $1 AND NOT refusals_announced ORDER BY batch`,
     [job],
   );
   return rows.map((row) => ({
+    dataset: row.dataset,
+    job,
     batch: Number(row.batch),
+    firstLine: Number(row.first_line),
+    byteStart: Number(row.byte_start),
+    byteEnd: Number(row.byte_end),
     refusals: row.load_refusals,
     rawTopic: row.raw_topic,
     rawPartition: row.raw_partition,

@@ -25,6 +25,8 @@ export const GENERAL_FINDING_CODES = {
   DUPLICATE: 'DUPLICATE',
   /** PostgreSQL itself refused the row; the dead letter carries its SQLSTATE. */
   REFUSED_BY_DATABASE: 'REFUSED_BY_DATABASE',
+  /** Refused at load when its raw batch had expired: the letter knows why, and only roughly where. */
+  BYTES_EXPIRED: 'BYTES_EXPIRED',
 } as const;
 
 /** A code as every table, metric label and URL can hold it. */

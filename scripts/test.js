@@ -9,7 +9,7 @@
  * Servers and tests end with this process, however it ends (test/support/end-with-parent.js).
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -105,7 +105,8 @@ async function runJest(part, folder, match) {
   const flags = ['--selectProjects', part, '--json', `--outputFile=${outputFile}`, ...JEST_FLAGS[part]];
   // With --json Jest prints the same JSON to standard output; what people read goes to standard error.
   const { JEST } = await import('./jest.js');
-  const code = await run([...JEST, ...flags, ...(match ? ['--', match] : [])], 'ignore');
+  const args = [...JEST, ...flags, ...(match ? ['--', match] : [])];
+  const code = await run(args, 'ignore', outputFile);
   let result;
   try {
     result = JSON.parse(readFileSync(outputFile, 'utf8'));
@@ -119,15 +120,29 @@ async function runJest(part, folder, match) {
   return { passed, failed: isSilent ? 1 : failed, skipped: result.numPendingTests + result.numTodoTests };
 }
 
-function run(args, stdout = 'inherit') {
+/** What holds Jest up after its last test was left open by a test, and would hold up the run for ever: a failure. */
+const LONGEST_END_MS = 60_000;
+
+/** @param lastFile when this file is there, the process has LONGEST_END_MS left */
+function run(args, stdout = 'inherit', lastFile = undefined) {
   return new Promise((resolve) => {
     const env = { ...process.env, SLUICE_TEST_BUILT: '1', FORCE_COLOR: process.stderr.isTTY ? '1' : '0' };
     const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', stdout, 'inherit'] });
     tellGuard({ watch: child.pid, signal: 'SIGTERM' });
     const end = () => child.kill('SIGTERM');
     stop.signal.addEventListener('abort', end);
+    let bound;
+    const watch = setInterval(() => {
+      if (lastFile === undefined || bound !== undefined || !existsSync(lastFile)) return;
+      bound = setTimeout(() => {
+        say('Jest does not end: a test has left something open');
+        end();
+      }, LONGEST_END_MS);
+    }, 1_000);
     child.once('exit', (code) => {
       stop.signal.removeEventListener('abort', end);
+      clearInterval(watch);
+      clearTimeout(bound);
       tellGuard({ unwatch: child.pid });
       resolve(code ?? 1);
     });

@@ -109,7 +109,12 @@ describe('FoldConsumer', () => {
         reason,
         at: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
       });
-    const events = [told('7', 1, 'early'), told('7', 2, 'late'), told('8', 1, 'other'), told('7', 1, 'early')];
+    const events = [
+      told('7', 1, 'early'),
+      told('7', 2, 'late'),
+      told('8', 1, 'other'),
+      told('7', 1, 'early'),
+    ];
     const expected = [
       ['sluice.shops.raw', 1, '7', 'late'],
       ['sluice.shops.raw', 1, '8', 'other'],

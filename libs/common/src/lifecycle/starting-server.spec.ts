@@ -7,14 +7,15 @@ import { serveWhileStarting } from './starting-server.js';
 it('a service that is being built is live and not ready, and frees its port afterwards', async () => {
   const port = await freePort();
   const end = await serveWhileStarting(port, '127.0.0.1');
-  const live = await fetch(`http://127.0.0.1:${port}/health/live`);
-  expect([live.status, await live.json()]).toEqual([200, { status: 'ok', problems: [] }]);
-  const ready = await fetch(`http://127.0.0.1:${port}/health/ready`);
-  expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not ok' }]);
-  await end();
-  await (
-    await serveWhileStarting(port, '127.0.0.1')
-  )();
+  try {
+    const live = await fetch(`http://127.0.0.1:${port}/health/live`);
+    expect([live.status, await live.json()]).toEqual([200, { status: 'ok', problems: [] }]);
+    const ready = await fetch(`http://127.0.0.1:${port}/health/ready`);
+    expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not ok' }]);
+  } finally {
+    await end();
+  }
+  await (await serveWhileStarting(port, '127.0.0.1'))();
 });
 
 async function freePort(): Promise<number> {

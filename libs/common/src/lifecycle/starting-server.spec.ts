@@ -15,7 +15,9 @@ it('a service that is being built is live and not ready, and frees its port afte
   } finally {
     await end();
   }
-  await (await serveWhileStarting(port, '127.0.0.1'))();
+  await (
+    await serveWhileStarting(port, '127.0.0.1')
+  )();
 });
 
 async function freePort(): Promise<number> {

@@ -24,6 +24,8 @@ const CHECKS = {
 };
 /** With two cores, two whole systems side by side would only wait for each other. */
 const JEST_FLAGS = { unit: [], medium: [], e2e: ['--maxWorkers=1'] };
+/** What holds Jest up after its last test was left open by a test, and would hold up the run for ever: a failure. */
+const LONGEST_END_MS = 60_000;
 const PARTS = [...Object.keys(CHECKS), ...Object.keys(JEST_FLAGS)];
 const NEEDS_SERVERS = ['medium', 'e2e'];
 
@@ -119,9 +121,6 @@ async function runJest(part, folder, match) {
   const isSilent = passed + failed === 0 || (code !== 0 && failed === 0);
   return { passed, failed: isSilent ? 1 : failed, skipped: result.numPendingTests + result.numTodoTests };
 }
-
-/** What holds Jest up after its last test was left open by a test, and would hold up the run for ever: a failure. */
-const LONGEST_END_MS = 60_000;
 
 /** @param lastFile when this file is there, the process has LONGEST_END_MS left */
 function run(args, stdout = 'inherit', lastFile = undefined) {

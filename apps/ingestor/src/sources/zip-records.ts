@@ -95,6 +95,12 @@ export function descriptorLength(bytes: Buffer, found: MemberSums): number | nul
   return null;
 }
 
+/** Whether a record that may follow a member's data stands at `at`; true also when the file ends before one could. */
+export function mayFollowMember(bytes: Buffer, at: number): boolean {
+  if (bytes.length < at + 4) return true;
+  return [LOCAL_HEADER, CENTRAL_HEADER, ARCHIVE_EXTRA_DATA].includes(bytes.readUInt32LE(at));
+}
+
 function sizeAt(bytes: Buffer, at: number, sizeBytes: number): number {
   return sizeBytes === 8 ? Number(bytes.readBigUInt64LE(at)) : bytes.readUInt32LE(at);
 }

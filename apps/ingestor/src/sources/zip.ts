@@ -8,6 +8,7 @@ import {
   type LocalHeader,
   type MemberSums,
   descriptorLength,
+  mayFollowMember,
   readLocalHeader,
   readToEnd,
 } from './zip-records.js';
@@ -90,7 +91,8 @@ async function* stored(reader: ByteReader, length: number): AsyncGenerator<Buffe
 
 /**
  * Stored data whose size only its data descriptor knows, as writers to a pipe make it. The end is the first
- * descriptor whose CRC and sizes fit all that came before it: bytes that merely look like one do not.
+ * descriptor whose CRC and sizes fit all that came before it, and that a record of the zip follows: bytes that merely
+ * look like one do not. (Data that begins with the descriptor of an empty member fits at its very start.)
  */
 async function* storedToDescriptor(reader: ByteReader): AsyncGenerator<Buffer> {
   let crc = 0;
@@ -104,9 +106,9 @@ async function* storedToDescriptor(reader: ByteReader): AsyncGenerator<Buffer> {
     crc = crc32(own, crc);
     length += own.length;
     if (own.length > 0) yield own;
-    const next = await reader.peek(LONGEST_DESCRIPTOR_BYTES);
-    const sums = { crc32: crc, packedBytes: length, unpackedBytes: length };
-    if (descriptorLength(next, sums) !== null) return;
+    const next = await reader.peek(LONGEST_DESCRIPTOR_BYTES + 4);
+    const descriptor = descriptorLength(next, { crc32: crc, packedBytes: length, unpackedBytes: length });
+    if (descriptor !== null && mayFollowMember(next, descriptor)) return;
     // Not the end: its first byte is data, and the search goes on behind it.
     const data = await reader.take(1);
     crc = crc32(data, crc);

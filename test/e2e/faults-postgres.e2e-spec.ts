@@ -34,6 +34,7 @@ describe('a database in trouble', () => {
     rig = await FaultRig.start({
       ownPostgres: true,
       postgresSettings: { max_connections: MAX_CONNECTIONS },
+      env: { SLUICE_DRAIN_TIMEOUT_MS: '3000' },
     });
     gate = await DatabaseGate.build(rig.system);
     [file, other] = [7, 8].map((seed) => rig.file({ seed })) as [FaultFile, FaultFile];
@@ -165,6 +166,33 @@ describe('a database in trouble', () => {
     await gate.open();
     await rig.expectOutcome(job.id, file);
   });
+
+  it.each([
+    ['when its time to drain is over', ['SIGTERM'], 'not drained in time'],
+    ['at once, at a second signal', ['SIGINT', 'SIGTERM'], 'second signal'],
+  ] as const)(
+    'a loader that cannot finish its COPY ends %s, and it is done again',
+    async (_, signals, says) => {
+      const job = await rig.startHalf(file);
+      await gate.slow(0.05);
+      job.goOn();
+      await eventually(async () => (await copying()) > 0, 'a COPY to be under way');
+      const said = rig.system.logsOf('loader').length;
+      const [last, ...earlier] = [...signals].reverse();
+      for (const signal of earlier) {
+        rig.system.signal('loader', signal);
+        await eventually(
+          () => rig.system.logsOf('loader').slice(said).includes('draining'),
+          'the loader to drain',
+        );
+      }
+      await rig.system.kill('loader', last);
+      expect(rig.system.logsOf('loader').slice(said)).toContain(says);
+      await gate.open();
+      await rig.system.restart('loader');
+      await rig.expectOutcome(job.id, file);
+    },
+  );
 
   it('a slow database: what waits stays in the topics, memory stays bounded, sessions are kept', async () => {
     const large = rig.file({ rows: 10_000 });

@@ -15,7 +15,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Generate } from '#core/dataset/generate.js';
 import { loadRegistry } from '#core/dataset/registry.js';
-import { BenchSystem, say } from './bench-system.js';
+import { BenchSystem, say } from './system/bench-system.js';
 
 const { values: options } = parseArgs({
   options: {

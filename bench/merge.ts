@@ -16,8 +16,8 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { generate } from '#datasets/tax-registration/generator.js';
-import { BackendWatch } from './backend-watch.js';
-import { BenchSystem, say } from './bench-system.js';
+import { BackendWatch } from './system/backend-watch.js';
+import { BenchSystem, say } from './system/bench-system.js';
 
 const DATASET = 'tax-registration';
 

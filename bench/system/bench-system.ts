@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { serveFile } from '../apps/cli/src/commands/demo/serve-file.js';
-import type { RunJson } from '../apps/cli/src/render/run-json.js';
-import { type SystemState, readState } from '../apps/cli/src/local/system-state.js';
+import { serveFile } from '../../apps/cli/src/commands/demo/serve-file.js';
+import type { RunJson } from '../../apps/cli/src/render/run-json.js';
+import { type SystemState, readState } from '../../apps/cli/src/local/system-state.js';
 
 /** G9. */
 const MAX_SERVICE_MB = 256;
@@ -69,7 +69,7 @@ export class BenchSystem {
 
   /** Runs one command of the CLI to its end; its messages are shown, its output is returned. */
   private async sluice(args: readonly string[]): Promise<string> {
-    const main = join(import.meta.dirname, '..', 'apps', 'cli', 'src', 'main.js');
+    const main = join(import.meta.dirname, '..', '..', 'apps', 'cli', 'src', 'main.js');
     const child = spawn(process.execPath, [main, ...args], {
       env: this.environment,
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -12,6 +12,7 @@ import { CLEAN, DEAD, type FaultFile, FaultRig, type HalfJob, RAW, isOfJob } fro
 import type { SeenMessage } from '../support/kafka-view.js';
 import { clientOf, counter, jobEnd } from '../support/run-job.js';
 import type { ProcessName } from '../support/system.js';
+import { shuffled } from '../support/shuffled.js';
 
 const LOADERS = 'sluice-loader';
 const VALIDATORS = 'sluice-validator';
@@ -65,17 +66,12 @@ describe('a broker in trouble, and trouble in its topics', () => {
   }
 
   it.each([1, 2])('the broker killed at random moments, seed %i', async (seed) => {
-    const random = new SeededRandom(seed);
-    const job = await rig.startHalf(file, {}, [0.3, 0.6]);
-    for (let part = 0; part < 2; part++) {
-      const loaded = (await rig.ledger(job.id)).length;
-      job.goOn();
-      await rig.untilLoaded(job.id, loaded + random.below(4));
+    const id = await rig.startInterrupted(file, seed, async () => {
       await rig.system.kill('kafka');
       expect(await rig.problems('loader', 'live')).toEqual([]);
       await rig.system.restart('kafka');
-    }
-    await rig.expectOutcome(job.id, file);
+    });
+    await rig.expectOutcome(id, file);
   });
 
   it.each([
@@ -273,11 +269,4 @@ function poisoned(message: SeenMessage, header: string, value: Buffer | null): S
     { ...message, headers: rest },
     { ...message, value },
   ];
-}
-
-function shuffled<T>(values: readonly T[], random: SeededRandom): T[] {
-  return values
-    .map((value) => ({ value, at: random.next() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ value }) => value);
 }

@@ -9,7 +9,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { SeededRandom } from '#core/dataset/generate.js';
 import { DatabaseGate } from '../support/database-gate.js';
 import { eventually } from '../support/eventually.js';
 import { expectTables, query } from '../support/expect-tables.js';
@@ -64,17 +63,12 @@ describe('a database in trouble', () => {
   }
 
   it.each([1, 2])('PostgreSQL killed at random moments, seed %i', async (seed) => {
-    const random = new SeededRandom(seed);
-    const job = await rig.startHalf(file, {}, [0.3, 0.6]);
-    for (let part = 0; part < 2; part++) {
-      const loaded = (await rig.ledger(job.id)).length;
-      job.goOn();
-      await rig.untilLoaded(job.id, loaded + random.below(4));
+    const id = await rig.startInterrupted(file, seed, async () => {
       await rig.system.kill('postgres');
       for (const name of ['ingestor', 'loader', 'tracker']) await rig.untilWaiting(name, /./);
       await rig.system.restart('postgres');
-    }
-    await rig.expectOutcome(job.id, file);
+    });
+    await rig.expectOutcome(id, file);
     operator = await session();
   });
 

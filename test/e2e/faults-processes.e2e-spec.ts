@@ -10,6 +10,7 @@ import { eventually } from '../support/eventually.js';
 import { query } from '../support/expect-tables.js';
 import { type FaultFile, FaultRig, RAW, isOfJob } from '../support/fault-rig.js';
 import type { ProcessName } from '../support/system.js';
+import { shuffled } from '../support/shuffled.js';
 
 const SERVICES: readonly ProcessName[] = ['ingestor', 'validator', 'loader', 'tracker'];
 
@@ -124,10 +125,3 @@ describe('services at any moment', () => {
     return rows.length;
   }
 });
-
-function shuffled<T>(values: readonly T[], random: SeededRandom): T[] {
-  return values
-    .map((value) => ({ value, at: random.next() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ value }) => value);
-}

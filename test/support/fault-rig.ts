@@ -1,4 +1,5 @@
 import { expect } from '@jest/globals';
+import { SeededRandom } from '#core/dataset/generate.js';
 import type { JobRequest } from '#core/job/job-view.js';
 import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { eventually } from './eventually.js';
@@ -106,6 +107,22 @@ export class FaultRig {
         source.goOn();
       },
     };
+  }
+
+  /**
+   * A job whose source comes in three parts; during each of the later two `interrupt` is called at a moment that the
+   * seed chooses, told by the batches that are loaded. @returns the job, with all of its source given
+   */
+  async startInterrupted(file: FaultFile, seed: number, interrupt: () => Promise<void>): Promise<string> {
+    const random = new SeededRandom(seed);
+    const job = await this.startHalf(file, {}, [0.3, 0.6]);
+    for (let part = 0; part < 2; part++) {
+      const loaded = (await this.ledger(job.id)).length;
+      job.goOn();
+      await this.untilLoaded(job.id, loaded + random.below(4));
+      await interrupt();
+    }
+    return job.id;
   }
 
   /** After a test, failed or not: everything runs, nothing is armed, no job is active. */

@@ -1,6 +1,10 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { JobCounts } from '#core/job/job.entity.js';
 import type { JobDetail, StageProgress } from '#core/job/job-view.js';
-import { datasetView, jobDetail } from './api-server.js';
+import { ApiServer, datasetView, jobDetail } from './api-server.js';
+import { CliHarness } from './cli-harness.js';
 
 /** What the tests of `sluice run` tell of jobs and tables. */
 
@@ -53,4 +57,24 @@ export function stage(facts: Partial<StageProgress>): StageProgress {
     done: false,
     ...facts,
   };
+}
+
+export interface RunSetting {
+  readonly api: ApiServer;
+  readonly cli: CliHarness;
+  /** The command's working folder; holds `customers.csv`. */
+  readonly folder: string;
+}
+
+/** A system whose next job succeeds, and a command line beside a source file. Close the server and remove the folder. */
+export async function startRunSetting(): Promise<RunSetting> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-run-'));
+  writeFileSync(join(folder, 'customers.csv'), 'number,name\n');
+  const api = await ApiServer.start();
+  api.datasets = [datasetView()];
+  api.newJob = succeeded();
+  const cli = new CliHarness();
+  cli.cwd = folder;
+  cli.environment = { SLUICE_INGESTOR_URL: api.url, SLUICE_TRACKER_URL: `${api.url}/` };
+  return { api, cli, folder };
 }

@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ApiServer, datasetView } from '../../../../test/support/cli/api-server.js';
-import { CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../test/support/cli/cli-harness.js';
-import { filled, succeeded } from '../../../../test/support/cli/run-fixtures.js';
+import type { ApiServer } from '../../../../test/support/cli/api-server.js';
+import { type CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../test/support/cli/cli-harness.js';
+import { filled, startRunSetting } from '../../../../test/support/cli/run-fixtures.js';
 
 describe('sluice run, before a job is there', () => {
   let api: ApiServer;
@@ -12,14 +11,7 @@ describe('sluice run, before a job is there', () => {
   let folder: string;
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-run-'));
-    writeFileSync(join(folder, 'customers.csv'), 'number,name\n');
-    api = await ApiServer.start();
-    api.datasets = [datasetView()];
-    api.newJob = succeeded();
-    cli = new CliHarness();
-    cli.cwd = folder;
-    cli.environment = { SLUICE_INGESTOR_URL: api.url, SLUICE_TRACKER_URL: `${api.url}/` };
+    ({ api, cli, folder } = await startRunSetting());
   });
 
   afterEach(async () => {

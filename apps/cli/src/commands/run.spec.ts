@@ -1,18 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  ApiServer,
-  datasetView,
-  JOB_ID,
-  jobDetail,
-  problem,
-} from '../../../../test/support/cli/api-server.js';
-import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
+import { ApiServer, JOB_ID, jobDetail, problem } from '../../../../test/support/cli/api-server.js';
+import type { CliHarness } from '../../../../test/support/cli/cli-harness.js';
 import type { JobCounts } from '#core/job/job.entity.js';
 import type { JobDetail } from '#core/job/job-view.js';
-import { COUNTS, stage, succeeded } from '../../../../test/support/cli/run-fixtures.js';
+import { COUNTS, stage, startRunSetting, succeeded } from '../../../../test/support/cli/run-fixtures.js';
 
 describe('sluice run', () => {
   let api: ApiServer;
@@ -20,14 +13,7 @@ describe('sluice run', () => {
   let folder: string;
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-run-'));
-    writeFileSync(join(folder, 'customers.csv'), 'number,name\n');
-    api = await ApiServer.start();
-    api.datasets = [datasetView()];
-    api.newJob = succeeded();
-    cli = new CliHarness();
-    cli.cwd = folder;
-    cli.environment = { SLUICE_INGESTOR_URL: api.url, SLUICE_TRACKER_URL: `${api.url}/` };
+    ({ api, cli, folder } = await startRunSetting());
   });
 
   afterEach(async () => {

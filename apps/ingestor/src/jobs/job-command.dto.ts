@@ -1,23 +1,11 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsBoolean, IsNumber, IsOptional, Max, Min } from 'class-validator';
+import { ApiProperty } from '@nestjs/swagger';
 import type { DiscardedWork } from '#core/job/job.entity.js';
 import { JOB_STATES, type JobState } from '#core/job/job-state.js';
 import type { JobAccepted, JobCancelled, ResumeRequest } from '#core/job/job-view.js';
+import { LimitsDto } from './limits.dto.js';
 
 /** Body of `POST /jobs/resume` and `POST /jobs/:id/resume`: limits that made the job fail may be raised. */
-export class ResumeRequestDto implements ResumeRequest {
-  @ApiPropertyOptional({ description: 'Share of refused records (0 to 1) over which the job fails' })
-  @IsOptional()
-  @IsNumber()
-  @Min(0)
-  @Max(1)
-  maxRefusedShare?: number;
-
-  @ApiPropertyOptional({ description: 'Swap in a snapshot however much smaller than the table it is' })
-  @IsOptional()
-  @IsBoolean()
-  allowShrink?: boolean;
-}
+export class ResumeRequestDto extends LimitsDto implements ResumeRequest {}
 
 /** The job and the state that it has now. */
 export class JobAcceptedDto implements JobAccepted {

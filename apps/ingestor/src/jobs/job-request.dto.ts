@@ -14,9 +14,10 @@ import {
 } from 'class-validator';
 import { EXISTING_KEYS, type ExistingKeys, WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
 import type { JobRequest } from '#core/job/job-view.js';
+import { LimitsDto } from './limits.dto.js';
 
 /** Body of `POST /jobs`. */
-export class JobRequestDto implements JobRequest {
+export class JobRequestDto extends LimitsDto implements JobRequest {
   @ApiProperty({ example: 'my-dataset', description: 'Name of a registered dataset' })
   @IsString()
   @IsNotEmpty()
@@ -50,18 +51,6 @@ export class JobRequestDto implements JobRequest {
   @IsOptional()
   @IsBoolean()
   dryRun?: boolean;
-
-  @ApiPropertyOptional({ description: 'Share of refused records (0 to 1) over which the job fails' })
-  @IsOptional()
-  @IsNumber()
-  @Min(0)
-  @Max(1)
-  maxRefusedShare?: number;
-
-  @ApiPropertyOptional({ description: 'Swap in a snapshot however much smaller than the table it is' })
-  @IsOptional()
-  @IsBoolean()
-  allowShrink?: boolean;
 
   @ApiPropertyOptional({
     enum: EXISTING_KEYS,

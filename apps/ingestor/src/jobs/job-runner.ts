@@ -11,7 +11,13 @@ import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
-import type { Checkpoint, Job, PinnedCutting, PinnedHead } from '#core/job/job.entity.js';
+import {
+  type Checkpoint,
+  type Job,
+  type PinnedCutting,
+  type PinnedHead,
+  jobErrorOf,
+} from '#core/job/job.entity.js';
 import { type Claim, JobRepository } from '#core/job/job.repository.js';
 import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
@@ -201,10 +207,10 @@ export class JobRunner {
     }
     if (isLost(error)) throw error;
     const failure = error instanceof SluiceError ? error : unexpected(error);
-    const { code, message, action } = failure;
+    const { code } = failure;
     const isResumable = code !== 'SOURCE_CHANGED' || publisher?.hasUnprovedBatches !== true;
     log.warn({ err: error, code }, 'the job failed');
-    await this.jobs.fail(claim, { code, message, action }, isResumable);
+    await this.jobs.fail(claim, jobErrorOf(failure), isResumable);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
-import { type JobCounts } from '#core/job/job.entity.js';
+import { type JobCounts, jobErrorOf } from '#core/job/job.entity.js';
 import { type Outcome, exceedsRefusedShare, imbalances, jobCounts } from '#core/ledger/balance.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import { ledgerFindings, ledgerTotals } from './ledger-sums.js';
@@ -71,7 +71,6 @@ async function provenCounts(client: PoolClient, job: FinalizingJob, outcome: Out
  */
 export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): Promise<boolean> {
   return inTransaction(pool, async (client) => {
-    const { code, message, action } = error;
     const counts = jobCounts(await ledgerTotals(client, job.id), NOTHING);
     const findings = await ledgerFindings(client, job.id);
     const { rowCount } = await client.query(END, [
@@ -80,7 +79,7 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
       'failed',
       counts,
       findings,
-      { code, message, action },
+      jobErrorOf(error),
     ]);
     return rowCount === 1;
   });
@@ -92,11 +91,10 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
  * @returns false when the job is not ours any more
  */
 export async function pauseForSchema(pool: Pool, job: FinalizingJob, error: SluiceError): Promise<boolean> {
-  const { code, message, action } = error;
   const { rowCount } = await pool.query(
     `UPDATE sluice.job SET state = 'paused', pause_reason = 'schema', pause_detail = $3, owner = NULL, lease_until = NULL
      WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`,
-    [job.id, job.epoch, { code, message, action }],
+    [job.id, job.epoch, jobErrorOf(error)],
   );
   return rowCount === 1;
 }

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { NEWER_SUCCESS } from '#core/job/newer-success.js';
 import { jobCounts } from '#core/ledger/balance.js';
 import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
 import { NOTHING } from './conclude.js';
@@ -37,8 +38,7 @@ export class Leftovers {
        WHERE id IN (
          SELECT id FROM sluice.job WHERE state = 'failed' AND resumable
            AND (finished_at < now() - $1 * interval '1 hour'
-             OR EXISTS (SELECT FROM sluice.job AS newer WHERE newer.dataset = job.dataset
-                  AND newer.state = 'succeeded' AND NOT newer.dry_run AND newer.created_at > job.created_at))
+             OR EXISTS (SELECT ${NEWER_SUCCESS}))
          FOR UPDATE SKIP LOCKED)
        RETURNING id`,
       [this.keepFailedHours],

@@ -6,6 +6,7 @@ import { inTransaction } from '#common/postgres/pool.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import type { JobState } from '#core/job/job-state.js';
+import { jobErrorOf } from '#core/job/job.entity.js';
 import { pauseJob } from '#core/job/pause-job.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals } from '#core/ledger/ledger.repository.js';
@@ -79,8 +80,8 @@ export class GroupLoader {
       { job, dataset },
       { cause: error },
     );
-    const { code, message, action } = cause;
-    if (!(await pauseJob(this.parts.pool, job, 'schema', { code, message, action }))) return;
+    const { message } = cause;
+    if (!(await pauseJob(this.parts.pool, job, 'schema', jobErrorOf(cause)))) return;
     this.parts.logger.error({ job, dataset, err: cause }, `paused: ${message}`);
     throw new SluiceError('JOB_PAUSED', `Job ${job} is paused: ${message}`, { job, dataset }, { cause });
   }

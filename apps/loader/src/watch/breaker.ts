@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Breaker } from '#core/dataset/dataset.js';
-import type { PauseDetail } from '#core/job/job.entity.js';
+import { type PauseDetail, jobErrorOf } from '#core/job/job.entity.js';
 import { percent } from '../finalize/conclude.js';
 
 /** A running job with a breaker, as the watch finds it. */
@@ -67,10 +67,10 @@ export function judge(job: JudgedJob, window: BreakerWindow): PauseDetail | null
   const tooLarge = isFull && refused > maxShare * records;
   if (!tooMany && !tooLarge) return null;
   const limit = tooMany ? `${maxCount} records` : percent(maxShare);
-  const { code, message, action } = new SluiceError(
+  const error = new SluiceError(
     'JOB_BREAKER',
     `${refused} of the last ${records} records were refused (${percent(refused / records)}); more than ${limit} pause the job.`,
     { job: job.id, dataset: job.dataset },
   );
-  return { code, message, action, records, refused, reasons };
+  return { ...jobErrorOf(error), records, refused, reasons };
 }

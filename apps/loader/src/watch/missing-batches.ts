@@ -2,7 +2,7 @@ import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { consumerLag } from '#common/kafka/consumer-lag.js';
-import type { JobProblem } from '#core/job/job.entity.js';
+import { type JobProblem, jobErrorOf } from '#core/job/job.entity.js';
 import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
 
 /** A running job whose source is read to its end and whose ledger has not grown for a while. */
@@ -57,10 +57,10 @@ export async function findMissing(pool: pg.Pool, kafka: Kafka, job: WaitingJob):
     .map(({ first, last }) => (first === last ? first : `${first}–${last}`))
     .join(', ');
   const more = rows.length > RUNS_NAMED ? `, and ${rows.length - RUNS_NAMED} more runs` : '';
-  const { code, message, action } = new SluiceError(
+  const error = new SluiceError(
     'BATCHES_MISSING',
     `Batches ${named}${more} are neither loaded nor in the topics any more.`,
     { job: job.id, dataset: job.dataset },
   );
-  return { code, message, action, firstMissingBatch: Number(firstRun.first) };
+  return { ...jobErrorOf(error), firstMissingBatch: Number(firstRun.first) };
 }

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { SluiceError } from '#common/errors/sluice-error.js';
 import type { Breaker, ExistingKeys, OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
 import type { JobState, PauseReason } from './job-state.js';
 
@@ -89,6 +90,11 @@ export interface JobError {
   readonly code: string;
   readonly message: string;
   readonly action: string;
+}
+
+/** What a job row keeps of an error. */
+export function jobErrorOf({ code, message, action }: SluiceError): JobError {
+  return { code, message, action };
 }
 
 /** Why a job is paused, or cannot go on; for `breaker` also what was counted in its window. */

@@ -4,6 +4,7 @@ import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { DiscardedWork, JobProblem } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
 import type { ResumeRequest } from './job-view.js';
+import { NEWER_SUCCESS } from './newer-success.js';
 
 /** The job row as an operator's command finds it, locked. */
 interface LockedJob {
@@ -100,9 +101,8 @@ export class OperatorRepository {
   async newestToResume(): Promise<string | null> {
     const rows = await this.database.query<{ id: string }[]>(
       `SELECT id FROM sluice.job
-       WHERE (state = 'failed' AND resumable
-           AND NOT EXISTS (SELECT FROM sluice.job AS other WHERE other.dataset = job.dataset AND other.id <> job.id
-             AND (other.state = ANY($1) OR other.state = 'succeeded' AND NOT other.dry_run AND other.created_at > job.created_at)))
+       WHERE (state = 'failed' AND resumable AND NOT EXISTS (SELECT ${NEWER_SUCCESS})
+           AND NOT EXISTS (SELECT FROM sluice.job AS active WHERE active.dataset = job.dataset AND active.state = ANY($1)))
          OR (state = 'running' AND (problem IS NOT NULL OR lease_until < now()))
        ORDER BY created_at DESC LIMIT 1`,
       [ACTIVE_STATES],
@@ -170,10 +170,9 @@ async function assertResumable(manager: EntityManager, job: LockedJob): Promise<
     throw new SluiceError('JOB_NOTHING_TO_RESUME', `Job ${id} is ${state}.`, { job: id });
   }
   const [newer] = await manager.query<{ id: string }[]>(
-    `SELECT id FROM sluice.job WHERE dataset = $2 AND state = 'succeeded' AND NOT dry_run
-       AND created_at > (SELECT created_at FROM sluice.job WHERE id = $1)
-     ORDER BY created_at DESC LIMIT 1`,
-    [id, dataset],
+    `SELECT newer.id FROM sluice.job AS job, LATERAL (SELECT newer.id, newer.created_at ${NEWER_SUCCESS}) AS newer
+     WHERE job.id = $1 ORDER BY newer.created_at DESC LIMIT 1`,
+    [id],
   );
   if (newer) {
     const message = `Job ${newer.id} of dataset ${dataset} is newer than job ${id} and has succeeded.`;

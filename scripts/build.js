@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Refusal, ROOT, runScript } from './refusal.js';
 
@@ -26,6 +26,8 @@ const STAMP = join(DIST, '.built');
 /** What tsconfig.build.json includes. */
 const SOURCE_FOLDERS = ['apps', 'libs', 'bench', 'test/fixtures', 'test/support', 'test/chaos'];
 const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js'];
+/** Written by running what is built: no sources. */
+const OUTPUT_FOLDERS = ['bench/results', 'bench/profiles'].map((folder) => join(ROOT, folder));
 const NOT_ASSETS = /(\.ts|[\\/]tsconfig[^\\/]*\.json)$/;
 const SPEC = /spec\.ts$/;
 const COMPILED = /\.(js|js\.map|d\.ts)$/;
@@ -79,11 +81,12 @@ function removeOrphans(folder) {
   }
 }
 
-/** Every file and folder below, the folder itself first; nothing when it is missing. */
+/** Every file and folder below that is a source, the folder itself first; nothing when it is missing. */
 function walk(folder) {
   if (!existsSync(folder)) return [];
   const below = readdirSync(folder, { recursive: true, withFileTypes: true });
-  return [folder, ...below.map((entry) => join(entry.parentPath ?? entry.path, entry.name))];
+  const paths = [folder, ...below.map((entry) => join(entry.parentPath ?? entry.path, entry.name))];
+  return paths.filter((path) => !OUTPUT_FOLDERS.some((output) => `${path}${sep}`.startsWith(output + sep)));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runScript(build);

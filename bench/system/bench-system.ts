@@ -1,100 +1,199 @@
-import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { cpus, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import pg from 'pg';
+import { childEnvironment } from '#common/config/environment.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import { serveFile } from '../../apps/cli/src/commands/demo/serve-file.js';
-import type { RunJson } from '../../apps/cli/src/render/run-json.js';
+import { LocalFolder } from '../../apps/cli/src/local/folders.js';
+import { runToEnd } from '../../apps/cli/src/local/start-process.js';
+import { lockHolder } from '../../apps/cli/src/local/supervisor-lock.js';
 import { type SystemState, readState } from '../../apps/cli/src/local/system-state.js';
+import type { RunJson } from '../../apps/cli/src/render/run-json.js';
+import type { RunFolder } from '../../test/support/run-folder.js';
+import type { Run } from '../report/result.js';
+import { addedBytes, brokerBytes } from './broker-log.js';
+import { type Cost, CostCounter, type NamedProcess } from './cost.js';
+import { type JobTimes, jobTimesOf, partsOf } from './job-times.js';
+import type { Profiling } from '../profile/profiling.js';
 
-/** G9. */
-const MAX_SERVICE_MB = 256;
-const SERVERS = ['kafka', 'postgres'];
+const MAIN = join(import.meta.dirname, '..', '..', 'apps', 'cli', 'src', 'main.js');
 
-/** A system of its own for a measurement, used by the CLI as a user would; it goes with `remove`. */
+/** `NAME=value` for every process of the system, as docs/configuration.md lists them; undefined takes one away. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What a piece of work took and cost; all but `result` belongs into a Run. */
+export interface Measured<T> extends Cost {
+  readonly result: T;
+  readonly seconds: number;
+  readonly brokerBytes: Readonly<Record<string, number>>;
+}
+
+/** One job, from the request to the report. */
+export interface MeasuredJob extends Required<Omit<Run, 'label' | 'round' | 'rows'>> {
+  readonly report: RunJson;
+  /** From the request to the moment its rows were visible. The tracker may still be indexing refused records then. */
+  readonly visibleSeconds: number;
+  readonly times: JobTimes;
+}
+
+/**
+ * A system of its own for measurements, used by its command line as a user would. Its servers have the settings of
+ * `sluice up`; KAFKA_BROKERS and DATABASE_URL of the caller are not used. It ends with this process, however that ends.
+ */
 export class BenchSystem {
-  /** For source files. */
-  readonly folder: string;
-  private readonly environment: NodeJS.ProcessEnv;
+  private readonly local: LocalFolder;
+  private environment: Environment = {};
+  private client: pg.Client | undefined;
 
-  constructor() {
-    this.folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
-    // PostgreSQL's user has to get through when root measures.
-    chmodSync(this.folder, 0o711);
-    this.environment = { ...process.env, SLUICE_LOCAL_FOLDER: join(this.folder, 'system') };
+  /** @param folder of its own, which PostgreSQL's user can enter */
+  constructor(
+    private readonly folder: RunFolder,
+    private readonly say: (line: string) => void,
+    private readonly profiling?: Profiling,
+  ) {
+    this.local = new LocalFolder(join(folder.path, 'system'));
   }
 
-  async up(): Promise<void> {
-    say(`${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`);
-    await this.sluice(['up']);
+  /** Starts it with empty tables and topics. */
+  async up(environment: Environment = {}): Promise<void> {
+    this.environment = environment;
+    const names = Object.entries(environment).map(([name, value]) => `${name}=${value ?? ''}`);
+    this.say(['starting a system', ...names].join(' '));
+    await this.sluice(['up'], this.profiling?.environment);
+    const supervisor = lockHolder(this.local.lock);
+    if (supervisor !== null) this.folder.alsoEnd(supervisor.pid);
+    this.client = new pg.Client({ connectionString: this.databaseUrl, application_name: 'sluice-bench' });
+    // Its server may be ended under it, by Ctrl-C.
+    this.client.on('error', () => undefined);
+    await this.client.connect();
   }
 
-  /** Serves a file over HTTP and loads it; its report is printed. */
-  async run(dataset: string, file: string, ...more: readonly string[]): Promise<RunJson> {
-    const served = await serveFile(file, '/source');
+  /** Another one in its place: empty tables and topics, other settings. */
+  async restart(environment: Environment = {}): Promise<void> {
+    await this.remove();
+    await this.up(environment);
+  }
+
+  /** Whether its settings are not those of `up()`. */
+  get isChanged(): boolean {
+    return Object.keys(this.environment).length > 0;
+  }
+
+  /** Of the database with all tables; holds the password. */
+  get databaseUrl(): string {
+    return this.state().databaseUrl ?? '';
+  }
+
+  get kafkaBrokers(): readonly string[] {
+    return (this.state().kafkaBrokers ?? '').split(',');
+  }
+
+  /** One connection to that database, for questions; not for what is measured. */
+  get database(): pg.Client {
+    if (this.client === undefined) throw new SluiceError('INTERNAL', 'The system has not been started.');
+    return this.client;
+  }
+
+  /** kafka, postgres and the services. */
+  get processes(): readonly NamedProcess[] {
+    return this.state().processes.flatMap(({ name, ref }) => (ref === null ? [] : [{ name, pid: ref.pid }]));
+  }
+
+  /** The broker's properties file. */
+  get brokerProperties(): string {
+    return join(this.local.kafka, 'server.properties');
+  }
+
+  /**
+   * Serves a file over HTTP and loads it. The clock starts when the request has made the job (its `createdAt`) and stops
+   * when the command has its report; `parts` add up to that time.
+   * @param more further arguments of `sluice run`
+   * @throws SluiceError unless the job succeeded
+   */
+  async run(dataset: string, file: string, ...more: readonly string[]): Promise<MeasuredJob> {
+    const served = await serveFile(file, `/${basename(file)}`);
     try {
       const args = ['run', dataset, '--source', served.url, '--yes', '--json', ...more];
-      const report = JSON.parse(await this.sluice(args)) as RunJson;
-      say(JSON.stringify(report));
-      const rate = Math.round(report.counts.read / report.seconds);
-      say(`${report.mode}: ${report.seconds.toFixed(1)} s, ${rate} rows/s`);
-      return report;
+      const { result, ...cost } = await this.measure(async () => {
+        await this.profiling?.begin(this.processes);
+        const report = JSON.parse(await this.sluice(args)) as RunJson;
+        const reportedAt = Date.now();
+        await this.profiling?.end(this.processes);
+        return { report, reportedAt };
+      });
+      const { report, reportedAt } = result;
+      if (report.state !== 'succeeded') {
+        throw new SluiceError('INTERNAL', `A job to be measured ended otherwise: ${JSON.stringify(report)}`);
+      }
+      const times = await jobTimesOf(this.database, report.job, reportedAt);
+      const seconds = (times.reportedAt - times.createdAt) / 1000;
+      const visibleSeconds = (times.visibleAt - times.createdAt) / 1000;
+      return { report, times, ...cost, seconds, visibleSeconds, parts: partsOf(times) };
     } finally {
       await served.close();
     }
   }
 
-  state(): SystemState | undefined {
-    return readState(join(this.folder, 'system', 'state.json'));
+  /**
+   * Does some work on this system, such as a baseline's psql, and tells what it took. A checkpoint comes first, so that
+   * nobody pays for what the one before has left to be written.
+   */
+  async measure<T>(work: () => Promise<T>): Promise<Measured<T>> {
+    await this.database.query('CHECKPOINT');
+    const data = join(this.local.kafka, 'data');
+    const bytesBefore = brokerBytes(data);
+    const counter = new CostCounter(this.processes);
+    try {
+      const startedAt = performance.now();
+      const result = await work();
+      const seconds = (performance.now() - startedAt) / 1000;
+      return {
+        result,
+        seconds,
+        ...counter.stop(),
+        brokerBytes: addedBytes(bytesBefore, brokerBytes(data)),
+      };
+    } finally {
+      counter.stop();
+    }
+  }
+
+  /** Ends it, and removes what it has written. Does nothing when it is not there. */
+  async remove(): Promise<void> {
+    await this.client?.end().catch(() => undefined);
+    this.client = undefined;
+    if (!existsSync(this.local.path)) return;
+    await this.sluice(['down']);
+    // Where root's PostgreSQL could not reach the folder (postgres-home.ts, H3).
+    const record = join(this.local.postgres, 'moved-to');
+    const moved = existsSync(record) ? [readFileSync(record, 'utf8').trim()] : [];
+    for (const folder of [this.local.path, ...moved]) {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    }
+  }
+
+  private state(): SystemState {
+    const state = readState(this.local.state);
+    if (state === undefined) throw new SluiceError('INTERNAL', 'The system has not been started.');
+    return state;
   }
 
   /**
-   * Prints VmHWM of every process of the system; /proc has it on Linux only.
-   * @returns whether each service stays within G9
+   * Runs one command of the CLI to its end.
+   * @returns what it printed
+   * @throws SluiceError with what it said, when it printed nothing and failed
    */
-  reportMemory(): boolean {
-    let isWithin = true;
-    for (const { name, ref } of this.state()?.processes ?? []) {
-      if (!ref) continue;
-      const peakMb = memoryOf(ref.pid, 'VmHWM');
-      say(`${name}: ${peakMb} MB resident at its peak`);
-      if (!SERVERS.includes(name) && peakMb > MAX_SERVICE_MB) isWithin = false;
+  private async sluice(args: readonly string[], more: Environment = {}): Promise<string> {
+    const env = childEnvironment({
+      ...{ KAFKA_BROKERS: undefined, DATABASE_URL: undefined, NO_COLOR: '1' },
+      ...this.environment,
+      ...more,
+      SLUICE_LOCAL_FOLDER: this.local.path,
+    });
+    const { code, stdout, stderr } = await runToEnd(process.execPath, [MAIN, ...args], { env });
+    if (code !== 0 && stdout === '') {
+      throw new SluiceError('INTERNAL', `sluice ${args[0] ?? ''} failed (${code ?? '?'}): ${stderr.trim()}`);
     }
-    return isWithin;
+    return stdout;
   }
-
-  async remove(): Promise<void> {
-    await this.sluice(['down']);
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  /** Runs one command of the CLI to its end; its messages are shown, its output is returned. */
-  private async sluice(args: readonly string[]): Promise<string> {
-    const main = join(import.meta.dirname, '..', '..', 'apps', 'cli', 'src', 'main.js');
-    const child = spawn(process.execPath, [main, ...args], {
-      env: this.environment,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-    await new Promise((resolve, reject) => {
-      child.once('error', reject).once('close', resolve);
-    });
-    return output;
-  }
-}
-
-/** MB of one line of /proc/<pid>/status; NaN when the process is gone, or /proc is not there. */
-export function memoryOf(pid: number, line: 'VmHWM' | 'RssAnon'): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Math.round(Number(new RegExp(`^${line}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024);
-  } catch {
-    return NaN;
-  }
-}
-
-export function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

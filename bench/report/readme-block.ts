@@ -1,0 +1,62 @@
+import { formatCount } from '../../apps/cli/src/render/format.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { markdownTable } from '../../test/support/docs/markdown-table.js';
+import type { BenchResult, CaseResult, RatioResult } from './result.js';
+import { reachedText } from './tables.js';
+
+/** The README's figures: what stands between `<!-- bench -->` and `<!-- /bench -->`, written from a stored result. */
+
+const BEGIN = '<!-- bench -->';
+const END = '<!-- /bench -->';
+/** The case without which a result has no place there. */
+export const README_CASE = 'whole-way';
+
+/**
+ * @param results the newest first
+ * @param rows of the case, so that a quick run does not count
+ */
+export function resultForReadme(results: readonly BenchResult[], rows: number): BenchResult | undefined {
+  return results.find(({ cases }) => cases.some((each) => each.name === README_CASE && each.rows === rows));
+}
+
+/** Markdown, not yet formatted. */
+export function readmeBlock(result: BenchResult | undefined): string {
+  if (result === undefined) {
+    return 'No result is stored yet: `npm run bench` measures, and writes its figures here.\n';
+  }
+  const { machine, at, commit, cases } = result;
+  const shown = cases.flatMap((each) =>
+    each.ratios.filter((ratio) => isShown(each, ratio)).map((ratio) => ({ rows: each.rows, ratio })),
+  );
+  const rows = shown.map(({ rows: count, ratio }) => [
+    ratio.name,
+    formatCount(count),
+    ratio.median.toFixed(2),
+    `${ratio.min.toFixed(2)} – ${ratio.max.toFixed(2)}`,
+    ratio.target === null ? '' : `≤ ${ratio.target.toFixed(2)}, ${reachedText(ratio)}`,
+  ]);
+  const rounds = Math.max(...cases.flatMap(({ runs }) => runs.map(({ round }) => round))) + 1;
+  return (
+    `${markdownTable(['ratio of seconds', 'rows', 'median', 'range', 'target'], rows)}\n` +
+    `Measured on ${at.slice(0, 10)} at commit ${commit.slice(0, 7)}: ${machine.cores} cores, ${machine.memoryGb} GB, ` +
+    `${versionsText(result)}; ${rounds} rounds in turns. ` +
+    'Written by `npm run bench` from the newest result in `bench/results`.\n'
+  );
+}
+
+/** @throws SluiceError INTERNAL when the page has no place for it */
+export function withBlock(page: string, block: string): string {
+  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (begin < 0 || end < begin) throw new SluiceError('INTERNAL', `The page has no ${BEGIN} … ${END}.`);
+  return `${page.slice(0, begin + BEGIN.length)}\n\n${block.trim()}\n\n${page.slice(end)}`;
+}
+
+function isShown({ name }: CaseResult, { target }: RatioResult): boolean {
+  return name === README_CASE || target !== null;
+}
+
+function versionsText({ versions }: BenchResult): string {
+  return ['Node', 'Kafka', 'PostgreSQL', 'psql']
+    .flatMap((name) => (versions[name] === undefined ? [] : [`${name} ${versions[name]}`]))
+    .join(', ');
+}

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { BenchResult } from './result.js';
@@ -31,6 +31,7 @@ export function readResult(file: string): BenchResult {
 
 /** Every result of a folder, the newest first; those of folders below are left out. */
 export function storedResults(folder: string): BenchResult[] {
+  if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => name.endsWith('.json'))
     .map((name) => readResult(join(folder, name)))

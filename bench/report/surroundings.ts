@@ -62,12 +62,16 @@ export async function serverVersion(client: pg.Client): Promise<string> {
   return rows[0]?.version.split(' ')[0] ?? 'unknown';
 }
 
-/** What was set for PostgreSQL; what only our connection has set, and where things are, is left out. */
+/**
+ * What was set for PostgreSQL, and what readers ask about even at its default. What only our connection or PostgreSQL
+ * itself has set, and where things are, is left out.
+ */
 const POSTGRES_SETTINGS = `
   SELECT name, current_setting(name) AS value FROM pg_settings
-  WHERE source NOT IN ('default', 'client', 'session')
+  WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'maintenance_work_mem', 'work_mem')
+     OR source NOT IN ('default', 'client', 'session', 'override')
     AND name NOT IN ('port', 'listen_addresses', 'unix_socket_directories', 'application_name')
-    AND NOT setting LIKE '%/%'
+    AND NOT name LIKE 'lc\\_%' AND NOT setting LIKE '%/%'
   ORDER BY name`;
 
 /**

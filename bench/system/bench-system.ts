@@ -5,12 +5,17 @@ import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { serveFile } from '../../apps/cli/src/commands/demo/serve-file.js';
 import { LocalFolder } from '../../apps/cli/src/local/folders.js';
+import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
 import { runToEnd } from '../../apps/cli/src/local/start-process.js';
 import { lockHolder } from '../../apps/cli/src/local/supervisor-lock.js';
-import { type SystemState, readState } from '../../apps/cli/src/local/system-state.js';
+import {
+  type SystemState,
+  emptyState,
+  readState,
+  writeState,
+} from '../../apps/cli/src/local/system-state.js';
 import type { RunJson } from '../../apps/cli/src/render/run-json.js';
 import type { RunFolder } from '../../test/support/run-folder.js';
-import type { Run } from '../report/result.js';
 import { addedBytes, brokerBytes } from './broker-log.js';
 import { type Cost, CostCounter, type NamedProcess } from './cost.js';
 import { type JobTimes, jobTimesOf, partsOf } from './job-times.js';
@@ -18,10 +23,13 @@ import type { Profiling } from '../profile/profiling.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'apps', 'cli', 'src', 'main.js');
 
+/** What prefers a port of its own when it is started for the first time. */
+const PREFERRING = ['kafka', 'kafka-controller', 'postgres', 'ingestor', 'validator', 'loader', 'tracker'];
+
 /** `NAME=value` for every process of the system, as docs/configuration.md lists them; undefined takes one away. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a piece of work took and cost; all but `result` belongs into a Run. */
+/** What a piece of work took and cost; all but `result` belongs in a Run. */
 export interface Measured<T> extends Cost {
   readonly result: T;
   readonly seconds: number;
@@ -29,8 +37,10 @@ export interface Measured<T> extends Cost {
 }
 
 /** One job, from the request to the report. */
-export interface MeasuredJob extends Required<Omit<Run, 'label' | 'round' | 'rows'>> {
+export interface MeasuredJob extends Omit<Measured<unknown>, 'result'> {
   readonly report: RunJson;
+  /** Between the events of `times`; they add up to `seconds`. */
+  readonly parts: Readonly<Record<string, number>>;
   /** From the request to the moment its rows were visible. The tracker may still be indexing refused records then. */
   readonly visibleSeconds: number;
   readonly times: JobTimes;
@@ -59,6 +69,7 @@ export class BenchSystem {
     this.environment = environment;
     const names = Object.entries(environment).map(([name, value]) => `${name}=${value ?? ''}`);
     this.say(['starting a system', ...names].join(' '));
+    await this.chooseUnusualPorts();
     await this.sluice(['up'], this.profiling?.environment);
     const supervisor = lockHolder(this.local.lock);
     if (supervisor !== null) this.folder.alsoEnd(supervisor.pid);
@@ -170,6 +181,17 @@ export class BenchSystem {
     for (const folder of [this.local.path, ...moved]) {
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     }
+  }
+
+  /**
+   * The usual ports are free until whoever wants them listens, which takes seconds: a system of the checkout, or a second
+   * bench, that starts meanwhile would share our broker. What a state file remembers is preferred.
+   */
+  private async chooseUnusualPorts(): Promise<void> {
+    const chooser = new PortChooser();
+    const ports: Record<string, number> = {};
+    for (const name of PREFERRING) ports[name] = await chooser.choose();
+    writeState(this.local.make().state, emptyState('bench', ports));
   }
 
   private state(): SystemState {

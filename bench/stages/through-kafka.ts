@@ -1,0 +1,108 @@
+/** The stages between the services: raw batches to a broker and back, by the product's own publisher and transport. */
+import { EventEmitter, once } from 'node:events';
+import type { Consumer, Kafka } from 'kafkajs';
+import { pino } from 'pino';
+import { v7 as uuidv7 } from 'uuid';
+import { BatchServer } from '#common/kafka/batch-server.js';
+import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
+import type { OutgoingMessage } from '#common/kafka/message.js';
+import { Publisher } from '#common/kafka/publisher.js';
+import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
+import { MAX_MESSAGE_BYTES, planTopics, topicOf } from '#core/message/topics.js';
+import { encodeRawMessage } from '#core/message/raw-message.js';
+import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
+import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
+import { BENCH_DATASET, type JudgedBatch, PARTITIONS } from './judging.js';
+import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES } from './loader-groups.js';
+import { repeated } from './registrations.js';
+import type { Amount } from './stage-run.js';
+
+const TOPIC = topicOf(BENCH_DATASET, 'raw');
+
+/** A topic like any raw topic, empty; it goes afterwards. */
+export async function withRawTopic<T>(kafka: Kafka, work: () => Promise<T>): Promise<T> {
+  const plan = planTopics([BENCH_DATASET], PARTITIONS).filter(({ topic }) => topic === TOPIC);
+  await createTopics(kafka, plan, 1);
+  try {
+    return await work();
+  } finally {
+    await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [TOPIC] }));
+  }
+}
+
+/** The raw messages of a slice, each with the rows that it carries. */
+export interface CountedMessage {
+  readonly message: OutgoingMessage;
+  readonly rows: number;
+}
+
+export function rawMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] {
+  return judged.map(({ raw }) => ({ message: encodeRawMessage(raw, PARTITIONS), rows: raw.batch.records }));
+}
+
+/** As the ingestor does it: one message a request, several requests in flight. */
+export async function produce(
+  publisher: Publisher,
+  messages: readonly CountedMessage[],
+  rows: number,
+): Promise<Amount> {
+  const maxInFlight = new IngestorConfig().publishesInFlight;
+  const inFlight = new Set<Promise<void>>();
+  const amount = { rows: 0, bytes: 0 };
+  for (const { message, rows: carried } of repeated(messages, rows, (each) => each.rows)) {
+    while (inFlight.size >= maxInFlight) await Promise.race(inFlight);
+    const sending = publisher.send([message]).finally(() => inFlight.delete(sending));
+    inFlight.add(sending);
+    amount.rows += carried;
+    amount.bytes += message.value.length;
+  }
+  await Promise.all(inFlight);
+  return amount;
+}
+
+/**
+ * As the loader does it, offsets committed group by group.
+ * @param produced what is in the topic, and is read to its last byte
+ * @returns seconds from the moment that the consumer had joined its group: joining takes as long as reading 500 MB
+ */
+export async function consume(
+  kafka: Kafka,
+  produced: Amount,
+): Promise<Amount & { readonly seconds: number }> {
+  const { concurrentPartitions, sessionTimeoutMs } = new LoaderConfig();
+  const reading = new EventEmitter();
+  const server = new BatchServer({
+    ...{ kafka, concurrentPartitions, sessionTimeoutMs },
+    groupId: `bench-${uuidv7()}`,
+    topics: { raw: [TOPIC] },
+    maxGroupBytes: MAX_GROUP_BYTES,
+    maxGroupMessages: MAX_GROUP_MESSAGES,
+    maxBytesPerPartition: MAX_GROUP_BYTES,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    logger: pino({ level: 'silent' }),
+    onFatal: (error) => reading.emit('error', error),
+  });
+  const consumer = server.unwrap<Consumer>();
+  let joinedAt = performance.now();
+  consumer.on(consumer.events.GROUP_JOIN, () => {
+    joinedAt = performance.now();
+  });
+  let bytes = 0;
+  const take = ({ messages }: Delivery): Promise<void> => {
+    for (const { value } of messages) bytes += value?.length ?? 0;
+    if (bytes >= produced.bytes) reading.emit('end');
+    return Promise.resolve();
+  };
+  server.addHandler('raw', take, true);
+  const end = once(reading, 'end');
+  server.listen((error) => {
+    if (error !== undefined) reading.emit('error', error);
+  });
+  try {
+    await end;
+    const seconds = (performance.now() - joinedAt) / 1e3;
+    return { rows: produced.rows, bytes: produced.bytes, seconds };
+  } finally {
+    await server.close();
+  }
+}

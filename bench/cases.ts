@@ -1,4 +1,5 @@
 import type { BenchCase } from './bench-case.js';
+import { wholeWay } from './cases/whole-way.case.js';
 
 /** Every case, in the order in which they run. */
-export const CASES: readonly BenchCase[] = [];
+export const CASES: readonly BenchCase[] = [wholeWay];

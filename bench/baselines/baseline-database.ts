@@ -45,11 +45,6 @@ export class BaselineDatabase {
     return this.withClient(async (client) => (await client.query<R>(sql)).rows);
   }
 
-  /** Nobody shall pay for the pages that somebody before him has made dirty. */
-  async checkpoint(): Promise<void> {
-    await this.onServer('CHECKPOINT');
-  }
-
   private async withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
     return withClient(this.url, work);
   }

@@ -100,12 +100,11 @@ export const EVERYTHING: Baseline = {
 
 export const BASELINES: readonly Baseline[] = [INDEXED, CLEANING, BARE, EVERYTHING];
 
-/** Makes the database ready for a measurement: A3, and nothing unwritten left by whoever was before. */
+/** Makes the database anew, with nothing in it but the tables that the way begins with (A3). */
 export async function prepare(baseline: Baseline, database: BaselineDatabase): Promise<TableDefinitions> {
   await database.reset();
   const definitions = await database.definitions();
   if (baseline.fromBareTables) await database.query(statements(dropStatements(definitions)));
-  await database.checkpoint();
   return definitions;
 }
 

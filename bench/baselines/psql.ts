@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
 
 /** Settings of one psql session, as `SET` takes them. */
 export type SessionSettings = Readonly<Record<string, string>>;
@@ -18,7 +19,7 @@ export class Psql {
 
   /**
    * Runs a script in a process of its own; its first error ends it.
-   * @throws Error with what psql said
+   * @throws SluiceError INTERNAL with what psql said
    */
   async run(name: string, script: string, settings: SessionSettings = {}): Promise<void> {
     const file = join(this.folder, `${String(++this.scripts).padStart(3, '0')}-${name}.sql`);
@@ -35,7 +36,10 @@ export class Psql {
       child.once('error', reject).once('close', resolve);
     });
     if (code !== 0)
-      throw new Error(`psql ended with code ${code ?? '?'} in ${file}: ${said.slice(0, 2_000)}`);
+      throw new SluiceError(
+        'INTERNAL',
+        `psql ended with code ${code ?? '?'} in ${file}: ${said.slice(0, 2_000)}`,
+      );
   }
 }
 

@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process';
+import { BaselineDatabase, DATASET } from '../baselines/baseline-database.js';
+import type { BenchSystem, MeasuredJob } from '../system/bench-system.js';
+import { assertExplained } from './explained.js';
+import { finalizeSteps, jobParts } from './job-parts.js';
+
+/** The system and the baselines' database on its server, for cases that load registrations. */
+export class RegistrationSystem {
+  readonly baselines: BaselineDatabase;
+
+  constructor(readonly system: BenchSystem) {
+    this.baselines = new BaselineDatabase(system.databaseUrl);
+  }
+
+  /**
+   * Drops every row that anybody has loaded, and waits until what was written is on the disk: whoever is measured next
+   * finds empty tables, and pays for nobody's pages but his own.
+   */
+  async clear(): Promise<void> {
+    await this.baselines.remove();
+    await this.system.database.query('TRUNCATE public.business_industry, public.tax_registration');
+    // Kafka leaves writing its log to the kernel, which would do it in the middle of the next measurement.
+    spawnSync('sync');
+  }
+
+  /**
+   * Loads a file as a user would, its parts told step by step.
+   * @throws SluiceError INTERNAL unless the job succeeded and every record is accounted for
+   */
+  async load(
+    file: string,
+    expected: { readonly read: number; readonly businesses?: number },
+    ...more: readonly string[]
+  ): Promise<MeasuredJob> {
+    const job = await this.system.run(DATASET, file, ...more);
+    await assertExplained(this.system.database, job.report, expected);
+    return { ...job, parts: jobParts(job.times, await finalizeSteps(this.system, job.report.job)) };
+  }
+}

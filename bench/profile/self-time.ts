@@ -12,13 +12,14 @@ export interface SelfTime {
 
 export interface SelfTimes {
   readonly wallSeconds: number;
-  /** Without `(idle)`. */
+  /** Without waiting. */
   readonly busySeconds: number;
   readonly functions: readonly SelfTime[];
   readonly files: readonly SelfTime[];
 }
 
-const IDLE = '(idle)';
+/** Waiting, and the inspector's own work when a profile begins and ends. */
+const NOT_BUSY = ['(idle)', 'dispatch'];
 
 /** @param root paths below it are told without it */
 export function selfTimesOf(profile: Profiler.Profile, root: string): SelfTimes {
@@ -32,12 +33,12 @@ export function selfTimesOf(profile: Profiler.Profile, root: string): SelfTimes 
   let busy = 0;
   for (const { id, callFrame } of profile.nodes) {
     const seconds = (microseconds.get(id) ?? 0) / 1e6;
-    if (seconds === 0 || callFrame.functionName === IDLE) continue;
+    const { functionName, url, lineNumber } = callFrame;
+    if (seconds === 0 || (url === '' && NOT_BUSY.includes(functionName))) continue;
     busy += seconds;
-    // V8 calls its own doings `(program)` and `(garbage collector)`, without a file.
-    const file = callFrame.url === '' ? callFrame.functionName || '(native)' : shortPath(callFrame.url, root);
-    const name = callFrame.functionName || '(anonymous)';
-    const place = callFrame.url === '' ? name : `${name}  ${file}:${callFrame.lineNumber + 1}`;
+    const name = functionName || '(anonymous)';
+    const file = url === '' ? withoutFile(name) : shortPath(url, root);
+    const place = url === '' ? name : `${name}  ${file}:${lineNumber + 1}`;
     functions.set(place, (functions.get(place) ?? 0) + seconds);
     files.set(file, (files.get(file) ?? 0) + seconds);
   }
@@ -68,6 +69,11 @@ function mostFirst(seconds: ReadonlyMap<string, number>): SelfTime[] {
   return [...seconds]
     .map(([place, spent]) => ({ place, seconds: spent }))
     .sort((a, b) => b.seconds - a.seconds);
+}
+
+/** V8 calls its own doings `(program)` and `(garbage collector)`; other names are of functions in C++. */
+function withoutFile(name: string): string {
+  return name.startsWith('(') ? name : '(native)';
 }
 
 function shortPath(url: string, root: string): string {

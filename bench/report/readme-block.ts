@@ -35,7 +35,7 @@ export function readmeBlock(result: BenchResult | undefined): string {
     `${ratio.min.toFixed(2)} – ${ratio.max.toFixed(2)}`,
     ratio.target === null ? '' : `≤ ${ratio.target.toFixed(2)}, ${reachedText(ratio)}`,
   ]);
-  const rounds = Math.max(...cases.flatMap(({ runs }) => runs.map(({ round }) => round))) + 1;
+  const rounds = new Set(cases.flatMap(({ runs }) => runs.map(({ round }) => round))).size;
   return (
     `${markdownTable(['ratio of seconds', 'rows', 'median', 'range', 'target'], rows)}\n` +
     `Measured on ${at.slice(0, 10)} at commit ${commit.slice(0, 7)}: ${machine.cores} cores, ${machine.memoryGb} GB, ` +

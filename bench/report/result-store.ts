@@ -17,13 +17,13 @@ export function storeResult(file: string, result: BenchResult): void {
 
 /** @throws SluiceError USAGE_INVALID when it cannot be read or is something else */
 export function readResult(file: string): BenchResult {
-  let result: Partial<BenchResult>;
+  let result: Partial<BenchResult> | null;
   try {
-    result = JSON.parse(readFileSync(file, 'utf8')) as Partial<BenchResult>;
+    result = JSON.parse(readFileSync(file, 'utf8')) as Partial<BenchResult> | null;
   } catch (error) {
     throw new SluiceError('USAGE_INVALID', `${file} cannot be read: ${messageOf(error)}.`);
   }
-  if ((result.version as number | undefined) !== 1 || !Array.isArray(result.cases)) {
+  if ((result?.version as number | undefined) !== 1 || !Array.isArray(result?.cases)) {
     throw new SluiceError('USAGE_INVALID', `${file} is not a result of \`npm run bench\`.`);
   }
   return result as BenchResult;

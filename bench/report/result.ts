@@ -39,11 +39,13 @@ export interface Run {
   readonly round: number;
   readonly rows: number;
   readonly seconds: number;
+  /** Taken in, where MB/s say something. */
+  readonly bytes?: number;
   /** Where the seconds went, adding up to `seconds` where a case says so. */
   readonly parts?: Readonly<Record<string, number>>;
-  /** By process name; `postgres` is the postmaster with all its children. */
+  /** By process name (cost.ts): `postgres` is the postmaster with all its children. */
   readonly cpuSeconds?: Readonly<Record<string, number>>;
-  /** Peak resident memory by process name. */
+  /** Peak resident memory of this run by process name (cost.ts); of `postgres` the largest backend's own. */
   readonly peakMb?: Readonly<Record<string, number>>;
   /** Bytes added to the broker's log by topic kind. */
   readonly brokerBytes?: Readonly<Record<string, number>>;

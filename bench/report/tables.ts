@@ -32,7 +32,7 @@ export function caseText(result: CaseResult): string {
   const labels = groupByLabel(runs);
   return [
     `\n## ${name}, ${formatCount(rows)} rows\n`,
-    renderTable(labels, SECONDS),
+    renderTable(labels, runs.some(({ bytes }) => bytes !== undefined) ? [...SECONDS, SPEED] : SECONDS),
     partsText(labels),
     costText(labels, 'CPU seconds', ({ cpuSeconds }) => cpuSeconds, median, oneDecimal),
     costText(labels, 'peak MB', ({ peakMb }) => peakMb, largest, whole),
@@ -66,6 +66,15 @@ const SECONDS: readonly TableColumn<LabelRuns>[] = [
   { title: 'max', align: 'right', value: ({ runs }) => seconds(spreadOf(secondsOf(runs)).max) },
   { title: 'rows/s', align: 'right', value: ({ runs }) => formatCount(rowsPerSecond(runs)) },
 ];
+
+const SPEED: TableColumn<LabelRuns> = {
+  title: 'MB/s',
+  align: 'right',
+  value: ({ runs }) => {
+    const bytes = runs[0]?.bytes;
+    return bytes === undefined ? '' : (bytes / 1e6 / median(secondsOf(runs))).toFixed(1);
+  },
+};
 
 const RATIOS: readonly TableColumn<RatioResult>[] = [
   { title: 'ratio', value: ({ name }) => name },

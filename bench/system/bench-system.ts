@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
@@ -108,6 +108,11 @@ export class BenchSystem {
   /** kafka, postgres and the services. */
   get processes(): readonly NamedProcess[] {
     return this.state().processes.flatMap(({ name, ref }) => (ref === null ? [] : [{ name, pid: ref.pid }]));
+  }
+
+  /** Folder of every process's log. */
+  get logs(): string {
+    return dirname(this.local.logOf(''));
   }
 
   /** The broker's properties file. */

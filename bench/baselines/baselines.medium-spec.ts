@@ -88,13 +88,25 @@ function oddFile(): Buffer {
 const NOT_FOR_COPY = /\0|(^|\n)\\\.(\n|$)/;
 const MAX_RECORD_BYTES = 256 * 1024;
 
-/** Slots of one code, of two, with gaps: the first slot of each counts. */
-const ROWS_OF_REPEATED_CODES = ['1111', '1211', '1221', '1212', '1233', '1131', ' 1 1', '1 21', ' 122'].map(
-  (codes, number) => {
-    const slots = Array.from(codes, (code, slot) => (code === ' ' ? ',' : `${code},name ${slot + 1}`));
-    return `address,${validBan(8_000_000 + number)},,name,0,1090105,獨資,N,${slots.join(',')}`;
-  },
-);
+/** Slots of one code, of two, with gaps: the first slot of each counts. A code that is a letter has no name. */
+const ROWS_OF_REPEATED_CODES = [
+  '1111',
+  '1211',
+  '1221',
+  '1212',
+  '1233',
+  '1131',
+  ' 1 1',
+  '1 21',
+  ' 122',
+  'abcd',
+].map((codes, number) => {
+  const slots = Array.from(codes, (code, slot) => {
+    if (code === ' ') return ',';
+    return /\d/.test(code) ? `${code},name ${slot + 1}` : `${code},`;
+  });
+  return `address,${validBan(8_000_000 + number)},,name,0,1090105,獨資,N,${slots.join(',')}`;
+});
 
 (hasPsql ? describe : describe.skip)('psql baselines', () => {
   let rawFile: string;

@@ -1,65 +1,59 @@
-import type pg from 'pg';
 import { pino } from 'pino';
 import { createKafka } from '#common/kafka/kafka-client.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { createPool } from '#common/postgres/pool.js';
 import type { Bench, BenchCase } from '../bench-case.js';
 import { Psql } from '../baselines/psql.js';
+import type { Run } from '../report/result.js';
 import { type RatioQuestion, ratiosOf } from '../report/statistics.js';
 import { CleanText } from '../stages/clean-text.js';
-import { copyGroups, copyWithPsql, makeStaging, removeStaging } from '../stages/copying.js';
-import {
-  deleteJob,
-  indexAsFinalizer,
-  indexSerially,
-  insertFinalizingJob,
-  readTargets,
-} from '../stages/indexing.js';
+import { copyGroups, copyWithPsql, withStaging } from '../stages/copying.js';
+import { indexAsFinalizer, indexSerially, readTargets, withFinalizingJob } from '../stages/indexing.js';
 import { checkPlainly } from '../stages/judging-plainly.js';
 import { type JudgedBatch, check, cut, decode, encode, judgeSlice } from '../stages/judging.js';
 import { inOwnDatabase } from '../stages/own-database.js';
 import { RegistrationSlice, compileRegistrations } from '../stages/registrations.js';
-import { type Amount, type StageRun, lineOf, perRow, stageRun } from '../stages/stage-run.js';
+import { type Amount, type MeasuredStage, StageRuns, perRow } from '../stages/stage-run.js';
 import { consume, produce, rawMessagesOf, withRawTopic } from '../stages/through-kafka.js';
-import type { BenchSystem } from '../system/bench-system.js';
 import { costOf } from '../system/cost.js';
+import { type Contestant, measureInTurns } from './in-turns.js';
 
-/** The plain way needs 50 µs a row. */
+/** The plain way needs about 40 µs a row. */
 const MAX_PLAIN_ROWS = 20_000;
-/** Of the widest stage: copying and finalizing take two connections by default. */
-const MAX_CONNECTIONS = 8;
+/** COPY and finalizing take two each, one step at a time. */
+const MAX_CONNECTIONS = 4;
 
 const RATIOS: readonly RatioQuestion[] = [
-  { name: 'compiled check to the plain one, per row', of: 'check', to: 'check-plain', target: null },
+  { name: 'compiled check to the plain one, a row', of: 'check', to: 'check-plain', target: null },
   { name: 'COPY on one connection to psql', of: 'copy-1', to: 'copy-psql', target: null },
   { name: 'COPY on two connections to psql', of: 'copy-2', to: 'copy-psql', target: null },
   { name: 'indexes side by side to one after the other', of: 'index', to: 'index-serial', target: null },
 ];
 
+/** Where the time of the whole way goes, and what each stage could do if it were alone. */
 export const stages: BenchCase = {
   name: 'stages',
-  about: 'each stage of the way alone, on registrations with 0.2 % bad rows',
+  about: 'each stage of the way alone, by the product’s own modules',
   defaultRows: 1_600_000,
   async run(bench) {
     bench.say('making registrations');
     const slice = new RegistrationSlice(bench.rows);
     const judged = judgeSlice(slice);
+    const stageRuns = new StageRuns();
     const runs = [
-      ...(await measureJudging(bench, slice, judged)),
-      ...(await measureKafka(bench, judged)),
-      ...(await measureLoading(bench)),
+      ...(await measureJudging(bench, stageRuns, slice, judged)),
+      ...(await measureKafka(bench, stageRuns, judged)),
+      ...(await measureLoading(bench, stageRuns)),
     ];
     return {
-      name: 'stages',
-      rows: bench.rows,
-      runs,
-      ratios: ratiosOf(runs.map(perRow), RATIOS),
+      ...{ name: 'stages', rows: bench.rows, runs, ratios: ratiosOf(runs.map(perRow), RATIOS) },
       notes: [
-        'Stages of this process alone, and those with Kafka, take up to 400,000 rows from memory again and again.',
-        'check-plain is the oracle of the property test, csv-parse and class-validator written for clearness; it takes rows without defects.',
+        stageRuns.rates(runs),
+        'Up to consume, 0.2 % of the rows are bad, and at most 400,000 are held in memory: they come again and again.',
+        'check-plain is the oracle of the property test, csv-parse and class-validator written for clearness; its rows have no defects.',
         'consume counts from the moment that its group was joined; its CPU seconds hold the joining, too.',
-        'copy and index take rows without defects, so that no key comes twice; copy-psql reads the same text from the same files.',
-        'index uses the finalizer’s connections and maintenance_work_mem, index-serial one connection and the server’s.',
+        'copy and index take rows without defects, since no key may come twice; copy-psql reads the same text from the same files.',
+        'index has the finalizer’s connections and maintenance_work_mem, index-serial one psql and the server’s.',
       ],
     };
   },
@@ -67,43 +61,50 @@ export const stages: BenchCase = {
 
 async function measureJudging(
   bench: Bench,
+  stageRuns: StageRuns,
   slice: RegistrationSlice,
   judged: readonly JudgedBatch[],
-): Promise<StageRun[]> {
+): Promise<Run[]> {
   const { rows } = bench;
   const plain = new RegistrationSlice(Math.min(rows, MAX_PLAIN_ROWS), { defectShare: 0, repeatShare: 0 });
   const contract = compileRegistrations();
-  const work: Readonly<Record<string, () => Amount>> = {
-    cut: () => cut(slice, rows),
-    check: () => check(contract, slice.batches, rows),
-    'check-plain': () => checkPlainly(plain.records),
-    encode: () => encode(judged, rows),
-    decode: () => decode(judged, rows),
-  };
-  const runs: StageRun[] = [];
-  for (let round = 1; round <= bench.rounds; round++) {
-    for (const [label, stage] of Object.entries(work)) {
-      runs.push(told(bench, stageRun(label, round, await costOf(stage))));
-    }
-  }
-  return runs;
+  const stage = (label: string, work: () => Amount): Contestant => ({
+    label,
+    measure: async () => stageRuns.runOf(label, await costOf(work)),
+  });
+  return measureInTurns(bench, [
+    stage('cut', () => cut(slice, rows)),
+    stage('check', () => check(contract, slice.batches, rows)),
+    stage('check-plain', () => checkPlainly(plain.records)),
+    stage('encode', () => encode(judged, rows)),
+    stage('decode', () => decode(judged, rows)),
+  ]);
 }
 
-async function measureKafka(bench: Bench, judged: readonly JudgedBatch[]): Promise<StageRun[]> {
+async function measureKafka(
+  bench: Bench,
+  stageRuns: StageRuns,
+  judged: readonly JudgedBatch[],
+): Promise<Run[]> {
   const system = await bench.system();
-  const logger = pino({ level: 'silent' });
-  const kafka = createKafka({ brokers: system.kafkaBrokers, clientId: 'bench', logger });
+  const kafka = createKafka({
+    ...{ brokers: system.kafkaBrokers, clientId: 'bench' },
+    logger: pino({ level: 'silent' }),
+  });
   const publisher = new Publisher(kafka);
   const messages = rawMessagesOf(judged);
-  const runs: StageRun[] = [];
+  const runs: Run[] = [];
   try {
     for (let round = 1; round <= bench.rounds; round++) {
       await withRawTopic(kafka, async () => {
         const produced = await system.measure(() => produce(publisher, messages, bench.rows));
         const consumed = await system.measure(() => consume(kafka, produced.result));
         const { seconds } = consumed.result;
-        runs.push(told(bench, stageRun('produce', round, produced)));
-        runs.push(told(bench, stageRun('consume', round, { ...consumed, seconds })));
+        runs.push({ label: 'produce', round, ...stageRuns.runOf('produce', produced) });
+        runs.push({ label: 'consume', round, ...stageRuns.runOf('consume', { ...consumed, seconds }) });
+        bench.say(
+          `  round ${round}, produce: ${produced.seconds.toFixed(2)} s, consume: ${seconds.toFixed(2)} s`,
+        );
       });
     }
   } finally {
@@ -112,20 +113,32 @@ async function measureKafka(bench: Bench, judged: readonly JudgedBatch[]): Promi
   return runs;
 }
 
-async function measureLoading(bench: Bench): Promise<StageRun[]> {
+async function measureLoading(bench: Bench, stageRuns: StageRuns): Promise<Run[]> {
   const system = await bench.system();
   bench.say('making COPY text');
   const text = CleanText.write(bench.folder, bench.rows);
   try {
     return await inOwnDatabase(system.databaseUrl, 'bench_stages', async (url) => {
       const pool = createPool({ url, applicationName: 'bench', maxConnections: MAX_CONNECTIONS });
+      const psql = new Psql(url, bench.folder);
+      const stage = (label: string, work: (job: string) => Promise<MeasuredStage>): Contestant => ({
+        label,
+        measure: async () => stageRuns.runOf(label, await withStaging(pool, text.plan, work)),
+      });
+      const indexStage = (label: string, work: (job: string) => Promise<Amount>): Contestant =>
+        stage(label, async (job) => {
+          await copyGroups(pool, text, job, 2);
+          return withFinalizingJob(pool, job, () => system.measure(() => work(job)));
+        });
       try {
-        const psql = new Psql(url, bench.folder);
-        const runs: StageRun[] = [];
-        for (let round = 1; round <= bench.rounds; round++) {
-          runs.push(...(await loadingRound(system, pool, text, psql, round)).map((run) => told(bench, run)));
-        }
-        return runs;
+        const targets = await readTargets(pool, text.plan);
+        return await measureInTurns(bench, [
+          stage('copy-1', (job) => system.measure(() => copyGroups(pool, text, job, 1))),
+          stage('copy-2', (job) => system.measure(() => copyGroups(pool, text, job, 2))),
+          stage('copy-psql', (job) => system.measure(() => copyWithPsql(psql, text, job))),
+          indexStage('index', (job) => indexAsFinalizer(pool, text, job)),
+          indexStage('index-serial', (job) => indexSerially(psql, text, targets, job)),
+        ]);
       } finally {
         await pool.end();
       }
@@ -133,40 +146,4 @@ async function measureLoading(bench: Bench): Promise<StageRun[]> {
   } finally {
     text.close();
   }
-}
-
-/** Three copies of the same rows; two of them are given their indexes afterwards. */
-async function loadingRound(
-  system: BenchSystem,
-  pool: pg.Pool,
-  text: CleanText,
-  psql: Psql,
-  round: number,
-): Promise<StageRun[]> {
-  const targets = await readTargets(pool, text);
-  const [first, second, third] = [
-    await makeStaging(pool, text),
-    await makeStaging(pool, text),
-    await makeStaging(pool, text),
-  ];
-  await insertFinalizingJob(pool, second);
-  const work: Readonly<Record<string, () => Promise<Amount>>> = {
-    'copy-1': () => copyGroups(pool, text, first, 1),
-    'copy-2': () => copyGroups(pool, text, second, 2),
-    'copy-psql': () => copyWithPsql(psql, text, third),
-    index: () => indexAsFinalizer(pool, text, second),
-    'index-serial': () => indexSerially(psql, text, targets, third),
-  };
-  const runs: StageRun[] = [];
-  for (const [label, stage] of Object.entries(work)) {
-    runs.push(stageRun(label, round, await system.measure(stage)));
-  }
-  await deleteJob(pool, second);
-  for (const job of [first, second, third]) await removeStaging(pool, job);
-  return runs;
-}
-
-function told(bench: Bench, run: StageRun): StageRun {
-  bench.say(lineOf(run));
-  return run;
 }

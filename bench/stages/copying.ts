@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { inTransaction } from '#common/postgres/pool.js';
 import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
 import { createStaging, dropStaging } from '#core/staging/staging-tables.js';
+import type { TablePlan } from '#core/staging/table-plan.js';
 import { copyInto } from '../../apps/loader/src/load/copy-sections.js';
 import { stagingTargets } from '../../apps/loader/src/load/staging-targets.js';
 import { type Psql, copyFrom } from '../baselines/psql.js';
@@ -11,15 +12,19 @@ import type { CleanBatch, CleanText } from './clean-text.js';
 import { groupsOf } from './loader-groups.js';
 import type { Amount } from './stage-run.js';
 
-/** Makes empty staging tables. @returns the job that they are named after */
-export async function makeStaging(pool: pg.Pool, { plan }: CleanText): Promise<string> {
+/** Does some work on empty staging tables, which go afterwards. @param work gets the job that they are named after */
+export async function withStaging<T>(
+  pool: pg.Pool,
+  plan: readonly TablePlan[],
+  work: (job: string) => Promise<T>,
+): Promise<T> {
   const job = uuidv7();
   await inTransaction(pool, (client) => createStaging(client, plan, { id: job, mode: 'replace' }));
-  return job;
-}
-
-export async function removeStaging(pool: pg.Pool, job: string): Promise<void> {
-  await dropStaging(pool, { id: job });
+  try {
+    return await work(job);
+  } finally {
+    await dropStaging(pool, { id: job });
+  }
 }
 
 /** The loader's way: groups of batches, a transaction each, on several connections side by side. */

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
+import type { TablePlan } from '#core/staging/table-plan.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
 import { referencedPlace } from '../../apps/loader/src/finalize/build-indexes.js';
 import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
@@ -30,18 +31,19 @@ export async function indexAsFinalizer(pool: pg.Pool, text: CleanText, job: stri
   return { rows: text.rows, bytes: text.bytes, parts: steps.end() };
 }
 
-/** Puts a job row there that the finalizer's steps can check and lock. */
-export async function insertFinalizingJob(pool: pg.Pool, job: string): Promise<void> {
+/** Does some work while there is a job row that the finalizer's steps can check and lock. */
+export async function withFinalizingJob<T>(pool: pg.Pool, job: string, work: () => Promise<T>): Promise<T> {
   await pool.query(
     `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options,
        contract_version, epoch)
      VALUES ($1, $2, 'replace', 'finalizing', '{}', '', false, 1, '{}', 1, $3)`,
     [job, BENCH_DATASET, EPOCH],
   );
-}
-
-export async function deleteJob(pool: pg.Pool, job: string): Promise<void> {
-  await pool.query('DELETE FROM sluice.job WHERE id = $1', [job]);
+  try {
+    return await work();
+  } finally {
+    await pool.query('DELETE FROM sluice.job WHERE id = $1', [job]);
+  }
 }
 
 /** psql's way: the same keys, indexes and constraints one after the other, with the server's own settings. */
@@ -57,8 +59,8 @@ export async function indexSerially(
 }
 
 /** What the tables have in the schema that readers see. */
-export function readTargets(pool: pg.Pool, text: CleanText): Promise<TargetFacts[]> {
-  const tables = text.plan.map(({ table }) => table);
+export function readTargets(pool: pg.Pool, plan: readonly TablePlan[]): Promise<TargetFacts[]> {
+  const tables = plan.map(({ table }) => table);
   return inTransaction(pool, (client) => inspectTargets(client, tables));
 }
 

@@ -1,4 +1,5 @@
 import type { Run } from '../report/result.js';
+import { median } from '../report/statistics.js';
 import type { Cost } from '../system/cost.js';
 
 /** What a stage has taken in. */
@@ -16,29 +17,28 @@ export interface MeasuredStage extends Cost {
   readonly brokerBytes?: Readonly<Record<string, number>>;
 }
 
-/** A run with what it took in, so that MB/s can be told of it. */
-export interface StageRun extends Run {
-  readonly bytes: number;
-}
+/** A run holds no bytes, so how many there were is kept beside it. */
+export class StageRuns {
+  private readonly bytes = new Map<string, number>();
 
-export function stageRun(label: string, round: number, { result, ...measured }: MeasuredStage): StageRun {
-  const { rows, bytes, parts } = result;
-  return { label, round, rows, bytes, ...measured, ...(parts === undefined ? {} : { parts }) };
+  /** @param label of the stage; the same bytes in every round */
+  runOf(label: string, { result, ...measured }: MeasuredStage): Omit<Run, 'label' | 'round'> {
+    const { rows, bytes, parts } = result;
+    this.bytes.set(label, bytes);
+    return { rows, ...measured, ...(parts === undefined ? {} : { parts }) };
+  }
+
+  /** `MB/s at the median: cut 430, check 61, …` */
+  rates(runs: readonly Run[]): string {
+    const rates = [...this.bytes].map(([label, bytes]) => {
+      const seconds = runs.filter((run) => run.label === label).map((run) => run.seconds);
+      return `${label} ${Math.round(bytes / median(seconds) / 1e6).toLocaleString('en')}`;
+    });
+    return `MB/s at the median: ${rates.join(', ')}.`;
+  }
 }
 
 /** For ratios of stages that take in different numbers of rows. */
-export function perRow(run: StageRun): StageRun {
+export function perRow(run: Run): Run {
   return { ...run, seconds: run.seconds / run.rows };
-}
-
-/** `check, round 1: 0.212 s, 470,000 rows/s, 78 MB/s; CPU seconds: bench 0.21` */
-export function lineOf({ label, round, rows, bytes, seconds, cpuSeconds = {} }: StageRun): string {
-  const number = (value: number): string => Math.round(value).toLocaleString('en');
-  const cpu = Object.entries(cpuSeconds)
-    .filter(([, used]) => used >= 0.005)
-    .map(([name, used]) => `${name} ${used.toFixed(2)}`);
-  return (
-    `${label}, round ${round}: ${seconds.toPrecision(3)} s, ${number(rows / seconds)} rows/s, ` +
-    `${number(bytes / seconds / 1e6)} MB/s; CPU seconds: ${cpu.join(', ') || 'none'}`
-  );
 }

@@ -10,10 +10,11 @@ import { type Expectation, expectFile, judgeFile } from '../../test/support/orac
 import { type TestDatabase, startTestDatabase } from '../../test/support/postgres.js';
 import { DATE_LINE, HEADER, validBan } from '../../test/support/small-file.js';
 import { BaselineDatabase } from './baseline-database.js';
-import { BASELINES, CLEANING, type Baseline, prepare } from './baselines.js';
+import { BARE, BASELINES, CLEANING, type Baseline, prepare } from './baselines.js';
 import { type CleanedFile, writeCleaned } from './cleaned-files.js';
 import { writePublishedForm } from './extract.js';
 import { Psql } from './psql.js';
+import { upsertWithPsql } from './upsert.js';
 
 /** Each baseline ends where Sluice ends: the same rows in the same tables, by the word of the oracle. */
 
@@ -155,6 +156,34 @@ const ROWS_OF_REPEATED_CODES = [
     ]);
     await load(CLEANING, odd, cleaned);
     await expectRows(wanted);
+  });
+
+  it('psql-upsert updates, adds and takes away what differs, leaves the rest, and overwrites nothing newer', async () => {
+    // As the day before: other names and industries in some rows, and a tenth of the rows not there yet.
+    const before = readFileSync(rawFile, 'utf8')
+      .replace('02-SEP-26', '01-SEP-26')
+      .replaceAll(',471913,', ',999999,')
+      .replaceAll('菸酒零售', '菸酒')
+      .replaceAll('商行"', '行"')
+      .split('\n')
+      .slice(0, 0.9 * ROWS);
+    const firstFile = join(folder, 'first.csv');
+    writeFileSync(firstFile, `${before.join('\n')}\n`);
+    const first = await writeCleaned(firstFile, mkdtempSync(join(folder, 'first-')));
+    await load(BARE, firstFile, first);
+    const [kept] = await database.query<{ id: string }>(
+      `SELECT id FROM public.business_industry WHERE industry_code = '472913' LIMIT 1`,
+    );
+
+    const psql = new Psql(database.url, folder);
+    await upsertWithPsql(psql, cleaned, '64MB');
+    await expectRows(expected);
+    expect(
+      await database.query(`SELECT FROM public.business_industry WHERE id = ${kept?.id ?? ''}`),
+    ).toHaveLength(1);
+
+    await upsertWithPsql(psql, first, '64MB');
+    await expectRows(expected);
   });
 
   it('fail at the first error, with what psql says', async () => {

@@ -11,6 +11,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
 import type { BaselineDatabase } from './baseline-database.js';
 import type { CleanedFile } from './cleaned-files.js';
 import { type Psql, type SessionSettings, copyFrom } from './psql.js';
@@ -30,8 +31,19 @@ export interface BaselineRun {
   readonly rawFile: string;
   /** Parents before children. */
   readonly cleaned: readonly CleanedFile[];
-  /** What the loader allows itself where it builds indexes. */
-  readonly indexing: { readonly connections: number; readonly maintenanceWorkMem: string };
+  readonly indexing: Indexing;
+}
+
+export interface Indexing {
+  readonly connections: number;
+  /** Of each of them. */
+  readonly maintenanceWorkMem: string;
+}
+
+/** What a loader allows itself where it builds indexes, without settings. */
+export function loaderIndexing(): Indexing {
+  const { indexConnections: connections, maintenanceWorkMem } = new FinalizeConfig();
+  return { connections, maintenanceWorkMem };
 }
 
 export interface Baseline {

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
 import {
   BASELINES,
   type Baseline,
@@ -8,6 +7,7 @@ import {
   CLEANING,
   EVERYTHING,
   INDEXED,
+  loaderIndexing,
   prepare,
 } from '../baselines/baselines.js';
 import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
@@ -92,12 +92,7 @@ function sluice(bench: Bench, place: RegistrationSystem, files: Files, jobs: Mea
 }
 
 function psql(bench: Bench, place: RegistrationSystem, files: Files, baseline: Baseline): Contestant {
-  const { indexConnections, maintenanceWorkMem } = new FinalizeConfig();
-  const run = {
-    rawFile: files.clean,
-    cleaned: files.cleaned,
-    indexing: { connections: indexConnections, maintenanceWorkMem },
-  };
+  const run = { rawFile: files.clean, cleaned: files.cleaned, indexing: loaderIndexing() };
   return {
     label: baseline.label,
     measure: async () => {

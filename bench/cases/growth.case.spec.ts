@@ -1,0 +1,38 @@
+import { describe, expect, it } from '@jest/globals';
+import { memoryRatio, slopeRatio } from './growth.case.js';
+
+const SIZES = [100, 400, 1600, 6400];
+
+describe('ratio of slopes', () => {
+  it('compares the last interval with the first, round by round', () => {
+    const round = (number: number, seconds: readonly number[]) =>
+      SIZES.map((rows, index) => ({
+        label: `${rows} rows`,
+        round: number,
+        rows,
+        seconds: seconds[index] ?? 0,
+      }));
+    // A row costs 0.01 s, then 0.01; 0.01, then 0.02; 0.02, then 0.01.
+    const runs = [...round(1, [2, 5, 17, 65]), ...round(2, [2, 5, 17, 113]), ...round(3, [2, 8, 20, 68])];
+    expect(slopeRatio(runs, SIZES)).toEqual({
+      name: 'cost of a row, 1600 to 6400, to 100 to 400',
+      of: '1600 to 6400 rows',
+      to: '100 to 400 rows',
+      target: 1.15,
+      min: 0.5,
+      median: 1,
+      max: 2,
+    });
+  });
+});
+
+describe('ratio of memory', () => {
+  it('is told by the service that needs most in any run; servers are not asked', () => {
+    const run = (peakMb: Record<string, number>) => ({ label: 'a', round: 1, rows: 1, seconds: 1, peakMb });
+    const runs = [
+      run({ kafka: 900, postgres: 300, bench: 500, ingestor: 64, 'loader-2': 128 }),
+      run({ ingestor: 64, loader: 192 }),
+    ];
+    expect(memoryRatio(runs)).toMatchObject({ min: 0.5, median: 0.75, max: 0.75, target: 1 });
+  });
+});

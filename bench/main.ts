@@ -2,9 +2,8 @@
  * `npm run bench`: measures Sluice and psql in turns, prints and stores what it finds (bench/README.md). Exits 1 when a
  * case broke off or, with `--compare`, a ratio got worse; 2 for a wrong command line; 130 after Ctrl-C.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { format, resolveConfig } from 'prettier';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { checkoutFolder } from '../apps/cli/src/local/folders.js';
 import { runBench } from './bench-run.js';
@@ -13,14 +12,14 @@ import { type BenchOptions, USAGE, parseOptions } from './options.js';
 import { Profiling, readProfile } from './profile/profiling.js';
 import { selfTimeText, selfTimesOf } from './profile/self-time.js';
 import { compareRatios, whyNotComparable } from './report/compare.js';
-import { README_CASE, readmeBlock, resultForReadme, withBlock } from './report/readme-block.js';
-import { fileNameOf, readResult, storeResult, storedResults } from './report/result-store.js';
+import { README_CASE, RESULTS_FOLDER, readmeWithFigures } from './report/readme-block.js';
+import { fileNameOf, readResult, storeResult } from './report/result-store.js';
 import type { BenchResult, CaseResult } from './report/result.js';
 import { clientVersions, commitOf, machine, serviceSettings } from './report/surroundings.js';
 import { caseText, comparisonText, headText, resultText } from './report/tables.js';
 
 const ROOT = checkoutFolder();
-const RESULTS = join(ROOT, 'bench', 'results');
+const RESULTS = join(ROOT, RESULTS_FOLDER);
 const PROFILES = join(ROOT, 'bench', 'profiles');
 const STOPPED = 130;
 
@@ -38,7 +37,7 @@ async function main(): Promise<number> {
     if (!(error instanceof SluiceError)) throw error;
     say(error.message);
     if (error.code !== 'USAGE_INVALID') return 1;
-    say(USAGE);
+    say('`npm run bench -- --help` says what it takes.');
     return 2;
   }
 }
@@ -56,7 +55,9 @@ async function measure(options: BenchOptions): Promise<number> {
     settings: serviceSettings(),
   };
   const file = fileOf(options, at);
-  const profiling = options.isProfiled ? new Profiling(PROFILES) : undefined;
+  const profiling = options.isProfiled
+    ? new Profiling(options.out === undefined ? PROFILES : resolve(options.out))
+    : undefined;
   print(headText({ ...facts, settings: {}, cases: [] }));
   const stop = stopOnSignals();
   const onCase = (result: BenchResult, newest: CaseResult): void => {
@@ -122,10 +123,7 @@ function fileOf({ out, rows }: BenchOptions, at: string): string {
 
 async function writeReadme(): Promise<number> {
   const rows = CASES.find(({ name }) => name === README_CASE)?.defaultRows ?? NaN;
-  const block = readmeBlock(resultForReadme(storedResults(RESULTS), rows));
-  const file = join(ROOT, 'README.md');
-  const page = withBlock(readFileSync(file, 'utf8'), block);
-  writeFileSync(file, await format(page, { ...(await resolveConfig(file)), parser: 'markdown' }));
+  writeFileSync(join(ROOT, 'README.md'), await readmeWithFigures(ROOT, rows));
   return print('README.md has the figures of the newest stored result.\n');
 }
 

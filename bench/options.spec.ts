@@ -41,7 +41,7 @@ describe('options of npm run bench', () => {
     [['--profile', 'x', '--rows', 'y'], 'there is no case "x"'],
     [['--profile', 'stages', '--rounds', '2'], '--profile is one round'],
     [['--profile', 'stages', '--only', 'upsert'], '--profile names its case'],
-    [['--profile', 'stages', '--out', 'x.json'], '--profile stores and compares nothing'],
+    [['--profile', 'stages', '--compare', 'x.json'], '--profile compares nothing'],
     [['--show', 'x.json', '--rows', '5'], 'measure nothing'],
   ])('%j are refused', (args, reason) => {
     expect(() => parse(...args)).toThrow(reason);

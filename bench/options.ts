@@ -11,7 +11,7 @@ export interface BenchOptions {
   readonly rounds: number;
   /** A stored result to compare with. */
   readonly compare: string | undefined;
-  /** Where to store the result, instead of the usual place. */
+  /** Where to store the result, instead of the usual place; with `isProfiled` the profiles' folder. */
   readonly out: string | undefined;
   /** One case, once, with CPU profiles. */
   readonly isProfiled: boolean;
@@ -29,8 +29,8 @@ export const USAGE = `Usage: npm run bench -- [options]
   --rows N         rows of every case, instead of each case's own
   --rounds N       repeats of each measurement, in turns (default 3)
   --compare FILE   with a stored result; exit code 1 when a ratio got worse by more than 15 %
-  --out FILE       store the result there
-  --profile CASE   one round with CPU profiles, in bench/profiles; nothing is stored
+  --out PATH       store the result in this file; with --profile, the profiles in this folder
+  --profile CASE   one round with CPU profiles, in bench/profiles; no result is stored
   --show FILE      print a stored result (and compare it), measure nothing
   --readme         write the README's figures from the newest stored result, measure nothing
   --list           say which cases there are
@@ -62,8 +62,8 @@ export function parseOptions(args: readonly string[], cases: readonly BenchCase[
   const only = values.only?.flatMap((names) => names.split(',')).map((name) => name.trim());
   const measuresNothing = values.show !== undefined || values.readme || values.list;
   const { profile } = values;
-  if (profile !== undefined && (values.compare ?? values.out) !== undefined) {
-    problems.push('--profile stores and compares nothing, since profiles cost time');
+  if (profile !== undefined && values.compare !== undefined) {
+    problems.push('--profile compares nothing, since profiles cost time');
   }
   if (profile !== undefined && only !== undefined)
     problems.push('--profile names its case, so --only has no place');

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -8,6 +8,7 @@ import type { Environment } from '../system/bench-system.js';
 import type { NamedProcess } from '../system/cost.js';
 import { beginProfile, type RunningProfile } from './cpu-profile.js';
 
+const OURS = /^(job-\d+-[a-z]+(-\d+)?|bench)\.cpuprofile$|^\d+\.(on|cpuprofile(\.part)?)$/;
 const NOT_NODE = ['kafka', 'postgres'];
 /** A loader in the middle of its work answers a signal after the work of one turn of its event loop. */
 const LONGEST_WAIT_MS = 30_000;
@@ -19,10 +20,10 @@ export class Profiling {
   private jobs = 0;
   private own: RunningProfile | undefined;
 
-  /** @param folder what is in it is replaced */
+  /** @param folder made when missing; profiles of an earlier run in it go */
   constructor(private readonly folder: string) {
-    rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
+    for (const file of readdirSync(folder).filter((name) => OURS.test(name))) rmSync(join(folder, file));
   }
 
   /** Of the processes that are to be profiled, and of those that start them. */

@@ -1,15 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format, resolveConfig } from 'prettier';
 import { formatCount } from '../../apps/cli/src/render/format.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { markdownTable } from '../../test/support/docs/markdown-table.js';
+import { storedResults } from './result-store.js';
 import type { BenchResult, CaseResult, RatioResult } from './result.js';
 import { reachedText } from './tables.js';
 
 /** The README's figures: what stands between `<!-- bench -->` and `<!-- /bench -->`, written from a stored result. */
 
+/** From the top folder. */
+export const RESULTS_FOLDER = join('bench', 'results');
 const BEGIN = '<!-- bench -->';
 const END = '<!-- /bench -->';
 /** The case without which a result has no place there. */
 export const README_CASE = 'whole-way';
+
+/**
+ * The README as it has to be.
+ * @param root the top folder
+ * @param rows of the whole way
+ */
+export async function readmeWithFigures(root: string, rows: number): Promise<string> {
+  const file = join(root, 'README.md');
+  const result = resultForReadme(storedResults(join(root, RESULTS_FOLDER)), rows);
+  const page = withBlock(readFileSync(file, 'utf8'), readmeBlock(result));
+  return format(page, { ...(await resolveConfig(file)), parser: 'markdown' });
+}
 
 /**
  * @param results the newest first

@@ -175,5 +175,5 @@ function rowsPerSecond(runs: readonly Run[]): number {
 const largest = (values: readonly number[]): number => Math.max(...values);
 const whole = (value: number): string => formatCount(value);
 const oneDecimal = (value: number): string => value.toFixed(1);
-/** Three digits that count. */
-const seconds = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
+/** About three digits that count. */
+const seconds = (value: number): string => value.toFixed(value < 0.1 ? 4 : value < 10 ? 2 : 1);

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { messageOf } from '#common/errors/sluice-error.js';
 import { buildProgram } from '../../apps/cli/src/commands/program.js';
+import { CASES } from '../../bench/cases.js';
+import { parseOptions } from '../../bench/options.js';
 import { CliHarness } from '../support/cli/cli-harness.js';
 import { type MarkdownFile, ROOT, isInClone, markdownFiles } from './markdown-files.js';
 
@@ -24,6 +27,7 @@ describe('commands that the pages name', () => {
     expect(problemOf('npx sluice fly')).toContain('fly');
     expect(problemOf('npm run fly')).toContain('fly');
     expect(problemOf('npx sluice watch a b')).toContain('arguments');
+    expect(problemOf('npm run bench -- --only no-such-case')).toContain('no-such-case');
   });
 
   it.each(pages.map((page) => [page.file, page] as const))('%s: all of them exist', (_file, page) => {
@@ -56,8 +60,18 @@ function problemOfNpm([name = '', ...rest]: string[], command: string): string |
   if (name !== 'run') return NPM_COMMANDS.includes(name) ? undefined : `${command}: npm ${name}?`;
   const [script = '', dashes, ...args] = rest;
   if (!(script in scripts)) return `${command}: package.json has no script ${script}`;
+  if (script === 'bench' && dashes === '--') return problemOfBench(args, command);
   // The demo hands its arguments on to the command of the same name.
   return script === 'demo' && dashes === '--' ? problemOfSluice(['demo', ...args], command) : undefined;
+}
+
+function problemOfBench(args: string[], command: string): string | undefined {
+  try {
+    parseOptions(args, CASES);
+    return undefined;
+  } catch (error) {
+    return `${command}: ${messageOf(error)}`;
+  }
 }
 
 function problemOfSluice([name = '', ...args]: string[], command: string): string | undefined {

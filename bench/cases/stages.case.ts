@@ -14,7 +14,8 @@ import { type JudgedBatch, check, cut, decode, encode, judgeSlice } from '../sta
 import { inOwnDatabase } from '../stages/own-database.js';
 import { RegistrationSlice, compileRegistrations } from '../stages/registrations.js';
 import { type Amount, type MeasuredStage, StageRuns, perRow } from '../stages/stage-run.js';
-import { consume, produce, rawMessagesOf, withRawTopic } from '../stages/through-kafka.js';
+import { type Freight, measureThereAndBack } from '../stages/there-and-back.js';
+import { rawMessagesOf } from '../stages/through-kafka.js';
 import { costOf } from '../system/cost.js';
 import { type Contestant, measureInTurns } from './in-turns.js';
 
@@ -22,6 +23,8 @@ import { type Contestant, measureInTurns } from './in-turns.js';
 const MAX_PLAIN_ROWS = 20_000;
 /** COPY and finalizing take two each, one step at a time. */
 const MAX_CONNECTIONS = 4;
+
+const THERE_AND_BACK = { produce: 'produce', consume: 'consume' } as const;
 
 const RATIOS: readonly RatioQuestion[] = [
   { name: 'compiled check to the plain one, a row', of: 'check', to: 'check-plain', target: null },
@@ -92,20 +95,17 @@ async function measureKafka(
     logger: pino({ level: 'silent' }),
   });
   const publisher = new Publisher(kafka);
-  const messages = rawMessagesOf(judged);
+  const freight: Freight = {
+    messages: rawMessagesOf(judged),
+    kinds: ['raw'],
+    rows: bench.rows,
+    send: (message) => publisher.send([message]),
+  };
   const runs: Run[] = [];
   try {
     for (let round = 1; round <= bench.rounds; round++) {
-      await withRawTopic(kafka, async () => {
-        const produced = await system.measure(() => produce(publisher, messages, bench.rows));
-        const consumed = await system.measure(() => consume(kafka, produced.result));
-        const { seconds } = consumed.result;
-        runs.push({ label: 'produce', round, ...stageRuns.runOf('produce', produced) });
-        runs.push({ label: 'consume', round, ...stageRuns.runOf('consume', { ...consumed, seconds }) });
-        bench.say(
-          `  round ${round}, produce: ${produced.seconds.toFixed(2)} s, consume: ${seconds.toFixed(2)} s`,
-        );
-      });
+      bench.say(`  round ${round}, produce and consume`);
+      runs.push(...(await measureThereAndBack(system, kafka, stageRuns, round, THERE_AND_BACK, freight)));
     }
   } finally {
     await publisher.disconnect();

@@ -1,14 +1,21 @@
 /** The stages between the services: raw batches to a broker and back, by the product's own publisher and transport. */
 import { EventEmitter, once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { BatchServer } from '#common/kafka/batch-server.js';
 import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
-import { Publisher } from '#common/kafka/publisher.js';
 import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
-import { MAX_MESSAGE_BYTES, planTopics, topicOf } from '#core/message/topics.js';
+import {
+  type DatasetTopic,
+  MAX_MESSAGE_BYTES,
+  type TopicPlan,
+  planTopics,
+  topicOf,
+} from '#core/message/topics.js';
+import { encodeCleanMessage } from '#core/message/clean-message.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
@@ -17,22 +24,43 @@ import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES } from './loader-groups.js';
 import { repeated } from './registrations.js';
 import type { Amount } from './stage-run.js';
 
-const TOPIC = topicOf(BENCH_DATASET, 'raw');
+const MOST_ATTEMPTS = 20;
+const ATTEMPT_DELAY_MS = 250;
+/** One handler takes all topics, so any name will do. */
+const KIND = 'any';
 
-/** A topic like any raw topic, empty; it goes afterwards. */
-export async function withRawTopic<T>(kafka: Kafka, work: () => Promise<T>): Promise<T> {
-  const plan = planTopics([BENCH_DATASET], PARTITIONS).filter(({ topic }) => topic === TOPIC);
-  await createTopics(kafka, plan, 1);
+/** Topics of a dataset that no service listens to, made as `sluice migrate` makes any; they go afterwards. */
+export async function withTopics<T>(
+  kafka: Kafka,
+  kinds: readonly DatasetTopic[],
+  work: (topics: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const topics = kinds.map((kind) => topicOf(BENCH_DATASET, kind));
+  const plans = planTopics([BENCH_DATASET], PARTITIONS).filter(({ topic }) => topics.includes(topic));
+  await createKnownTopics(kafka, plans);
   try {
-    return await work();
+    return await work(topics);
   } finally {
-    await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [TOPIC] }));
+    await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [...topics] }));
   }
 }
 
-/** The raw messages of a slice, each with the rows that it carries. */
+/** A broker that is busy with removing topics may not know yet what it has just made; kafkajs does not wait for that. */
+async function createKnownTopics(kafka: Kafka, plans: readonly TopicPlan[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await createTopics(kafka, plans, 1);
+      return;
+    } catch (error) {
+      if (attempt === MOST_ATTEMPTS) throw error;
+      await delay(ATTEMPT_DELAY_MS);
+    }
+  }
+}
+
 export interface CountedMessage {
   readonly message: OutgoingMessage;
+  /** That are counted for it; none for the clean message of a batch, whose raw one has been counted. */
   readonly rows: number;
 }
 
@@ -40,18 +68,25 @@ export function rawMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] 
   return judged.map(({ raw }) => ({ message: encodeRawMessage(raw, PARTITIONS), rows: raw.batch.records }));
 }
 
+export function cleanMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] {
+  return judged.map(({ raw, verdict, messages }) => ({
+    message: encodeCleanMessage(raw, messages.raw.place, verdict),
+    rows: 0,
+  }));
+}
+
 /** As the ingestor does it: one message a request, several requests in flight. */
 export async function produce(
-  publisher: Publisher,
+  send: (message: OutgoingMessage) => Promise<unknown>,
   messages: readonly CountedMessage[],
   rows: number,
 ): Promise<Amount> {
   const maxInFlight = new IngestorConfig().publishesInFlight;
-  const inFlight = new Set<Promise<void>>();
+  const inFlight = new Set<Promise<unknown>>();
   const amount = { rows: 0, bytes: 0 };
   for (const { message, rows: carried } of repeated(messages, rows, (each) => each.rows)) {
     while (inFlight.size >= maxInFlight) await Promise.race(inFlight);
-    const sending = publisher.send([message]).finally(() => inFlight.delete(sending));
+    const sending: Promise<unknown> = send(message).finally(() => inFlight.delete(sending));
     inFlight.add(sending);
     amount.rows += carried;
     amount.bytes += message.value.length;
@@ -62,11 +97,12 @@ export async function produce(
 
 /**
  * As the loader does it, offsets committed group by group.
- * @param produced what is in the topic, and is read to its last byte
+ * @param produced what is in the topics, and is read to its last byte
  * @returns seconds from the moment that the consumer had joined its group: joining takes as long as reading 500 MB
  */
 export async function consume(
   kafka: Kafka,
+  topics: readonly string[],
   produced: Amount,
 ): Promise<Amount & { readonly seconds: number }> {
   const { concurrentPartitions, sessionTimeoutMs } = new LoaderConfig();
@@ -74,7 +110,7 @@ export async function consume(
   const server = new BatchServer({
     ...{ kafka, concurrentPartitions, sessionTimeoutMs },
     groupId: `bench-${uuidv7()}`,
-    topics: { raw: [TOPIC] },
+    topics: { [KIND]: topics },
     maxGroupBytes: MAX_GROUP_BYTES,
     maxGroupMessages: MAX_GROUP_MESSAGES,
     maxBytesPerPartition: MAX_GROUP_BYTES,
@@ -93,7 +129,7 @@ export async function consume(
     if (bytes >= produced.bytes) reading.emit('end');
     return Promise.resolve();
   };
-  server.addHandler('raw', take, true);
+  server.addHandler(KIND, take, true);
   const end = once(reading, 'end');
   server.listen((error) => {
     if (error !== undefined) reading.emit('error', error);

@@ -23,6 +23,8 @@ import type { Profiling } from '../profile/profiling.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'apps', 'cli', 'src', 'main.js');
 
+/** Files for jobs that only make fresh processes ready. */
+const WARM_UP = 'warm-up';
 /** What prefers a port of its own when it is started for the first time. */
 const PREFERRING = ['kafka', 'kafka-controller', 'postgres', 'ingestor', 'validator', 'loader', 'tracker'];
 
@@ -123,18 +125,20 @@ export class BenchSystem {
   /**
    * Serves a file over HTTP and loads it. The clock starts when the request has made the job (its `createdAt`) and stops
    * when the command has its report; `parts` add up to that time.
+   * @param file one whose name begins with `warm-up` is not profiled
    * @param more further arguments of `sluice run`
    * @throws SluiceError unless the job succeeded
    */
   async run(dataset: string, file: string, ...more: readonly string[]): Promise<MeasuredJob> {
     const served = await serveFile(file, `/${basename(file)}`);
+    const profiling = basename(file).startsWith(WARM_UP) ? undefined : this.profiling;
     try {
       const args = ['run', dataset, '--source', served.url, '--yes', '--json', ...more];
       const { result, ...cost } = await this.measure(async () => {
-        await this.profiling?.begin(this.processes);
+        await profiling?.begin(this.processes);
         const report = JSON.parse(await this.sluice(args)) as RunJson;
         const reportedAt = Date.now();
-        await this.profiling?.end(this.processes);
+        await profiling?.end(this.processes);
         return { report, reportedAt };
       });
       const { report, reportedAt } = result;

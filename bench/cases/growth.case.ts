@@ -40,6 +40,7 @@ export const growth: BenchCase = {
       files.set(rows, file);
     }
     const place = new RegistrationSystem(await bench.system());
+    await place.warmUp(bench.folder);
     const runs = await measureInTurns(
       bench,
       sizes.map((rows) => contestant(place, rows, files.get(rows) ?? '')),

@@ -6,8 +6,6 @@ import { type Contestant, measureInTurns } from './in-turns.js';
 import { RegistrationSystem } from './registration-system.js';
 
 const SEED = 1;
-/** Large enough that code is compiled and consumers have their partitions. */
-const WARM_UP_ROWS = 20_000;
 
 interface Layout {
   readonly partitions: number;
@@ -36,10 +34,7 @@ export const partitions: BenchCase = {
   async run(bench) {
     bench.say('making files');
     const file = join(bench.folder, 'source.csv');
-    const warmUp = join(bench.folder, 'warm-up.csv');
-    const warmUpRows = Math.min(bench.rows, WARM_UP_ROWS);
     await writeExtract(file, { rows: bench.rows, seed: SEED });
-    await writeExtract(warmUp, { rows: warmUpRows, seed: SEED });
     const system = await bench.system();
     const contestant = (layout: Layout): Contestant => ({
       label: labelOf(layout),
@@ -50,7 +45,7 @@ export const partitions: BenchCase = {
           SLUICE_LOADERS: String(layout.instances),
         });
         const place = new RegistrationSystem(system);
-        await place.load(warmUp, { read: warmUpRows });
+        await place.warmUp(bench.folder);
         await place.clear();
         const { seconds, parts, cpuSeconds, peakMb, brokerBytes } = await place.load(file, {
           read: bench.rows,
@@ -62,7 +57,7 @@ export const partitions: BenchCase = {
     return {
       ...{ name: 'partitions', rows: bench.rows, runs, ratios: ratiosOf(runs, RATIOS) },
       notes: [
-        `Each measurement has a system of its own, which has loaded ${warmUpRows} rows before.`,
+        'Each measurement has a system of its own, which has loaded a small file before.',
         'Labels give the partitions of each topic, then validators + loaders.',
       ],
     };

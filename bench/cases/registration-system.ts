@@ -1,8 +1,13 @@
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { BaselineDatabase, DATASET } from '../baselines/baseline-database.js';
+import { writeExtract } from '../baselines/extract.js';
 import type { BenchSystem, MeasuredJob } from '../system/bench-system.js';
 import { assertExplained } from './explained.js';
 import { finalizeSteps, jobParts } from './job-parts.js';
+
+/** Enough for many batches of each partition. */
+const WARM_UP_ROWS = 50_000;
 
 /** The system and the baselines' database on its server, for cases that load registrations. */
 export class RegistrationSystem {
@@ -10,6 +15,17 @@ export class RegistrationSystem {
 
   constructor(readonly system: BenchSystem) {
     this.baselines = new BaselineDatabase(system.databaseUrl);
+  }
+
+  /**
+   * Loads a small file: the first job of fresh processes takes seconds longer, whatever its size, and what is measured is
+   * a running system.
+   * @param folder for the file
+   */
+  async warmUp(folder: string): Promise<void> {
+    const file = join(folder, 'warm-up.csv');
+    await writeExtract(file, { rows: WARM_UP_ROWS, seed: 1 });
+    await this.load(file, { read: WARM_UP_ROWS });
   }
 
   /**

@@ -44,6 +44,7 @@ export const wholeWay: BenchCase = {
     bench.say('making files');
     const files = await makeFiles(bench);
     const place = new RegistrationSystem(await bench.system());
+    await place.warmUp(bench.folder);
     const jobs: MeasuredJob[] = [];
     try {
       const runs = await measureInTurns(bench, [

@@ -36,7 +36,8 @@ export const compression: BenchCase = {
     });
     const judged = judgeSlice(new RegistrationSlice(bench.rows));
     const clean = cleanMessagesOf(judged);
-    const messages = rawMessagesOf(judged).flatMap((raw, at) => [raw, ...clean.slice(at, at + 1)]);
+    // The raw one last: it is counted, and the last count ends it.
+    const messages = rawMessagesOf(judged).flatMap((raw, at) => [...clean.slice(at, at + 1), raw]);
     const stageRuns = new StageRuns();
     const runs: Run[] = [];
     for (let round = 1; round <= bench.rounds; round++) {

@@ -1,0 +1,91 @@
+import { describe, expect, it } from '@jest/globals';
+import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES, groupsOf } from './loader-groups.js';
+import { checkPlainly } from './judging-plainly.js';
+import { check, cut, decode, encode, judgeSlice } from './judging.js';
+import { RegistrationSlice, compileRegistrations, registrations, repeated } from './registrations.js';
+
+/** Two batches. */
+const ROWS = 5000;
+const slice = new RegistrationSlice(ROWS);
+const rowsOf = (batches: readonly { readonly records: number }[]): number =>
+  batches.reduce((sum, { records }) => sum + records, 0);
+
+describe('a slice of registrations', () => {
+  it('holds every row of its file, behind the head', () => {
+    const file = Buffer.concat([...registrations(ROWS)]);
+    const cutAgain = Buffer.concat(slice.batches.map(({ bytes }) => bytes));
+    expect(rowsOf(slice.batches)).toBe(ROWS);
+    expect(cutAgain.equals(slice.records)).toBe(true);
+    expect(file.subarray(-slice.records.length).equals(slice.records)).toBe(true);
+  });
+
+  it('comes again from the start when more is wanted', () => {
+    const wanted = Buffer.concat([slice.records, slice.records]);
+    const given: Buffer[] = [];
+    let bytes = 0;
+    for (const chunk of slice.chunks()) {
+      given.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= wanted.length) break;
+    }
+    expect(Buffer.concat(given).equals(wanted)).toBe(true);
+  });
+});
+
+describe('repeated', () => {
+  it.each([
+    [1, 'a'],
+    [5, 'ab'],
+    [7, 'aba'],
+  ])('gives whole batches until %d rows have come', (rows, expected) => {
+    const given = [...repeated(['a', 'b'], rows, (batch) => (batch === 'a' ? 2 : 3))];
+    expect(given.join('')).toBe(expected);
+  });
+
+  it('does not go on for ever without rows', () => {
+    expect(() => [...repeated(['a'], 1, () => 0)]).toThrow(RangeError);
+  });
+});
+
+describe('the stages of one process', () => {
+  it('cut exactly the rows that are wanted, also more than are held', () => {
+    expect(cut(slice, ROWS)).toEqual({ rows: ROWS, bytes: slice.records.length });
+    expect(cut(slice, 2 * ROWS + 1)).toMatchObject({ rows: 2 * ROWS + 1 });
+  });
+
+  it('take in all rows and bytes', () => {
+    const judged = judgeSlice(slice);
+    const clean = judged.reduce((sum, { messages }) => sum + (messages.clean.value?.length ?? 0), 0);
+    const both = { rows: ROWS, bytes: slice.records.length + clean };
+    expect(check(compileRegistrations(), slice.batches, ROWS)).toEqual({
+      rows: ROWS,
+      bytes: slice.records.length,
+    });
+    expect(encode(judged, ROWS)).toMatchObject(both);
+    expect(decode(judged, ROWS)).toMatchObject(both);
+  });
+
+  it('judge the plain way as the compiled one does', () => {
+    const plain = new RegistrationSlice(2000, { defectShare: 0, repeatShare: 0 });
+    const contract = compileRegistrations();
+    const counts = plain.batches.map((batch) => contract.judge(batch).counts);
+    expect(checkPlainly(plain.records)).toEqual({
+      rows: 2000,
+      bytes: plain.records.length,
+      accepted: counts.reduce((sum, { accepted }) => sum + accepted, 0),
+      warnings: counts.reduce((sum, { warnings }) => sum + warnings, 0),
+    });
+  });
+});
+
+describe('groups of messages', () => {
+  it('stay within the bytes and the messages of a loader’s transaction', () => {
+    const third = Math.ceil(MAX_GROUP_BYTES / 3);
+    const sizes = (bytes: readonly number[]): number[] =>
+      groupsOf(bytes, (each) => each).map(({ length }) => length);
+    expect(sizes([third, third, third, third])).toEqual([2, 2]);
+    expect(sizes([2 * MAX_GROUP_BYTES, 1])).toEqual([1, 1]);
+    expect(sizes(Array.from({ length: MAX_GROUP_MESSAGES + 1 }, () => 1))).toEqual([MAX_GROUP_MESSAGES, 1]);
+    expect(sizes([])).toEqual([]);
+  });
+});

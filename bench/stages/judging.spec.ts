@@ -1,8 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
+import { cutChunks } from '../../test/support/record/cutting.js';
 import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES, groupsOf } from './loader-groups.js';
 import { checkPlainly } from './judging-plainly.js';
 import { check, cut, decode, encode, judgeSlice } from './judging.js';
-import { RegistrationSlice, compileRegistrations, registrations, repeated } from './registrations.js';
+import {
+  CUTTING,
+  RegistrationSlice,
+  START,
+  compileRegistrations,
+  registrations,
+  repeated,
+} from './registrations.js';
 
 /** Two batches. */
 const ROWS = 5000;
@@ -66,15 +74,23 @@ describe('the stages of one process', () => {
   });
 
   it('judge the plain way as the compiled one does', () => {
-    const plain = new RegistrationSlice(2000, { defectShare: 0, repeatShare: 0 });
+    const odd = [
+      `"a",10000009,,"no capital",x,0730825,獨資,Y,681200,不動產租售,,,,,,`,
+      `"a",10000009,,"no date",1,0731325,獨資,Y,681200,不動產租售,,,,,,`,
+      `"a",1000,,"no number",1,0730825,獨資,Y,681200,不動產租售,,,,,,`,
+    ];
+    const { records } = new RegistrationSlice(1000, { defectShare: 0, repeatShare: 0 });
+    const all = Buffer.concat([records, Buffer.from(`${odd.join('\n')}\n`)]);
     const contract = compileRegistrations();
-    const counts = plain.batches.map((batch) => contract.judge(batch).counts);
-    expect(checkPlainly(plain.records)).toEqual({
-      rows: 2000,
-      bytes: plain.records.length,
+    const counts = cutChunks([all], CUTTING, START).map((batch) => contract.judge(batch).counts);
+    const plain = checkPlainly(all);
+    expect(plain).toEqual({
+      rows: 1003,
+      bytes: all.length,
       accepted: counts.reduce((sum, { accepted }) => sum + accepted, 0),
       warnings: counts.reduce((sum, { warnings }) => sum + warnings, 0),
     });
+    expect(plain).toMatchObject({ accepted: 1002, warnings: 2 });
   });
 });
 

@@ -11,6 +11,9 @@ export interface StepBegin {
   readonly at: number;
 }
 
+/** The part that comes after the rows are visible. */
+export const REPORTED = 'until reported';
+
 /**
  * Where the seconds of a job went: until its last batch was ingested, validated and loaded (these stages overlap), then
  * step by step of finalizing, then until the report. They add up to the time from the request to the report; a step
@@ -24,7 +27,7 @@ export function jobParts(times: JobTimes, steps: readonly StepBegin[]): Record<s
     ['until all loaded', times.loadedAt],
     ['until finalizing', steps[0]?.at ?? times.loadedAt],
     ...steps.map(({ step }, index) => [step, steps[index + 1]?.at ?? times.visibleAt] as const),
-    ['until reported', times.reportedAt],
+    [REPORTED, times.reportedAt],
   ];
   const parts: Record<string, number> = {};
   let before = times.createdAt;

@@ -51,7 +51,8 @@ export async function runBench(
       say(`${bench.name}: ${rows.toLocaleString('en-US')} rows`);
       try {
         const work = bench.run(place.forCase(bench.name, rows, options.rounds));
-        const measured = await untilAborted(work, signal);
+        // Rows as asked for, whatever a case makes of them: by these, results can be compared.
+        const measured = { ...(await untilAborted(work, signal)), rows };
         result = { ...(await place.describe(result)), cases: [...result.cases, measured] };
         onCase(result, measured);
         await place.afterCase();

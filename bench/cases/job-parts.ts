@@ -1,6 +1,5 @@
 import { readFile, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { LocalFolder } from '../../apps/cli/src/local/folders.js';
+import { join } from 'node:path';
 import type { BenchSystem } from '../system/bench-system.js';
 import type { JobTimes } from '../system/job-times.js';
 
@@ -41,10 +40,9 @@ export function jobParts(times: JobTimes, steps: readonly StepBegin[]): Record<s
 }
 
 /** From the logs of the loaders, one of which has finalized the job. */
-export async function finalizeSteps(system: BenchSystem, job: string): Promise<StepBegin[]> {
-  const folder = dirname(new LocalFolder(dirname(dirname(system.brokerProperties))).logOf('loader'));
-  const logs = (await readdir(folder)).filter((name) => name.startsWith('loader'));
-  const texts = await Promise.all(logs.map((name) => readFile(join(folder, name), 'utf8')));
+export async function finalizeSteps(system: Pick<BenchSystem, 'logs'>, job: string): Promise<StepBegin[]> {
+  const logs = (await readdir(system.logs)).filter((name) => name.startsWith('loader'));
+  const texts = await Promise.all(logs.map((name) => readFile(join(system.logs, name), 'utf8')));
   return stepsInLog(texts.join('\n'), job);
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import { BatchServer } from '#common/kafka/batch-server.js';
 import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
@@ -24,6 +25,7 @@ import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES } from './loader-groups.js';
 import { repeated } from './registrations.js';
 import type { Amount } from './stage-run.js';
 
+const MAX_SILENCE_MS = 30_000;
 const MOST_ATTEMPTS = 20;
 const ATTEMPT_DELAY_MS = 250;
 /** One handler takes all topics, so any name will do. */
@@ -98,6 +100,7 @@ export async function produce(
 /**
  * As the loader does it, offsets committed group by group.
  * @param produced what is in the topics, and is read to its last byte
+ * @throws SluiceError BROKER_UNAVAILABLE when nothing comes for half a minute
  * @returns seconds from the moment that the consumer had joined its group: joining takes as long as reading 500 MB
  */
 export async function consume(
@@ -123,8 +126,13 @@ export async function consume(
   consumer.on(consumer.events.GROUP_JOIN, () => {
     joinedAt = performance.now();
   });
+  // What cannot be read, kafkajs tries again for ever.
+  const silence = setTimeout(() => {
+    reading.emit('error', new SluiceError('BROKER_UNAVAILABLE', 'Nothing more could be read back.'));
+  }, MAX_SILENCE_MS);
   let bytes = 0;
   const take = ({ messages }: Delivery): Promise<void> => {
+    silence.refresh();
     for (const { value } of messages) bytes += value?.length ?? 0;
     if (bytes >= produced.bytes) reading.emit('end');
     return Promise.resolve();
@@ -139,6 +147,7 @@ export async function consume(
     const seconds = (performance.now() - joinedAt) / 1e3;
     return { rows: produced.rows, bytes: produced.bytes, seconds };
   } finally {
+    clearTimeout(silence);
     await server.close();
   }
 }

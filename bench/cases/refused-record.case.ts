@@ -53,7 +53,7 @@ export const refusedRecord: BenchCase = {
           contestant('twenty', 20),
         ]);
         return {
-          ...{ name: 'refused-record', rows: groups * GROUP_RECORDS, runs, ratios: ratiosOf(runs, RATIOS) },
+          ...{ name: 'refused-record', rows: bench.rows, runs, ratios: ratiosOf(runs, RATIOS) },
           notes: [
             'Each group is one transaction of the loader, on one connection; the refused records are spread over it.',
           ],

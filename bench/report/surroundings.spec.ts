@@ -25,6 +25,7 @@ describe('settings that are stored', () => {
       SLUICE_LOCAL_FOLDER: 'x',
       SLUICE_LOCAL_TOKEN_FILE: 'x',
       SLUICE_FAULTS: '/tmp/x',
+      SLUICE_SOME_TOKEN: 'x',
       SLUICE_PORT: '1',
       SLUICE_TEST_BUILT: '1',
       PATH: 'x',

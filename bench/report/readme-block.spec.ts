@@ -26,7 +26,7 @@ describe('the figures of the README', () => {
     const wholeWay = caseResult({ ratios: [ratio!, { ...ratio!, name: 'without a target', target: null }] });
     const block = readmeBlock(benchResult({ cases: [stages, wholeWay, upsert] }));
     expect(block.split('\n').slice(0, 5)).toEqual([
-      '| ratio of seconds | rows | median | range | target |',
+      '| ratio | rows | median | range | target |',
       '| --- | --- | --- | --- | --- |',
       '| to psql | 1,600,000 | 0.27 | 0.26 – 0.28 | ≤ 0.30, reached |',
       '| without a target | 1,600,000 | 0.27 | 0.26 – 0.28 |  |',

@@ -42,7 +42,7 @@ export function readmeBlock(result: BenchResult | undefined): string {
   if (result === undefined) {
     return 'No result is stored yet: `npm run bench` measures, and writes its figures here.\n';
   }
-  const { machine, at, commit, cases } = result;
+  const { machine, at, commit, dirty, cases } = result;
   const shown = cases.flatMap((each) =>
     each.ratios.filter((ratio) => isShown(each, ratio)).map((ratio) => ({ rows: each.rows, ratio })),
   );
@@ -55,9 +55,10 @@ export function readmeBlock(result: BenchResult | undefined): string {
   ]);
   const rounds = new Set(cases.flatMap(({ runs }) => runs.map(({ round }) => round))).size;
   return (
-    `${markdownTable(['ratio of seconds', 'rows', 'median', 'range', 'target'], rows)}\n` +
-    `Measured on ${at.slice(0, 10)} at commit ${commit.slice(0, 7)}: ${machine.cores} cores, ${machine.memoryGb} GB, ` +
-    `${versionsText(result)}; ${rounds} rounds in turns. ` +
+    `${markdownTable(['ratio', 'rows', 'median', 'range', 'target'], rows)}\n` +
+    `Measured on ${at.slice(0, 10)} at commit ${commit.slice(0, 7)}${dirty ? ' with changes' : ''}: ` +
+    `${machine.cores} cores, ${machine.memoryGb} GB, ${versionsText(result)}; ` +
+    `${rounds} ${rounds === 1 ? 'round' : 'rounds'} in turns.\n` +
     'Written by `npm run bench` from the newest result in `bench/results`.\n'
   );
 }

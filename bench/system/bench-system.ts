@@ -17,7 +17,7 @@ import {
 import type { RunJson } from '../../apps/cli/src/render/run-json.js';
 import type { RunFolder } from '../../test/support/run-folder.js';
 import { addedBytes, brokerBytes } from './broker-log.js';
-import { type Cost, CostCounter, type NamedProcess } from './cost.js';
+import { type Cost, type NamedProcess, costOf } from './cost.js';
 import { type JobTimes, jobTimesOf, partsOf } from './job-times.js';
 import type { Profiling } from '../profile/profiling.js';
 
@@ -161,21 +161,9 @@ export class BenchSystem {
   async measure<T>(work: () => Promise<T>): Promise<Measured<T>> {
     await this.database.query('CHECKPOINT');
     const data = join(this.local.kafka, 'data');
-    const bytesBefore = brokerBytes(data);
-    const counter = new CostCounter(this.processes);
-    try {
-      const startedAt = performance.now();
-      const result = await work();
-      const seconds = (performance.now() - startedAt) / 1000;
-      return {
-        result,
-        seconds,
-        ...counter.stop(),
-        brokerBytes: addedBytes(bytesBefore, brokerBytes(data)),
-      };
-    } finally {
-      counter.stop();
-    }
+    const before = brokerBytes(data);
+    const measured = await costOf(work, this.processes);
+    return { ...measured, brokerBytes: addedBytes(before, brokerBytes(data)) };
   }
 
   /** Ends it, and removes what it has written. Does nothing when it is not there. */

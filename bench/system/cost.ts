@@ -26,13 +26,12 @@ const BENCH = 'bench';
 const CLIENT = 'client';
 const SAMPLE_MS = 500;
 
-/** Counts from its making to `stop`. */
-export class CostCounter {
+/** Counts from its making on, until `stop`. */
+class CostCounter {
   private readonly before: ReadonlyMap<string, number>;
   private readonly sampling: NodeJS.Timeout;
   private largestBackendMb: number | undefined;
 
-  /** @param processes those of the system; one that is replaced meanwhile is left out */
   constructor(private readonly processes: readonly NamedProcess[]) {
     for (const { pid } of this.withBench()) resetPeak(pid);
     this.before = this.cpuSeconds();
@@ -41,8 +40,11 @@ export class CostCounter {
     }, SAMPLE_MS);
   }
 
-  stop(): Cost {
+  stop(): void {
     clearInterval(this.sampling);
+  }
+
+  cost(): Cost {
     const after = this.cpuSeconds();
     this.sampleBackends();
     const cpuSeconds: Record<string, number> = {};
@@ -84,14 +86,20 @@ export class CostCounter {
   }
 }
 
-/** Work in this process only, such as one stage. */
-export async function costOf<T>(work: () => T | Promise<T>): Promise<{ result: T; seconds: number } & Cost> {
-  const counter = new CostCounter([]);
-  const startedAt = performance.now();
+/**
+ * Does some work and tells what it took and cost.
+ * @param processes those of the system besides this one; one that is replaced meanwhile is left out
+ */
+export async function costOf<T>(
+  work: () => T | Promise<T>,
+  processes: readonly NamedProcess[] = [],
+): Promise<{ result: T; seconds: number } & Cost> {
+  const counter = new CostCounter(processes);
   try {
+    const startedAt = performance.now();
     const result = await work();
     const seconds = (performance.now() - startedAt) / 1000;
-    return { result, seconds, ...counter.stop() };
+    return { result, seconds, ...counter.cost() };
   } finally {
     counter.stop();
   }

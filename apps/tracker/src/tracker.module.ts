@@ -99,6 +99,8 @@ export class TrackerModule implements OnApplicationShutdown {
               maxGroupBytes: 4 * 1024 * 1024,
               maxGroupMessages: 5_000,
               maxBytesPerPartition: 4 * 1024 * 1024,
+              // A fold is a transaction with a commit to disk: four a second of each partition, not one an event.
+              gather: { minBytes: 256 * 1024, maxWaitMs: 250 },
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               logger,

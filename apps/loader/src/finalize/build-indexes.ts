@@ -4,6 +4,7 @@ import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { STAGING_SCHEMA, columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
 import type { ForeignKeyFacts, IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
 import { isRowsFault } from './settle-unindexable.js';
+import { sideBySide } from './side-by-side.js';
 import type { StepRunner } from './step-runner.js';
 
 /**
@@ -60,20 +61,21 @@ export async function buildIndexes(
   wanted: readonly WantedIndex[],
   connections: number,
 ): Promise<RefusedIndex[]> {
-  const queue = [...wanted.entries()];
   const refused: RefusedIndex[] = [];
-  const work = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const [place, entry] = next;
-      const sqlstate = await whyNot(runner, entry);
-      if (sqlstate !== null) refused[place] = { ...entry, sqlstate };
-    }
-  };
-  // All are waited for, also when one fails: nothing of ours may go on behind the caller's back.
-  const outcomes = await Promise.allSettled(Array.from({ length: connections }, work));
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await sideBySide(costliestFirst(wanted), connections, async (entry) => {
+    const sqlstate = await whyNot(runner, entry);
+    if (sqlstate !== null) refused[wanted.indexOf(entry)] = { ...entry, sqlstate };
+  });
   // Leaves out the places of those that were built.
   return refused.flat();
+}
+
+/**
+ * The more key columns, the longer sorting takes; a long one that is begun last leaves the other connections idle at
+ * the end (of nine indexes over 1.6 million rows the longest takes a third of all the time).
+ */
+function costliestFirst(wanted: readonly WantedIndex[]): WantedIndex[] {
+  return wanted.toSorted((a, b) => b.index.keys.length - a.index.keys.length);
 }
 
 /** Builds one index. @returns null, or the SQLSTATE when rows are at fault */

@@ -26,6 +26,7 @@ export interface FinalizeSweepParts {
   readonly onStep: (job: FinalizingJob, step: FinalizeStep, detail: string | undefined) => void;
 }
 
+const BUSY_PAUSE_MS = 200;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -45,6 +46,7 @@ export class FinalizeSweep {
   private readonly leftovers: Leftovers;
   private readonly wakeup = new Wakeup();
   private readonly stopping = new AbortController();
+  private nudgedAt = -Infinity;
   private loop: Promise<void> | undefined;
   private finalizing: Promise<void> | undefined;
 
@@ -59,8 +61,12 @@ export class FinalizeSweep {
     this.loop ??= this.run();
   }
 
-  /** Something was committed that may have completed a job: look now instead of at the next beat. */
+  /**
+   * Something was committed that may have completed a job: look now instead of at the next beat, and for a while more
+   * often; the totals of a short job, or another loader's last batch, come a moment later.
+   */
   nudge(): void {
+    this.nudgedAt = performance.now();
     this.wakeup.wake();
   }
 
@@ -77,8 +83,14 @@ export class FinalizeSweep {
       await this.survives('finalize', () => this.finalizeNext());
       await this.survives('clear away', () => this.clearAway());
       await this.survives('announce', () => this.announceAll());
-      await this.wakeup.wait(this.parts.config.sweepIntervalMs);
+      await this.wakeup.wait(this.pauseMs());
     }
+  }
+
+  private pauseMs(): number {
+    const { sweepIntervalMs } = this.parts.config;
+    const isBusy = performance.now() - this.nudgedAt < sweepIntervalMs;
+    return isBusy ? Math.min(BUSY_PAUSE_MS, sweepIntervalMs) : sweepIntervalMs;
   }
 
   private isStopping(): boolean {

@@ -114,7 +114,7 @@ export class Finalizer {
     for (;;) {
       const targets = await preparation.targets();
       await preparation.settleOuterOrphans(targets);
-      await preparation.settleUnique(targets, () => true);
+      await preparation.settleMainKeys(targets);
       await preparation.buildRest(targets);
       await preparation.analyze(targets);
       onStep('check');

@@ -4,6 +4,7 @@ import { faultPoint } from '#common/faults/fault-point.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
+import { mainTable } from '#core/staging/table-plan.js';
 import type { IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
 import {
   UNIQUE_VIOLATION,
@@ -18,6 +19,7 @@ import {
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizedDataset, OnStep } from './finalizing-job.js';
 import { settleDuplicates } from './settle-duplicates.js';
+import { sideBySide } from './side-by-side.js';
 import { settleUnindexable } from './settle-unindexable.js';
 import { isOwn, settleForeignKeys } from './settle-foreign-keys.js';
 import type { StepRunner } from './step-runner.js';
@@ -58,6 +60,26 @@ export class Preparation {
     this.onStep('index');
     await this.build(
       missing.filter((entry) => entry.index.unique && wanted(entry)),
+      targets,
+    );
+  }
+
+  /**
+   * The main table's unique indexes, before any other table's index is begun: a record that loses its place here takes
+   * its rows in the others with it, which would stand in the way of theirs, and deleting rows waits for builds.
+   * Connections that are left over build others of the same table meanwhile.
+   */
+  async settleMainKeys(targets: readonly TargetFacts[]): Promise<void> {
+    const { table } = mainTable(this.dataset.tables);
+    const missing = missingIndexes(targets, await this.staged(), this.runner.job.id).filter(
+      ({ target }) => target.table === table,
+    );
+    const keys = missing.filter(({ index }) => index.unique);
+    if (keys.length === 0) return;
+    const others = missing.filter(({ index }) => !index.unique);
+    this.onStep('index');
+    await this.build(
+      [...keys, ...others.slice(0, Math.max(0, this.config.indexConnections - keys.length))],
       targets,
     );
   }
@@ -159,7 +181,9 @@ export class Preparation {
         await client.query(`ALTER TABLE ${quotedStagingTable(table, id)} ${columnSettings.join(', ')}`);
       }
     });
-    await this.runner.outside(`VACUUM (ANALYZE) ${this.stagingTables().join(', ')}`);
+    await sideBySide(this.tables(), this.config.indexConnections, (table) =>
+      this.runner.outside(`VACUUM (ANALYZE) ${quotedStagingTable(table, id)}`),
+    );
   }
 
   /** Indexes that the target lost while the job ran, and those that were begun under another definition. */
@@ -216,10 +240,6 @@ export class Preparation {
 
   private tables(): string[] {
     return this.dataset.tables.map(({ table }) => table);
-  }
-
-  private stagingTables(): string[] {
-    return this.tables().map((table) => quotedStagingTable(table, this.runner.job.id));
   }
 }
 

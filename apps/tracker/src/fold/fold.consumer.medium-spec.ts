@@ -13,6 +13,8 @@ import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/mess
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
+import { JobWatcher } from '../live/job-watcher.js';
 import { FoldConsumer } from './fold.consumer.js';
 import { FoldRepository } from './fold.repository.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
@@ -54,6 +56,7 @@ describe('FoldConsumer', () => {
       parkedMessages,
       new TrackerMetrics(registry, database, logger),
       new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
+      new JobWatcher({ detail: () => Promise.resolve(null) }, logger, DEFAULT_LIVE_TIMING),
     );
   });
 

@@ -4,6 +4,7 @@ import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorat
 import { MessageParking } from '#common/kafka/message-parking.js';
 import { decodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { decodeStatusEvent } from '#core/message/status-event.js';
+import { JobWatcher } from '../live/job-watcher.js';
 import { FoldRepository } from './fold.repository.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
@@ -19,6 +20,7 @@ export class FoldConsumer {
     private readonly parkedMessages: ParkedMessageRepository,
     private readonly metrics: TrackerMetrics,
     private readonly parking: MessageParking,
+    private readonly watcher: JobWatcher,
   ) {}
 
   @BatchHandler('status')
@@ -27,6 +29,7 @@ export class FoldConsumer {
     await this.parkedMessages.keep(events.filter((event) => event.type === 'parked'));
     const facts = events.filter((event) => event.type !== 'parked');
     this.metrics.folded(facts, await this.folds.foldEvents(facts));
+    this.watcher.look(new Set(facts.filter(({ type }) => type === 'job').map(({ job }) => job)));
   }
 
   @BatchHandler('dead')

@@ -38,6 +38,19 @@ describe('JobWatcher', () => {
     expect(await all(watcher)).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  it('asks at once when an event has told of the job, and of no other (W2)', async () => {
+    const { watcher, asked } = watching([running('a'), succeeded('b', true)], ONLY_ONCE);
+    const seen: (string | null)[] = [];
+    watcher.watch('job').subscribe(({ step }) => seen.push(step));
+    await until(() => seen.length === 1);
+    watcher.look(['another']);
+    expect(asked()).toBe(1);
+    watcher.look(['another', 'job']);
+    await until(() => seen.length === 2);
+    expect(seen).toEqual(['a', 'b']);
+    expect(watcher.watchedJobs).toBe(0);
+  });
+
   it('ends with the view after which nothing changes, and leaves nothing behind (W3)', async () => {
     const { watcher, asked } = watching([running('a'), succeeded('b', true), running('c')]);
     expect(await all(watcher)).toEqual(['a', 'b']);

@@ -9,7 +9,9 @@ import {
   defer,
   distinctUntilChanged,
   exhaustMap,
+  filter,
   finalize,
+  merge,
   share,
   takeUntil,
   takeWhile,
@@ -25,13 +27,15 @@ import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
  * Watches jobs by asking the database.
  *
  * - W1: one question a second for each watched job, however many watch it; none when nobody does.
- * - W2: whoever joins gets the latest view at once, then every change, at most one a second.
+ * - W2: whoever joins gets the latest view at once, then every change, at most one a second; that a job has come
+ *   further (`look`) at once.
  * - W3: a watch ends with the first view after which nothing will change, when the job's row is gone, and at
  *   shutdown; not when the database is away: it goes on when that is back.
  */
 @Injectable()
 export class JobWatcher {
   private readonly watches = new Map<string, Observable<JobDetail>>();
+  private readonly looks = new Subject<string>();
   private readonly ending = new Subject<void>();
 
   constructor(
@@ -54,13 +58,19 @@ export class JobWatcher {
     return this.watches.size;
   }
 
+  /** An event has told of these jobs: whoever watches them need not wait for the next question. */
+  look(jobs: Iterable<string>): void {
+    for (const job of jobs) this.looks.next(job);
+  }
+
   /** Ends every watch, whatever its job does. */
   endAll(): void {
     this.ending.next();
   }
 
   private open(job: string): Observable<JobDetail> {
-    return timer(0, this.timing.pollIntervalMs).pipe(
+    const looks = this.looks.pipe(filter((each) => each === job));
+    return merge(timer(0, this.timing.pollIntervalMs), looks).pipe(
       // A slow answer is waited for, not overtaken by the next question.
       exhaustMap(() => this.ask(job)),
       takeWhile((detail) => detail !== null),

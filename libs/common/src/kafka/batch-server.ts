@@ -35,6 +35,11 @@ export interface BatchServerOptions {
   readonly maxGroupBytes: number;
   readonly maxGroupMessages: number;
   readonly maxBytesPerPartition: number;
+  /**
+   * Messages are let gather until there are so many bytes of them, or for so long: for a handler whose work costs more
+   * by the delivery than by the message. Absent: handed over as they come.
+   */
+  readonly gather?: { readonly minBytes: number; readonly maxWaitMs: number };
   /** The topics have to take messages of this size; one that does not is told of at the start. */
   readonly maxMessageBytes: number;
   readonly sessionTimeoutMs: number;
@@ -47,6 +52,8 @@ const HEARTBEATS_A_SESSION = 10;
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
+/** The broker answers an idle fetch after this: how long draining may have to wait. */
+const MAX_WAIT_MS = 250;
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 5_000;
 
@@ -72,7 +79,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       heartbeatInterval: options.sessionTimeoutMs / HEARTBEATS_A_SESSION,
       maxBytesPerPartition: options.maxBytesPerPartition,
       maxBytes: options.maxBytesPerPartition * Math.max(2, options.concurrentPartitions),
-      maxWaitTimeInMs: 250,
+      minBytes: options.gather?.minBytes ?? 1,
+      maxWaitTimeInMs: options.gather?.maxWaitMs ?? MAX_WAIT_MS,
       allowAutoTopicCreation: false,
       // Bounded: with T5 a supervisor restarts the process instead of kafkajs restarting for ever.
       retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },

@@ -1,5 +1,6 @@
 import kafkajs, { type Kafka, type LogEntry, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
+import { installProduceEncoding } from './produce-request.js';
 
 export interface KafkaOptions {
   readonly brokers: readonly string[];
@@ -14,6 +15,7 @@ export interface KafkaOptions {
  */
 export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka {
   silenceNegativeTimeoutWarning();
+  installProduceEncoding();
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,

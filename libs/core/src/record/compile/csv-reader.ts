@@ -20,7 +20,8 @@ export class CsvReader implements RecordReader {
   /** For each child, for each slot, the cells of its columns. */
   private readonly slots: readonly (readonly Int32Array[])[];
   private bytes: Buffer = Buffer.alloc(0);
-  private hasNul = false;
+  /** The first NUL of the batch that is not before the record being loaded; the batch's length when there is none. */
+  private nul = 0;
   /** Fields that had to be rewritten (doubled quotes, NULs); used anew by each record. */
   private scratch = Buffer.alloc(4096);
   private scratchUsed = 0;
@@ -69,9 +70,8 @@ export class CsvReader implements RecordReader {
 
   startBatch(bytes: Buffer): void {
     this.bytes = bytes;
-    this.hasNul = bytes.includes(NUL);
+    this.nul = -1;
     this.cells.clear();
-    this.cells.hasNulRemoved = this.hasNul;
   }
 
   load(start: number, end: number): RecordProblem | null {
@@ -85,11 +85,13 @@ export class CsvReader implements RecordReader {
       };
     }
     let blank = true;
+    const hasNul = this.nulFrom(start) < end;
+    cells.hasNulRemoved = hasNul;
     this.scratchUsed = 0;
     for (let at = 0; at < expected; at += 1) {
       const from = fields.starts[at] ?? 0;
       const to = fields.ends[at] ?? 0;
-      if (this.hasNul || fields.doubled[at] === 1) {
+      if (hasNul || fields.doubled[at] === 1) {
         this.loadRewritten(at, from, to, end - start);
       } else if (cleaner.isClean(bytes, from, to)) {
         cells.set(at, bytes, from, to);
@@ -113,6 +115,15 @@ export class CsvReader implements RecordReader {
 
   childCellOf(child: number, slot: number): Int32Array {
     return this.slots[child]?.[slot] ?? NO_CELLS;
+  }
+
+  /** Records come in order, so a batch is searched once: one NUL in it must not cost its other records anything. */
+  private nulFrom(start: number): number {
+    if (this.nul < start) {
+      const found = this.bytes.indexOf(NUL, start);
+      this.nul = found === -1 ? this.bytes.length : found;
+    }
+    return this.nul;
   }
 
   /** Fields of a record take no more room rewritten than the record itself. */

@@ -1,0 +1,276 @@
+/**
+ * Encodes Kafka's Produce request (versions 3 to 7, record batches of KIP-98) into one buffer.
+ *
+ * Why not kafkajs's own encoding: it copies each value nine times, into zeroed buffers of the next power of two, and
+ * takes its checksum byte by byte in JavaScript (500 MB/s here, 8,000 MB/s by the processor's instruction). Publishing
+ * was a third of ingestor's and validator's CPU time, half of that in collecting those buffers. Here sizes are added
+ * up first and each value is copied once. `produce-request.spec.ts` proves the same bytes as kafkajs for any messages;
+ * whatever this does not know (compression, transactions, timestamps of the caller's) kafkajs encodes as before.
+ *
+ * The one hook: `Produce.protocol` of kafkajs's table of requests, which its brokers look up for each request. kafkajs
+ * is pinned to one version, and the spec fails when the hook does not hold any more.
+ */
+import { crc32c } from '@node-rs/crc32';
+import { createRequire } from 'node:module';
+
+/** As kafkajs hands a request to its encoder. */
+export interface ProduceRequest {
+  readonly acks: number;
+  readonly timeout: number;
+  readonly compression?: number;
+  readonly transactionalId?: string | null;
+  /** kafkajs's Long; -1 without idempotence. */
+  readonly producerId?: { toString(): string };
+  readonly producerEpoch?: number;
+  readonly topicData: readonly TopicData[];
+}
+
+interface TopicData {
+  readonly topic: string;
+  readonly partitions: readonly PartitionData[];
+}
+
+interface PartitionData {
+  readonly partition: number;
+  readonly firstSequence?: number;
+  readonly messages: readonly ProducedMessage[];
+}
+
+type Bytes = Buffer | string;
+
+interface ProducedMessage {
+  readonly key?: Bytes | null;
+  readonly value: Bytes | null;
+  readonly headers?: Readonly<Record<string, Bytes | readonly Bytes[]>>;
+  readonly timestamp?: string;
+}
+
+interface RequestDefinition {
+  readonly request: { encode: () => Promise<{ buf: Buffer; buffer: Buffer }> };
+  readonly response: unknown;
+}
+
+interface RequestTable {
+  protocol: (of: { version: number }) => (request: ProduceRequest) => RequestDefinition;
+}
+
+const FIRST_VERSION = 3;
+const MAGIC = 2;
+const NULL_LENGTH = -1;
+/** From the batch's attributes to its record count: what the checksum covers besides the records. */
+const BATCH_HEAD_BYTES = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
+/** Leader epoch, magic and checksum stand between the batch's length and what the checksum covers. */
+const BEFORE_CHECKED_BYTES = 4 + 1 + 4;
+/** Base offset and length. */
+const BATCH_FRAME_BYTES = 8 + 4;
+
+/** Teaches this process's kafkajs; once, before the first request. */
+export function installProduceEncoding(): void {
+  const table = createRequire(import.meta.url)(
+    'kafkajs/src/protocol/requests/produce/index.js',
+  ) as RequestTable & {
+    isSluices?: true;
+  };
+  if (table.isSluices) return;
+  table.isSluices = true;
+  const { protocol } = table;
+  table.protocol = ({ version }) => {
+    const define = protocol({ version });
+    return (request) => {
+      const definition = define(request);
+      if (version < FIRST_VERSION || !isPlain(request)) return definition;
+      return {
+        ...definition,
+        request: { ...definition.request, encode: () => Promise.resolve(asEncoder(request)) },
+      };
+    };
+  };
+}
+
+/** No compression, no idempotence, no transaction, and the time is now. */
+function isPlain({ compression = 0, transactionalId, producerId, topicData }: ProduceRequest): boolean {
+  return (
+    compression === 0 &&
+    (transactionalId ?? null) === null &&
+    (producerId === undefined || producerId.toString() === '-1') &&
+    topicData.every(({ partitions }) =>
+      partitions.every(({ messages }) => messages.every(({ timestamp }) => timestamp === undefined)),
+    )
+  );
+}
+
+/** What kafkajs's framing asks of an encoder. */
+function asEncoder(request: ProduceRequest): { buf: Buffer; buffer: Buffer } {
+  const bytes = encodeProduceRequest(request, Date.now());
+  return { buf: bytes, buffer: bytes };
+}
+
+/** @param now time stamp of every record, ms */
+export function encodeProduceRequest(request: ProduceRequest, now: number): Buffer {
+  const { acks, timeout, topicData, producerEpoch = 0 } = request;
+  const topics = topicData.map(({ topic, partitions }) => ({
+    topic,
+    partitions: partitions.map((data) => ({ ...data, batch: measureBatch(data.messages) })),
+  }));
+  let size = 2 + 2 + 4 + 4;
+  for (const { topic, partitions } of topics) {
+    size += 2 + Buffer.byteLength(topic) + 4;
+    for (const { batch } of partitions) size += 4 + 4 + BATCH_FRAME_BYTES + batch.bytes;
+  }
+  const writer = new Writer(size);
+  writer.int16(NULL_LENGTH);
+  writer.int16(acks);
+  writer.int32(timeout);
+  writer.int32(topics.length);
+  for (const { topic, partitions } of topics) {
+    writer.int16(Buffer.byteLength(topic));
+    writer.bytes(topic);
+    writer.int32(partitions.length);
+    for (const { partition, firstSequence = 0, batch } of partitions) {
+      writer.int32(partition);
+      writer.int32(BATCH_FRAME_BYTES + batch.bytes);
+      writeBatch(writer, batch, { now, producerEpoch, firstSequence });
+    }
+  }
+  return writer.buffer;
+}
+
+interface MeasuredRecord {
+  readonly bodyBytes: number;
+  readonly offsetDelta: number;
+  readonly key: Bytes | null;
+  readonly value: Bytes | null;
+  readonly headers: readonly (readonly [string, Bytes])[];
+}
+
+interface MeasuredBatch {
+  readonly records: readonly MeasuredRecord[];
+  /** Behind the batch's length. */
+  readonly bytes: number;
+}
+
+function measureBatch(messages: readonly ProducedMessage[]): MeasuredBatch {
+  let bytes = BEFORE_CHECKED_BYTES + BATCH_HEAD_BYTES;
+  const records = messages.map((message, offsetDelta) => {
+    const record = measureRecord(message, offsetDelta);
+    bytes += varIntBytes(record.bodyBytes) + record.bodyBytes;
+    return record;
+  });
+  return { records, bytes };
+}
+
+function measureRecord(
+  { key = null, value, headers = {} }: ProducedMessage,
+  offsetDelta: number,
+): MeasuredRecord {
+  const flat = Object.entries(headers).flatMap(([name, given]) =>
+    (typeof given === 'string' || Buffer.isBuffer(given) ? [given] : given).map(
+      (each) => [name, each] as const,
+    ),
+  );
+  // Attributes and a timestamp delta of 0 take a byte each.
+  let bodyBytes =
+    2 + varIntBytes(offsetDelta) + sizedBytes(key) + sizedBytes(value) + varIntBytes(flat.length);
+  for (const [name, given] of flat) bodyBytes += sizedBytes(name) + sizedBytes(given);
+  return { bodyBytes, offsetDelta, key, value, headers: flat };
+}
+
+function writeBatch(
+  writer: Writer,
+  { records, bytes }: MeasuredBatch,
+  { now, producerEpoch, firstSequence }: { now: number; producerEpoch: number; firstSequence: number },
+): void {
+  writer.int64(0); // base offset: the broker's to give
+  writer.int32(bytes);
+  writer.int32(0); // leader epoch
+  writer.int8(MAGIC);
+  const checksumAt = writer.offset;
+  writer.int32(0);
+  const checkedFrom = writer.offset;
+  writer.int16(0); // attributes: no compression, the producer's time, no transaction
+  writer.int32(records.length - 1);
+  writer.int64(now);
+  writer.int64(now);
+  writer.int64(-1); // producer id
+  writer.int16(producerEpoch);
+  writer.int32(firstSequence);
+  writer.int32(records.length);
+  for (const { bodyBytes, offsetDelta, key, value, headers } of records) {
+    writer.varInt(bodyBytes);
+    writer.int8(0);
+    writer.varInt(0);
+    writer.varInt(offsetDelta);
+    writer.sized(key);
+    writer.sized(value);
+    writer.varInt(headers.length);
+    for (const [name, given] of headers) {
+      writer.sized(name);
+      writer.sized(given);
+    }
+  }
+  writer.buffer.writeUInt32BE(crc32c(writer.buffer.subarray(checkedFrom, writer.offset)), checksumAt);
+}
+
+/** Zigzag, seven bits a byte. */
+function varIntBytes(value: number): number {
+  const encoded = (value << 1) ^ (value >> 31);
+  return Math.max(1, Math.ceil((32 - Math.clz32(encoded)) / 7));
+}
+
+function sizedBytes(value: Bytes | null): number {
+  if (value === null) return 1;
+  const bytes = Buffer.byteLength(value);
+  return varIntBytes(bytes) + bytes;
+}
+
+/** Into a buffer whose size was added up before. */
+class Writer {
+  readonly buffer: Buffer;
+  offset = 0;
+
+  constructor(size: number) {
+    this.buffer = Buffer.allocUnsafe(size);
+  }
+
+  int8(value: number): void {
+    this.offset = this.buffer.writeInt8(value, this.offset);
+  }
+
+  int16(value: number): void {
+    this.offset = this.buffer.writeInt16BE(value, this.offset);
+  }
+
+  int32(value: number): void {
+    this.offset = this.buffer.writeInt32BE(value, this.offset);
+  }
+
+  int64(value: number): void {
+    this.offset = this.buffer.writeBigInt64BE(BigInt(value), this.offset);
+  }
+
+  varInt(value: number): void {
+    let rest = ((value << 1) ^ (value >> 31)) >>> 0;
+    while (rest > 0x7f) {
+      this.buffer[this.offset++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.buffer[this.offset++] = rest;
+  }
+
+  /** Its length, then the bytes; null has length -1. */
+  sized(value: Bytes | null): void {
+    if (value === null) {
+      this.varInt(NULL_LENGTH);
+      return;
+    }
+    this.varInt(Buffer.byteLength(value));
+    this.bytes(value);
+  }
+
+  bytes(value: Buffer | string): void {
+    this.offset +=
+      typeof value === 'string'
+        ? this.buffer.write(value, this.offset)
+        : value.copy(this.buffer, this.offset);
+  }
+}

@@ -9,9 +9,13 @@ export class FinalizeConfig {
   @Max(32)
   indexConnections: number = 2;
 
-  @Variable('SLUICE_MAINTENANCE_WORK_MEM', 'maintenance_work_mem of each of those connections, e.g. 256MB')
-  @Matches(/^\d+(kB|MB|GB)$/, { message: 'maintenanceWorkMem must be a size like 256MB' })
-  maintenanceWorkMem: string = '256MB';
+  /**
+   * More is slower here: keys are sorted in pieces that fit the processor's caches, and merged. Building the largest
+   * index over 6.4 million records took 25 s with 64 MB, 36 s with 256 MB, 48 s with 1 GB (`docs/performance.md`).
+   */
+  @Variable('SLUICE_MAINTENANCE_WORK_MEM', 'maintenance_work_mem of each of those connections, e.g. 64MB')
+  @Matches(/^\d+(kB|MB|GB)$/, { message: 'maintenanceWorkMem must be a size like 64MB' })
+  maintenanceWorkMem: string = '64MB';
 
   @Variable(
     'SLUICE_SWAP_LOCK_TIMEOUT_MS',

@@ -20,8 +20,8 @@ import { StepRunner, terminateBackends } from './step-runner.js';
 import { swap } from './swap.js';
 
 /**
- * Of each hash and sort of a merge. Its statements have up to five at once, and what is right for building one index
- * made a backend of 1.3 GB out of a merge of 1,760,000 records (measured: `bench/merge.ts`).
+ * Of each hash and sort of a merge, whatever indexes are built with: its statements have up to five at once, and 256 MB
+ * each made a backend of 1.3 GB out of a merge of 1,760,000 records (`npm run bench -- --only upsert` measures it).
  */
 const MERGE_WORK_MEM = '64MB';
 /** A merge waits for other writers as long as they take; who they are is looked at four times in this. */

@@ -44,7 +44,7 @@ export interface ServiceContext<C extends ConnectionConfig> {
  * collects 36 MB of program every 15 MB of them: of 1.6 million rows that took a fifth of validator's and loader's CPU
  * time (`docs/performance.md`). More would bring the services near the 256 MB of G9.
  */
-const HEAP_GROWTH_PERCENT = 150;
+const HEAP_GROWTH_PERCENT = 100;
 
 /**
  * The life of every service.

@@ -16,14 +16,24 @@ export interface StorableLetter extends DeadLetter {
  */
 export function storableLetter(letter: DeadLetter): StorableLetter {
   const errors = letter.findings.filter(({ severity }) => severity === 'error');
-  const columns = letter.columns.map(storableText);
   return {
     ...letter,
-    columns,
-    columnsId: columnsId(columns),
+    ...storableColumns(letter.columns),
     codes: [...new Set(errors.map(({ code }) => code))],
     findings: letter.findings.map(storableFinding),
   };
+}
+
+/** By list: letters of one job have the same one (`decodeDeadLetter`), and hashing it took a tenth of the indexing. */
+const columnsByList = new WeakMap<readonly string[], Pick<StorableLetter, 'columns' | 'columnsId'>>();
+
+function storableColumns(list: readonly string[]): Pick<StorableLetter, 'columns' | 'columnsId'> {
+  const known = columnsByList.get(list);
+  if (known !== undefined) return known;
+  const columns = list.map(storableText);
+  const storable = { columns, columnsId: columnsId(columns) };
+  columnsByList.set(list, storable);
+  return storable;
 }
 
 /** Only these members: whatever else a producer wrote into a finding is not stored. */

@@ -1,17 +1,28 @@
 import { createRequire } from 'node:module';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import { type ProduceRequest, encodeProduceRequest, installProduceEncoding } from './produce-request.js';
+import { ProduceBody, type ProduceRequest, installProduceEncoding } from './produce-request.js';
 
 const NOW = 1_790_000_000_123;
 
 /** kafkajs's own, version by version; taken before anything is installed. */
 const require = createRequire(import.meta.url);
-type Define = (request: ProduceRequest) => { request: { encode: () => Promise<{ buffer: Buffer }> } };
+interface KafkajsRequest {
+  readonly apiKey: number;
+  readonly apiVersion: number;
+  readonly encode: () => Promise<unknown>;
+}
+type Define = (request: ProduceRequest) => { request: KafkajsRequest };
 const table = require('kafkajs/src/protocol/requests/produce/index.js') as {
   protocol: (of: { version: number }) => Define;
 };
 const { protocol: kafkajsProtocol } = table;
+/** Header and length around a request: what goes to the socket. */
+const frame = require('kafkajs/src/protocol/request.js') as (of: {
+  correlationId: number;
+  clientId: string;
+  request: KafkajsRequest;
+}) => Promise<{ readonly buffer: Buffer }>;
 
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array)),
@@ -56,28 +67,35 @@ describe('a Produce request', () => {
     jest.useRealTimers();
   });
 
-  const encodedBy = async (protocol: typeof kafkajsProtocol, version: number, given: ProduceRequest) =>
-    (await protocol({ version })(given).request.encode()).buffer;
+  const sentBy = async (protocol: typeof kafkajsProtocol, version: number, given: ProduceRequest) =>
+    (await frame({ correlationId: 7, clientId: 'client', request: protocol({ version })(given).request }))
+      .buffer;
+
+  const sentByUs = async (given: ProduceRequest) => {
+    const { request: plain } = kafkajsProtocol({ version: 7 })(given);
+    const encode = () => Promise.resolve(new ProduceBody(given, NOW));
+    return (await frame({ correlationId: 7, clientId: 'client', request: { ...plain, encode } })).buffer;
+  };
 
   it('has the bytes that kafkajs gives it, whatever the messages', async () => {
     await fc.assert(
       fc.asyncProperty(request, async (given) => {
-        const plain = await encodedBy(kafkajsProtocol, 7, given);
-        expect(encodeProduceRequest(given, NOW).equals(plain)).toBe(true);
+        // kafkajs before anything is installed, and after: what has no large body is framed as ever.
+        const plain = await sentBy(kafkajsProtocol, 7, given);
+        installProduceEncoding();
+        expect((await sentBy(kafkajsProtocol, 7, given)).equals(plain)).toBe(true);
+        expect((await sentByUs(given)).equals(plain)).toBe(true);
       }),
       { numRuns: 300 },
     );
   });
 
   it('has them at the sizes where lengths take one more byte', async () => {
+    installProduceEncoding();
     for (const length of [0, 1, 63, 64, 65, 8_191, 8_192, 8_193, 1_048_575, 1_048_576, 1_048_577]) {
-      const given = requestOf({
-        key: 'k',
-        value: Buffer.alloc(length, 7),
-        headers: { h: 'x'.repeat(length % 999) },
-      });
-      const plain = await encodedBy(kafkajsProtocol, 7, given);
-      expect(encodeProduceRequest(given, NOW).equals(plain)).toBe(true);
+      const headers = { h: 'x'.repeat(length % 999) };
+      const given = requestOf({ key: 'k', value: Buffer.alloc(length, 7), headers });
+      expect((await sentByUs(given)).equals(await sentBy(kafkajsProtocol, 7, given))).toBe(true);
     }
   });
 
@@ -89,9 +107,8 @@ describe('a Produce request', () => {
     expect(installed).not.toBe(kafkajsProtocol);
     const value = Buffer.from('value');
     const plain = requestOf({ key: 'k', value });
-    const encoder = await installed({ version: 7 })(plain).request.encode();
-    expect(encoder).not.toHaveProperty('writeInt8');
-    expect(encoder.buffer).toEqual(await encodedBy(kafkajsProtocol, 7, plain));
+    expect(await installed({ version: 7 })(plain).request.encode()).toBeInstanceOf(ProduceBody);
+    expect(await sentBy(installed, 7, plain)).toEqual(await sentBy(kafkajsProtocol, 7, plain));
     for (const [version, given] of [
       [2, plain],
       [7, { ...plain, compression: 1 }],
@@ -99,10 +116,16 @@ describe('a Produce request', () => {
       [7, { ...plain, producerId: 5 as never }],
       [7, requestOf({ key: 'k', value, timestamp: '1700000000000' })],
     ] as const) {
-      const left = await installed({ version })(given).request.encode();
-      expect(left).toHaveProperty('writeInt8');
-      expect(left.buffer).toEqual(await encodedBy(kafkajsProtocol, version, given));
+      expect(await installed({ version })(given).request.encode()).not.toBeInstanceOf(ProduceBody);
+      expect(await sentBy(installed, version, given)).toEqual(await sentBy(kafkajsProtocol, version, given));
     }
+  });
+
+  it('is written once, however often its bytes are asked for', async () => {
+    installProduceEncoding();
+    const { request: definition } = table.protocol({ version: 7 })(requestOf({ key: 'k', value: 'value' }));
+    const framed = await frame({ correlationId: 1, clientId: 'client', request: definition });
+    expect(framed.buffer).toBe(framed.buffer);
   });
 });
 

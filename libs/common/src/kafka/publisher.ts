@@ -65,7 +65,7 @@ export class Publisher {
           messages: all.map(({ key, value, headers, partition }) => ({
             key,
             value,
-            headers: { ...headers },
+            headers,
             ...(partition === undefined ? {} : { partition }),
           })),
         })),

@@ -26,6 +26,12 @@ export interface DeadLetter {
 
 const VERSION = 1;
 
+/** Every letter of a job has the same columns: they are written once, and read once, not by the letter. */
+const writtenColumns = new WeakMap<readonly string[], string>();
+const readColumns = new Map<string, readonly string[]>();
+/** Lists of columns that stay read; jobs of other files take turns. */
+const MAX_READ_COLUMNS = 64;
+
 export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
   return {
     topic: topicOf(letter.dataset, 'dead'),
@@ -43,7 +49,7 @@ export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
       stage: letter.stage,
       findings: JSON.stringify(letter.findings),
       attempt: String(letter.attempt),
-      columns: JSON.stringify(letter.columns),
+      columns: columnsText(letter.columns),
       ...(letter.sqlstate === null ? {} : { sqlstate: letter.sqlstate }),
     },
   };
@@ -64,8 +70,6 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
     throw read.invalid('header "sqlstate" is not an SQLSTATE');
   const findings = read.json('findings');
   if (!isListOf(findings, isFinding)) throw read.invalid('header "findings" is not a list of findings');
-  const columns = read.json('columns');
-  if (!isListOf(columns, isText)) throw read.invalid('header "columns" is not a list of names');
   return {
     dataset,
     job,
@@ -78,9 +82,30 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
     findings,
     sqlstate,
     attempt: read.count('attempt'),
-    columns,
+    columns: columnsOf(read),
     bytes: read.value(),
   };
+}
+
+function columnsText(columns: readonly string[]): string {
+  const known = writtenColumns.get(columns);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(columns);
+  writtenColumns.set(columns, text);
+  return text;
+}
+
+/** The same list, not only an equal one, for letters with equal columns. */
+function columnsOf(read: HeaderReader): readonly string[] {
+  const text = read.text('columns');
+  const known = readColumns.get(text);
+  if (known !== undefined) return known;
+  const columns = read.json('columns');
+  if (!isListOf(columns, isText)) throw read.invalid('header "columns" is not a list of names');
+  const oldest = readColumns.keys().next();
+  if (readColumns.size >= MAX_READ_COLUMNS && !oldest.done) readColumns.delete(oldest.value);
+  readColumns.set(text, columns);
+  return columns;
 }
 
 function isListOf<T>(value: unknown, isItem: (item: unknown) => item is T): value is T[] {

@@ -37,7 +37,10 @@ describe('Finalizer', () => {
       [SHOP_B, 'refused'],
     ]);
     const steps = await finalizeJob(jobs);
-    expect(steps).toEqual(['check', 'index', 'constraints', 'analyze', 'check', 'snapshots', 'swap']);
+    expect(steps).toEqual([
+      ...['check', 'index', 'vacuum', 'index', 'constraints', 'analyze'],
+      ...['check', 'snapshots', 'swap'],
+    ]);
     expect(await jobs.shops()).toEqual(['1 a x+y', '2 b']);
     expect(await jobs.end(id)).toEqual({
       state: 'succeeded',
@@ -205,6 +208,8 @@ describe('Finalizer', () => {
       'check',
       'index',
       'settle',
+      'index',
+      'vacuum',
       'index',
       'constraints',
       'analyze',

@@ -32,7 +32,7 @@ const MERGE_WAYS = { append: APPEND, upsert: UPSERT } as const satisfies Partial
 /**
  * Makes a complete job visible, whole or not at all (DESIGN section 8).
  *
- *     replace:  check → index ⇄ settle → constraints → analyze → check → snapshots → swap
+ *     replace:  check → index ⇄ settle → vacuum → index ⇄ settle → constraints → analyze → check → snapshots → swap
  *     append:   check → index ⇄ settle → merge
  *     upsert:   check → settle → merge
  *     dry run:  check → index ⇄ settle → report
@@ -115,6 +115,7 @@ export class Finalizer {
       const targets = await preparation.targets();
       await preparation.settleOuterOrphans(targets);
       await preparation.settleMainKeys(targets);
+      await preparation.vacuum();
       await preparation.buildRest(targets);
       await preparation.analyze(targets);
       onStep('check');

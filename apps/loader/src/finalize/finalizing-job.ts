@@ -44,7 +44,16 @@ export function fieldOf({ tables }: FinalizedDataset, table: string, columns: re
 
 /** The steps as they are announced, in a word each. */
 export type FinalizeStep =
-  'check' | 'index' | 'settle' | 'constraints' | 'analyze' | 'snapshots' | 'swap' | 'merge' | 'report';
+  | 'check'
+  | 'index'
+  | 'settle'
+  | 'vacuum'
+  | 'constraints'
+  | 'analyze'
+  | 'snapshots'
+  | 'swap'
+  | 'merge'
+  | 'report';
 
 /** `detail` says what a step waits for, and for whom. */
 export type OnStep = (step: FinalizeStep, detail?: string) => void;

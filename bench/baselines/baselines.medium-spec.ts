@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { formatRow } from '#datasets/tax-registration/defects.js';
 import { generate } from '#datasets/tax-registration/generator.js';
 import { readRecords } from '../../test/support/oracle-records.js';
 import { type Expectation, expectFile, judgeFile } from '../../test/support/oracle.js';
+import { HAS_PSQL } from '../../test/support/has-psql.js';
 import { type TestDatabase, startTestDatabase } from '../../test/support/postgres.js';
 import { DATE_LINE, HEADER, validBan } from '../../test/support/small-file.js';
 import { BaselineDatabase } from './baseline-database.js';
@@ -17,9 +17,6 @@ import { Psql } from './psql.js';
 import { upsertWithPsql } from './upsert.js';
 
 /** Each baseline ends where Sluice ends: the same rows in the same tables, by the word of the oracle. */
-
-// psql comes with the system; without it nothing can be measured, and nothing else of Sluice needs it.
-const hasPsql = spawnSync('psql', ['--version']).status === 0;
 
 const ROWS = 2000;
 const HEAD_LINES = 3;
@@ -109,7 +106,7 @@ const ROWS_OF_REPEATED_CODES = [
   return `address,${validBan(8_000_000 + number)},,name,0,1090105,獨資,N,${slots.join(',')}`;
 });
 
-(hasPsql ? describe : describe.skip)('psql baselines', () => {
+(HAS_PSQL ? describe : describe.skip)('psql baselines', () => {
   let rawFile: string;
   let cleaned: readonly CleanedFile[];
   let expected: Expectation;

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { MERGE_WORK_MEM } from '../../apps/loader/src/finalize/finalizer.js';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
 import { writePublishedForm } from '../baselines/extract.js';
@@ -14,8 +15,6 @@ import { RegistrationSystem } from './registration-system.js';
 const SEED = 1;
 const SLUICE = 'sluice';
 const PSQL = 'psql-upsert';
-/** What a merge of the loader gives each of its sorts and hashes (finalizer.ts). */
-const WORK_MEM = '64MB';
 
 const RATIOS: readonly RatioQuestion[] = [
   { name: 'upsert to psql, staging and INSERT ON CONFLICT', of: SLUICE, to: PSQL, target: null },
@@ -42,7 +41,7 @@ export const upsert: BenchCase = {
         ...{ name: 'upsert', rows: bench.rows, runs, ratios: ratiosOf(runs, RATIOS) },
         notes: [
           `Into ${first.rows} rows come ${second.rows}: every old row gets another date, and industries stay as they are.`,
-          `psql loads cleaned rows into temporary tables and merges in one transaction, with work_mem ${WORK_MEM}, as Sluice does.`,
+          `psql loads cleaned rows into temporary tables and merges in one transaction, with work_mem ${MERGE_WORK_MEM}, as Sluice does.`,
           'Both begin with tables just loaded, indexed and vacuumed, and end with the same rows, compared by their sums.',
         ],
       };
@@ -100,7 +99,7 @@ function psql(
       });
       await place.baselines.query('VACUUM');
       const { seconds, cpuSeconds, peakMb } = await place.system.measure(() =>
-        upsertWithPsql(client, second.cleaned, WORK_MEM),
+        upsertWithPsql(client, second.cleaned, MERGE_WORK_MEM),
       );
       assertSame(sums, PSQL, await place.baselines.query<{ sum: string }>(sumQuery(second.cleaned)));
       return { rows: second.rows, seconds, cpuSeconds, peakMb };

@@ -1,15 +1,16 @@
 /** COPY into staging tables: the loader's way, and psql's. */
 import type pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
+import { groupsWithin } from '#common/kafka/message-groups.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
 import { createStaging, dropStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import { copyInto } from '../../apps/loader/src/load/copy-sections.js';
+import { LOAD_GROUP } from '../../apps/loader/src/load/load-group.js';
 import { stagingTargets } from '../../apps/loader/src/load/staging-targets.js';
 import { type Psql, copyFrom } from '../baselines/psql.js';
 import type { CleanBatch, CleanText } from './clean-text.js';
-import { groupsOf } from './loader-groups.js';
 import type { Amount } from './stage-run.js';
 
 /** Does some work on empty staging tables, which go afterwards. @param work gets the job that they are named after */
@@ -34,7 +35,7 @@ export async function copyGroups(
   job: string,
   connections: number,
 ): Promise<Amount> {
-  const groups = groupsOf(text.batches, bytesOf);
+  const groups = groupsWithin(text.batches, LOAD_GROUP, bytesOf);
   const targets = stagingTargets(text.plan, job);
   const load = async (): Promise<void> => {
     for (let group = groups.shift(); group !== undefined; group = groups.shift()) {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { cutChunks } from '../../test/support/record/cutting.js';
-import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES, groupsOf } from './loader-groups.js';
 import { checkPlainly } from './judging-plainly.js';
 import { check, cut, decode, encode, judgeSlice } from './judging.js';
 import {
@@ -91,17 +90,5 @@ describe('the stages of one process', () => {
       warnings: counts.reduce((sum, { warnings }) => sum + warnings, 0),
     });
     expect(plain).toMatchObject({ accepted: 1002, warnings: 2 });
-  });
-});
-
-describe('groups of messages', () => {
-  it('stay within the bytes and the messages of a loader’s transaction', () => {
-    const third = Math.ceil(MAX_GROUP_BYTES / 3);
-    const sizes = (bytes: readonly number[]): number[] =>
-      groupsOf(bytes, (each) => each).map(({ length }) => length);
-    expect(sizes([third, third, third, third])).toEqual([2, 2]);
-    expect(sizes([2 * MAX_GROUP_BYTES, 1])).toEqual([1, 1]);
-    expect(sizes(Array.from({ length: MAX_GROUP_MESSAGES + 1 }, () => 1))).toEqual([MAX_GROUP_MESSAGES, 1]);
-    expect(sizes([])).toEqual([]);
   });
 });

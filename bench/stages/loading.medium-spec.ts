@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { createPool, inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
+import { HAS_PSQL } from '../../test/support/has-psql.js';
 import { type TestDatabase, startTestDatabase } from '../../test/support/postgres.js';
 import { Psql } from '../baselines/psql.js';
 import { CleanText } from './clean-text.js';
@@ -16,9 +16,6 @@ import { indexAsFinalizer, indexSerially, readTargets, withFinalizingJob } from 
 import { inOwnDatabase } from './own-database.js';
 
 /** Both ways of a stage end in the same place, or their ratio would mean nothing. */
-
-// psql comes with the system; nothing else of Sluice needs it.
-const hasPsql = spawnSync('psql', ['--version']).status === 0;
 
 /** More than one transaction of the loader takes. */
 const ROWS = 25_000;
@@ -95,7 +92,7 @@ describe('COPY', () => {
     });
   });
 
-  (hasPsql ? it : it.skip)('by psql fills it with the same', async () => {
+  (HAS_PSQL ? it : it.skip)('by psql fills it with the same', async () => {
     await inDatabase(async (pool, psql) => {
       const expected = await withStaging(pool, text.plan, async (job) => {
         await copyGroups(pool, text, job, 2);
@@ -133,7 +130,7 @@ describe('indexes', () => {
     });
   });
 
-  (hasPsql ? it : it.skip)('one after the other are the same', async () => {
+  (HAS_PSQL ? it : it.skip)('one after the other are the same', async () => {
     await inDatabase(async (pool, psql) => {
       const targets = await readTargets(pool, text.plan);
       await withStaging(pool, text.plan, async (job) => {

@@ -19,9 +19,9 @@ import {
 import { encodeCleanMessage } from '#core/message/clean-message.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
+import { LOAD_GROUP } from '../../apps/loader/src/load/load-group.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
 import { BENCH_DATASET, type JudgedBatch, PARTITIONS } from './judging.js';
-import { MAX_GROUP_BYTES, MAX_GROUP_MESSAGES } from './loader-groups.js';
 import { repeated } from './registrations.js';
 import type { Amount } from './stage-run.js';
 
@@ -114,9 +114,8 @@ export async function consume(
     ...{ kafka, concurrentPartitions, sessionTimeoutMs },
     groupId: `bench-${uuidv7()}`,
     topics: { [KIND]: topics },
-    maxGroupBytes: MAX_GROUP_BYTES,
-    maxGroupMessages: MAX_GROUP_MESSAGES,
-    maxBytesPerPartition: MAX_GROUP_BYTES,
+    ...LOAD_GROUP,
+    maxBytesPerPartition: LOAD_GROUP.maxGroupBytes,
     maxMessageBytes: MAX_MESSAGE_BYTES,
     logger: pino({ level: 'silent' }),
     onFatal: (error) => reading.emit('error', error),

@@ -26,12 +26,11 @@ import { finalizedDatasets } from './finalize/finalizing-job.js';
 import { FinalizeSweep } from './finalize/finalize-sweep.js';
 import { CleanBatchController } from './load/clean-batch.controller.js';
 import { GroupLoader } from './load/group-loader.js';
+import { LOAD_GROUP } from './load/load-group.js';
 import type { LoaderConfig } from './loader.config.js';
 import { LoaderMetrics } from './loader.metrics.js';
 import { JobWatch, watchedDatasets } from './watch/job-watch.js';
 import { WatchConfig } from './watch/watch.config.js';
-
-const MIB = 1024 * 1024;
 
 /** Beside loading and index building: the main step of finalizing, lease, sweep, job watch, watching who blocks. */
 const OTHER_CONNECTIONS = 5;
@@ -119,10 +118,8 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               groupId: CONSUMER_GROUPS.load,
               topics: { clean: registry.all().map(({ name }) => topicOf(name, 'clean')) },
               concurrentPartitions: config.concurrentPartitions,
-              // A transaction takes up to six batches of the usual size: fewer commits, little to repeat.
-              maxGroupBytes: 4 * MIB,
-              maxGroupMessages: 64,
-              maxBytesPerPartition: 4 * MIB,
+              ...LOAD_GROUP,
+              maxBytesPerPartition: LOAD_GROUP.maxGroupBytes,
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               logger,

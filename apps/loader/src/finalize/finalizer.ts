@@ -23,7 +23,7 @@ import { swap } from './swap.js';
  * Of each hash and sort of a merge, whatever indexes are built with: its statements have up to five at once, and 256 MB
  * each made a backend of 1.3 GB out of a merge of 1,760,000 records (`npm run bench -- --only upsert` measures it).
  */
-const MERGE_WORK_MEM = '64MB';
+export const MERGE_WORK_MEM = '64MB';
 /** A merge waits for other writers as long as they take; who they are is looked at four times in this. */
 const MERGE_LOOKS_MS = 4_000;
 

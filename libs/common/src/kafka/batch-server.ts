@@ -6,6 +6,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
+import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { IncomingMessage } from './message.js';
 import { countPartitions, findNarrowTopics } from './topics-admin.js';
 
@@ -24,16 +25,13 @@ import { countPartitions, findNarrowTopics } from './topics-admin.js';
  *   so a hung handler loses its partitions.
  * - T5: a consumer that ended for good ends the process (`onFatal`): kafkajs would leave it alive and deaf.
  */
-export interface BatchServerOptions {
+export interface BatchServerOptions extends GroupBounds {
   readonly kafka: Kafka;
   readonly groupId: string;
   /** Topics of each kind that a handler may ask for. */
   readonly topics: Readonly<Record<string, readonly string[]>>;
   /** Partitions worked on side by side. */
   readonly concurrentPartitions: number;
-  /** A group handed to a handler is closed at this many bytes or messages. */
-  readonly maxGroupBytes: number;
-  readonly maxGroupMessages: number;
   readonly maxBytesPerPartition: number;
   /**
    * Messages are let gather until there are so many bytes of them, or for so long: for a handler whose work costs more
@@ -192,7 +190,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     const { topic, partition, messages } = payload.batch;
     const source = `${topic}/${partition}`;
     const { generation } = this;
-    for (const group of this.groupsOf(messages)) {
+    for (const group of groupsWithin(messages, this.options, ({ value }) => value?.length ?? 0)) {
       if (!payload.isRunning() || payload.isStale() || this.closing) return;
       try {
         const isDone = await this.hand(payload, group);
@@ -265,25 +263,6 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       resume();
     }, backoffMs);
     this.resumeTimers.add(timer);
-  }
-
-  private groupsOf(messages: readonly KafkaMessage[]): KafkaMessage[][] {
-    const { maxGroupBytes, maxGroupMessages } = this.options;
-    const groups: KafkaMessage[][] = [];
-    let open: KafkaMessage[] = [];
-    let openBytes = 0;
-    for (const message of messages) {
-      const bytes = message.value?.length ?? 0;
-      if (open.length > 0 && (open.length >= maxGroupMessages || openBytes + bytes > maxGroupBytes)) {
-        groups.push(open);
-        open = [];
-        openBytes = 0;
-      }
-      open.push(message);
-      openBytes += bytes;
-    }
-    if (open.length > 0) groups.push(open);
-    return groups;
   }
 }
 

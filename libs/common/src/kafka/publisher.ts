@@ -1,6 +1,7 @@
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { brokerErrorCode } from './kafka-errors.js';
+import { groupsWithin } from './message-groups.js';
 import type { OutgoingMessage } from './message.js';
 
 /** A request is closed when it holds this much; one larger message travels alone. */
@@ -78,20 +79,8 @@ export class Publisher {
 
 /** Consecutive messages up to MAX_REQUEST_BYTES together: kafkajs itself never splits a request. */
 export function requestsOf(messages: readonly OutgoingMessage[]): OutgoingMessage[][] {
-  const requests: OutgoingMessage[][] = [];
-  let open: OutgoingMessage[] = [];
-  let openBytes = 0;
-  for (const message of messages) {
-    if (open.length > 0 && openBytes + message.value.length > MAX_REQUEST_BYTES) {
-      requests.push(open);
-      open = [];
-      openBytes = 0;
-    }
-    open.push(message);
-    openBytes += message.value.length;
-  }
-  if (open.length > 0) requests.push(open);
-  return requests;
+  const bounds = { maxGroupBytes: MAX_REQUEST_BYTES, maxGroupMessages: Infinity };
+  return groupsWithin(messages, bounds, ({ value }) => value.length);
 }
 
 function publishError(error: unknown, topics: readonly string[]): SluiceError {

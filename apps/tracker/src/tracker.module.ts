@@ -16,6 +16,7 @@ import { FoldRepository } from './fold/fold.repository.js';
 import { JobBatch } from './fold/job-batch.entity.js';
 import { JobStage } from './fold/job-stage.entity.js';
 import { LetterColumns } from './fold/letter-columns.entity.js';
+import { LetterPace } from './fold/letter-pace.js';
 import { ParkedMessageRow } from './fold/parked-message.entity.js';
 import { ParkedMessageRepository } from './fold/parked-message.repository.js';
 import { TrackerMetrics } from './fold/tracker.metrics.js';
@@ -115,6 +116,7 @@ export class TrackerModule implements OnApplicationShutdown {
             new MessageParking(metrics, logger, (parked) => parkedMessages.keep(parked)),
         },
         FoldRepository,
+        LetterPace,
         ParkedMessageRepository,
         TrackerMetrics,
         ...READ_API.providers,

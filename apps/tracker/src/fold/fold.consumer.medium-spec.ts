@@ -7,6 +7,7 @@ import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import { createPool } from '#common/postgres/pool.js';
+import { isFinal } from '#core/job/job-state.js';
 import { Job } from '#core/job/job.entity.js';
 import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/message/status-event.js';
@@ -17,6 +18,7 @@ import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
 import { JobWatcher } from '../live/job-watcher.js';
 import { FoldConsumer } from './fold.consumer.js';
 import { FoldRepository } from './fold.repository.js';
+import { FULL_DELIVERY_LETTERS, LONGEST_DELAY_MS, LetterPace, REST_MS } from './letter-pace.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
 
@@ -53,6 +55,7 @@ describe('FoldConsumer', () => {
     const parkedMessages = new ParkedMessageRepository(pool);
     consumer = new FoldConsumer(
       folds,
+      new LetterPace(pool),
       parkedMessages,
       new TrackerMetrics(registry, database, logger),
       new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
@@ -165,6 +168,45 @@ describe('FoldConsumer', () => {
     expect(await counted('sluice_refused_records_total')).toEqual({ 'BAD shops': 2, 'WORSE shops': 1 });
   });
 
+  describe('gives way to jobs under way', () => {
+    const restAfter = async (count: number, ageMs = 0): Promise<number> => {
+      const letters = Array.from({ length: count }, (_, record) => encodeDeadLetter(letter({ record })));
+      const rests: number[] = [];
+      const rest = (restMs: number): void => void rests.push(restMs);
+      await consumer.indexLetters({ ...delivery(letters), writtenAt: Date.now() - ageMs, rest });
+      return rests.reduce((sum, restMs) => sum + restMs, 0);
+    };
+    const insertJob = async (state: Job['state']): Promise<void> => {
+      await database.getRepository(Job).insert(job('1', state));
+    };
+
+    it.each(['running', 'finalizing'] as const)(
+      'rests after many letters while a job is %s',
+      async (state) => {
+        await insertJob(state);
+        expect(await restAfter(FULL_DELIVERY_LETTERS)).toBe(REST_MS);
+      },
+    );
+
+    it.each(['queued', 'paused', 'succeeded', 'failed', 'cancelled'] as const)(
+      'never rests for a job that is %s (LP1)',
+      async (state) => {
+        await insertJob(state);
+        expect(await restAfter(FULL_DELIVERY_LETTERS)).toBe(0);
+      },
+    );
+
+    it('does not rest after a few (LP2)', async () => {
+      await insertJob('running');
+      expect(await restAfter(FULL_DELIVERY_LETTERS - 1)).toBe(0);
+    });
+
+    it('does not rest while letters are old (LP3)', async () => {
+      await insertJob('running');
+      expect(await restAfter(FULL_DELIVERY_LETTERS, LONGEST_DELAY_MS + 1)).toBe(0);
+    });
+  });
+
   it('tells how far it is behind, by dataset', async () => {
     const at = new Date(Date.now() - 60_000).toISOString();
     await consumer.foldStatus(delivery([encodeStatusEvent(batchEvent({ at }))]));
@@ -196,8 +238,10 @@ function delivery(messages: readonly OutgoingMessage[]): Delivery {
       headers,
       value,
     })),
+    writtenAt: Date.now(),
     progress: () => undefined,
     isStale: () => false,
+    rest: () => undefined,
   };
 }
 
@@ -259,6 +303,7 @@ function job(number: string, state: Job['state']): Partial<Job> {
     epoch: 1,
     announced: true,
     createdAt: new Date(),
-    finishedAt: state === 'running' ? null : new Date(),
+    finishedAt: isFinal(state) ? new Date() : null,
+    pauseReason: state === 'paused' ? 'operator' : null,
   };
 }

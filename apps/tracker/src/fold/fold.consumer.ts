@@ -6,6 +6,7 @@ import { decodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { decodeStatusEvent } from '#core/message/status-event.js';
 import { JobWatcher } from '../live/job-watcher.js';
 import { FoldRepository } from './fold.repository.js';
+import { LetterPace } from './letter-pace.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
 
@@ -17,6 +18,7 @@ import { TrackerMetrics } from './tracker.metrics.js';
 export class FoldConsumer {
   constructor(
     private readonly folds: FoldRepository,
+    private readonly pace: LetterPace,
     private readonly parkedMessages: ParkedMessageRepository,
     private readonly metrics: TrackerMetrics,
     private readonly parking: MessageParking,
@@ -36,5 +38,6 @@ export class FoldConsumer {
   async indexLetters(@Payload() delivery: Delivery): Promise<void> {
     const letters = await this.parking.decodeAll(delivery.messages, decodeDeadLetter);
     this.metrics.indexed(await this.folds.indexLetters(letters));
+    delivery.rest(await this.pace.restAfter(letters.length, Date.now() - delivery.writtenAt));
   }
 }

@@ -17,6 +17,8 @@ export interface Delivery {
   readonly topic: string;
   readonly partition: number;
   readonly messages: readonly IncomingMessage[];
+  /** When the first of them was written, in ms since 1970 by its producer's clock. */
+  readonly writtenAt: number;
   /** Call after each slice of work: heartbeats stop when it has not been called for too long. */
   readonly progress: () => void;
   /**
@@ -24,6 +26,8 @@ export interface Delivery {
    * nothing of the delivery is committed, and all of its messages come again, here or elsewhere.
    */
   readonly isStale: () => boolean;
+  /** Asks to be left alone with this partition for so long after this delivery; others go on. */
+  readonly rest: (restMs: number) => void;
 }
 
 /** Nest would replace any error by "Internal server error"; the transport has to see the real one. */

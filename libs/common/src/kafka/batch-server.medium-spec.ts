@@ -222,7 +222,40 @@ describe('BatchServer on real Kafka', () => {
     expect((await committedOffsets()).get(0)).toBe(-1);
   });
 
-  it('reports a consumer that has ended for good, so that the process can end (T5)', async () => {
+  it('leaves a partition alone whose handler asked for a rest, commits first, and goes on with others (T5)', async () => {
+    await send(0, 'a', 'b');
+    const taken: string[] = [];
+    onDelivery = (delivery) => {
+      taken.push(...textsOf(delivery));
+      if (delivery.partition === 0) delivery.rest(3_600_000);
+      return Promise.resolve();
+    };
+    const server = await startServer(1);
+    await eventually(async () => (await committedOffsets()).get(0) === 1, 'offset 1');
+    await send(1, 'other');
+    await eventually(() => taken.includes('other'), 'a message of the other partition');
+    // Fetched together with the first one: it would have been handed over at once.
+    expect(taken).toEqual(['a', 'other']);
+    expect(server.health.notReady()).toEqual([]);
+  });
+
+  it('comes back after the rest, and not before (T5)', async () => {
+    const restMs = 400;
+    await send(0, 'a', 'b');
+    const takenAt: number[] = [];
+    onDelivery = (delivery) => {
+      takenAt.push(Date.now());
+      expect(Date.now() - delivery.writtenAt).toBeLessThan(3_600_000);
+      delivery.rest(restMs);
+      return Promise.resolve();
+    };
+    await startServer(1);
+    await eventually(async () => (await committedOffsets()).get(0) === 2, 'offset 2');
+    // A timer may fire a millisecond early by this clock.
+    expect(takenAt[1]! - takenAt[0]!).toBeGreaterThanOrEqual(restMs - 1);
+  });
+
+  it('reports a consumer that has ended for good, so that the process can end (T6)', async () => {
     await send(0, 'a');
     const ended = new Promise<Error>((resolve) => {
       const broken = withBrokenCommits(kafka, new kafkajs.KafkaJSNonRetriableError('not allowed to commit'));

@@ -23,7 +23,9 @@ import { countPartitions, findNarrowTopics } from './topics-admin.js';
  *   long as it takes; other partitions go on.
  * - T4: heartbeats go out while a handler reports progress, and stop `maxSilenceMs` after its last one,
  *   so a hung handler loses its partitions.
- * - T5: a consumer that ended for good ends the process (`onFatal`): kafkajs would leave it alive and deaf.
+ * - T5: a handler that asked for a rest gets nothing more of that partition before it is over; what it has done is
+ *   committed first, and other partitions go on.
+ * - T6: a consumer that ended for good ends the process (`onFatal`): kafkajs would leave it alive and deaf.
  */
 export interface BatchServerOptions extends GroupBounds {
   readonly kafka: Kafka;
@@ -80,7 +82,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       minBytes: options.gather?.minBytes ?? 1,
       maxWaitTimeInMs: options.gather?.maxWaitMs ?? MAX_WAIT_MS,
       allowAutoTopicCreation: false,
-      // Bounded: with T5 a supervisor restarts the process instead of kafkajs restarting for ever.
+      // Bounded: with T6 a supervisor restarts the process instead of kafkajs restarting for ever.
       retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
     });
   }
@@ -192,9 +194,10 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     const { generation } = this;
     for (const group of groupsWithin(messages, this.options, ({ value }) => value?.length ?? 0)) {
       if (!payload.isRunning() || payload.isStale() || this.closing) return;
+      let outcome: Outcome;
       try {
-        const isDone = await this.hand(payload, group);
-        if (!isDone) return;
+        outcome = await this.hand(payload, group);
+        if (!outcome.isDone) return;
       } catch (error) {
         this.onTrouble(payload, source, error, generation);
         return;
@@ -202,17 +205,21 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       this.attempts.delete(source);
       this.health.recovered(source);
       await commit(payload, lastOf(group));
+      if (outcome.restMs > 0) {
+        this.pauseFor(payload, outcome.restMs);
+        return;
+      }
     }
   }
 
-  /** @returns false when the handler was told that the partition is lost, and so may have left messages out (T1) */
-  private async hand(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<boolean> {
+  private async hand(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<Outcome> {
     const { topic, partition } = payload.batch;
     const handler = this.messageHandlers.get(this.kindOfTopic.get(topic) ?? '');
     if (!handler) throw new SluiceError('INTERNAL', `No handler for topic ${topic}.`);
     const work = this.health.begin();
     let lost = false;
     let wasToldToStop = false;
+    let restMs = 0;
     const heartbeat = setInterval(() => {
       if (!work.isSilent()) {
         payload.heartbeat().catch(() => {
@@ -231,11 +238,15 @@ export class BatchServer extends Server implements CustomTransportStrategy {
         wasToldToStop ||= lost || payload.isStale() || !payload.isRunning();
         return wasToldToStop;
       },
+      writtenAt: Number(group[0]?.timestamp),
+      rest: (askedMs) => {
+        restMs = askedMs;
+      },
     };
     try {
       const result: unknown = await handler(delivery);
       if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-      return !wasToldToStop;
+      return { isDone: !wasToldToStop, restMs };
     } finally {
       clearInterval(heartbeat);
       work.end();
@@ -257,13 +268,24 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);
     else this.options.logger.error({ ...facts, err: error }, `stuck: ${messageOf(error)}`);
     if (generation === this.generation) this.health.waiting(source, messageOf(error), backoffMs);
+    this.pauseFor(payload, backoffMs);
+  }
+
+  private pauseFor(payload: EachBatchPayload, pauseMs: number): void {
     const resume = payload.pause();
     const timer = setTimeout(() => {
       this.resumeTimers.delete(timer);
       resume();
-    }, backoffMs);
+    }, pauseMs);
     this.resumeTimers.add(timer);
   }
+}
+
+interface Outcome {
+  /** False when the handler was told that the partition is lost, and so may have left messages out (T1). */
+  readonly isDone: boolean;
+  /** Above 0 when the handler has asked for a rest (T5). */
+  readonly restMs: number;
 }
 
 function backoffOf(attempt: number): number {

@@ -22,6 +22,6 @@ export interface OutgoingMessage {
   readonly topic: string;
   readonly partition?: number;
   readonly key: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | Buffer>>;
   readonly value: Buffer;
 }

@@ -27,6 +27,8 @@ const frame = require('kafkajs/src/protocol/request.js') as (of: {
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array)),
   fc.string({ unit: 'grapheme', maxLength: 40 }),
+  // Around the length from which ASCII goes another way.
+  fc.string({ unit: 'binary-ascii', minLength: 60, maxLength: 67 }),
 );
 const nullable = fc.option(bytes, { freq: 10 });
 // kafkajs itself cannot encode a header without a value.

@@ -39,11 +39,12 @@ interface PartitionData {
 }
 
 type Bytes = Buffer | string;
+type Headers = Readonly<Record<string, Bytes | readonly Bytes[]>>;
 
 interface ProducedMessage {
   readonly key?: Bytes | null;
   readonly value: Bytes | null;
-  readonly headers?: Readonly<Record<string, Bytes | readonly Bytes[]>>;
+  readonly headers?: Headers;
   readonly timestamp?: string;
 }
 
@@ -65,6 +66,8 @@ const BATCH_HEAD_BYTES = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 const BEFORE_CHECKED_BYTES = 4 + 1 + 4;
 /** Base offset and length. */
 const BATCH_FRAME_BYTES = 8 + 4;
+/** The length of so many ASCII characters is one byte, zigzag. */
+const MAX_SHORT_CHARACTERS = 63;
 
 /** Teaches this process's kafkajs; once, before the first request. */
 export function installProduceEncoding(): void {
@@ -154,7 +157,8 @@ interface MeasuredRecord {
   readonly offsetDelta: number;
   readonly key: Bytes | null;
   readonly value: Bytes | null;
-  readonly headers: readonly (readonly [string, Bytes])[];
+  readonly headers: Headers;
+  readonly headerCount: number;
 }
 
 interface MeasuredBatch {
@@ -177,16 +181,23 @@ function measureRecord(
   { key = null, value, headers = {} }: ProducedMessage,
   offsetDelta: number,
 ): MeasuredRecord {
-  const flat = Object.entries(headers).flatMap(([name, given]) =>
-    (typeof given === 'string' || Buffer.isBuffer(given) ? [given] : given).map(
-      (each) => [name, each] as const,
-    ),
-  );
+  let headerCount = 0;
   // Attributes and a timestamp delta of 0 take a byte each.
-  let bodyBytes =
-    2 + varIntBytes(offsetDelta) + sizedBytes(key) + sizedBytes(value) + varIntBytes(flat.length);
-  for (const [name, given] of flat) bodyBytes += sizedBytes(name) + sizedBytes(given);
-  return { bodyBytes, offsetDelta, key, value, headers: flat };
+  let bodyBytes = 2 + varIntBytes(offsetDelta) + sizedBytes(key) + sizedBytes(value);
+  for (const [name, given] of Object.entries(headers)) {
+    const nameBytes = sizedBytes(name);
+    for (const each of valuesOf(given)) {
+      headerCount += 1;
+      bodyBytes += nameBytes + sizedBytes(each);
+    }
+  }
+  bodyBytes += varIntBytes(headerCount);
+  return { bodyBytes, offsetDelta, key, value, headers, headerCount };
+}
+
+/** A header that is given several times is a list. */
+function valuesOf(given: Bytes | readonly Bytes[]): readonly Bytes[] {
+  return typeof given === 'string' || Buffer.isBuffer(given) ? [given] : given;
 }
 
 function writeBatch(
@@ -209,17 +220,19 @@ function writeBatch(
   writer.int16(producerEpoch);
   writer.int32(firstSequence);
   writer.int32(records.length);
-  for (const { bodyBytes, offsetDelta, key, value, headers } of records) {
+  for (const { bodyBytes, offsetDelta, key, value, headers, headerCount } of records) {
     writer.varInt(bodyBytes);
     writer.int8(0);
     writer.varInt(0);
     writer.varInt(offsetDelta);
     writer.sized(key);
     writer.sized(value);
-    writer.varInt(headers.length);
-    for (const [name, given] of headers) {
-      writer.sized(name);
-      writer.sized(given);
+    writer.varInt(headerCount);
+    for (const [name, given] of Object.entries(headers)) {
+      for (const each of valuesOf(given)) {
+        writer.sized(name);
+        writer.sized(each);
+      }
     }
   }
   writer.buffer.writeUInt32BE(crc32c(writer.buffer.subarray(checkedFrom, writer.offset)), checksumAt);
@@ -233,8 +246,14 @@ function varIntBytes(value: number): number {
 
 function sizedBytes(value: Bytes | null): number {
   if (value === null) return 1;
+  if (typeof value === 'string' && value.length <= MAX_SHORT_CHARACTERS && isAscii(value)) return 1 + value.length;
   const bytes = Buffer.byteLength(value);
   return varIntBytes(bytes) + bytes;
+}
+
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 /** Into a buffer that has room for what was measured. */
@@ -275,8 +294,26 @@ class Writer {
       this.varInt(NULL_LENGTH);
       return;
     }
+    const isWritten = typeof value === 'string' && value.length <= MAX_SHORT_CHARACTERS && this.ascii(value);
+    if (isWritten) return;
     this.varInt(Buffer.byteLength(value));
     this.bytes(value);
+  }
+
+  /**
+   * Length and characters of a short string of ASCII, byte by byte: a call of `Buffer` costs several times as much.
+   * @returns false when it is none; nothing is written then
+   */
+  private ascii(text: string): boolean {
+    const { buffer, offset } = this;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code > 0x7f) return false;
+      buffer[offset + 1 + at] = code;
+    }
+    buffer[offset] = text.length << 1;
+    this.offset = offset + 1 + text.length;
+    return true;
   }
 
   bytes(value: Buffer | string): void {

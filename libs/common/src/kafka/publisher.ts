@@ -1,8 +1,9 @@
-import kafkajs, { type Kafka, type Producer } from 'kafkajs';
+import type { Kafka, Producer } from 'kafkajs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { brokerErrorCode } from './kafka-errors.js';
 import { groupsWithin } from './message-groups.js';
 import type { OutgoingMessage } from './message.js';
+import { keyPartitioner } from './partitioner.js';
 
 /** A request is closed when it holds this much; one larger message travels alone. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
@@ -22,7 +23,7 @@ export class Publisher {
     this.producer = kafka.producer({
       allowAutoTopicCreation: false,
       idempotent: false,
-      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+      createPartitioner: keyPartitioner,
     });
   }
 

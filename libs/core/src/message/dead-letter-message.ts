@@ -27,7 +27,7 @@ export interface DeadLetter {
 const VERSION = 1;
 
 /** Every letter of a job has the same columns: they are written once, and read once, not by the letter. */
-const writtenColumns = new WeakMap<readonly string[], string>();
+const writtenColumns = new WeakMap<readonly string[], Buffer>();
 const readColumns = new Map<string, readonly string[]>();
 /** Lists of columns that stay read; jobs of other files take turns. */
 const MAX_READ_COLUMNS = 64;
@@ -49,7 +49,7 @@ export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
       stage: letter.stage,
       findings: JSON.stringify(letter.findings),
       attempt: String(letter.attempt),
-      columns: columnsText(letter.columns),
+      columns: columnsBytes(letter.columns),
       ...(letter.sqlstate === null ? {} : { sqlstate: letter.sqlstate }),
     },
   };
@@ -87,12 +87,12 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
   };
 }
 
-function columnsText(columns: readonly string[]): string {
+function columnsBytes(columns: readonly string[]): Buffer {
   const known = writtenColumns.get(columns);
   if (known !== undefined) return known;
-  const text = JSON.stringify(columns);
-  writtenColumns.set(columns, text);
-  return text;
+  const bytes = Buffer.from(JSON.stringify(columns));
+  writtenColumns.set(columns, bytes);
+  return bytes;
 }
 
 /** The same list, not only an equal one, for letters with equal columns. */

@@ -20,6 +20,7 @@ import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
 import { type Outcome, runToEnd } from '../../apps/cli/src/local/start-process.js';
 import { benchResult, caseResult } from '../support/bench-results.js';
 import { eventually } from '../support/eventually.js';
+import { HAS_PSQL } from '../support/has-psql.js';
 
 const ROOT = checkoutFolder();
 const SCRIPT = join(ROOT, 'scripts', 'bench.js');
@@ -30,6 +31,8 @@ const LONGEST_MS = 600_000;
 const MEASURED = CASES.map(({ name }) => name).filter((name) => name !== 'partitions');
 /** A ratio of the whole way. */
 const INDEXED = 'to psql, cleaned rows into indexed tables';
+
+const describeWithPsql = HAS_PSQL ? describe : describe.skip;
 
 let folder: string;
 /** Where the benches make their scratch folders, so that what they leave is seen. */
@@ -58,7 +61,7 @@ function unbeatable(name: string, rows: number): BenchResult {
   return benchResult({ cases: [caseResult({ name, rows, ratios: [ratio] })] });
 }
 
-describe('npm run bench', () => {
+describeWithPsql('npm run bench', () => {
   let file: string;
   let outcome: Outcome;
   let text: string;
@@ -206,7 +209,7 @@ describe('npm run bench refuses', () => {
   });
 });
 
-describe('npm run bench -- --profile', () => {
+describeWithPsql('npm run bench -- --profile', () => {
   it(
     'writes a profile of each service and says where the time went',
     async () => {
@@ -227,7 +230,7 @@ describe('npm run bench -- --profile', () => {
   );
 });
 
-describe('Ctrl-C', () => {
+describeWithPsql('Ctrl-C', () => {
   it(
     'ends the system in the middle of a measurement, and says so',
     async () => {

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   type BeforeApplicationShutdown,
   Inject,
@@ -9,6 +8,7 @@ import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { Health, type HealthSource } from '#common/http/health.controller.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
+import { Wakeup } from '#common/lifecycle/wakeup.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { JobRunner } from './job-runner.js';
@@ -25,6 +25,7 @@ const MAX_SILENCE_MS = 120_000;
 export class JobPoller implements OnApplicationBootstrap, BeforeApplicationShutdown, HealthSource {
   private readonly drain = new AbortController();
   private readonly running = new Set<Promise<void>>();
+  private readonly wakeup = new Wakeup();
   private polling: Promise<void> = Promise.resolve();
   private lastPollAt = performance.now();
   private problem: string | null = null;
@@ -46,8 +47,14 @@ export class JobPoller implements OnApplicationBootstrap, BeforeApplicationShutd
   /** Running jobs stop at the next batch and are given back; another ingestor, or the next start, goes on. */
   async beforeApplicationShutdown(): Promise<void> {
     this.drain.abort(new SluiceError('JOB_LOST', 'The ingestor is ending.'));
+    this.wakeup.wake();
     await this.polling;
     await Promise.all(this.running);
+  }
+
+  /** A job has been queued, or given back to be gone on with: it is looked for now instead of at the next beat. */
+  nudge(): void {
+    this.wakeup.wake();
   }
 
   notLive(): string[] {
@@ -61,7 +68,7 @@ export class JobPoller implements OnApplicationBootstrap, BeforeApplicationShutd
   private async poll(): Promise<void> {
     while (!this.drain.signal.aborted) {
       await this.claimJobs();
-      await delay(POLL_INTERVAL_MS, undefined, { signal: this.drain.signal }).catch(() => undefined);
+      await this.wakeup.wait(POLL_INTERVAL_MS);
     }
   }
 

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/swagger';
 import { JobAcceptedDto, JobCancelledDto, ResumeRequestDto } from './job-command.dto.js';
 import { JobCommands } from './job-commands.js';
+import { JobPoller } from './job-poller.js';
 import { JobRequestDto } from './job-request.dto.js';
 import { JobStarter } from './job-starter.js';
 import { LocalToken } from './local-token.js';
@@ -26,6 +27,7 @@ export class JobsController {
   constructor(
     @Inject(JobStarter) private readonly starter: JobStarter,
     @Inject(JobCommands) private readonly commands: JobCommands,
+    @Inject(JobPoller) private readonly poller: JobPoller,
     @Inject(LocalToken) private readonly localToken: LocalToken,
   ) {}
 
@@ -41,6 +43,7 @@ export class JobsController {
     @Res({ passthrough: true }) response: HeaderSetter,
   ): Promise<JobAcceptedDto> {
     const accepted = await this.starter.start(request, this.localToken.isProvedBy(authorization));
+    this.poller.nudge();
     response.setHeader('Location', `/jobs/${accepted.id}`);
     return accepted;
   }
@@ -50,8 +53,10 @@ export class JobsController {
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   @ApiConflictResponse({ description: 'There is nothing to resume, or another job of the dataset is active' })
-  resumeNewest(@Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
-    return this.commands.resumeNewest(limits);
+  async resumeNewest(@Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
+    const resumed = await this.commands.resumeNewest(limits);
+    this.poller.nudge();
+    return resumed;
   }
 
   /** Takes a job up again where it was left; an ingestor or finalizer goes on with it. */
@@ -60,8 +65,13 @@ export class JobsController {
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   @ApiNotFoundResponse({ description: UNKNOWN })
   @ApiConflictResponse({ description: 'Nothing to resume, no longer possible, or another job is active' })
-  resume(@Param('id', ParseUUIDPipe) id: string, @Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
-    return this.commands.resume(id, limits);
+  async resume(
+    @Param('id', ParseUUIDPipe) id: string,
+    @Body() limits: ResumeRequestDto,
+  ): Promise<JobAcceptedDto> {
+    const resumed = await this.commands.resume(id, limits);
+    this.poller.nudge();
+    return resumed;
   }
 
   /** After this answer nothing more is published or loaded for the job, and its tables are as they were. */

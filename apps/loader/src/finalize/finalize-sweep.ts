@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { Wakeup } from '#common/lifecycle/wakeup.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { Announcer } from './announcer.js';
 import { fail, pauseForSchema } from './conclude.js';
@@ -11,7 +12,6 @@ import { FinalizeRepository } from './finalize.repository.js';
 import { Finalizer } from './finalizer.js';
 import type { FinalizeStep, FinalizedDataset, FinalizingJob, OnStep } from './finalizing-job.js';
 import { Leftovers } from './leftovers.js';
-import { Wakeup } from './wakeup.js';
 
 export interface FinalizeSweepParts {
   readonly pool: Pool;

@@ -53,5 +53,7 @@ export function columnsId(names: readonly string[]): string {
 }
 
 export function storableText(text: string): string {
+  // Nearly every text: looking costs a quarter of replacing nothing.
+  if (text.isWellFormed() && !text.includes('\0')) return text;
   return text.replace(/[\0\p{Surrogate}]/gu, '\u{FFFD}');
 }

@@ -1,0 +1,49 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { pino } from 'pino';
+import { Health } from '#common/http/health.controller.js';
+import { JobPoller } from './job-poller.js';
+
+describe('JobPoller', () => {
+  let looks: number;
+  let poller: JobPoller;
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    looks = 0;
+    const jobs = {
+      claimNext: () => {
+        looks += 1;
+        return Promise.resolve(null);
+      },
+    };
+    const logger = pino({ level: 'silent' });
+    poller = new JobPoller(jobs as never, {} as never, { jobsAtOnce: 1 } as never, new Health(), 'i', logger);
+    poller.onApplicationBootstrap();
+  });
+
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const settle = (ms = 0): Promise<void> => jest.advanceTimersByTimeAsync(ms);
+
+  it('looks for jobs twice a second, and at once when it is told of one', async () => {
+    await settle();
+    expect(looks).toBe(1);
+    poller.nudge();
+    await settle();
+    expect(looks).toBe(2);
+    await settle(499);
+    expect(looks).toBe(2);
+    await settle(1);
+    expect(looks).toBe(3);
+    await poller.beforeApplicationShutdown();
+  });
+
+  it('ends at once, and does not look again', async () => {
+    await settle();
+    await poller.beforeApplicationShutdown();
+    await settle(5_000);
+    expect(looks).toBe(1);
+  });
+});

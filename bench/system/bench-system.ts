@@ -181,8 +181,7 @@ export class BenchSystem {
   }
 
   /**
-   * The usual ports are free until whoever wants them listens, which takes seconds: a system of the checkout, or a second
-   * bench, that starts meanwhile would share our broker. What a state file remembers is preferred.
+   * The usual ports are left to the checkout's own system, whose users know them. What a state file remembers is preferred.
    */
   private async chooseUnusualPorts(): Promise<void> {
     const chooser = new PortChooser();

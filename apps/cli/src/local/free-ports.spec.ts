@@ -49,4 +49,34 @@ describe('ports', () => {
     const first = await ports.choose();
     expect(await ports.choose(first)).not.toBe(first);
   });
+
+  it('keeps what it reserves from others that reserve, although nobody listens there yet, until it releases', async () => {
+    const one = new PortChooser({ reserves: true });
+    const other = new PortChooser({ reserves: true });
+    try {
+      const port = await one.choose();
+      expect(await other.choose(port)).not.toBe(port);
+      one.release();
+      expect(await other.choose(port)).toBe(port);
+    } finally {
+      one.release();
+      other.release();
+    }
+  });
+
+  it('does not go on reserving a port that turns out to be taken', async () => {
+    const taken = await occupy('127.0.0.1');
+    const one = new PortChooser({ reserves: true });
+    const other = new PortChooser({ reserves: true });
+    try {
+      await one.choose(taken);
+      const server = servers.pop()!;
+      server.close();
+      await once(server, 'close');
+      expect(await other.choose(taken)).toBe(taken);
+    } finally {
+      one.release();
+      other.release();
+    }
+  });
 });

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { type Socket, createSocket } from 'node:dgram';
 import { connect, createServer } from 'node:net';
 import { SluiceError } from '#common/errors/sluice-error.js';
 
@@ -19,11 +20,17 @@ export async function isPortFree(port: number): Promise<boolean> {
 
 /**
  * Hands out ports nobody uses, never the same one twice; the preferred one when it is free.
- * @throws SluiceError REQUIREMENT_MISSING when hundreds of tries found none
+ *
+ * A port stays free for seconds after it was chosen: data folders are made first, and a JVM starts. One that `reserves`
+ * keeps what it chooses from all others that do so, in any process of this machine, until it releases or that process ends.
  */
 export class PortChooser {
   private readonly given = new Set<number>();
+  private readonly reservations: Socket[] = [];
 
+  constructor(private readonly options: { readonly reserves?: boolean } = {}) {}
+
+  /** @throws SluiceError REQUIREMENT_MISSING when hundreds of tries found none */
   async choose(...preferred: readonly (number | undefined)[]): Promise<number> {
     for (const port of preferred) {
       if (port !== undefined && (await this.take(port))) return port;
@@ -38,11 +45,42 @@ export class PortChooser {
     );
   }
 
+  /** What it has handed out remains so, but others may reserve it. */
+  release(): void {
+    for (const reservation of this.reservations.splice(0)) reservation.close();
+  }
+
   private async take(port: number): Promise<boolean> {
-    if (this.given.has(port) || !(await isPortFree(port))) return false;
+    if (this.given.has(port)) return false;
+    // Before it is asked whether the port is free: who reserved it before us may have begun to listen since.
+    const reservation = this.options.reserves === true ? await reserve(port) : undefined;
+    if (reservation === null) return false;
+    if (!(await isPortFree(port))) {
+      reservation?.close();
+      return false;
+    }
+    if (reservation !== undefined) this.reservations.push(reservation);
     this.given.add(port);
     return true;
   }
+}
+
+/**
+ * The UDP port of the same number stands for the TCP port: the system gives it to one process only and takes it back
+ * however that ends, which a file would outlive. No server of ours uses UDP.
+ * @returns null when somebody has it
+ */
+function reserve(port: number): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4').unref();
+    socket.once('error', () => {
+      socket.close();
+      resolve(null);
+    });
+    socket.bind({ port, address: HOST, exclusive: true }, () => {
+      resolve(socket);
+    });
+  });
 }
 
 function canListen(port: number): Promise<boolean> {

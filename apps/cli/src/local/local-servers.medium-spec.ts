@@ -3,6 +3,8 @@ import kafkajs from 'kafkajs';
 import pg from 'pg';
 import { type TestKafka, startKafkaBroker } from '../../../../test/support/kafka.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { describeBroker } from './kafka/kafka-broker.js';
+import { ensureDatabase } from './postgres/postgres-server.js';
 
 describe('the PostgreSQL of a local system', () => {
   let database: TestDatabase;
@@ -27,6 +29,16 @@ describe('the PostgreSQL of a local system', () => {
     url.password = 'guessed';
     const client = new pg.Client({ connectionString: url.href });
     await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
+  });
+
+  it('is not taken for the server of other data, and gets no database then', async () => {
+    const ensured = ensureDatabase(database.url, 'never_made', '/elsewhere/data');
+    await expect(ensured).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    const { rows } = await client.query(`SELECT FROM pg_database WHERE datname = 'never_made'`);
+    await client.end();
+    expect(rows).toEqual([]);
   });
 });
 
@@ -58,6 +70,12 @@ describe('the Kafka of a local system', () => {
     });
     await Promise.all([consumer.disconnect(), producer.disconnect(), admin.disconnect()]);
     expect(received).toBe(value.length);
+  });
+
+  it('is not taken for the broker of another cluster', async () => {
+    await expect(describeBroker(kafka.brokers[0]!, 'another')).rejects.toMatchObject({
+      code: 'BROKER_UNAVAILABLE',
+    });
   });
 
   it('does not make topics by use', async () => {

@@ -1,4 +1,4 @@
-import type { StopStep } from './process-identity.js';
+import type { ProcessRef, StopStep } from './process-identity.js';
 
 /** How to run one long-lived process of a local system: what to start, when it is ready, how it ends. */
 export interface ProcessPlan {
@@ -14,8 +14,11 @@ export interface ProcessPlan {
   /** What it listens on, on 127.0.0.1. */
   readonly port: number;
   readonly logFile: string;
-  /** Resolves when the process does its work; rejects with the reason why not yet. */
-  readonly probe: () => Promise<void>;
+  /**
+   * Resolves when the process does its work; rejects with the reason why not yet. An answer at the port is not enough:
+   * another checkout's server, or any program, may have taken it before ours listened. So it tells whose answer it is.
+   */
+  readonly probe: (process: ProcessRef) => Promise<void>;
   /** Rejects when only a new start can help; not asked before the process was ready. */
   readonly liveness?: () => Promise<void>;
   /** From gentle to hard; SIGKILL follows by itself. */

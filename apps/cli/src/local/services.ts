@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import type { HealthAnswer } from '#common/http/health.controller.js';
 import type { LocalConfig } from './local.config.js';
 import type { ProcessPlan } from './process-plan.js';
 
@@ -59,15 +60,22 @@ export function planService(facts: {
     }),
     port,
     logFile,
-    probe: () => expectHealthy(`${address}/health/ready`),
-    liveness: () => expectHealthy(`${address}/health/live`),
+    probe: async ({ pid }) => {
+      const answer = await expectHealthy(`${address}/health/ready`);
+      if (pidIn(answer) !== pid) {
+        throw new SluiceError('SYSTEM_UNREACHABLE', `${address} is answered by another process than ${pid}.`);
+      }
+    },
+    liveness: async () => {
+      await expectHealthy(`${address}/health/live`);
+    },
     // The service gives up by itself after its own time; somewhat later we help.
     stopSteps: [{ signal: 'SIGTERM', waitMs: facts.drainTimeoutMs + 5_000 }],
   };
 }
 
-/** @throws SluiceError SYSTEM_UNREACHABLE with what the service says about itself */
-export async function expectHealthy(url: string, timeoutMs = 5_000): Promise<void> {
+/** @returns the answer @throws SluiceError SYSTEM_UNREACHABLE with what the service says about itself */
+export async function expectHealthy(url: string, timeoutMs = 5_000): Promise<string> {
   let answer: Response;
   let text: string;
   try {
@@ -80,4 +88,14 @@ export async function expectHealthy(url: string, timeoutMs = 5_000): Promise<voi
   }
   if (!answer.ok)
     throw new SluiceError('SYSTEM_UNREACHABLE', `${url} says ${answer.status}: ${text.slice(0, 300)}`);
+  return text;
+}
+
+/** As our services tell it (`HealthAnswer`); undefined of anybody else's answer. */
+function pidIn(answer: string): unknown {
+  try {
+    return (JSON.parse(answer) as Partial<HealthAnswer> | null)?.pid;
+  } catch {
+    return undefined;
+  }
 }

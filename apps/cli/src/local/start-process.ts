@@ -66,7 +66,7 @@ export async function startProcess(plan: ProcessPlan): Promise<StartedProcess> {
 }
 
 /**
- * Waits until the process answers as its plan demands; `onWait` hears why it is not ready yet.
+ * Waits until the process lives and answers as its plan demands; `onWait` hears why it is not ready yet.
  * @throws the signal's reason when it is aborted; SluiceError LOCAL_START_FAILED when it ends or `timeoutMs` passes first, with the end of its log
  */
 export async function waitUntilReady(
@@ -78,10 +78,10 @@ export async function waitUntilReady(
   const { plan, ref } = started;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
-    let reason: string;
+    let reason = 'it ended';
     try {
-      await plan.probe();
-      return;
+      await plan.probe(ref);
+      if (isAlive(ref)) return;
     } catch (error) {
       reason = messageOf(error);
     }

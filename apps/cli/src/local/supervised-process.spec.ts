@@ -1,12 +1,16 @@
+import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
-import type { ProcessRef } from './process-identity.js';
+import { type ProcessRef, isAlive } from './process-identity.js';
 import type { ProcessPlan } from './process-plan.js';
 import { RestartBudget } from './restart-budget.js';
+import { planService } from './services.js';
 import { SupervisedProcess } from './supervised-process.js';
 
 jest.setTimeout(30_000); // processes, on a machine that may be busy
@@ -97,6 +101,34 @@ describe('SupervisedProcess', () => {
     await supervise('setInterval(() => {}, 1000)', { liveness }, { livenessEveryMs: 5 }).start();
     await eventually(() => asked >= 12, 'twelve questions', 20_000);
     expect(phases).toEqual(['starting', 'ready']);
+  });
+
+  it('S5: is not ready when somebody else has its port and answers there; its log tells why', async () => {
+    const other = createServer((_, response) => {
+      response.end(JSON.stringify({ status: 'ok', problems: [], pid: process.pid }));
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(other, 'listening');
+      const { port } = other.address() as AddressInfo;
+      const facts = { name: 'service', main: '', logFile: '', cwd: '', drainTimeoutMs: 0, env: {} };
+      const { probe } = planService({ ...facts, port });
+      const service = supervise(`require('node:http').createServer().listen(${port}, '127.0.0.1')`, {
+        probe,
+      });
+      await expect(service.start()).rejects.toThrow(/stays down[^]*EADDRINUSE/);
+      expect(phases).not.toContain('ready');
+    } finally {
+      other.closeAllConnections();
+      other.close();
+    }
+  });
+
+  it('S5: is not ready when it has ended, whatever answers', async () => {
+    const probe = async (ref: ProcessRef): Promise<void> => {
+      await eventually(() => !isAlive(ref), 'the end of the process', 20_000);
+    };
+    await expect(supervise('process.exit(70)', { probe }).start()).rejects.toThrow(/stays down/);
+    expect(phases).not.toContain('ready');
   });
 
   it('tells why it is not ready in time', async () => {

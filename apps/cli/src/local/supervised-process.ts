@@ -20,6 +20,7 @@ const MOST_SILENT_PROBES = 3;
  * - S2: Wrong settings (exit code 78) cannot mend themselves: `failed` at once.
  * - S3: A process that says that it is not live, or is silent, three times in a row is killed, which leads to S1.
  * - S4: Every change of state is announced before anything else happens, so that the state file always knows the pid.
+ * - S5: It is ready only if it lives and was itself what answered: whoever took its port instead does not make it so.
  */
 export class SupervisedProcess {
   private phase: ProcessState['phase'] = 'starting';

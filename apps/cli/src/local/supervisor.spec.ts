@@ -22,9 +22,10 @@ import { createServer } from 'node:http';
 import { appendFileSync, existsSync } from 'node:fs';
 const folder = process.env.TEST_FOLDER;
 const note = (text) => appendFileSync(folder + '/notes', text + '\\n');
+while (existsSync(folder + '/held')) await new Promise((resolve) => setTimeout(resolve, 5));
 if (existsSync(folder + '/crash')) process.exit(Number(process.env.TEST_CRASH_CODE ?? 70));
 createServer((_, response) => {
-  response.end();
+  response.end(JSON.stringify({ status: 'ok', problems: [], pid: process.pid }));
 }).listen(Number(process.env.SLUICE_PORT), '127.0.0.1', () => note('up ' + process.env.DATABASE_URL));
 process.on('SIGTERM', () => { note('drained'); process.exit(0); });
 `;
@@ -53,11 +54,11 @@ afterEach(async () => {
 });
 
 async function supervisor(
-  options: { services?: ServiceSpec[]; migrate?: string[] } = {},
+  options: { folder?: LocalFolder; services?: ServiceSpec[]; migrate?: string[] } = {},
 ): Promise<Supervisor> {
   const preferredPort = await new PortChooser().choose();
   return new Supervisor({
-    folder,
+    folder: options.folder ?? folder,
     checkout: folder.path,
     config: Object.assign(new LocalConfig(), {
       kafkaBrokers: '127.0.0.1:1',
@@ -73,10 +74,10 @@ async function supervisor(
   });
 }
 
-function untilState(fits: (state: SystemState) => boolean): Promise<SystemState> {
+function untilState(fits: (state: SystemState) => boolean, of = folder): Promise<SystemState> {
   return eventually(
     () => {
-      const state = readState(folder.state);
+      const state = readState(of.state);
       return state !== undefined && fits(state) && state;
     },
     'the state of the system',
@@ -222,6 +223,22 @@ describe('Supervisor', () => {
     rmSync(folder.path, { recursive: true });
     await running;
     for (const { ref } of processes) expect(isAlive(ref!)).toBe(false);
+  });
+
+  it('V6: systems that start at the same moment get ports of their own', async () => {
+    const folders = ['one', 'other'].map((name) => new LocalFolder(join(folder.path, name)).make());
+    const preferredPort = await new PortChooser().choose();
+    const services = [{ name: 'loader', instances: 1, preferredPort, main: service }];
+    // Nobody listens before both have chosen.
+    const held = join(folder.path, 'held');
+    writeFileSync(held, '');
+    const supervisors = await Promise.all(folders.map((of) => supervisor({ folder: of, services })));
+    running = Promise.all(supervisors.map((each) => each.run(stop.signal))).then(() => undefined);
+    await Promise.all(folders.map((of) => untilState(({ ports }) => ports.loader !== undefined, of)));
+    rmSync(held);
+    const [one, other] = await Promise.all(folders.map((of) => untilState(isReady, of)));
+    expect(one!.ports.loader).not.toBe(other!.ports.loader);
+    expect([one!.ports.loader, other!.ports.loader]).toContain(preferredPort);
   });
 
   it('shows what the migration said when it fails, and starts no service', async () => {

@@ -53,10 +53,11 @@ const SERVERS = ['kafka', 'postgres'];
  * - V4: state.json is true at every moment, except that a process may have ended by itself since, and that a full
  *   disk keeps it from being written, which stops nothing.
  * - V5: Who removes the folder (or the whole checkout) of a running system ends it: nobody could find it any more.
+ * - V6: Systems that start at the same moment get ports of their own: a supervisor reserves its ports while it runs.
  */
 export class Supervisor {
   private readonly processes: SupervisedProcess[] = [];
-  private readonly ports = new PortChooser();
+  private readonly ports = new PortChooser({ reserves: true });
   private state: SystemState;
 
   constructor(private readonly options: SupervisorOptions) {
@@ -102,6 +103,7 @@ export class Supervisor {
       if (!wasAsked) throw error;
     } finally {
       clearInterval(housekeeping);
+      this.ports.release();
       unlock();
     }
   }

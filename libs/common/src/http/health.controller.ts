@@ -34,9 +34,11 @@ export class Health {
   }
 }
 
-interface HealthAnswer {
+export interface HealthAnswer {
   readonly status: 'ok' | 'not ok';
   readonly problems: readonly string[];
+  /** Whose answer it is: who started the service can tell it from another one that has its port. */
+  readonly pid: number;
 }
 
 interface StatusSetter {
@@ -63,7 +65,7 @@ export class HealthController {
 
 function answer(problems: readonly string[], response: StatusSetter): HealthAnswer {
   if (problems.length > 0) response.status(503);
-  return { status: problems.length === 0 ? 'ok' : 'not ok', problems };
+  return { status: problems.length === 0 ? 'ok' : 'not ok', problems, pid: process.pid };
 }
 
 /** The one Health of an application. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import kafkajs from 'kafkajs';
 import { SluiceError } from '#common/errors/sluice-error.js';
@@ -50,6 +50,7 @@ export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
   if (!existsSync(join(data, 'meta.properties'))) {
     await formatStorage(java.command, jvm, options, data);
   }
+  const clusterId = await clusterIdOf(data);
   return {
     name: 'kafka',
     command: java.command,
@@ -57,7 +58,7 @@ export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
     cwd: options.folder,
     port: options.port,
     logFile: options.logFile,
-    probe: () => describeBroker(`127.0.0.1:${options.port}`),
+    probe: () => describeBroker(`127.0.0.1:${options.port}`, clusterId),
     stopSteps: [{ signal: 'SIGTERM', waitMs: 20_000 }],
   };
 }
@@ -128,11 +129,20 @@ async function formatStorage(
   await rename(partial, data);
 }
 
+async function clusterIdOf(data: string): Promise<string> {
+  const file = join(data, 'meta.properties');
+  const clusterId = /^cluster\.id=(.+)$/m.exec(await readFile(file, 'utf8'))?.[1]?.trim();
+  if (clusterId === undefined) {
+    throw new SluiceError('LOCAL_START_FAILED', `${file} names no cluster: remove ${data} to begin anew.`);
+  }
+  return clusterId;
+}
+
 /**
- * Resolves when the broker serves clients: it lists itself only after the controller has let it in.
+ * Resolves when the broker of this cluster serves clients: it lists itself only after the controller has let it in.
  * @throws an error of kafkajs, or SluiceError BROKER_UNAVAILABLE
  */
-export async function describeBroker(broker: string): Promise<void> {
+export async function describeBroker(broker: string, clusterId: string): Promise<void> {
   const client = new kafkajs.Kafka({
     clientId: 'sluice-local',
     brokers: [broker],
@@ -144,7 +154,13 @@ export async function describeBroker(broker: string): Promise<void> {
   const admin = client.admin();
   try {
     await admin.connect();
-    const { brokers } = await admin.describeCluster();
+    const { brokers, clusterId: answering } = await admin.describeCluster();
+    if (answering !== clusterId) {
+      throw new SluiceError(
+        'BROKER_UNAVAILABLE',
+        `The broker at ${broker} is of another cluster (${answering}) than ours (${clusterId}).`,
+      );
+    }
     if (brokers.length === 0) {
       throw new SluiceError('BROKER_UNAVAILABLE', `The broker at ${broker} has not joined its cluster yet.`);
     }

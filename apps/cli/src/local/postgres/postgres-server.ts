@@ -74,7 +74,7 @@ export async function planPostgres(options: PostgresOptions): Promise<PostgresPl
     user: home.user,
     port: options.port,
     logFile: options.logFile,
-    probe: () => ensureDatabase(urlOf('postgres'), DATABASE),
+    probe: () => ensureDatabase(urlOf('postgres'), DATABASE, data),
     // Fast shutdown, then the immediate one (postgres: "Shutting Down the Server").
     stopSteps: [
       { signal: 'SIGINT', waitMs: 30_000 },
@@ -160,13 +160,25 @@ async function checkData(home: PostgresHome, data: string): Promise<void> {
   }
 }
 
-/** Makes a database unless it is there; rejects while the server does not answer. */
-export async function ensureDatabase(maintenanceUrl: string, name: string): Promise<void> {
+/**
+ * Makes a database unless it is there; rejects while the server does not answer, or when the one that answers has other
+ * data than these: the password alone does not tell a checkout from its copy.
+ */
+export async function ensureDatabase(maintenanceUrl: string, name: string, data: string): Promise<void> {
   const client = new pg.Client({ connectionString: maintenanceUrl, connectionTimeoutMillis: 2_000 });
   // A server that ends while we are connected raises this beside the rejected query.
   client.on('error', () => undefined);
   await client.connect();
   try {
+    const { rows } = await client.query<{ folder: string }>(
+      `SELECT current_setting('data_directory') AS folder`,
+    );
+    if (rows[0]?.folder !== data) {
+      throw new SluiceError(
+        'DATABASE_UNAVAILABLE',
+        `The server at port ${client.port} has the data in ${rows[0]?.folder ?? '?'}, not ours in ${data}.`,
+      );
+    }
     const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
     if (rowCount === 0) await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`);
   } finally {

@@ -51,7 +51,7 @@ export const growth: BenchCase = {
         ...{ name: 'growth', rows: bench.rows, runs },
         ratios: [...slopeRatio(runs, sizes), memoryRatio(runs)],
         notes: [
-          'Seconds go from the request until the rows are visible: the report comes with the next full second, which is much for few rows.',
+          'Seconds go from the request until the rows are visible.',
           ...costNotes(runs, sizes),
           ...sizes.map((rows) => memoryNote(runs, rows)),
         ],

@@ -4,7 +4,7 @@
  * The compiled form of a class with decorators: an array of columns, each with its checks on bytes in
  * reading order (R3) and its way of writing. A good row makes no string and no object.
  * `compile-contract.property.spec.ts` proves against class-validator that verdicts, codes and values are
- * those of the class.
+ * those of the class; `compile-contract.ts` has the figures.
  */
 import type { OptionValues } from '../../dataset/dataset.js';
 import { decode, type Kind } from '../../dataset/kinds.js';

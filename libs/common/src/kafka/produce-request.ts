@@ -246,7 +246,8 @@ function varIntBytes(value: number): number {
 
 function sizedBytes(value: Bytes | null): number {
   if (value === null) return 1;
-  if (typeof value === 'string' && value.length <= MAX_SHORT_CHARACTERS && isAscii(value)) return 1 + value.length;
+  if (typeof value === 'string' && value.length <= MAX_SHORT_CHARACTERS && isAscii(value))
+    return 1 + value.length;
   const bytes = Buffer.byteLength(value);
   return varIntBytes(bytes) + bytes;
 }

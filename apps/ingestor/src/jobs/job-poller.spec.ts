@@ -27,6 +27,14 @@ describe('JobPoller', () => {
 
   const settle = (ms = 0): Promise<void> => jest.advanceTimersByTimeAsync(ms);
 
+  /** Without the pause between two looks. */
+  const endsAtOnce = async (): Promise<boolean> => {
+    let hasEnded = false;
+    void poller.beforeApplicationShutdown().then(() => (hasEnded = true));
+    await settle();
+    return hasEnded;
+  };
+
   it('looks for jobs twice a second, and at once when it is told of one', async () => {
     await settle();
     expect(looks).toBe(1);
@@ -37,12 +45,12 @@ describe('JobPoller', () => {
     expect(looks).toBe(2);
     await settle(1);
     expect(looks).toBe(3);
-    await poller.beforeApplicationShutdown();
+    expect(await endsAtOnce()).toBe(true);
   });
 
   it('ends at once, and does not look again', async () => {
     await settle();
-    await poller.beforeApplicationShutdown();
+    expect(await endsAtOnce()).toBe(true);
     await settle(5_000);
     expect(looks).toBe(1);
   });

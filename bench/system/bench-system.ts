@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
@@ -25,6 +26,9 @@ const MAIN = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
 
 /** Files for jobs that only make fresh processes ready. */
 const WARM_UP = 'warm-up';
+/** How often is asked whether earlier jobs are announced, and for how long: loaders look at ended jobs every few seconds. */
+const LOOK_MS = 50;
+const LONGEST_ANNOUNCEMENT_MS = 60_000;
 /** What prefers a port of its own when it is started for the first time. */
 const PREFERRING = ['kafka', 'kafka-controller', 'postgres', 'ingestor', 'validator', 'loader', 'tracker'];
 
@@ -155,15 +159,26 @@ export class BenchSystem {
   }
 
   /**
-   * Does some work on this system, such as a baseline's psql, and tells what it took. A checkpoint comes first, so that
-   * nobody pays for what the one before has left to be written.
+   * Does some work on this system, such as a baseline's psql, and tells what it took. Earlier jobs have been announced
+   * by then, and a checkpoint comes first, so that nobody pays for what the one before has left to be written.
    */
   async measure<T>(work: () => Promise<T>): Promise<Measured<T>> {
+    await this.untilAllIsAnnounced();
     await this.database.query('CHECKPOINT');
     const data = join(this.local.kafka, 'data');
     const before = brokerBytes(data);
     const measured = await costOf(work, this.processes);
     return { ...measured, brokerBytes: addedBytes(before, brokerBytes(data)) };
+  }
+
+  private async untilAllIsAnnounced(): Promise<void> {
+    const unannounced = 'SELECT FROM sluice.job WHERE NOT announced';
+    for (let asked = 0; (await this.database.query(unannounced)).rowCount !== 0; asked++) {
+      if (asked * LOOK_MS > LONGEST_ANNOUNCEMENT_MS) {
+        throw new SluiceError('INTERNAL', 'A job that has ended is not announced.');
+      }
+      await sleep(LOOK_MS);
+    }
   }
 
   /** Ends it, and removes what it has written. Does nothing when it is not there. */

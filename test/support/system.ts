@@ -102,7 +102,7 @@ class TestSystem implements System {
   readonly faultFolder: string;
   private proxy: KafkaProxy | undefined;
   private readonly run = new RunFolder('system');
-  private readonly ports = new PortChooser();
+  private readonly ports = new PortChooser({ reserves: true });
   private readonly processes = new Map<ProcessName, StartedProcess>();
   private readonly plans = new Map<ProcessName, ProcessPlan>();
   private readonly endings: (() => Promise<void>)[] = [];

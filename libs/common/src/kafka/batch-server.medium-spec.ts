@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, type INestMicroservice, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -255,6 +256,21 @@ describe('BatchServer on real Kafka', () => {
     expect(takenAt[1]! - takenAt[0]!).toBeGreaterThanOrEqual(restMs - 1);
   });
 
+  it('hands over again what it could not commit: no offset stays behind until the next message (T1)', async () => {
+    await send(0, 'a', 'b');
+    const deliveries: string[][] = [];
+    onDelivery = (delivery) => {
+      deliveries.push(textsOf(delivery));
+      return Promise.resolve();
+    };
+    await startServer(100, { kafka: losingOneCommit(broker.brokers) });
+    await eventually(async () => (await committedOffsets()).get(0) === 2, 'offset 2');
+    expect(deliveries).toEqual([
+      ['a', 'b'],
+      ['a', 'b'],
+    ]);
+  });
+
   it('reports a consumer that has ended for good, so that the process can end (T6)', async () => {
     await send(0, 'a');
     const ended = new Promise<Error>((resolve) => {
@@ -339,6 +355,31 @@ function withFailingAdmin(kafka: Kafka, failures: Error[]): Kafka {
         return failure === undefined ? connect() : Promise.reject(failure);
       };
       return admin;
+    },
+  });
+}
+
+const OFFSET_COMMIT = 8;
+
+/** Its first connection that wants to commit offsets is cut off instead. */
+function losingOneCommit(brokers: readonly string[]): Kafka {
+  let isLost = false;
+  return new kafkajs.Kafka({
+    brokers: [...brokers],
+    logLevel: kafkajs.logLevel.NOTHING,
+    socketFactory: ({ host, port, onConnect }) => {
+      const socket = connect({ host, port }, onConnect);
+      const write: (data: Buffer) => boolean = socket.write.bind(socket);
+      socket.write = (data: unknown): boolean => {
+        // A request begins with its length and the key of its kind.
+        if (!isLost && Buffer.isBuffer(data) && data.readInt16BE(4) === OFFSET_COMMIT) {
+          isLost = true;
+          socket.destroy(new Error('reset'));
+          return false;
+        }
+        return write(data as Buffer);
+      };
+      return socket;
     },
   });
 }

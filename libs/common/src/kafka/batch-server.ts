@@ -292,12 +292,15 @@ function backoffOf(attempt: number): number {
   return Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
 }
 
-/** Commits offset + 1: Kafka's committed offset is the next one to read. */
+/**
+ * Commits offset + 1: Kafka's committed offset is the next one to read. kafkajs reads on from what is resolved, so that
+ * comes after: else what could not be committed would stay so until the next message of its partition.
+ */
 async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<void> {
   const { topic, partition } = payload.batch;
-  payload.resolveOffset(last.offset);
   const next = (BigInt(last.offset) + 1n).toString();
   await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
+  payload.resolveOffset(last.offset);
 }
 
 function lastOf(group: readonly KafkaMessage[]): KafkaMessage {

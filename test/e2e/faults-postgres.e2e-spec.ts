@@ -168,9 +168,10 @@ describe('a database in trouble', () => {
     'a loader that cannot finish its COPY ends %s, and it is done again',
     async (_, signals, says) => {
       const job = await rig.startHalf(file);
-      await gate.slow(0.05);
+      // A row that waits longer than the time to drain, and a COPY that waits at one: those of another table pass no gate.
+      await gate.slow(5);
       job.goOn();
-      await eventually(async () => (await copying()) > 0, 'a COPY to be under way');
+      await eventually(async () => (await copyingSeconds()) > 0.5, 'a COPY to wait at the gate');
       const said = rig.system.logsOf('loader').length;
       const [last, ...earlier] = [...signals].reverse();
       for (const signal of earlier) {

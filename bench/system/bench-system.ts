@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
@@ -16,6 +15,7 @@ import {
   writeState,
 } from '../../apps/cli/src/local/system-state.js';
 import type { RunJson } from '../../apps/cli/src/render/run-json.js';
+import { eventually } from '../../test/support/eventually.js';
 import type { RunFolder } from '../../test/support/run-folder.js';
 import { addedBytes, brokerBytes } from './broker-log.js';
 import { type Cost, type NamedProcess, costOf } from './cost.js';
@@ -26,9 +26,6 @@ const MAIN = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
 
 /** Files for jobs that only make fresh processes ready. */
 const WARM_UP = 'warm-up';
-/** How often is asked whether earlier jobs are announced, and for how long: loaders look at ended jobs every few seconds. */
-const LOOK_MS = 50;
-const LONGEST_ANNOUNCEMENT_MS = 60_000;
 /** What prefers a port of its own when it is started for the first time. */
 const PREFERRING = ['kafka', 'kafka-controller', 'postgres', 'ingestor', 'validator', 'loader', 'tracker'];
 
@@ -163,22 +160,16 @@ export class BenchSystem {
    * by then, and a checkpoint comes first, so that nobody pays for what the one before has left to be written.
    */
   async measure<T>(work: () => Promise<T>): Promise<Measured<T>> {
-    await this.untilAllIsAnnounced();
+    const unannounced = 'SELECT FROM sluice.job WHERE NOT announced';
+    await eventually(
+      async () => (await this.database.query(unannounced)).rowCount === 0,
+      'earlier jobs to be announced',
+    );
     await this.database.query('CHECKPOINT');
     const data = join(this.local.kafka, 'data');
     const before = brokerBytes(data);
     const measured = await costOf(work, this.processes);
     return { ...measured, brokerBytes: addedBytes(before, brokerBytes(data)) };
-  }
-
-  private async untilAllIsAnnounced(): Promise<void> {
-    const unannounced = 'SELECT FROM sluice.job WHERE NOT announced';
-    for (let asked = 0; (await this.database.query(unannounced)).rowCount !== 0; asked++) {
-      if (asked * LOOK_MS > LONGEST_ANNOUNCEMENT_MS) {
-        throw new SluiceError('INTERNAL', 'A job that has ended is not announced.');
-      }
-      await sleep(LOOK_MS);
-    }
   }
 
   /** Ends it, and removes what it has written. Does nothing when it is not there. */

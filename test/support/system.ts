@@ -221,6 +221,7 @@ class TestSystem implements System {
     await Promise.all(services.map(([, started]) => this.run.stop(started)));
     await this.run.remove();
     for (const end of this.endings) await end();
+    this.ports.release();
   }
 
   private async startKafka(): Promise<string[]> {

@@ -1,6 +1,7 @@
 import kafkajs, { type Kafka, type LogEntry, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
 import { installProduceEncoding } from './produce-request.js';
+import { installWaitingRequests } from './waiting-requests.js';
 
 export interface KafkaOptions {
   readonly brokers: readonly string[];
@@ -14,8 +15,8 @@ export interface KafkaOptions {
  * its errors become warnings here: whatever is final reaches us as a rejected promise or a CRASH event.
  */
 export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka {
-  silenceNegativeTimeoutWarning();
   installProduceEncoding();
+  installWaitingRequests();
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,
@@ -37,17 +38,4 @@ function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
   };
   if (level <= logLevel.WARN) logger.warn(facts, text);
   else logger.debug(facts, text);
-}
-
-let silenced = false;
-
-/** Node 22 and later warn of kafkajs's timers (tulios/kafkajs#1751); harmless, and not ours to repair. */
-function silenceNegativeTimeoutWarning(): void {
-  if (silenced) return;
-  silenced = true;
-  const emitWarning = process.emitWarning.bind(process) as (...args: unknown[]) => void;
-  process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
-    if (rest[0] === 'TimeoutNegativeWarning') return;
-    emitWarning(warning, ...rest);
-  };
 }

@@ -106,8 +106,10 @@ function significant(digits: string): string {
 export function flag(words: { readonly true: readonly string[]; readonly false: readonly string[] }): Kind {
   const yes = words.true.map((word) => Buffer.from(word));
   const no = words.false.map((word) => Buffer.from(word));
-  const isIn = (list: readonly Buffer[], bytes: Uint8Array, start: number, end: number): boolean =>
-    list.some((word) => equalBytes(bytes, start, end, word));
+  const isIn = (list: readonly Buffer[], bytes: Uint8Array, start: number, end: number): boolean => {
+    for (const word of list) if (equalBytes(bytes, start, end, word)) return true;
+    return false;
+  };
   return defineKind({
     name: 'flag',
     accepts: (value) => words.true.includes(value) || words.false.includes(value),

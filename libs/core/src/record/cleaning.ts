@@ -40,11 +40,13 @@ export class ByteCleaner {
   private readonly trim: boolean;
   private readonly nullTokens: readonly Buffer[];
   private readonly longestToken: number;
+  private readonly emptyIsNull: boolean;
 
   constructor(options: CleaningOptions = {}) {
     this.trim = options.trim ?? true;
     this.nullTokens = (options.nullTokens ?? DEFAULT_NULL_TOKENS).map((token) => Buffer.from(token));
     this.longestToken = Math.max(-1, ...this.nullTokens.map((token) => token.length));
+    this.emptyIsNull = this.nullTokens.some((token) => token.length === 0);
   }
 
   /** Tells most values that need no cleaning by their length and their two ends; false says nothing. */
@@ -56,6 +58,12 @@ export class ByteCleaner {
   }
 
   clean(bytes: Uint8Array, start: number, end: number): void {
+    if (start === end) {
+      // Of sixteen fields of a registration nine are empty.
+      this.start = start;
+      this.end = this.emptyIsNull ? -1 : end;
+      return;
+    }
     let from = start;
     let to = end;
     if (this.trim) {

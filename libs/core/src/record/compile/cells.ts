@@ -20,7 +20,8 @@ export class Cells {
   }
 
   set(at: number, bytes: Buffer, start: number, end: number): void {
-    this.bytes[at] = bytes;
+    // Nearly always the batch that is there already, and storing a reference costs more than looking at it.
+    if (this.bytes[at] !== bytes) this.bytes[at] = bytes;
     this.starts[at] = start;
     this.ends[at] = end;
   }

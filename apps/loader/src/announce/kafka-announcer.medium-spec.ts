@@ -6,6 +6,7 @@ import { Publisher } from '#common/kafka/publisher.js';
 import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
+import { markAnnounced, recordRefusals, unannouncedBatches } from '#core/ledger/ledger.repository.js';
 import { type DeadLetter, decodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { planTopics, topicOf } from '#core/message/topics.js';
@@ -50,6 +51,16 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     job = uuidv7();
     dataset = `things-${job}`;
     await createTopics(kafka, planTopics([dataset], 1), 1);
+    await pool.query(
+      `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version)
+       VALUES ($1, $2, 'replace', 'running', '{}', '', false, 0.05, '{}', 1)`,
+      [job, dataset],
+    );
+    await addBatch(3, 10, 0);
+  });
+
+  /** Two records from `firstRecord` on, in the raw topic at `offset` and in the ledger; the second is refused. */
+  async function addBatch(batch: number, firstRecord: number, offset: number): Promise<void> {
     await publisher.send([
       encodeRawMessage(
         {
@@ -57,15 +68,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
           options: {},
           attempt: 0,
           batch: {
-            ...{
-              batch: 3,
-              firstRecord: 10,
-              firstLine: 12,
-              records: 2,
-              lines: 2,
-              byteStart: 100,
-              byteEnd: 108,
-            },
+            ...{ batch, firstRecord, firstLine: 12, records: 2, lines: 2, byteStart: 100, byteEnd: 108 },
             bytes: Buffer.from('one\ntwo\n'),
             oversized: [],
           },
@@ -74,29 +77,35 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       ),
     ]);
     await pool.query(
-      `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version)
-       VALUES ($1, $2, 'replace', 'running', '{}', '', false, 0.05, '{}', 1)`,
-      [job, dataset],
-    );
-    await pool.query(
       `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted,
          refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset, load_refusals, refusals_announced)
-       VALUES ($1, 3, 10, 12, 2, 100, 108, 1, 2, 0, 0, 0, '{}', $2, 0, 0, $3, false)`,
-      [job, topicOf(dataset, 'raw'), JSON.stringify([REFUSAL])],
+       VALUES ($1, $4, $5, 12, 2, 100, 108, 1, 2, 0, 0, 0, '{}', $2, 0, $6, $3, false)`,
+      [
+        job,
+        topicOf(dataset, 'raw'),
+        JSON.stringify([{ ...REFUSAL, record: firstRecord + 1 }]),
+        ...[batch, firstRecord, offset],
+      ],
     );
-  });
+  }
 
-  /** The one letter in the topic. */
   async function letter(): Promise<DeadLetter> {
+    return (await letters(1))[0] as DeadLetter;
+  }
+
+  /** The first so many letters in the topic. */
+  async function letters(count: number): Promise<DeadLetter[]> {
     const consumer = kafka.consumer({ groupId: `reader-${uuidv7()}`, maxWaitTimeInMs: 50 });
     await consumer.connect();
     try {
       await consumer.subscribe({ topics: [topicOf(dataset, 'dead')], fromBeginning: true });
-      return await new Promise<DeadLetter>((resolve, reject) => {
+      return await new Promise<DeadLetter[]>((resolve, reject) => {
+        const found: DeadLetter[] = [];
         consumer
           .run({
             eachMessage: ({ topic, partition, message: { offset, headers = {}, value } }) => {
-              resolve(decodeDeadLetter({ place: { topic, partition, offset }, headers, value }));
+              found.push(decodeDeadLetter({ place: { topic, partition, offset }, headers, value }));
+              if (found.length === count) resolve(found);
               return Promise.resolve();
             },
           })
@@ -138,5 +147,36 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       findings: [...REFUSAL.findings, { code: 'BYTES_EXPIRED', severity: 'warning' }],
     });
     expect(await isAnnounced()).toBe(true);
+  });
+
+  it('tells of many batches, more than go out together, each once', async () => {
+    const more = Array.from({ length: 20 }, (_, at) => at + 1);
+    for (const at of more) await addBatch(3 + at, 10 + 2 * at, at);
+    await announcer.announceRefusals(job);
+    const told = await letters(more.length + 1);
+    expect(told.map(({ record }) => record).sort((a, b) => a - b)).toEqual([
+      11,
+      ...more.map((at) => 11 + 2 * at),
+    ]);
+    expect(told.every(({ bytes }) => bytes.toString() === 'two')).toBe(true);
+    const { rows } = await pool.query(`SELECT FROM sluice.ledger WHERE job = $1 AND NOT refusals_announced`, [
+      job,
+    ]);
+    expect(rows).toEqual([]);
+  });
+
+  it('leaves a batch unannounced to which refusals were added since it was read', async () => {
+    await addBatch(4, 12, 1);
+    const read = await unannouncedBatches(pool, job);
+    await recordRefusals(pool, job, 3, [{ ...REFUSAL, record: 10 }]);
+    await markAnnounced(pool, job, read);
+    const { rows } = await pool.query(
+      `SELECT batch::int, refusals_announced AS told FROM sluice.ledger WHERE job = $1 ORDER BY batch`,
+      [job],
+    );
+    expect(rows).toEqual([
+      { batch: 3, told: false },
+      { batch: 4, told: true },
+    ]);
   });
 });

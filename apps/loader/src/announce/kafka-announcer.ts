@@ -5,10 +5,14 @@ import { firstOffsets } from '#common/kafka/topics-admin.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { JobState } from '#core/job/job-state.js';
 import { type UnannouncedBatch, markAnnounced, unannouncedBatches } from '#core/ledger/ledger.repository.js';
-import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
+import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { lettersOf, lettersWithoutBytes } from './refusal-letters.js';
+
+/** Bounds what is held in memory: each batch's letters keep its raw message there, half a megabyte. */
+const BATCHES_AT_ONCE = 16;
+const LETTERS_AT_ONCE = 1_000;
 
 /**
  * Tells the topics what the database knows already: the ledger is the outbox.
@@ -30,10 +34,8 @@ export class KafkaAnnouncer {
     const firsts = await firstOffsets(this.kafka, [...new Set(unannounced.map(({ rawTopic }) => rawTopic))]);
     const isExpired = ({ rawTopic, rawPartition, rawOffset }: UnannouncedBatch): boolean =>
       BigInt(rawOffset) < (firsts.get(`${rawTopic}/${rawPartition}`) ?? 0n);
-    for (const batch of unannounced.filter(isExpired)) {
-      await this.publisher.send(lettersWithoutBytes(batch).map(encodeDeadLetter));
-      await markAnnounced(this.pool, job, batch);
-    }
+    const untold = new UntoldBatches(this.pool, this.publisher, job);
+    for (const batch of unannounced.filter(isExpired)) await untold.add(batch, lettersWithoutBytes(batch));
     const batches = unannounced.filter((batch) => !isExpired(batch));
     const byPlace = new Map(
       batches.map((batch) => [`${batch.rawTopic}/${batch.rawPartition}/${batch.rawOffset}`, batch]),
@@ -46,10 +48,9 @@ export class KafkaAnnouncer {
     await readMessages(this.kafka, places, async (message) => {
       const { topic, partition, offset } = message.place;
       const batch = byPlace.get(`${topic}/${partition}/${offset}`);
-      if (!batch) return;
-      await this.publisher.send(lettersOf(batch, decodeRawMessage(message)).map(encodeDeadLetter));
-      await markAnnounced(this.pool, job, batch);
+      if (batch) await untold.add(batch, lettersOf(batch, decodeRawMessage(message)));
     });
+    await untold.tell();
   }
 
   /** Announces the state of a job, or the step of its finalization that has just begun. */
@@ -67,5 +68,36 @@ export class KafkaAnnouncer {
         at: new Date().toISOString(),
       }),
     ]);
+  }
+}
+
+/**
+ * Batches whose letters go out together. Of a large file nearly every batch holds a record that has lost its key to
+ * another: a request and a commit for each would be hundreds, just while indexes are built.
+ */
+class UntoldBatches {
+  private batches: UnannouncedBatch[] = [];
+  private letters: DeadLetter[] = [];
+
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly publisher: Publisher,
+    private readonly job: string,
+  ) {}
+
+  async add(batch: UnannouncedBatch, letters: readonly DeadLetter[]): Promise<void> {
+    this.batches.push(batch);
+    for (const letter of letters) this.letters.push(letter);
+    if (this.batches.length >= BATCHES_AT_ONCE || this.letters.length >= LETTERS_AT_ONCE) await this.tell();
+  }
+
+  /** What was added is acknowledged by the brokers first, and marked then: a repeat does no harm, a loss would. */
+  async tell(): Promise<void> {
+    const { batches, letters } = this;
+    if (batches.length === 0) return;
+    this.batches = [];
+    this.letters = [];
+    await this.publisher.send(letters.map(encodeDeadLetter));
+    await markAnnounced(this.pool, this.job, batches);
   }
 }

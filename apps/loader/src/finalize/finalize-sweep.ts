@@ -27,6 +27,8 @@ export interface FinalizeSweepParts {
 }
 
 const BUSY_PAUSE_MS = 200;
+/** While batches come in, a complete job is looked for after each group; leftovers are not that urgent. */
+const CLEARING_PAUSE_MS = 1_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -47,6 +49,7 @@ export class FinalizeSweep {
   private readonly wakeup = new Wakeup();
   private readonly stopping = new AbortController();
   private nudgedAt = -Infinity;
+  private clearedAt = -Infinity;
   private loop: Promise<void> | undefined;
   private finalizing: Promise<void> | undefined;
 
@@ -81,7 +84,7 @@ export class FinalizeSweep {
   private async run(): Promise<void> {
     while (!this.isStopping()) {
       await this.survives('finalize', () => this.finalizeNext());
-      await this.survives('clear away', () => this.clearAway());
+      if (this.isClearingDue()) await this.survives('clear away', () => this.clearAway());
       await this.survives('announce', () => this.announceAll());
       await this.wakeup.wait(this.pauseMs());
     }
@@ -91,6 +94,12 @@ export class FinalizeSweep {
     const { sweepIntervalMs } = this.parts.config;
     const isBusy = performance.now() - this.nudgedAt < sweepIntervalMs;
     return isBusy ? Math.min(BUSY_PAUSE_MS, sweepIntervalMs) : sweepIntervalMs;
+  }
+
+  private isClearingDue(): boolean {
+    return (
+      performance.now() - this.clearedAt >= Math.min(CLEARING_PAUSE_MS, this.parts.config.sweepIntervalMs)
+    );
   }
 
   private isStopping(): boolean {
@@ -112,7 +121,8 @@ export class FinalizeSweep {
     if (!job || !dataset) return;
     this.finalizing = this.hold(job, dataset).finally(() => {
       this.finalizing = undefined;
-      // Announce it, and look for the next one.
+      // Write its counts if it failed, announce it, and look for the next one.
+      this.clearedAt = -Infinity;
       this.nudge();
     });
   }
@@ -227,6 +237,7 @@ export class FinalizeSweep {
 
   private async clearAway(): Promise<void> {
     const { logger } = this.parts;
+    this.clearedAt = performance.now();
     // Before announcing: whoever hears of the end finds the counts.
     await this.leftovers.countUnsuccessful();
     for (const job of await this.leftovers.giveUp()) {

@@ -100,11 +100,16 @@ export async function unannouncedBatches(client: SqlClient, job: string): Promis
   }));
 }
 
-/** Marks a batch's outbox as announced, unless refusals were added since it was read. */
-export async function markAnnounced(client: SqlClient, job: string, batch: UnannouncedBatch): Promise<void> {
+/** Marks the outboxes of these batches as announced, but for those to which refusals were added since they were read. */
+export async function markAnnounced(
+  client: SqlClient,
+  job: string,
+  batches: readonly UnannouncedBatch[],
+): Promise<void> {
   await client.query(
     `UPDATE sluice.ledger SET refusals_announced = true
-     WHERE job = $1 AND batch = $2 AND jsonb_array_length(load_refusals) = $3`,
-    [job, batch.batch, batch.refusals.length],
+     FROM unnest($2::bigint[], $3::int[]) AS told (batch, refusals)
+     WHERE job = $1 AND ledger.batch = told.batch AND jsonb_array_length(load_refusals) = told.refusals`,
+    [job, batches.map(({ batch }) => batch), batches.map(({ refusals }) => refusals.length)],
   );
 }

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Profiler } from 'node:inspector';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { Environment } from '../system/bench-system.js';
 import type { NamedProcess } from '../system/cost.js';
 import { beginProfile, type RunningProfile } from './cpu-profile.js';
 
@@ -27,7 +26,7 @@ export class Profiling {
   }
 
   /** Of the processes that are to be profiled, and of those that start them. */
-  get environment(): Environment {
+  get environment(): Readonly<Record<string, string>> {
     const preload = pathToFileURL(join(import.meta.dirname, 'profiled-process.js')).href;
     return {
       NODE_OPTIONS: [process.env.NODE_OPTIONS, `--import=${preload}`].filter(Boolean).join(' '),

@@ -10,7 +10,7 @@ import { decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { lettersOf, lettersWithoutBytes } from './refusal-letters.js';
 
-/** Bounds what is held in memory: each batch's letters keep its raw message there, half a megabyte. */
+/** Bound what is held in memory: a batch's letters have at most its half a megabyte of bytes. */
 const BATCHES_AT_ONCE = 16;
 const LETTERS_AT_ONCE = 1_000;
 
@@ -87,7 +87,8 @@ class UntoldBatches {
 
   async add(batch: UnannouncedBatch, letters: readonly DeadLetter[]): Promise<void> {
     this.batches.push(batch);
-    for (const letter of letters) this.letters.push(letter);
+    // Copied: a view would keep all that was fetched with it in memory.
+    for (const letter of letters) this.letters.push({ ...letter, bytes: Buffer.from(letter.bytes) });
     if (this.batches.length >= BATCHES_AT_ONCE || this.letters.length >= LETTERS_AT_ONCE) await this.tell();
   }
 

@@ -18,7 +18,14 @@ import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
 import { JobWatcher } from '../live/job-watcher.js';
 import { FoldConsumer } from './fold.consumer.js';
 import { FoldRepository } from './fold.repository.js';
-import { FULL_DELIVERY_LETTERS, LONGEST_DELAY_MS, LetterPace, REST_MS } from './letter-pace.js';
+import {
+  FULL_DELIVERY_LETTERS,
+  LONGEST_DELAY_MS,
+  LONGEST_REST_MS,
+  LetterPace,
+  RESTS_A_DELIVERY,
+  SHORTEST_REST_MS,
+} from './letter-pace.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
 
@@ -27,6 +34,7 @@ describe('FoldConsumer', () => {
   let database: DataSource;
   let pool: pg.Pool;
   let registry: Registry;
+  let pace: LetterPace;
   let consumer: FoldConsumer;
   let logged: Record<string, unknown>[];
 
@@ -53,9 +61,10 @@ describe('FoldConsumer', () => {
     await folds.clear();
     await pool.query('TRUNCATE sluice.parked_message');
     const parkedMessages = new ParkedMessageRepository(pool);
+    pace = new LetterPace(pool);
     consumer = new FoldConsumer(
       folds,
-      new LetterPace(pool),
+      pace,
       parkedMessages,
       new TrackerMetrics(registry, database, logger),
       new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
@@ -184,9 +193,18 @@ describe('FoldConsumer', () => {
       'rests after many letters while a job is %s',
       async (state) => {
         await insertJob(state);
-        expect(await restAfter(FULL_DELIVERY_LETTERS)).toBe(REST_MS);
+        const restMs = await restAfter(FULL_DELIVERY_LETTERS);
+        expect(restMs).toBeGreaterThanOrEqual(SHORTEST_REST_MS);
+        expect(restMs).toBeLessThanOrEqual(LONGEST_REST_MS);
       },
     );
+
+    it('rests the longer the more a delivery took, within bounds', async () => {
+      await insertJob('running');
+      const tookMs = 0.3 * (LONGEST_REST_MS / RESTS_A_DELIVERY);
+      const rests = [0, tookMs, 60_000].map((ms) => pace.restAfter(FULL_DELIVERY_LETTERS, 0, ms));
+      expect(await Promise.all(rests)).toEqual([SHORTEST_REST_MS, 0.3 * LONGEST_REST_MS, LONGEST_REST_MS]);
+    });
 
     it.each(['queued', 'paused', 'succeeded', 'failed', 'cancelled'] as const)(
       'never rests for a job that is %s (LP1)',

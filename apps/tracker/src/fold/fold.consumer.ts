@@ -36,8 +36,10 @@ export class FoldConsumer {
 
   @BatchHandler('dead')
   async indexLetters(@Payload() delivery: Delivery): Promise<void> {
+    const beganAt = performance.now();
     const letters = await this.parking.decodeAll(delivery.messages, decodeDeadLetter);
     this.metrics.indexed(await this.folds.indexLetters(letters));
-    delivery.rest(await this.pace.restAfter(letters.length, Date.now() - delivery.writtenAt));
+    const tookMs = performance.now() - beganAt;
+    delivery.rest(await this.pace.restAfter(letters.length, Date.now() - delivery.writtenAt, tookMs));
   }
 }

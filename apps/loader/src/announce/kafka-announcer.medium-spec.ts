@@ -15,6 +15,9 @@ import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.j
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { KafkaAnnouncer } from './kafka-announcer.js';
 
+/** Without it a letter that never comes would hang the spec instead of failing it. */
+const PATIENCE_MS = 60_000;
+
 const REFUSAL: LoadRefusal = {
   record: 11,
   sqlstate: '23514',
@@ -101,11 +104,17 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       await consumer.subscribe({ topics: [topicOf(dataset, 'dead')], fromBeginning: true });
       return await new Promise<DeadLetter[]>((resolve, reject) => {
         const found: DeadLetter[] = [];
+        const late = setTimeout(() => {
+          reject(new Error(`Only ${found.length} of ${count} letters came.`));
+        }, PATIENCE_MS);
         consumer
           .run({
             eachMessage: ({ topic, partition, message: { offset, headers = {}, value } }) => {
               found.push(decodeDeadLetter({ place: { topic, partition, offset }, headers, value }));
-              if (found.length === count) resolve(found);
+              if (found.length === count) {
+                clearTimeout(late);
+                resolve(found);
+              }
               return Promise.resolve();
             },
           })

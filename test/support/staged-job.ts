@@ -238,8 +238,8 @@ export class StagedJobs {
     await inTransaction(this.pool, async (client) => {
       await client.query(
         `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted, refused,
-           skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, 1, $11, 'raw', 0, $2)`,
+           skipped, warnings, findings, raw_topic, raw_partition, raw_offset, table_rows)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, 1, $11, 'raw', 0, $2, $12)`,
         [
           id,
           batch,
@@ -252,6 +252,7 @@ export class StagedJobs {
           count('refused'),
           count('skipped'),
           { BAD_NAME: count('refused'), ODD_NAME: 1 },
+          Object.fromEntries(plan.map(({ table }, index) => [table, [shops, sales][index]?.length ?? 0])),
         ],
       );
       for (const [index, rows] of [shops, sales].entries()) {

@@ -10,17 +10,19 @@ import type { StagingTarget } from './staging-targets.js';
  *
  * `pipeline` resolves when PostgreSQL is ready for the next statement, and on an error of ours ends the
  * COPY (CopyFail), so the connection stays usable. `progress` is called for each run that was taken.
+ * @returns the rows that PostgreSQL says it has taken
  */
 export async function copyInto(
   client: PoolClient,
   target: StagingTarget,
   texts: readonly Buffer[],
   progress: () => void,
-): Promise<void> {
+): Promise<number> {
   const filled = texts.filter((text) => text.length > 0);
-  if (filled.length === 0) return;
+  if (filled.length === 0) return 0;
   const stream = client.query(copyFrom(target.copyStatement));
   await pipeline(Readable.from(withProgress(filled, progress), { objectMode: false }), stream);
+  return stream.rowCount;
 }
 
 function* withProgress(texts: readonly Buffer[], progress: () => void): Generator<Buffer> {

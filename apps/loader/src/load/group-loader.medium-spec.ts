@@ -102,8 +102,8 @@ describe('GroupLoader on real PostgreSQL', () => {
       counts: { records: 2, accepted: 2, refused: 0, skipped: 0, warnings: 0 },
       findings: {},
       sections: [
-        { table: 'thing', text: Buffer.from(thing), rows: 2 },
-        { table: 'part', text: Buffer.from(part), rows: 2 },
+        { table: 'thing', text: Buffer.from(thing), rows: linesOf(thing) },
+        { table: 'part', text: Buffer.from(part), rows: linesOf(part) },
       ],
       attempt: 0,
     };
@@ -185,6 +185,35 @@ describe('GroupLoader on real PostgreSQL', () => {
         ],
       },
     ]);
+  });
+
+  it('keeps the rows that each batch has really brought, by table (RC5, G1)', async () => {
+    const bad = batch(1, { thing: '2\tt2\t1000\n3\tt3\t2\n', part: '2\tt2\ta\n2\tt2\tb\n3\tt3\tc\n' });
+    await load(batch(0), bad, batch(2, { part: '' }));
+    const { rows } = await pool.query('SELECT batch, table_rows FROM sluice.ledger ORDER BY batch');
+    expect(rows).toEqual([
+      { batch: '0', table_rows: { thing: 2, part: 2 } },
+      { batch: '1', table_rows: { thing: 1, part: 1 } },
+      { batch: '2', table_rows: { thing: 2, part: 0 } },
+    ]);
+  });
+
+  it.each<[string, (message: CleanMessage) => CleanMessage]>([
+    ['fewer rows than it says', (message) => withSection(message, 'part', { rows: 3 })],
+    ['more rows than it says', (message) => withSection(message, 'thing', { rows: 1 })],
+    [
+      'rows of a table that the dataset does not write',
+      (message) => withSection(message, 'part', { table: 'parts' }),
+    ],
+  ])('takes no batch that brings %s (RC5, S4)', async (_, changed) => {
+    const loading = load(batch(0), changed(batch(1)));
+    await expect(loading).rejects.toMatchObject({ code: 'BATCH_MISCOUNTED', retryable: false });
+    expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
+  });
+
+  it('does not lose the refusal of a record that its batch does not hold (RC5)', async () => {
+    const foreign = batch(0, { thing: '0\tt0\t1\n7\tt7\t1000\n', part: '' });
+    await expect(load(foreign)).rejects.toMatchObject({ code: 'BATCH_MISCOUNTED' });
   });
 
   /** Parents and children of one batch of `records` records, the given ones refused by a CHECK or a length. */
@@ -337,6 +366,19 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await loading.waiting).toMatchObject({ kind: 'loaded' });
   });
 });
+
+const linesOf = (text: string): number => text.split('\n').length - 1;
+
+function withSection(
+  message: CleanMessage,
+  name: string,
+  change: Partial<CleanMessage['sections'][number]>,
+): CleanMessage {
+  const sections = message.sections.map((section) =>
+    section.table === name ? { ...section, ...change } : section,
+  );
+  return { ...message, sections };
+}
 
 /** Tells of every COPY that goes over the connection, which is real. */
 function countCopies(client: pg.PoolClient, told: (table: string) => void): void {

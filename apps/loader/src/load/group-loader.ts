@@ -9,7 +9,7 @@ import type { JobState } from '#core/job/job-state.js';
 import { jobErrorOf } from '#core/job/job.entity.js';
 import { pauseJob } from '#core/job/pause-job.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
-import { insertLedgerRows, recordRefusals } from '#core/ledger/ledger.repository.js';
+import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import type { BatchGroup } from './batch-group.js';
 import { RefusingCopy } from './refusing-copy.js';
@@ -105,8 +105,9 @@ export class GroupLoader {
       const fresh = group.batches.filter(({ batch }) => inserted.delete(batch));
       const repeated = group.batches.filter((message) => !fresh.includes(message));
       progress();
-      const refusals = await new RefusingCopy(client, fresh, targets, progress).run();
-      if (refusals.length > 0) await this.keep(client, fresh, refusals);
+      const copy = new RefusingCopy(client, fresh, targets, progress);
+      const refusals = await copy.run();
+      if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);
       faultPoint('loader.before-commit');
       return { kind: 'loaded', fresh, repeated };
     });
@@ -119,12 +120,16 @@ export class GroupLoader {
     client: pg.PoolClient,
     batches: readonly CleanMessage[],
     refusals: readonly LoadRefusal[],
+    copy: RefusingCopy,
   ): Promise<void> {
-    for (const { job, batch, firstRecord, counts } of batches) {
+    for (const message of batches) {
+      const { job, batch, firstRecord, counts } = message;
       const own = refusals.filter(
         ({ record }) => record >= firstRecord && record < firstRecord + counts.records,
       );
-      if (own.length > 0) await recordRefusals(client, job, batch, own);
+      if (own.length === 0) continue;
+      await recordRefusals(client, job, batch, own);
+      await recordTableRows(client, job, batch, copy.rowsOf(message));
     }
     const [first] = batches;
     this.parts.logger.info({ job: first?.job, refused: refusals.length }, 'records refused by the database');

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
+import { rowsByTable } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { copyFaultOf, copyInto } from './copy-sections.js';
@@ -24,9 +25,13 @@ const REFUSALS_BY_WHOLE_COPIES = 3;
  * - RC3: many bad records are found at a cost that grows with their number, not with its product with the group's
  *   size: what stands before the named record is kept and only the rest is tried again, three COPYs a record.
  * - RC4: a record is refused in all tables, or in none.
+ * - RC5 (G1): what COPY says it took is, table by table, what the batches say they bring, less the rows of refused
+ *   records; every section has a table. Anything else is an error: those rows would be missing, or of another batch.
  */
 export class RefusingCopy {
   private readonly refusals = new Map<number, LoadRefusal>();
+  /** Table → rows that COPY has taken so far, of what was not rolled back. */
+  private readonly taken = new Map<string, number>();
   private rows: SectionRows | null = null;
 
   constructor(
@@ -36,15 +41,62 @@ export class RefusingCopy {
     private readonly progress: () => void,
   ) {}
 
-  /** @returns the refusals in record order. @throws the database's error when it is no record's fault */
+  /**
+   * @returns the refusals in record order
+   * @throws the database's error when it is no record's fault; SluiceError DATABASE_FAULT, BATCH_MISCOUNTED
+   */
   async run(): Promise<LoadRefusal[]> {
+    this.assertSectionsHaveTables();
     let bad = await this.attempt((table) => this.sectionsOf(table));
     while (bad !== null && this.refusals.size < REFUSALS_BY_WHOLE_COPIES) {
       await this.refuse(bad);
       bad = await this.attempt((table) => this.indexed().textOf(table, this.others()));
     }
     if (bad !== null) await this.copyRanges(this.others());
+    this.assertCounts();
     return [...this.refusals.values()].sort((a, b) => a.record - b.record);
+  }
+
+  /** RC5: table → rows of `batch` that are in staging now. */
+  rowsOf(batch: CleanMessage): Record<string, number> {
+    const rows = rowsByTable(batch.sections);
+    for (const record of this.refusals.keys()) {
+      if (!holds(batch, record)) continue;
+      for (const table of Object.keys(rows))
+        rows[table] = (rows[table] ?? 0) - this.indexed().rowsOf(table, record);
+    }
+    return rows;
+  }
+
+  private assertSectionsHaveTables(): void {
+    for (const { sections, job, batch } of this.batches) {
+      const unknown = sections.find(({ table }) => !this.targets.some((target) => target.table === table));
+      if (unknown !== undefined)
+        throw miscounted(job, batch, `it brings rows for ${unknown.table}, which the dataset does not write`);
+    }
+  }
+
+  private assertCounts(): void {
+    const [first] = this.batches;
+    for (const record of this.refusals.keys()) {
+      if (!this.batches.some((batch) => holds(batch, record)))
+        throw miscounted(
+          first?.job,
+          first?.batch,
+          `record ${record} is in none of the batches that bring it`,
+        );
+    }
+    const each = this.batches.map((batch) => this.rowsOf(batch));
+    for (const { table } of this.targets) {
+      const due = each.reduce((sum, rows) => sum + (rows[table] ?? 0), 0);
+      const taken = this.taken.get(table) ?? 0;
+      if (taken !== due)
+        throw miscounted(
+          first?.job,
+          first?.batch,
+          `${taken} rows of ${table} were taken where ${due} are due`,
+        );
+    }
   }
 
   /** RC3. @param records in ascending order; none of them is in staging yet */
@@ -76,11 +128,13 @@ export class RefusingCopy {
   /** COPYs what `texts` gives for each table, or nothing at all. @returns the refusal of a record, if it was one */
   private async tried(texts: (table: string) => readonly Buffer[]): Promise<pg.DatabaseError | null> {
     await this.client.query('SAVEPOINT copying');
+    const counts: [table: string, rows: number][] = [];
     try {
       for (const target of this.targets) {
-        await copyInto(this.client, target, texts(target.table), this.progress);
+        counts.push([target.table, await copyInto(this.client, target, texts(target.table), this.progress)]);
       }
       await this.client.query('RELEASE SAVEPOINT copying');
+      for (const [table, rows] of counts) this.taken.set(table, (this.taken.get(table) ?? 0) + rows);
       return null;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError) || classifyDatabaseError(error) !== 'record') throw error;
@@ -127,6 +181,17 @@ export class RefusingCopy {
       { cause },
     );
   }
+}
+
+function holds({ firstRecord, counts }: CleanMessage, record: number): boolean {
+  return record >= firstRecord && record < firstRecord + counts.records;
+}
+
+function miscounted(job: string | undefined, batch: number | undefined, what: string): SluiceError {
+  return new SluiceError('BATCH_MISCOUNTED', `Batches from ${batch ?? 0} on cannot be loaded: ${what}.`, {
+    job: job ?? 'unknown',
+    batch: batch ?? 0,
+  });
 }
 
 function refusalOf(record: number, fault: pg.DatabaseError): LoadRefusal {

@@ -14,22 +14,27 @@ const TAB = 0x09;
  * Costs an object a row, so it is made only for groups in which the database has refused something.
  */
 export class SectionRows {
-  private readonly rowsOf: ReadonlyMap<string, ReadonlyMap<number, readonly Row[]>>;
+  private readonly byTable: ReadonlyMap<string, ReadonlyMap<number, readonly Row[]>>;
   /** Every record that has a row, in ascending order. */
   readonly records: readonly number[];
 
   /** @param sections by table, as they are COPYed: each row begins with its record's number */
   constructor(sections: ReadonlyMap<string, readonly Buffer[]>) {
-    this.rowsOf = new Map([...sections].map(([table, texts]) => [table, byRecord(texts)]));
-    const all = new Set([...this.rowsOf.values()].flatMap((rows) => [...rows.keys()]));
+    this.byTable = new Map([...sections].map(([table, texts]) => [table, byRecord(texts)]));
+    const all = new Set([...this.byTable.values()].flatMap((rows) => [...rows.keys()]));
     this.records = [...all].sort((a, b) => a - b);
+  }
+
+  /** How many rows a record has in a table. */
+  rowsOf(table: string, record: number): number {
+    return this.byTable.get(table)?.get(record)?.length ?? 0;
   }
 
   /** The COPY text of the given records alone, in their order; neighbours stay one piece. */
   textOf(table: string, records: readonly number[]): Buffer[] {
     const pieces: Row[] = [];
     for (const record of records) {
-      for (const row of this.rowsOf.get(table)?.get(record) ?? []) {
+      for (const row of this.byTable.get(table)?.get(record) ?? []) {
         const last = pieces.at(-1);
         if (last?.text === row.text && last.end === row.start)
           pieces[pieces.length - 1] = { ...last, end: row.end };

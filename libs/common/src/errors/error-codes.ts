@@ -245,6 +245,13 @@ export const ERROR_CODES = {
     action:
       'Look up the SQLSTATE that the message names; the batch is tried again until it passes or is cancelled.',
   },
+  BATCH_MISCOUNTED: {
+    retryable: false,
+    meaning:
+      'PostgreSQL took another number of rows of a batch than its message says, or has no table for some of them.',
+    action:
+      'Find who else writes to the clean topic, or to the staging tables; then `sluice cancel <id>` and start again.',
+  },
   TARGET_MISSING: {
     retryable: false,
     meaning: 'A table, column or key that the dataset writes by is not there.',

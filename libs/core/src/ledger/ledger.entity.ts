@@ -77,6 +77,13 @@ export class LedgerRow {
   @Column('boolean', { name: 'refusals_announced' })
   refusalsAnnounced!: boolean;
 
+  /**
+   * Table → rows of this batch that COPY took; refused records brought none. What is settled later is not taken off.
+   * Null for batches loaded before this was counted.
+   */
+  @Column('jsonb', { name: 'table_rows', nullable: true })
+  tableRows!: Record<string, number> | null;
+
   @Column('timestamptz', { name: 'loaded_at' })
   loadedAt!: Date;
 }

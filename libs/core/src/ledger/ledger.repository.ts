@@ -3,7 +3,8 @@ import type { CleanMessage } from '../message/clean-message.js';
 import type { LoadRefusal } from './ledger.entity.js';
 
 /**
- * Writes the ledger rows of the given batches, in batch order so that two loaders cannot deadlock.
+ * Writes the ledger rows of the given batches, in batch order so that two loaders cannot deadlock. `table_rows` is what
+ * the batches say of themselves: whoever COPYs them proves it, and corrects it for refused records (`recordTableRows`).
  * @returns the batches whose rows are new; the others were loaded before
  */
 export async function insertLedgerRows(
@@ -14,9 +15,9 @@ export async function insertLedgerRows(
   const column = (value: (batch: CleanMessage) => unknown): unknown[] => ordered.map(value);
   const { rows } = await client.query<{ batch: string }>(
     `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c,
-       accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
+       accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset, table_rows)
      SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::bigint[], $7::bigint[],
-       $8::bigint[], $9::int[], $10::int[], $11::int[], $12::int[], $13::jsonb[], $14::text[], $15::int[], $16::bigint[])
+       $8::bigint[], $9::int[], $10::int[], $11::int[], $12::int[], $13::jsonb[], $14::text[], $15::int[], $16::bigint[], $17::jsonb[])
      ON CONFLICT (job, batch) DO NOTHING
      RETURNING batch`,
     [
@@ -36,9 +37,31 @@ export async function insertLedgerRows(
       column(({ raw }) => raw.topic),
       column(({ raw }) => raw.partition),
       column(({ raw }) => raw.offset),
+      column(({ sections }) => JSON.stringify(rowsByTable(sections))),
     ],
   );
   return new Set(rows.map(({ batch }) => Number(batch)));
+}
+
+/** Table → rows, as the sections say. */
+export function rowsByTable(sections: CleanMessage['sections']): Record<string, number> {
+  const rows: Record<string, number> = {};
+  for (const section of sections) rows[section.table] = (rows[section.table] ?? 0) + section.rows;
+  return rows;
+}
+
+/** Corrects what a batch has brought by table, when the database has refused some of its records. */
+export async function recordTableRows(
+  client: SqlClient,
+  job: string,
+  batch: number,
+  tableRows: Readonly<Record<string, number>>,
+): Promise<void> {
+  await client.query('UPDATE sluice.ledger SET table_rows = $3 WHERE job = $1 AND batch = $2', [
+    job,
+    batch,
+    JSON.stringify(tableRows),
+  ]);
 }
 
 /** Puts refusals of the load stage into the batch's outbox; they are announced after COMMIT. */

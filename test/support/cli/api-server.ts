@@ -258,6 +258,7 @@ export function jobDetail(facts: Partial<JobDetail> = {}): JobDetail {
     pauseReason: null,
     pauseDetail: null,
     problem: null,
+    wait: null,
     resumable: false,
     discarded: null,
     source: '/data/customers.csv',

@@ -104,6 +104,7 @@ describe('sluice run', () => {
       pauseReason: null,
       pauseDetail: null,
       problem: null,
+      wait: null,
       resumable: false,
       discarded: null,
     });

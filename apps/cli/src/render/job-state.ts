@@ -33,6 +33,7 @@ export function nextSteps(job: JobSummary): string {
   if (job.resumable) {
     return `What it had loaded is kept. To take it up again, or to give it up:\n${commands(id, 'resume', 'discard')}`;
   }
+  if (job.wait !== null) return `${waitText(job.wait)}\nIt continues by itself when that is over.\n`;
   return '';
 }
 
@@ -43,9 +44,19 @@ function pausedPart({ id, pauseReason, pauseDetail }: JobSummary): string {
       : `It was paused (${pauseReason ?? 'operator'}): ${plainText(pauseDetail.message)} [${pauseDetail.code}]\n`;
   const reasons = pauseDetail?.reasons ?? [];
   const table = reasons.length === 0 ? '' : `The most frequent reasons:\n${codeRows(reasons)}`;
-  const mend = pauseReason === 'schema' ? 'Mend the table or the grants first. ' : '';
+  const mend =
+    pauseReason === 'schema'
+      ? 'Mend the table or the grants first. '
+      : pauseReason === 'fault'
+        ? 'Remove the cause first, or see whether it has passed. '
+        : '';
   const letters = reasons.length === 0 ? '' : `The refused records:\n  ${PROGRAM} dead-letters --job ${id}\n`;
   return `${why}${table}${letters}${mend}To go on, or to end it:\n${commands(id, 'continue', 'cancel')}`;
+}
+
+/** `It waits since 12:00:00 (load): … [STAGE_BEHIND]` */
+export function waitText({ stage, code, message, since }: NonNullable<JobSummary['wait']>): string {
+  return `It waits since ${new Date(since).toISOString().replace(/\.\d+Z$/, 'Z')} (${stage}): ${plainText(message)} [${code}]`;
 }
 
 /** What cancelling threw away. */

@@ -24,6 +24,18 @@ describe('progress elsewhere than on a terminal', () => {
     expect(stream.text).toBe('finalizing: index\nfinalizing: settle\nfinalizing: swap\n');
   });
 
+  it('says what a job waits for', () => {
+    const stream = new TextSink();
+    const wait = {
+      stage: 'finalize',
+      code: 'SLOT_TAKEN',
+      message: 'two others\u0007 first',
+      since: '',
+    } as const;
+    progressOn(stream, () => 0).update(jobDetail({ state: 'queued', wait }));
+    expect(stream.text).toBe('queued; waits (finalize): two others\\u0007 first\n');
+  });
+
   it('is nothing but notes when it has to be quiet', () => {
     const stream = new TextSink();
     const progress = progressOn(stream, () => 0, true);

@@ -16,7 +16,8 @@ export interface RunJson extends Pick<JobDetail, StandingMember> {
 }
 
 /** Why the job is as it is, and what can be done about it. */
-type StandingMember = 'error' | 'pauseReason' | 'pauseDetail' | 'problem' | 'resumable' | 'discarded';
+type StandingMember =
+  'error' | 'pauseReason' | 'pauseDetail' | 'problem' | 'wait' | 'resumable' | 'discarded';
 
 /** Records; `warnings` counts findings. A job that ended before it had counts shows what its stages had seen. */
 export interface RunCounts {
@@ -35,7 +36,7 @@ export interface RunCounts {
 
 export function runJson(job: JobDetail): RunJson {
   const { id, dataset, mode, state, findings, error, pauseReason, pauseDetail } = job;
-  const { problem, resumable, discarded } = job;
+  const { problem, wait, resumable, discarded } = job;
   return {
     job: id,
     dataset,
@@ -48,6 +49,7 @@ export function runJson(job: JobDetail): RunJson {
     pauseReason,
     pauseDetail,
     problem,
+    wait,
     resumable,
     discarded,
   };

@@ -1,6 +1,7 @@
 import type { JobDetail, StageProgress } from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
 import { formatCount, formatDuration } from './format.js';
+import { plainText } from './plain-text.js';
 
 /** The progress of a job in one line for each stage (bars), or in one line for all (logs). PURE. */
 
@@ -25,7 +26,8 @@ export function stageLine(job: JobDetail, stage: Stage): string {
   const progress = job.stages.find((each) => each.stage === stage);
   const share = stage === 'finalize' ? finalizeShare(job) : progress && stageShare(progress);
   const percentage = share === undefined ? '' : `${Math.floor(share * 100)} %`;
-  const facts = stage === 'finalize' ? finalizeFacts(job) : progress ? stageFacts(progress) : '';
+  const own = stage === 'finalize' ? finalizeFacts(job) : progress ? stageFacts(progress) : '';
+  const facts = job.wait?.stage === stage ? `${own}  waits: ${plainText(job.wait.message)}`.trimStart() : own;
   return `${stage.padEnd(8)}  ${bar(share ?? 0)}  ${percentage.padStart(5)}  ${facts}`.trimEnd();
 }
 
@@ -51,6 +53,14 @@ function finalizeFacts(job: JobDetail): string {
 
 /** `running: ingest 62 %, validate 60 %, load 55 %; 165,000 of 300,000 records, 51,200/s` */
 export function progressLine(job: JobDetail): string {
+  const line = stateLine(job);
+  return job.wait === null ? line : `${line}; ${waitWords(job.wait)}`;
+}
+
+const waitWords = ({ stage, message }: NonNullable<JobDetail['wait']>): string =>
+  `waits (${stage}): ${plainText(message)}`;
+
+function stateLine(job: JobDetail): string {
   const state = job.interrupted ? 'interrupted' : job.state;
   if (job.state !== 'running') {
     const word = job.step ?? job.pauseReason;

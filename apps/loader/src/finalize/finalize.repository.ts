@@ -56,7 +56,7 @@ export class FinalizeRepository {
    */
   async claimNext(datasets: readonly string[]): Promise<FinalizingJob | null> {
     const { rows } = await this.pool.query<JobRow>(
-      `UPDATE sluice.job SET state = 'finalizing', owner = $1, epoch = epoch + 1,
+      `UPDATE sluice.job SET state = 'finalizing', owner = $1, epoch = epoch + 1, wait = NULL,
               lease_until = now() + $2 * interval '1 second'
        WHERE id = (
          SELECT id FROM sluice.job

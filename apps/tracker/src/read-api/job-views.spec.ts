@@ -13,6 +13,13 @@ describe('summaryOf', () => {
     expect(summaryOf(job({ state: 'queued', startedAt: null }), NOW).seconds).toBeNull();
   });
 
+  it('tells what a job waits for while its state can have such a wait', () => {
+    const wait = { stage: 'load', code: 'STAGE_BEHIND', message: '', since: '' } as const;
+    expect(summaryOf(job({ wait }), NOW).wait).toEqual(wait);
+    expect(summaryOf(job({ state: 'paused', wait }), NOW).wait).toBeNull();
+    expect(summaryOf(job({ state: 'succeeded', wait }), NOW).wait).toBeNull();
+  });
+
   it('tells a problem while the job runs with it, and not once it has ended or is paused', () => {
     const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 };
     expect(summaryOf(job({ problem }), NOW).problem).toEqual(problem);
@@ -178,6 +185,7 @@ function job(facts: Partial<Job>): Job {
     mode: 'replace',
     state: 'running',
     pauseReason: null,
+    wait: null,
     source: { kind: 'http', display: 'https://example.org/shops.csv', trustedCaller: false },
     dryRun: false,
     limitRecords: null,

@@ -1,5 +1,6 @@
 import type { Job } from '#core/job/job.entity.js';
 import { isFinal, isInterrupted } from '#core/job/job-state.js';
+import { isWaitOf } from '#core/job/job-wait.js';
 import type { JobDetail, JobSummary, StageProgress } from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
 import { addFindings } from '../fold/fold-stages.js';
@@ -25,6 +26,7 @@ export function summaryOf(job: Job, now: Date): JobSummary {
     pauseReason: job.pauseReason,
     pauseDetail: job.pauseDetail,
     problem: job.state === 'running' ? job.problem : null,
+    wait: job.wait !== null && isWaitOf(job.state, job.wait) ? job.wait : null,
     resumable: job.state === 'failed' && job.resumable,
     discarded: job.discarded,
     source: job.source.display,

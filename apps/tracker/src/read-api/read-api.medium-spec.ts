@@ -107,6 +107,7 @@ describe('read API', () => {
         pauseReason: null,
         pauseDetail: null,
         problem: PROBLEM,
+        wait: null,
         resumable: false,
         discarded: null,
         source: 'https://example.org/shops.csv',

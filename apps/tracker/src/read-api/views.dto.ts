@@ -1,7 +1,8 @@
 import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
 import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from '#core/job/job.entity.js';
-import { JOB_STATES, type JobState, type PauseReason } from '#core/job/job-state.js';
+import { JOB_STATES, type JobState, PAUSE_REASONS, type PauseReason } from '#core/job/job-state.js';
+import { type JobWait, WAIT_CODES, WAIT_STAGES, type WaitCode, type WaitStage } from '#core/job/job-wait.js';
 import type {
   BatchView,
   DatasetView,
@@ -67,6 +68,13 @@ class JobProblemDto extends JobErrorDto implements JobProblem {
   @ApiProperty(integer) readonly firstMissingBatch!: number;
 }
 
+class JobWaitDto implements JobWait {
+  @ApiProperty({ enum: WAIT_STAGES }) readonly stage!: WaitStage;
+  @ApiProperty({ enum: Object.keys(WAIT_CODES) }) readonly code!: WaitCode;
+  @ApiProperty() readonly message!: string;
+  @ApiProperty(time) readonly since!: string;
+}
+
 class DiscardedWorkDto implements DiscardedWork {
   @ApiProperty(integer) readonly loadedBatches!: number;
   @ApiProperty(integer) readonly loadedRecords!: number;
@@ -81,11 +89,13 @@ class JobSummaryDto implements JobSummary {
   @ApiProperty() readonly dryRun!: boolean;
   @ApiProperty({ enum: JOB_STATES }) readonly state!: JobState;
   @ApiProperty({ description: 'Running with an expired lease' }) readonly interrupted!: boolean;
-  @ApiProperty({ enum: ['breaker', 'operator', 'schema'], nullable: true })
+  @ApiProperty({ enum: PAUSE_REASONS, nullable: true })
   readonly pauseReason!: PauseReason | null;
   @ApiProperty({ type: PauseDetailDto, nullable: true }) readonly pauseDetail!: PauseDetailDto | null;
   @ApiProperty({ type: JobProblemDto, nullable: true, description: 'Why it cannot complete by itself' })
   readonly problem!: JobProblemDto | null;
+  @ApiProperty({ type: JobWaitDto, nullable: true, description: 'What it waits for; it goes on by itself' })
+  readonly wait!: JobWaitDto | null;
   @ApiProperty({ description: 'Failed, and can be taken up again' }) readonly resumable!: boolean;
   @ApiProperty({ type: DiscardedWorkDto, nullable: true, description: 'What cancelling threw away' })
   readonly discarded!: DiscardedWorkDto | null;

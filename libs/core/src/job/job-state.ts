@@ -35,7 +35,12 @@ export const ACTIVE_STATES = [
 ] as const satisfies readonly JobState[];
 export const FINAL_STATES = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
-export type PauseReason = 'breaker' | 'operator' | 'schema';
+/**
+ * `breaker`: too many records are refused; `operator`: asked for; `schema`: tables or grants have to be mended;
+ * `contract`: batches of another version of the dataset; `fault`: an error that Sluice has no word for, again and again.
+ */
+export const PAUSE_REASONS = ['breaker', 'operator', 'schema', 'contract', 'fault'] as const;
+export type PauseReason = (typeof PAUSE_REASONS)[number];
 export type TransitionOwner = 'ingestor' | 'loader' | 'operator';
 
 interface Transition {
@@ -51,7 +56,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { from: 'queued', to: 'failed', owner: 'ingestor', when: 'the source cannot be read or its head is wrong' },
   { from: 'queued', to: 'cancelled', owner: 'operator', when: 'cancelled before it began' },
   { from: 'running', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
-  { from: 'running', to: 'paused', owner: 'loader', when: 'breaker or schema' },
+  { from: 'running', to: 'paused', owner: 'loader', when: 'breaker, schema, contract or fault' },
   { from: 'running', to: 'paused', owner: 'operator', when: 'paused' },
   { from: 'paused', to: 'running', owner: 'operator', when: 'continued' },
   { from: 'paused', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
@@ -70,7 +75,7 @@ export const TRANSITIONS: readonly Transition[] = [
     owner: 'loader',
     when: 'sums, refused share or shrink limit do not hold',
   },
-  { from: 'finalizing', to: 'paused', owner: 'loader', when: 'schema' },
+  { from: 'finalizing', to: 'paused', owner: 'loader', when: 'schema or fault' },
   { from: 'finalizing', to: 'cancelled', owner: 'operator', when: 'cancelled before the swap or merge' },
   { from: 'failed', to: 'queued', owner: 'operator', when: 'resumed, not begun yet' },
   { from: 'failed', to: 'running', owner: 'operator', when: 'resumed' },

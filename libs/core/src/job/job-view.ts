@@ -3,6 +3,7 @@ import type { Stage } from '../message/status-event.js';
 import type { Finding } from '../record/finding.js';
 import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from './job.entity.js';
 import type { JobState, PauseReason } from './job-state.js';
+import type { JobWait } from './job-wait.js';
 
 /**
  * The shapes of the HTTP API as its clients see them: what the ingestor takes, what the tracker answers
@@ -82,6 +83,8 @@ export interface JobSummary {
   readonly pauseDetail: PauseDetail | null;
   /** Why a running job cannot complete by itself, and what to do. */
   readonly problem: JobProblem | null;
+  /** What it waits for at the moment; it goes on by itself. */
+  readonly wait: JobWait | null;
   /** `sluice resume` can take a failed job up again. */
   readonly resumable: boolean;
   /** What cancelling threw away. */

@@ -2,6 +2,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { SluiceError } from '#common/errors/sluice-error.js';
 import type { Breaker, ExistingKeys, OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
 import type { JobState, PauseReason } from './job-state.js';
+import type { JobWait } from './job-wait.js';
 
 /** bigint columns arrive as text; every count and offset here stays below 2^53. */
 export const bigintAsNumber = {
@@ -145,6 +146,10 @@ export class Job {
   /** Set while a running job cannot complete by itself. */
   @Column('jsonb', { nullable: true })
   problem!: JobProblem | null;
+
+  /** What an active job waits for at the moment, or a final one before everything of it is announced. */
+  @Column('jsonb', { nullable: true })
+  wait!: JobWait | null;
 
   @Column('jsonb')
   source!: JobSource;

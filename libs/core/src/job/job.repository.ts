@@ -153,7 +153,7 @@ export class JobRepository {
   async fail(claim: Claim, error: JobError, isResumable = true): Promise<boolean> {
     const failed = await this.changed(
       `UPDATE sluice.job SET state = 'failed', error = $3, finished_at = now(), owner = NULL, lease_until = NULL,
-         pause_reason = NULL, pause_detail = NULL, problem = NULL, announced = false,
+         pause_reason = NULL, pause_detail = NULL, problem = NULL, wait = NULL, announced = false,
          resumable = resumable AND $4
        WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING id`,
       [claim.id, claim.epoch, error, isResumable],

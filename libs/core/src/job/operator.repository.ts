@@ -41,7 +41,7 @@ export class OperatorRepository {
       if (!(ACTIVE_STATES as readonly JobState[]).includes(job.state)) throw refused(job, 'is', 'already');
       const discarded = await discardedWork(manager, id);
       await manager.query(
-        `UPDATE sluice.job SET state = 'cancelled', pause_reason = NULL, pause_detail = NULL, problem = NULL,
+        `UPDATE sluice.job SET state = 'cancelled', pause_reason = NULL, pause_detail = NULL, problem = NULL, wait = NULL,
            finished_at = now(), epoch = epoch + 1, announced = false, resumable = false, discarded = $2,
            owner = CASE WHEN state = 'finalizing' THEN NULL ELSE owner END,
            lease_until = CASE WHEN state = 'finalizing' THEN NULL ELSE lease_until END
@@ -57,7 +57,7 @@ export class OperatorRepository {
     return this.onLocked(id, async (job, manager) => {
       if (job.state !== 'running') throw refused(job, 'cannot be paused: it is');
       await manager.query(
-        `UPDATE sluice.job SET state = 'paused', pause_reason = 'operator', pause_detail = NULL WHERE id = $1`,
+        `UPDATE sluice.job SET state = 'paused', pause_reason = 'operator', pause_detail = NULL, wait = NULL WHERE id = $1`,
         [id],
       );
       return commanded(job, 'paused');
@@ -69,7 +69,7 @@ export class OperatorRepository {
     return this.onLocked(id, async (job, manager) => {
       if (job.state !== 'paused') throw refused(job, 'cannot be continued: it is');
       await manager.query(
-        `UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL,
+        `UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL, wait = NULL,
            judged_from_batch = coalesce((SELECT max(batch) + 1 FROM sluice.ledger WHERE job = $1), 0)
          WHERE id = $1`,
         [id],
@@ -189,7 +189,7 @@ async function takeUpAgain(manager: EntityManager, job: LockedJob, limits: Resum
   try {
     // With a lease that has just ended, a job whose source is not read to its end is the next ingestor's.
     await manager.query(
-      `UPDATE sluice.job SET state = $2, error = NULL, finished_at = NULL, counts = NULL, findings = NULL,
+      `UPDATE sluice.job SET state = $2, error = NULL, finished_at = NULL, counts = NULL, findings = NULL, wait = NULL,
          announced = true, owner = NULL, lease_until = CASE WHEN $3 THEN NULL ELSE now() END,
          max_refused_share = coalesce($4, max_refused_share),
          max_shrink_share = CASE WHEN $5 THEN NULL ELSE max_shrink_share END

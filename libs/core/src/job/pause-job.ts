@@ -13,7 +13,7 @@ export async function pauseJob(
   detail: PauseDetail,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
-    `UPDATE sluice.job SET state = 'paused', pause_reason = $2, pause_detail = $3
+    `UPDATE sluice.job SET state = 'paused', pause_reason = $2, pause_detail = $3, wait = NULL
      WHERE id = $1 AND state = 'running'`,
     [id, reason, detail],
   );

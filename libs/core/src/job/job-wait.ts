@@ -1,0 +1,71 @@
+import type { SqlClient } from '#common/postgres/sql-client.js';
+
+/**
+ * What a job waits for, declared by the part that waits, so that a job never stands still in silence.
+ *
+ * - JW-1: a wait ends by itself, once what it names is over; what needs an operator is a pause or a problem instead.
+ * - JW-2: declared again with the same stage and code it keeps its `since`; its text may change.
+ * - JW-3: whoever declared a wait clears it; a change of the job's state clears it too.
+ */
+export interface JobWait {
+  readonly stage: WaitStage;
+  readonly code: WaitCode;
+  /** What is waited for, in a sentence; without times, which would change by themselves. */
+  readonly message: string;
+  /** ISO 8601, by the database's clock. */
+  readonly since: string;
+}
+
+export const WAIT_STAGES = ['ingest', 'validate', 'load', 'finalize', 'announce'] as const;
+export type WaitStage = (typeof WAIT_STAGES)[number];
+
+/** The closed list, with what each means; docs/operations.md lists exactly these (a test compares). */
+export const WAIT_CODES = {
+  STAGE_BEHIND:
+    'Messages wait in the topic of the stage, and its consumer group has handled none for a while.',
+  SERVER_AWAY: 'PostgreSQL or Kafka does not answer, or has no room; the step is tried again.',
+  TRYING_AGAIN:
+    'A step failed in a way that is not known; it is tried a few times more before the job is paused.',
+  SESSIONS_IN_THE_WAY: 'Other sessions hold locks or snapshots that the step has to wait for.',
+  SLOT_TAKEN: 'The loader finalizes as many jobs at once as it may.',
+  OUTBOX_BEHIND: 'Refused records of the job, or its end, are not yet in the topics.',
+} as const;
+export type WaitCode = keyof typeof WAIT_CODES;
+
+/**
+ * Says in the job row what the job waits for.
+ * @returns true when it is news: another stage or code than before
+ */
+export async function declareWait(
+  client: SqlClient,
+  job: string,
+  wait: Omit<JobWait, 'since'>,
+): Promise<boolean> {
+  const { rows } = await client.query<{ news: boolean }>(
+    `WITH before AS (
+       SELECT id, wait, coalesce(wait->>'stage' = $2 AND wait->>'code' = $3, false) AS known
+       FROM sluice.job WHERE id = $1)
+     UPDATE sluice.job SET wait = jsonb_build_object('stage', $2::text, 'code', $3::text, 'message', $4::text,
+       'since', CASE WHEN known THEN before.wait->'since' ELSE to_jsonb(now()) END)
+     FROM before WHERE job.id = before.id AND (NOT known OR before.wait->>'message' <> $4)
+     RETURNING NOT known AS news`,
+    [job, wait.stage, wait.code, wait.message],
+  );
+  return rows[0]?.news ?? false;
+}
+
+/** Says that the job no longer waits in any of these stages. */
+export async function clearWait(client: SqlClient, job: string, stages: readonly WaitStage[]): Promise<void> {
+  await client.query(`UPDATE sluice.job SET wait = NULL WHERE id = $1 AND wait->>'stage' = ANY($2)`, [
+    job,
+    stages,
+  ]);
+}
+
+/** Whether a wait of this stage can be true of a job in this state: between two statements it may be an old one. */
+export function isWaitOf(state: string, { stage }: JobWait): boolean {
+  const isFinal = state === 'succeeded' || state === 'failed' || state === 'cancelled';
+  if (stage === 'announce') return isFinal;
+  if (isFinal || state === 'paused') return false;
+  return stage === 'finalize' ? state === 'finalizing' || state === 'running' : state !== 'finalizing';
+}

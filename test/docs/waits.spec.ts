@@ -1,0 +1,12 @@
+import { describe, expect, it } from '@jest/globals';
+import { WAIT_CODES } from '#core/job/job-wait.js';
+import { markdownFile } from './markdown-files.js';
+
+describe('what a job waits for', () => {
+  it('is listed in docs/operations.md, with the meanings that the code gives', () => {
+    const rows = markdownFile('docs/operations.md')
+      .section('What a job waits for')
+      .matchAll(/^\| `([A-Z_]+)` +\| (.+?) +\|$/gm);
+    expect(Object.fromEntries([...rows].map(([, code, meaning]) => [code, meaning]))).toEqual(WAIT_CODES);
+  });
+});

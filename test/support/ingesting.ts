@@ -70,6 +70,8 @@ export class HeldBroker {
   /** Numbers of the raw batches that were sent, in order, repeats too. */
   readonly sent: number[] = [];
   readonly values = new Map<number, string>();
+  /** Partitions that batches were sent to. */
+  readonly partitions = new Set<number | undefined>();
   /** Batches from here on are acknowledged by `acknowledge` only. */
   heldFrom = Infinity;
   private readonly waiting = new Set<{ acknowledge: () => void; lose: (error: Error) => void }>();
@@ -79,6 +81,7 @@ export class HeldBroker {
     if (!message || message.topic === 'sluice.status') return Promise.resolve();
     const batch = Number(message.key.split(':').at(-1));
     this.sent.push(batch);
+    this.partitions.add(message.partition);
     this.values.set(batch, message.value.toString());
     if (batch < this.heldFrom) return Promise.resolve();
     return new Promise((acknowledge, lose) => this.waiting.add({ acknowledge, lose }));
@@ -199,7 +202,6 @@ const THREE_PARTITIONS = {
   admin: () => ({
     connect: () => Promise.resolve(),
     disconnect: () => Promise.resolve(),
-    listTopics: () => Promise.resolve(['sluice.things.raw']),
     fetchTopicMetadata: () =>
       Promise.resolve({ topics: [{ name: 'sluice.things.raw', partitions: [0, 1, 2] }] }),
   }),

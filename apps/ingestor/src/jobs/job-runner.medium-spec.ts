@@ -61,6 +61,17 @@ describe('a job that goes on', () => {
     expect(await goOn(id)).toEqual(BATCHES.slice(4));
   });
 
+  it('uses the partitions that there are now when the topic was created again with fewer', async () => {
+    const id = await interruptedJob(ingesting.file('fewer', CONTENT));
+    await ingesting.database.query(
+      `UPDATE sluice.job SET cutting = jsonb_set(cutting, '{partitions}', '9') WHERE id = $1`,
+      [id],
+    );
+    const ingestor = ingesting.ingestor();
+    expect(await goOn(id, ingestor)).toEqual(BATCHES.slice(4));
+    expect(ingestor.broker.partitions).toEqual(new Set([0, 1, 2]));
+  });
+
   it('is given back though the brokers are silent', async () => {
     const id = await ingesting.queue(ingesting.file('silent', CONTENT));
     const ingestor = ingesting.ingestor();

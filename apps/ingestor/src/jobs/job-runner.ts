@@ -132,14 +132,18 @@ export class JobRunner {
     const { columns, context, dataStart, firstLine } = prologue;
     const head: PinnedHead = { columns, context, dataStart, firstLine };
     assertSameHead(job, head);
-    if (job.cutting) return { cutting: job.cutting, head };
     const topic = topicOf(dataset.name, 'raw');
+    const partitions = (await countPartitions(this.kafka, [topic])).get(topic) ?? 1;
+    if (job.cutting) {
+      // Where a batch stands says nothing about it: a topic that was created again with fewer takes them all the same.
+      return { cutting: { ...job.cutting, partitions: Math.min(job.cutting.partitions, partitions) }, head };
+    }
     const cutting: PinnedCutting = {
       format: dataset.format,
       maxBatchBytes: this.config.maxBatchBytes,
       maxBatchRecords: this.config.maxBatchRecords,
       maxRecordBytes: this.config.maxRecordBytes,
-      partitions: (await countPartitions(this.kafka, [topic])).get(topic) ?? 1,
+      partitions,
     };
     const { tables } = compileContract(dataset, { columns, context, options: job.options });
     const { identity: sourceIdentity, expectedBytes } = source;

@@ -33,6 +33,8 @@ export interface BatchPublisherOptions {
   readonly onPublished: (batch: RawBatch) => void;
 }
 
+/** No waiting makes a batch smaller, or brings back partitions of a topic that was created again. */
+const ENDS_THE_JOB: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'PARTITION_MISSING']);
 const FIRST_BACKOFF_MS = 200;
 const LONGEST_BACKOFF_MS = 5_000;
 
@@ -174,8 +176,8 @@ export class BatchPublisher {
         await publisher.send(messages);
         return;
       } catch (error) {
-        // Only the batch's own size says something about the job (G10).
-        if (!(error instanceof SluiceError) || error.code === 'MESSAGE_TOO_LARGE') throw error;
+        // Only the batch's own size, and partitions that are gone for good, say something about the job (G10).
+        if (!(error instanceof SluiceError) || ENDS_THE_JOB.has(error.code)) throw error;
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
         // An abort ends the wait, and is looked at only here: what is under way is announced when it arrives.

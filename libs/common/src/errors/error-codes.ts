@@ -126,6 +126,11 @@ export const ERROR_CODES = {
     meaning: 'A topic that this service reads or writes does not exist.',
     action: 'Run `sluice migrate`: it creates the topics.',
   },
+  PARTITION_MISSING: {
+    retryable: false,
+    meaning: 'A topic has fewer partitions than when the job began: it was deleted and created again.',
+    action: 'Run `sluice resume <id>` or start the job again: it counts the partitions that there are now.',
+  },
   BROKER_UNAVAILABLE: {
     retryable: true,
     meaning: 'Kafka cannot be reached or did not acknowledge.',

@@ -14,7 +14,7 @@ import { BatchServer } from './batch-server.js';
 import { createKafka } from './kafka-client.js';
 import { readMessages } from './message-reader.js';
 import { Publisher } from './publisher.js';
-import { createTopics } from './topics-admin.js';
+import { createTopics, withAdmin } from './topics-admin.js';
 
 const logger = pino({ level: 'silent' });
 
@@ -279,6 +279,21 @@ describe('BatchServer on real Kafka', () => {
       void startServer(100, { kafka: broken, onFatal: resolve });
     });
     expect((await ended).message).toBe('not allowed to commit');
+  });
+
+  it('reads partitions that are added while it runs, from their beginning', async () => {
+    const seen: string[] = [];
+    onDelivery = (delivery) => {
+      seen.push(...textsOf(delivery));
+      return Promise.resolve();
+    };
+    await send(0, 'a');
+    await startServer();
+    await eventually(() => seen.includes('a'), 'the first message');
+    await withAdmin(kafka, (admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] }));
+    await send(3, 'of a new partition');
+    await eventually(() => seen.includes('of a new partition'), 'the message of the new partition');
+    expect(await publisher.partitionsOf(topic)).toBe(4);
   });
 
   it('refuses to start without the topics it reads', async () => {

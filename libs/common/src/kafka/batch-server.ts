@@ -8,6 +8,7 @@ import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { IncomingMessage } from './message.js';
+import { bytesOnTheWay } from './produce-request.js';
 import { countPartitions, findNarrowTopics } from './topics-admin.js';
 
 /**
@@ -54,6 +55,8 @@ const REBALANCE_TIMEOUT_MS = 60_000;
 const MAX_SILENCE_MS = 120_000;
 /** The broker answers an idle fetch after this: how long draining may have to wait. */
 const MAX_WAIT_MS = 250;
+/** Partitions that are added to a topic are read after so long at the latest; kafkajs would leave them for five minutes. */
+const METADATA_MAX_AGE_MS = 10_000;
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 5_000;
 
@@ -82,6 +85,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       minBytes: options.gather?.minBytes ?? 1,
       maxWaitTimeInMs: options.gather?.maxWaitMs ?? MAX_WAIT_MS,
       allowAutoTopicCreation: false,
+      metadataMaxAge: METADATA_MAX_AGE_MS,
       // Bounded: with T6 a supervisor restarts the process instead of kafkajs restarting for ever.
       retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
     });
@@ -192,7 +196,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     const { topic, partition, messages } = payload.batch;
     const source = `${topic}/${partition}`;
     const { generation } = this;
-    for (const group of groupsWithin(messages, this.options, ({ value }) => value?.length ?? 0)) {
+    for (const group of groupsWithin(messages, this.options, bytesOnTheWay)) {
       if (!payload.isRunning() || payload.isStale() || this.closing) return;
       let outcome: Outcome;
       try {

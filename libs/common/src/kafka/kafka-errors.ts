@@ -1,5 +1,6 @@
 import { isNativeError } from 'node:util/types';
 import type { ErrorCode } from '../errors/error-codes.js';
+import { SluiceError, messageOf } from '../errors/sluice-error.js';
 
 /**
  * What an error of Kafka's means: one table (DESIGN section 9), closed on the side of caution.
@@ -69,12 +70,40 @@ export function kafkaErrorName(error: unknown): string | null {
   return error.cause === undefined ? error.name : kafkaErrorName(error.cause);
 }
 
+/** What a request needs of a topic or group, by Kafka's name of the operation. */
+export type AclOperation = 'READ' | 'WRITE' | 'DESCRIBE' | 'DESCRIBE_CONFIGS';
+
+/**
+ * The error's words, and for a refusal by ACL what is missing: Kafka says neither which operation nor whose name.
+ * @param what the topic or group that was asked for
+ */
+export function brokerErrorText(error: unknown, operation: AclOperation, what?: string): string {
+  const text = messageOf(error);
+  const resource = AUTHORIZED_RESOURCES.get(kafkaErrorName(error) ?? '');
+  if (resource !== undefined) {
+    const named = what === undefined ? `the ${resource}` : `${resource} ${what}`;
+    return `the brokers' ACLs do not allow ${operation} on ${named} to this service's principal (${text})`;
+  }
+  return CLOSED_CONNECTION.test(text)
+    ? `${text}. A listener that wants TLS or SASL closes plain connections like this: KAFKA_BROKERS must name a PLAINTEXT listener`
+    : text;
+}
+
+const AUTHORIZED_RESOURCES: ReadonlyMap<string, string> = new Map([
+  ['TOPIC_AUTHORIZATION_FAILED', 'topic'],
+  ['GROUP_AUTHORIZATION_FAILED', 'group'],
+  ['CLUSTER_AUTHORIZATION_FAILED', 'cluster'],
+]);
+
+const CLOSED_CONNECTION = /closed connection/i;
+
 export function classifyBrokerError(error: unknown): BrokerFaultKind {
   return KAFKA_ERRORS.get(kafkaErrorName(error) ?? '')?.kind ?? 'unknown';
 }
 
 /** The code under which a failed request to the brokers is reported. */
 export function brokerErrorCode(error: unknown): ErrorCode {
+  if (error instanceof SluiceError) return error.code;
   if (kafkaErrorName(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return 'TOPIC_MISSING';
   const codes = {
     wait: 'BROKER_UNAVAILABLE',

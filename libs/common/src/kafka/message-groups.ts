@@ -1,6 +1,6 @@
 /** How much is handed over, and loaded in one transaction, at once. */
 export interface GroupBounds {
-  /** A group is closed before the message that would bring it above this; one larger message goes alone. */
+  /** Key, headers and value. A group is closed before the message that would bring it above this; one larger message goes alone. */
   readonly maxGroupBytes: number;
   readonly maxGroupMessages: number;
 }

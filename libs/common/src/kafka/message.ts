@@ -1,5 +1,12 @@
 /** A Kafka message as plain data: what the transport hands over and the codecs take. No Kafka import here. */
 
+/**
+ * Largest message that Sluice makes, key, headers and value together: what `max.message.bytes` of its topics is set to.
+ * Anything above it is refused before it is sent: a broker closes the connection on a request beyond its
+ * socket.request.max.bytes, which looks like an outage that passes.
+ */
+export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
 /** Kafka's own headers, as kafkajs hands them over. */
 export type RawHeaders = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
 

@@ -39,7 +39,7 @@ interface PartitionData {
 }
 
 type Bytes = Buffer | string;
-type Headers = Readonly<Record<string, Bytes | readonly Bytes[]>>;
+type Headers = Readonly<Record<string, Bytes | readonly Bytes[] | undefined>>;
 
 interface ProducedMessage {
   readonly key?: Bytes | null;
@@ -68,6 +68,21 @@ const BEFORE_CHECKED_BYTES = 4 + 1 + 4;
 const BATCH_FRAME_BYTES = 8 + 4;
 /** The length of so many ASCII characters is one byte, zigzag. */
 const MAX_SHORT_CHARACTERS = 63;
+
+/** What a batch of records takes besides its records. */
+export const BATCH_OVERHEAD_BYTES = BATCH_FRAME_BYTES + BEFORE_CHECKED_BYTES + BATCH_HEAD_BYTES;
+
+/** A record's place in its batch takes up to five bytes, the one that is measured here takes one. */
+const LARGEST_DELTA_BYTES = 5;
+
+/**
+ * What a message takes in a batch: key, headers and value, each with its length. At most four bytes more than it
+ * really will be, because its place in the batch is not known yet.
+ */
+export function bytesOnTheWay(message: ProducedMessage): number {
+  const bodyBytes = measureRecord(message, 0).bodyBytes + LARGEST_DELTA_BYTES - 1;
+  return varIntBytes(bodyBytes) + bodyBytes;
+}
 
 /** Teaches this process's kafkajs; once, before the first request. */
 export function installProduceEncoding(): void {
@@ -196,7 +211,8 @@ function measureRecord(
 }
 
 /** A header that is given several times is a list. */
-function valuesOf(given: Bytes | readonly Bytes[]): readonly Bytes[] {
+function valuesOf(given: Bytes | readonly Bytes[] | undefined): readonly Bytes[] {
+  if (given === undefined) return [];
   return typeof given === 'string' || Buffer.isBuffer(given) ? [given] : given;
 }
 

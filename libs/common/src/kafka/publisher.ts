@@ -1,12 +1,20 @@
-import type { Kafka, Producer } from 'kafkajs';
-import { SluiceError, messageOf } from '../errors/sluice-error.js';
-import { brokerErrorCode } from './kafka-errors.js';
-import { groupsWithin } from './message-groups.js';
-import type { OutgoingMessage } from './message.js';
+import type { ICustomPartitioner, Kafka, Producer, RecordMetadata } from 'kafkajs';
+import { SluiceError } from '../errors/sluice-error.js';
+import { ByteGate } from './byte-gate.js';
+import { brokerErrorCode, brokerErrorText } from './kafka-errors.js';
+import { MAX_MESSAGE_BYTES, type OutgoingMessage } from './message.js';
+import { PartitionCounts } from './partition-counts.js';
 import { keyPartitioner } from './partitioner.js';
+import { type RequestGroup, halvesOf, messageBytes, requestsOf } from './request-groups.js';
+import { maxMessageBytesOf } from './topics-admin.js';
 
-/** A request is closed when it holds this much; one larger message travels alone. */
-const MAX_REQUEST_BYTES = 1024 * 1024;
+/** One call holds at most so much that is encoded and not acknowledged yet, and all calls of a process together. */
+const MAX_CALL_BYTES = 4 * 1024 * 1024;
+const MAX_PROCESS_BYTES = 16 * 1024 * 1024;
+/** How often a partition that the metadata do not know is looked up again, and an answer that lacks one asked again. */
+const MAX_LOOKS = 3;
+/** Partitions may be added at any time: keys are spread over them after so long at the latest. */
+const METADATA_MAX_AGE_MS = 30_000;
 
 /**
  * Sends messages and resolves when the brokers have them all.
@@ -14,26 +22,70 @@ const MAX_REQUEST_BYTES = 1024 * 1024;
  * Deliberately a plain producer with `acks: -1` and several requests in flight, not an idempotent one:
  * kafkajs's idempotent producer loses messages silently when a response is lost and more than one send
  * is outstanding (DESIGN section 3). A repeat is harmless, every message has a natural id.
+ *
+ * - PU1 (G4): a call resolves only when the brokers' answers name every partition that was asked for. kafkajs leaves
+ *   out partitions that it has no metadata of, and those whose leader moved to a broker that has answered already.
+ * - PU2 (G9): messages are taken from the caller request by request, measured as they travel, and what is in flight is
+ *   bounded in bytes, by call and by process.
+ * - PU3: a message keeps the partition that it was given first: kafkajs asks again at each of its own tries, and
+ *   a topic that has grown in between would move it to a broker that is thought to have it.
  */
 export class Publisher {
   private readonly producer: Producer;
+  private readonly gate = new ByteGate(MAX_PROCESS_BYTES);
+  private readonly counts: PartitionCounts;
   private connecting: Promise<void> | null = null;
 
-  constructor(kafka: Kafka) {
+  constructor(private readonly kafka: Kafka) {
+    this.counts = new PartitionCounts(kafka);
     this.producer = kafka.producer({
       allowAutoTopicCreation: false,
       idempotent: false,
-      createPartitioner: keyPartitioner,
+      metadataMaxAge: METADATA_MAX_AGE_MS,
+      createPartitioner: knownPartitioner,
     });
   }
 
   /**
+   * @param messages taken lazily: a generator may encode each when it is asked for
    * @throws SluiceError BROKER_UNAVAILABLE when the brokers did not acknowledge in time: the messages may
    * be there or not, so send them again
-   * @throws SluiceError MESSAGE_TOO_LARGE, TOPIC_MISSING, BROKER_FAULT: somebody has to look (kafka-errors.ts)
+   * @throws SluiceError MESSAGE_TOO_LARGE, TOPIC_MISSING, PARTITION_MISSING, BROKER_FAULT: it does not pass by itself
+   * (kafka-errors.ts). Others of the messages may have arrived.
    */
-  async send(messages: readonly OutgoingMessage[]): Promise<void> {
-    await Promise.all(requestsOf(messages).map((request) => this.sendRequest(request)));
+  async send(messages: Iterable<OutgoingMessage>): Promise<void> {
+    const own = new ByteGate(MAX_CALL_BYTES);
+    const underWay = new Set<Promise<void>>();
+    const failures: unknown[] = [];
+    try {
+      for (const request of requestsOf(messages)) {
+        // The next request is made only when this one has its place, so what waits is not encoded either.
+        const leave = await own.enter(request.bytes);
+        const sent: Promise<void> = this.gate
+          .within(request.bytes, () => this.sendRequest(request))
+          .catch((error: unknown) => {
+            failures.push(error);
+          })
+          .finally(() => {
+            leave();
+            underWay.delete(sent);
+          });
+        underWay.add(sent);
+        if (failures.length > 0) break;
+      }
+    } finally {
+      await Promise.all(underWay);
+    }
+    if (failures.length > 0) throw failures[0] as Error;
+  }
+
+  /**
+   * Number of partitions that the topic has: for a caller that chooses one. It may be half a minute old, which a topic
+   * that grows does not mind; a send to a partition that is not there makes it look again.
+   * @throws SluiceError TOPIC_MISSING, BROKER_FAULT, BROKER_UNAVAILABLE when it was never known
+   */
+  async partitionsOf(topic: string): Promise<number> {
+    return this.counts.of(topic);
   }
 
   async disconnect(): Promise<void> {
@@ -51,43 +103,120 @@ export class Publisher {
     }
   }
 
-  private async sendRequest(messages: readonly OutgoingMessage[]): Promise<void> {
-    const byTopic = new Map<string, OutgoingMessage[]>();
-    for (const message of messages) {
-      const all = byTopic.get(message.topic);
-      if (all) all.push(message);
-      else byTopic.set(message.topic, [message]);
-    }
+  /** A topic whose limit is smaller than a request takes the messages in smaller ones. */
+  private async sendRequest(request: RequestGroup): Promise<void> {
+    const [first] = request.messages;
+    if (first && request.messages.length === 1 && request.bytes > MAX_MESSAGE_BYTES)
+      throw tooLarge(first, MAX_MESSAGE_BYTES);
     try {
-      await this.connected();
-      await this.producer.sendBatch({
-        acks: -1,
-        topicMessages: [...byTopic].map(([topic, all]) => ({
-          topic,
-          messages: all.map(({ key, value, headers, partition }) => ({
-            key,
-            value,
-            headers,
-            ...(partition === undefined ? {} : { partition }),
-          })),
-        })),
-      });
+      await this.sendWhole(request.messages);
     } catch (error) {
-      throw publishError(error, [...byTopic.keys()]);
+      for (const { topic } of request.messages) this.counts.forget(topic);
+      if (brokerErrorCode(error) !== 'MESSAGE_TOO_LARGE') throw publishError(error, request.messages);
+      if (first && request.messages.length === 1) {
+        throw tooLarge(first, await maxMessageBytesOf(this.kafka, first.topic).catch(() => null), error);
+      }
+      for (const half of halvesOf(request)) await this.sendRequest(half);
+    }
+  }
+
+  /** PU1. Only what is missing is sent again. */
+  private async sendWhole(messages: readonly OutgoingMessage[]): Promise<void> {
+    let missing = messages.map(toSend);
+    for (let look = 1; missing.length > 0; look++) {
+      await this.connected();
+      const answer = await this.producer.sendBatch({ acks: -1, topicMessages: byTopic(missing) });
+      const answered = new Set(answer.map(placeOf));
+      missing = missing.filter(({ topic, sent }) => !answered.has(`${topic}/${sent.given}`));
+      if (missing.length > 0 && look === MAX_LOOKS) {
+        const places = new Set(missing.map(({ topic, sent }) => `${topic}/${sent.given}`));
+        throw new SluiceError(
+          'BROKER_FAULT',
+          `The brokers acknowledged nothing for ${[...places].join(', ')}; the messages for it were sent again.`,
+        );
+      }
     }
   }
 }
 
-/** Consecutive messages up to MAX_REQUEST_BYTES together: kafkajs itself never splits a request. */
-export function requestsOf(messages: readonly OutgoingMessage[]): OutgoingMessage[][] {
-  const bounds = { maxGroupBytes: MAX_REQUEST_BYTES, maxGroupMessages: Infinity };
-  return groupsWithin(messages, bounds, ({ value }) => value.length);
+/** A message as kafkajs takes it, and the partition that it was given (PU3). */
+interface SentMessage {
+  readonly key: string;
+  readonly value: Buffer;
+  readonly headers: Record<string, string | Buffer>;
+  given: number | undefined;
+  /** How often it was looked for among the topic's partitions in vain. */
+  looks: number;
 }
 
-function publishError(error: unknown, topics: readonly string[]): SluiceError {
+interface ToSend {
+  readonly topic: string;
+  readonly sent: SentMessage;
+}
+
+function toSend({ topic, key, value, headers, partition }: OutgoingMessage): ToSend {
+  return { topic, sent: { key, value, headers: { ...headers }, given: partition, looks: 0 } };
+}
+
+function byTopic(messages: readonly ToSend[]): { topic: string; messages: SentMessage[] }[] {
+  const topics = new Map<string, SentMessage[]>();
+  for (const { topic, sent } of messages) {
+    const all = topics.get(topic);
+    if (all) all.push(sent);
+    else topics.set(topic, [sent]);
+  }
+  return [...topics].map(([topic, all]) => ({ topic, messages: all }));
+}
+
+function placeOf({ topicName, partition }: RecordMetadata): string {
+  return `${topicName}/${partition}`;
+}
+
+/**
+ * PU3, and the first half of PU1: a partition that the metadata do not know makes kafkajs fetch them again, as it does
+ * for a topic without any; after MAX_LOOKS it is not there.
+ */
+const knownPartitioner: ICustomPartitioner = () => {
+  const byKey = keyPartitioner();
+  return (args) => {
+    const { topic, partitionMetadata } = args;
+    const message = args.message as unknown as SentMessage;
+    message.given ??= byKey(args);
+    const { given } = message;
+    if (partitionMetadata.some(({ partitionId }) => partitionId === given)) return given;
+    message.looks += 1;
+    if (message.looks < MAX_LOOKS) throw new UnknownPartition();
+    throw new SluiceError(
+      'PARTITION_MISSING',
+      `Topic ${topic} has ${partitionMetadata.length} partitions, and a message is for partition ${given}.`,
+    );
+  };
+};
+
+/** By this name kafkajs fetches the metadata again, and tries again. */
+class UnknownPartition extends Error {
+  override readonly name = 'KafkaJSMetadataNotLoaded';
+  readonly retriable = true;
+}
+
+function tooLarge(message: OutgoingMessage, limit: number | null, cause?: unknown): SluiceError {
+  const { topic } = message;
+  const most =
+    limit === null ? 'its max.message.bytes' : `the ${limit} bytes that it takes (max.message.bytes)`;
+  return new SluiceError(
+    'MESSAGE_TOO_LARGE',
+    `A message of ${messageBytes(message)} bytes for topic ${topic} is above ${most}.`,
+    {},
+    { cause },
+  );
+}
+
+function publishError(error: unknown, messages: readonly OutgoingMessage[]): SluiceError {
+  if (error instanceof SluiceError) return error;
+  const topics = [...new Set(messages.map(({ topic }) => topic))];
   return new SluiceError(
     brokerErrorCode(error),
-    `Publishing to ${topics.join(', ')} failed: ${messageOf(error)}`,
+    `Publishing to ${topics.join(', ')} failed: ${brokerErrorText(error, 'WRITE', topics.join(', '))}`,
     {},
     { cause: error },
   );

@@ -1,3 +1,5 @@
+import { MAX_MESSAGE_BYTES } from '#common/kafka/message.js';
+
 /** Names of the topics. PURE. */
 export type DatasetTopic = 'raw' | 'clean' | 'dead' | 'inbox';
 
@@ -10,8 +12,7 @@ export const STATUS_TOPIC = 'sluice.status';
 /** Consumer groups, by the stage whose progress their offsets are. */
 export const CONSUMER_GROUPS = { validate: 'sluice-validator', load: 'sluice-loader' } as const;
 
-/** Largest value of a clean batch or dead letter, headers included; raw batches stay far below. */
-export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+export { MAX_MESSAGE_BYTES };
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

@@ -1,0 +1,151 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import type { Admin, Kafka } from 'kafkajs';
+import { pino } from 'pino';
+import { eventually } from '../../../../test/support/eventually.js';
+import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
+import { createKafka } from './kafka-client.js';
+import type { OutgoingMessage } from './message.js';
+import { Publisher } from './publisher.js';
+import { createTopics, withAdmin } from './topics-admin.js';
+
+const MIB = 1024 * 1024;
+
+describe('Publisher on a real broker', () => {
+  let broker: TestKafka;
+  let kafka: Kafka;
+  let publisher: Publisher;
+  let topic: string;
+
+  beforeAll(async () => {
+    broker = await startTestKafka();
+    kafka = createKafka({
+      brokers: broker.brokers,
+      clientId: 'publisher-spec',
+      logger: pino({ level: 'silent' }),
+    });
+  });
+
+  beforeEach(() => {
+    topic = `published-${randomUUID()}`;
+    publisher = new Publisher(kafka);
+  });
+
+  afterEach(async () => {
+    await publisher.disconnect();
+  });
+
+  afterAll(async () => {
+    await broker.stop();
+  });
+
+  const create = (partitions: number, config: Record<string, string> = {}): Promise<unknown> =>
+    createTopics(kafka, [{ topic, partitions, config }], 1);
+
+  const message = (facts: Partial<OutgoingMessage> = {}): OutgoingMessage => ({
+    topic,
+    key: randomUUID(),
+    headers: {},
+    value: Buffer.from('x'),
+    ...facts,
+  });
+
+  const sizes = (): Promise<number[]> =>
+    withAdmin(kafka, async (admin: Admin) => {
+      const offsets = await admin.fetchTopicOffsets(topic);
+      return offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high));
+    });
+
+  const total = async (): Promise<number> => (await sizes()).reduce((sum, size) => sum + size, 0);
+
+  it('sends 20,000 messages that are mostly headers into a topic with the brokers’ own limit', async () => {
+    await create(1);
+    const findings = JSON.stringify(
+      Array.from({ length: 12 }, (_, at) => ({
+        code: 'CONTROL_CHARACTERS',
+        field: `field_${at}`,
+        message: 'it holds control characters, for example U+0000',
+        severity: 'error',
+      })),
+    );
+    let made = 0;
+    await publisher.send(
+      (function* (): Generator<OutgoingMessage> {
+        for (; made < 20_000; made++) {
+          yield message({ headers: { findings }, value: Buffer.from(',x,x') });
+        }
+      })(),
+    );
+    expect(await sizes()).toEqual([20_000]);
+    // Three times what a topic of ours takes in one request.
+    expect(Buffer.byteLength(findings) * 20_000).toBeGreaterThan(24 * MIB);
+  });
+
+  it('encodes no further ahead than what may be in flight', async () => {
+    await create(1);
+    let made = 0;
+    const acknowledged = publisher.send(
+      (function* (): Generator<OutgoingMessage> {
+        for (; made < 40; made++) yield message({ value: Buffer.alloc(MIB) });
+      })(),
+    );
+    await eventually(() => made > 0, 'the first message to be made');
+    expect(made).toBeLessThanOrEqual(5);
+    await acknowledged;
+    expect(await total()).toBe(40);
+  });
+
+  it('takes a smaller limit of the topic than a request has, and names size and limit when one message is above it', async () => {
+    await create(1, { 'max.message.bytes': '20000' });
+    await publisher.send(Array.from({ length: 30 }, () => message({ value: Buffer.alloc(9_000) })));
+    expect(await total()).toBe(30);
+    const error: unknown = await publisher
+      .send([message({ headers: { h: 'x'.repeat(30_000) } })])
+      .catch(caught);
+    expect(error).toMatchObject({ code: 'MESSAGE_TOO_LARGE', retryable: false });
+    expect(String(error)).toMatch(
+      /A message of 30\d\d\d bytes for topic published-.* is above the 20000 bytes/,
+    );
+  });
+
+  it('refuses what no topic of ours takes before it is sent', async () => {
+    await create(1, { 'max.message.bytes': String(64 * MIB) });
+    const error: unknown = await publisher.send([message({ value: Buffer.alloc(8 * MIB) })]).catch(caught);
+    expect(error).toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
+    expect(await total()).toBe(0);
+  });
+
+  it('says that a partition is not there instead of leaving its messages out', async () => {
+    await create(2);
+    await publisher.send([message({ partition: 1 })]);
+    const error: unknown = await publisher.send([message({ partition: 7 })]).catch(caught);
+    expect(error).toMatchObject({
+      code: 'PARTITION_MISSING',
+      message: `Topic ${topic} has 2 partitions, and a message is for partition 7.`,
+    });
+    expect(await sizes()).toEqual([0, 1]);
+  });
+
+  it('finds a partition that was added after the topic was known', async () => {
+    await create(1);
+    await publisher.send([message({ partition: 0 })]);
+    await withAdmin(kafka, (admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] }));
+    await publisher.send([0, 1, 2].map((partition) => message({ partition })));
+    expect(await sizes()).toEqual([2, 1, 1]);
+  });
+
+  it('passes on what a generator throws, after what was sent has arrived', async () => {
+    await create(1);
+    const broken = (function* (): Generator<OutgoingMessage> {
+      yield message({ value: Buffer.alloc(MIB) });
+      yield message({ value: Buffer.alloc(MIB) });
+      throw new RangeError('not encodable');
+    })();
+    await expect(publisher.send(broken)).rejects.toThrow('not encodable');
+    expect(await total()).toBe(1);
+  });
+});
+
+function caught(error: unknown): unknown {
+  return error;
+}

@@ -279,7 +279,10 @@ describe('a job that is interrupted', () => {
       ['cancel', succeeded, 409],
       ['resume', '00000000-0000-7000-8000-000000000000', 404],
     ] as const) {
-      const answer = await fetch(`${system.ingestorUrl}/jobs/${id}/${command}`, { method: 'POST' });
+      const answer = await fetch(`${system.ingestorUrl}/jobs/${id}/${command}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+      });
       expect([command, answer.status]).toEqual([command, status]);
     }
   });

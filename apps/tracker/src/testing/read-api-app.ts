@@ -1,9 +1,8 @@
 import { type INestApplication, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import { type Logger, pino } from 'pino';
 import { DataSource } from 'typeorm';
-import { serveOpenApi, requestValidation } from '#common/http/open-api.js';
-import { ProblemDetailsFilter } from '#common/http/problem-details.filter.js';
+import { createHttpApp } from '#common/http/http-app.js';
+import { serveOpenApi } from '#common/http/open-api.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, type RegisteredDataset } from '#core/dataset/registry.js';
 import { controlDatabase } from '#core/schema/control-database.js';
@@ -35,7 +34,7 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
     { url: options.databaseUrl, applicationName: 'read api test' },
     TRACKER_ENTITIES,
   ).initialize();
-  const app = await NestFactory.create(
+  const app = await createHttpApp(
     {
       module: ReadApiModule,
       controllers: READ_API.controllers,
@@ -50,10 +49,8 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
         },
       ],
     },
-    { logger: false },
+    { logger, nestLogger: false, listeningHost: '127.0.0.1', allowedHosts: [] },
   );
-  app.useGlobalFilters(new ProblemDetailsFilter(logger));
-  app.useGlobalPipes(requestValidation());
   serveOpenApi(app, 'test', 'test');
   await app.listen(0, '127.0.0.1');
   return {

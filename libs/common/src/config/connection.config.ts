@@ -19,6 +19,15 @@ export class ConnectionConfig {
   @IsString()
   host: string = '127.0.0.1';
 
+  @Variable(
+    'SLUICE_ALLOWED_HOSTS',
+    'Host names of a proxy or cluster that requests may come by, separated by commas; .example.org for all below it',
+  )
+  @Matches(/^(\s*\.?[A-Za-z0-9_.:[\]-]+\s*(,|$))*$/, {
+    message: 'allowedHosts must be host names or addresses without ports, separated by commas',
+  })
+  allowedHosts: string = '';
+
   @Variable('SLUICE_DATASET_PATHS', 'More folders of datasets, separated by colons')
   @IsString()
   datasetPaths: string = '';
@@ -55,6 +64,14 @@ export class ConnectionConfig {
       .split(',')
       .map((broker) => broker.trim())
       .filter((broker) => broker !== '');
+  }
+
+  /** Names and addresses that requests may come by, besides those of the socket (libs/common/src/http). */
+  extraHosts(): string[] {
+    return this.allowedHosts
+      .split(',')
+      .map((host) => host.trim())
+      .filter((host) => host !== '');
   }
 
   extraDatasetPaths(): string[] {

@@ -95,6 +95,12 @@ export const ERROR_CODES = {
     meaning: 'Fields of the request are wrong.',
     action: 'Correct the listed fields.',
   },
+  REQUEST_FORBIDDEN: {
+    retryable: false,
+    meaning:
+      'The request came by a host name that is not one of the service, or from a page of another site.',
+    action: 'Use the address that the service listens on, or name the host in SLUICE_ALLOWED_HOSTS.',
+  },
   SOURCE_REFUSED: {
     retryable: false,
     meaning: 'The head of the source is not what the dataset expects, so none of it was loaded.',

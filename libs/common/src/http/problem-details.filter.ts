@@ -5,7 +5,7 @@ import { SluiceError } from '../errors/sluice-error.js';
 import { classifyDatabaseError } from '../postgres/sqlstate.js';
 
 /** Body of every error answer: RFC 9457, with the code, what to do, and whatever the thrower adds. */
-interface ProblemBody {
+export interface ProblemBody {
   readonly type: string;
   readonly title: string;
   readonly status: number;
@@ -35,6 +35,7 @@ const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
   JOB_NOTHING_TO_RESUME: 409,
   JOB_RESUME_REFUSED: 409,
   REQUEST_INVALID: 422,
+  REQUEST_FORBIDDEN: 403,
   BROKER_UNAVAILABLE: 503,
   DATABASE_UNAVAILABLE: 503,
 };
@@ -77,7 +78,8 @@ export class ProblemDetailsFilter implements ExceptionFilter {
   }
 }
 
-function problem(code: ErrorCode, status: number, detail: string): ProblemBody {
+/** The body of one problem. */
+export function problem(code: ErrorCode, status: number, detail: string): ProblemBody {
   const { meaning, action } = errorFacts(code);
   return { type: 'about:blank', title: meaning, status, detail, code, action };
 }

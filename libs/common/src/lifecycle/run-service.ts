@@ -2,15 +2,13 @@ import 'reflect-metadata';
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { DynamicModule, INestApplication } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import type { Logger } from 'pino';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { loadSettings } from '../config/environment.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
-import { requestValidation } from '../http/open-api.js';
-import { ProblemDetailsFilter } from '../http/problem-details.filter.js';
+import { createHttpApp } from '../http/http-app.js';
 import { BatchServer } from '../kafka/batch-server.js';
 import { NestLogger, createLogger } from '../telemetry/logger.js';
 import { SERVICE_EXIT } from './service-exit.js';
@@ -74,9 +72,12 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     const endStarting = await serveWhileStarting(config.port, config.host);
     const instance = `${hostname()}:${process.pid}`;
     const module = await definition.module({ name: definition.name, config, logger, instance, fatal });
-    const app = await NestFactory.create(module, { logger: new NestLogger(logger), abortOnError: false });
-    app.useGlobalFilters(new ProblemDetailsFilter(logger));
-    app.useGlobalPipes(requestValidation());
+    const app = await createHttpApp(module, {
+      logger,
+      nestLogger: new NestLogger(logger),
+      listeningHost: config.host,
+      allowedHosts: config.extraHosts(),
+    });
     await definition.prepare?.(app, config);
     drainOnSignals(app, logger, config.drainTimeoutMs);
     await endStarting();

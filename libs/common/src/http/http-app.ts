@@ -1,0 +1,116 @@
+import { isUtf8 } from 'node:buffer';
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { DynamicModule, INestApplication, LoggerService, Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
+import type { Logger } from 'pino';
+import { depthOf } from './json-depth.js';
+import { requestValidation } from './open-api.js';
+import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';
+import { type GuardSettings, guardedRequestOf, refusalOf } from './request-guard.js';
+
+/**
+ * Requests are a few hundred bytes and answers are short: who needs longer than this to send one, or does not send
+ * any, gives the connection back. Streams of the tracker are answers, and stay.
+ */
+const SERVER_LIMITS = {
+  /** For the head, counted from the connection on. */
+  headersTimeout: 10_000,
+  /** For head and body. */
+  requestTimeout: 20_000,
+  keepAliveTimeout: 5_000,
+  /** How often the three are looked at; Node's own 30 s would make 10 into 40. */
+  connectionsCheckingInterval: 2_000,
+  maxHeaderSize: 16_384,
+} as const;
+
+/** A connection costs some 20 KB; a machine full of watchers has dozens. */
+const MAX_CONNECTIONS = 1_000;
+
+const MAX_BODY_BYTES = 100 * 1024;
+
+/** The deepest request has three levels: its options, and a list in them. */
+const MAX_BODY_DEPTH = 16;
+
+const SAFE_HEADERS = {
+  'X-Content-Type-Options': 'nosniff',
+  // For the pages below /docs: their buttons send commands.
+  'X-Frame-Options': 'DENY',
+  'Content-Security-Policy': "frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+} as const;
+
+export interface HttpAppOptions extends GuardSettings {
+  readonly logger: Logger;
+  /** What Nest itself says. */
+  readonly nestLogger: LoggerService | false;
+}
+
+/** The HTTP side of every service: guarded (request-guard.ts), bounded, JSON only, errors as problem details. */
+export async function createHttpApp(
+  module: DynamicModule | Type,
+  options: HttpAppOptions,
+): Promise<INestApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(module, new BoundedAdapter(), {
+    logger: options.nestLogger,
+    abortOnError: false,
+    // It would bring a parser for HTML forms besides.
+    bodyParser: false,
+  });
+  app.disable('x-powered-by');
+  app.use(guard(options));
+  app.useBodyParser('json', { limit: MAX_BODY_BYTES, verify: markUnlessUtf8 });
+  app.use(refuseOddBodies);
+  app.useGlobalFilters(new ProblemDetailsFilter(options.logger));
+  app.useGlobalPipes(requestValidation());
+  return app;
+}
+
+class BoundedAdapter extends ExpressAdapter {
+  override initHttpServer(): void {
+    const listener = this.getInstance<(request: IncomingMessage, response: ServerResponse) => void>();
+    const server = createServer(SERVER_LIMITS, listener);
+    server.maxConnections = MAX_CONNECTIONS;
+    this.httpServer = server;
+  }
+}
+
+type Next = (error?: unknown) => void;
+
+function guard(settings: GuardSettings) {
+  return (request: IncomingMessage, response: ServerResponse, next: Next): void => {
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) response.setHeader(name, value);
+    const refusal = refusalOf(guardedRequestOf(request), settings);
+    if (refusal === null) {
+      next();
+      return;
+    }
+    const { code, status, detail } = refusal;
+    // A body that is not read must not be taken for the next request.
+    const headers = { 'Content-Type': 'application/problem+json', Connection: 'close' };
+    response.writeHead(status, headers).end(JSON.stringify(problem(code, status, detail)));
+  };
+}
+
+const notUtf8 = new WeakSet<IncomingMessage>();
+
+/** An error thrown here would be answered as 403, whatever it says. */
+function markUnlessUtf8(request: IncomingMessage, _response: unknown, bytes: Buffer): void {
+  if (!isUtf8(bytes)) notUtf8.add(request);
+}
+
+function refuseOddBodies(
+  request: IncomingMessage & { body?: unknown },
+  _response: unknown,
+  next: Next,
+): void {
+  if (notUtf8.has(request)) next(oddBody('The body is not UTF-8.'));
+  else if (depthOf(request.body) > MAX_BODY_DEPTH) {
+    next(oddBody(`The body is nested deeper than ${MAX_BODY_DEPTH} levels.`));
+  } else next();
+}
+
+function oddBody(detail: string): ProblemError {
+  return new ProblemError('REQUEST_INVALID', detail, 400);
+}

@@ -94,7 +94,7 @@ describe('guardedConnector', () => {
     resolveName?: ResolveName,
   ): Promise<string | undefined> {
     const port = String((server.address() as AddressInfo).port);
-    const connector = guardedConnector(policy, 5000, resolveName);
+    const connector = guardedConnector(policy, 5000, resolveName ? { resolveName } : {});
     return new Promise((resolve, reject) => {
       connector({ hostname, host: hostname, protocol: 'http:', port }, (...result) => {
         if (result[0] !== null) {
@@ -121,8 +121,17 @@ describe('guardedConnector', () => {
     await expect(connect(host, 'allow')).resolves.toMatch(/127\.0\.0\.1|::1/);
   });
 
-  it.each(['127.0.0.1', 'localhost'])('refuses %s when they are denied', async (host) => {
-    await expect(connect(host, 'deny')).rejects.toEqual(refused);
+  it.each(['127.0.0.1', 'localhost'])('refuses %s when they are denied, and says why', async (host) => {
+    for (const [policy, reason] of [
+      ['deny', /private, loopback/],
+      ['needs-token', /callers with the token/],
+      ['from-public', /public address redirects/],
+    ] as const) {
+      await expect(connect(host, policy)).rejects.toMatchObject({
+        code: 'SOURCE_NOT_ALLOWED',
+        message: expect.stringMatching(reason),
+      });
+    }
     expect(accepted).toBe(0);
   });
 

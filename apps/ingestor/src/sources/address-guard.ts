@@ -12,10 +12,20 @@ import { SluiceError } from '#common/errors/sluice-error.js';
  * G2 Every connection is judged, those of redirects and retries too.
  * G3 An IPv4 address inside an IPv6 one (mapped, compatible, translated, NAT64, 6to4) is judged as itself.
  * G4 What is not known to be harmless is refused.
+ * G5 A chain of redirects that has been at a public address reaches a private one only where a setting says so:
+ *    whoever names the first address does not choose where a foreign server leads.
  */
-export type AddressPolicy = 'allow' | 'deny';
 
-/** `private` includes loopback; whether it is allowed is a setting. `forbidden` never is. */
+/** Whether private addresses may be connected to, and if not, why. */
+export type AddressPolicy = 'allow' | keyof typeof DENIALS;
+
+const DENIALS = {
+  deny: 'private, loopback, link-local, metadata …',
+  'needs-token': 'private and loopback ones are for callers with the token',
+  'from-public': 'a public address redirects to a private one',
+} as const;
+
+/** `private` includes loopback; whether it is allowed is a matter of the policy. `forbidden` never is. */
 export type AddressClass = 'public' | 'private' | 'forbidden';
 
 const PRIVATE_RANGES = new Set([
@@ -61,6 +71,14 @@ function unwrapped(address: ipaddr.IPv4 | ipaddr.IPv6): ipaddr.IPv4 | ipaddr.IPv
 /** Resolves a name to all its addresses, as `dns.lookup` does with `all`. */
 export type ResolveName = (name: string, done: (error: Error | null, found: LookupAddress[]) => void) => void;
 
+export interface GuardParts {
+  /** Node's own, where a test does not bring another one. */
+  readonly resolveName?: ResolveName;
+  readonly classify?: (address: string) => AddressClass;
+  /** Is told of every connection made, and of what class its address is. */
+  readonly onConnect?: (asked: buildConnector.Options, kind: AddressClass) => void;
+}
+
 const resolveBySystem: ResolveName = (name, done) => {
   systemLookup(name, { all: true }, done);
 };
@@ -72,10 +90,10 @@ const resolveBySystem: ResolveName = (name, done) => {
 export function guardedConnector(
   policy: AddressPolicy,
   connectTimeoutMs: number,
-  resolveName: ResolveName = resolveBySystem,
+  { resolveName = resolveBySystem, classify = classifyAddress, onConnect }: GuardParts = {},
 ): buildConnector.connector {
   const allowed = (address: string): boolean => {
-    const kind = classifyAddress(address);
+    const kind = classify(address);
     return kind === 'public' || (kind === 'private' && policy === 'allow');
   };
   const lookup: LookupFunction = (name, options, done) => {
@@ -97,7 +115,13 @@ export function guardedConnector(
     const host = options.hostname.replace(/^\[(.*)\]$/, '$1');
     // Node resolves no name for a literal address, so the lookup above would never see it.
     if (isIP(host) !== 0 && !allowed(host)) done(refusal(host, policy), null);
-    else connect(options, done);
+    else {
+      connect(options, (...result) => {
+        const [error, socket] = result;
+        if (error === null) onConnect?.(options, classify(socket.remoteAddress ?? ''));
+        done(...result);
+      });
+    }
   };
 }
 
@@ -111,10 +135,9 @@ function fits(family: number, wanted: number | string | undefined): boolean {
 }
 
 function refusal(host: string, policy: AddressPolicy): SluiceError {
-  const reach =
-    policy === 'allow' ? 'link-local, metadata, multicast' : 'private, loopback, link-local, metadata';
+  const reason = policy === 'allow' ? 'link-local, metadata, multicast …' : DENIALS[policy];
   return new SluiceError(
     'SOURCE_NOT_ALLOWED',
-    `${host} is an address that sources may not have (${reach} …).`,
+    `${host} is an address that sources may not have (${reason}).`,
   );
 }

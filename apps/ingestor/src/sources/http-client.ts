@@ -1,6 +1,6 @@
 import { Agent, type Dispatcher, request } from 'undici';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { guardedConnector } from './address-guard.js';
+import { type AddressClass, type AddressPolicy, classifyAddress, guardedConnector } from './address-guard.js';
 import { networkTrouble } from './http-errors.js';
 import { single } from './http-headers.js';
 import type { Lifetime } from './lifetime.js';
@@ -20,19 +20,41 @@ export type HttpResponse = Dispatcher.ResponseData;
  */
 export class HttpClient {
   readonly #agent: Agent;
+  /** For hops behind one at a public address (G5 of address-guard.ts): its connections are its own. */
+  readonly #agentBehindPublic: Agent;
+  /** `host:port` of what was connected to at a public address. */
+  readonly #public = new Set<string>();
 
+  /**
+   * @param policy of the first address of a chain
+   * @param classify another one in tests alone
+   */
   constructor(
     private readonly settings: SourceConfig,
-    lifetime: Lifetime,
+    private readonly lifetime: Lifetime,
+    policy: AddressPolicy,
+    private readonly classify: (address: string) => AddressClass = classifyAddress,
   ) {
-    const connectTimeoutMs = Math.min(CONNECT_TIMEOUT_MS, settings.idleTimeoutMs);
-    this.#agent = new Agent({
-      connect: guardedConnector(settings.privateAddresses, connectTimeoutMs),
-      headersTimeout: settings.idleTimeoutMs,
-      bodyTimeout: settings.idleTimeoutMs,
+    this.#agent = this.#agentFor(policy);
+    const isOpen = policy !== 'allow' || settings.redirectsToPrivate === 'allow';
+    this.#agentBehindPublic = isOpen ? this.#agent : this.#agentFor('from-public');
+  }
+
+  #agentFor(policy: AddressPolicy): Agent {
+    const { idleTimeoutMs } = this.settings;
+    const agent = new Agent({
+      connect: guardedConnector(policy, Math.min(CONNECT_TIMEOUT_MS, idleTimeoutMs), {
+        classify: this.classify,
+        onConnect: ({ hostname, port }, kind) => {
+          if (kind === 'public') this.#public.add(`${hostname}:${port}`);
+        },
+      }),
+      headersTimeout: idleTimeoutMs,
+      bodyTimeout: idleTimeoutMs,
     });
     // Ends requests under way, too.
-    lifetime.holds(() => this.#agent.destroy());
+    this.lifetime.holds(() => agent.destroy());
+    return agent;
   }
 
   /**
@@ -42,12 +64,16 @@ export class HttpClient {
    */
   async get(address: HttpAddress, headers: Readonly<Record<string, string>>): Promise<HttpResponse> {
     let hop = address;
+    let isBehindPublic = false;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const { hostname, port, origin } = hop.url();
       const response = await this.#send(
         hop,
-        hop.url().origin === address.url().origin ? address : null,
+        isBehindPublic ? this.#agentBehindPublic : this.#agent,
+        origin === address.url().origin ? address : null,
         headers,
       );
+      isBehindPublic ||= this.#public.has(`${hostname.replace(/^\[(.*)\]$/, '$1')}:${port}`);
       const location = REDIRECTS.has(response.statusCode) ? single(response.headers.location) : null;
       if (location === null) return response;
       discard(response);
@@ -59,13 +85,14 @@ export class HttpClient {
 
   async #send(
     hop: HttpAddress,
+    agent: Agent,
     credentials: HttpAddress | null,
     headers: Readonly<Record<string, string>>,
   ): Promise<HttpResponse> {
     const authorization = credentials?.authorization() ?? null;
     try {
       const response = await request(hop.url(), {
-        dispatcher: this.#agent,
+        dispatcher: agent,
         headers: {
           'user-agent': this.settings.userAgent,
           accept: '*/*',

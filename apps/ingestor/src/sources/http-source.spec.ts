@@ -17,6 +17,13 @@ import {
 } from '../../../../test/support/http-sources.js';
 import { serve, startSourceServer } from '../../../../test/support/source-server.js';
 
+import type { AddressClass, AddressPolicy } from './address-guard.js';
+import { HttpClient } from './http-client.js';
+import { Lifetime } from './lifetime.js';
+import { openSource } from './open-source.js';
+import { SourceConfig } from './source.config.js';
+import { HttpAddress } from './source-uri.js';
+
 /** What http sources answer, and where they lead; against real servers. H5: see http-download.ts. */
 
 describe('an http source', () => {
@@ -230,6 +237,53 @@ describe('an address', () => {
       await expect(open(uri, { privateAddresses: 'deny' })).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED'));
     }
     expect(server.requests).toEqual([]);
+  });
+
+  it('on this machine is for callers with the token, unless the setting says otherwise', async () => {
+    await startServing({});
+    const openAs = (trustedCaller: boolean, privateAddresses?: 'token' | 'allow' | 'deny') =>
+      openSource(
+        { uri: server.url(), trustedCaller },
+        Object.assign(new SourceConfig(), privateAddresses && { privateAddresses }),
+        new AbortController().signal,
+      );
+    await expect(openAs(false)).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED', /with the token/));
+    await expect(openAs(false, 'deny')).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED'));
+    await expect(openAs(true, 'deny')).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED'));
+    expect(server.requests).toEqual([]);
+    await (await openAs(true)).close();
+    await (await openAs(false, 'allow')).close();
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('that is private is not reached from a public one (G5 of address-guard.ts)', async () => {
+    let kind: AddressClass = 'public';
+    await start((request, response) => {
+      kind = request.url === '/start' ? 'private' : 'public';
+      const location = `http://localhost:${server.port}${request.url === '/start' ? '/inner' : '/data'}`;
+      if (request.url === '/data') response.end('data');
+      else response.writeHead(302, { location }).end();
+    });
+    const address = new HttpAddress(new URL(server.url('/start')));
+    const get = async (changes: Partial<SourceConfig>, policy: AddressPolicy): Promise<number> => {
+      kind = 'public';
+      const lifetime = new Lifetime(new AbortController().signal);
+      const settings = Object.assign(new SourceConfig(), changes);
+      try {
+        return (await new HttpClient(settings, lifetime, policy, () => kind).get(address, {})).statusCode;
+      } finally {
+        await lifetime.end();
+      }
+    };
+    await expect(get({}, 'allow')).rejects.toEqual(
+      withCode('SOURCE_NOT_ALLOWED', /localhost.* public address redirects to a private one/),
+    );
+    await expect(get({}, 'deny')).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED'));
+    expect(server.requests.map(({ path }) => path)).toEqual(['/start', '/start']);
+    await expect(get({ redirectsToPrivate: 'allow' }, 'allow')).resolves.toBe(200);
+    await expect(get({ redirectsToPrivate: 'allow' }, 'needs-token')).rejects.toEqual(
+      withCode('SOURCE_NOT_ALLOWED', /with the token/),
+    );
   });
 
   it('where nobody listens is unreachable', async () => {

@@ -18,7 +18,7 @@ import { unzip } from './zip.js';
 export interface SourceRequest {
   /** `http(s)://…`, `file:///…` or an absolute path; may hold credentials. */
   readonly uri: string;
-  /** A caller on this machine who proved it: may read any file that the ingestor can. */
+  /** A caller on this machine who proved it: may read any file that the ingestor can, and private addresses. */
   readonly trustedCaller: boolean;
 }
 
@@ -36,8 +36,7 @@ export async function openSource(
   const address = parseSourceUri(request.uri);
   const lifetime = new Lifetime(signal);
   try {
-    const folders = request.trustedCaller ? null : settings.folders();
-    const transport = await openTransport(address, settings, folders, lifetime);
+    const transport = await openTransport(address, settings, request.trustedCaller, lifetime);
     const { content, isPlain } = await unpacked(new ByteReader(transport.chunks, address.display), settings);
     const expectedBytes = isPlain ? transport.identity.bytes : null;
     if (expectedBytes !== null && expectedBytes > settings.maxBytes) {
@@ -55,11 +54,12 @@ export async function openSource(
 function openTransport(
   address: SourceAddress,
   settings: SourceConfig,
-  folders: readonly string[] | null,
+  trustedCaller: boolean,
   lifetime: Lifetime,
 ): Promise<Transport> {
-  if (address.kind === 'file') return openFile(address, folders, lifetime);
-  return new HttpDownload(new HttpClient(settings, lifetime), address, settings, lifetime.signal).open();
+  if (address.kind === 'file') return openFile(address, trustedCaller ? null : settings.folders(), lifetime);
+  const client = new HttpClient(settings, lifetime, settings.addressPolicy(trustedCaller));
+  return new HttpDownload(client, address, settings, lifetime.signal).open();
 }
 
 /** Undoes one layer of gzip or zip, recognised by content. @throws SluiceError when there is nothing, or another layer */

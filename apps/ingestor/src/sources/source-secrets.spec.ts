@@ -49,7 +49,7 @@ async function failureOf(uri: string, changes: Partial<SourceConfig> = {}): Prom
     changes,
   );
   try {
-    const source = await openSource({ uri, trustedCaller: false }, settings, new AbortController().signal);
+    const source = await openSource({ uri, trustedCaller: true }, settings, new AbortController().signal);
     for await (const chunk of source.chunks) expectClean(chunk.length);
   } catch (error) {
     return error;
@@ -174,7 +174,7 @@ describe('credentials', () => {
     });
     const uri = withSecrets(`127.0.0.1:${server.port}`);
     const source = await openSource(
-      { uri, trustedCaller: false },
+      { uri, trustedCaller: true },
       new SourceConfig(),
       new AbortController().signal,
     );

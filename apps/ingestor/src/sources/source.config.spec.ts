@@ -9,7 +9,7 @@ describe('SourceConfig', () => {
       idleTimeoutMs: 60_000,
       retries: 3,
       retryFactorMs: 1000,
-      privateAddresses: 'allow',
+      privateAddresses: 'token',
     });
     expect(config.folders()).toEqual([]);
   });

@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
+import type { AddressPolicy } from './address-guard.js';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -17,10 +18,18 @@ export class SourceConfig implements CrossChecked {
   /** Link-local, metadata, unspecified and multicast addresses are refused whatever this says. */
   @Variable(
     'SLUICE_SOURCE_PRIVATE_ADDRESSES',
-    'allow or deny: may http sources be on loopback and private addresses',
+    'Whose http sources may be on loopback and private addresses: of callers with the token, of all (allow), of none (deny)',
+  )
+  @IsIn(['token', 'allow', 'deny'])
+  privateAddresses: 'token' | 'allow' | 'deny' = 'token';
+
+  /** A public server that leads to a private address is more often an attack than a mirror. */
+  @Variable(
+    'SLUICE_SOURCE_REDIRECTS_TO_PRIVATE',
+    'allow or deny: may a public address redirect to a private one, where private ones may be read',
   )
   @IsIn(['allow', 'deny'])
-  privateAddresses: 'allow' | 'deny' = 'allow';
+  redirectsToPrivate: 'allow' | 'deny' = 'deny';
 
   /** Some servers answer 403 to the default names of HTTP libraries. */
   @Variable('SLUICE_SOURCE_USER_AGENT', 'User-Agent header sent to http sources')
@@ -80,6 +89,12 @@ export class SourceConfig implements CrossChecked {
   @IsInt()
   @Min(0)
   ratioFreeBytes: number = 64 * MIB;
+
+  /** @param trustedCaller the caller proved to be on this machine */
+  addressPolicy(trustedCaller: boolean): AddressPolicy {
+    if (this.privateAddresses !== 'token') return this.privateAddresses;
+    return trustedCaller ? 'allow' : 'needs-token';
+  }
 
   folders(): string[] {
     return this.sourceFolders.split(':').filter((folder) => folder !== '');

@@ -228,7 +228,8 @@ export const ERROR_CODES = {
   SOURCE_NOT_ALLOWED: {
     retryable: false,
     meaning: 'The settings do not allow to read from this address or folder.',
-    action: 'Choose another source, or see SLUICE_SOURCE_FOLDERS and SLUICE_SOURCE_PRIVATE_ADDRESSES.',
+    action:
+      'Choose another source; start the job with the token (the CLI on the same machine sends it); or see SLUICE_SOURCE_FOLDERS, SLUICE_SOURCE_PRIVATE_ADDRESSES and SLUICE_SOURCE_REDIRECTS_TO_PRIVATE.',
   },
   SOURCE_UNSUPPORTED: {
     retryable: false,

@@ -10,7 +10,7 @@ import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { createHttpApp } from '../http/http-app.js';
 import { BatchServer } from '../kafka/batch-server.js';
-import { NestLogger, createLogger } from '../telemetry/logger.js';
+import { NestLogger, createLogger, loggableMessage } from '../telemetry/logger.js';
 import { SERVICE_EXIT } from './service-exit.js';
 import { serveWhileStarting } from './starting-server.js';
 
@@ -62,7 +62,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
   watchFaultPoints(config.faultFolder);
   if (config.faultFolder !== '') logger.warn({ folder: config.faultFolder }, 'fault points are armed');
   const fatal = (error: Error): void => {
-    logger.fatal({ err: error }, `ending: ${error.message}`);
+    logger.fatal({ err: error }, `ending: ${loggableMessage(error)}`);
     process.exit(SERVICE_EXIT.crashed);
   };
   process.on('unhandledRejection', (reason) => {

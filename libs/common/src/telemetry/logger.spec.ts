@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { SluiceError } from '../errors/sluice-error.js';
 import { loggableMessage, loggerTo, withoutCredentials } from './logger.js';
 
 /** What a logger writes, parsed. */
@@ -53,5 +54,63 @@ describe('the log', () => {
     expect(text).toContain('https://***@host/a?***');
     expect(text).not.toContain('canary');
     expect(withoutCredentials('postgres://u:canary@h/db is away')).toBe('postgres://***@h/db is away');
+  });
+
+  it.each([
+    'postgres://u:canary@h',
+    'postgres://u:can/canary@h/db',
+    'postgres://u:p@canary@h/db',
+    'https://me:canary?x#y@host/a',
+    'https://canary@host',
+    'https://host/a?sig=canary',
+    'https://host/a#access_token=canary',
+    'https://host/a?x="canary"',
+    'me:canary@host/a',
+    'url=me:canary@host',
+    'host=h password=canary user=u',
+    `password = 'two canary words'`,
+    'PGPASSWORD=canary',
+    '{"password": "canary"}',
+    '{"access_token":"canary"}',
+    'Authorization: Bearer canary.canary.canary',
+    'authorization: Basic Y2FuYXJ5OmNhbmFyeQ==',
+    'AWS_SECRET_ACCESS_KEY=canary',
+  ])('blanks what may be a secret in %j', (text) => {
+    expect(withoutCredentials(`GET ${text} failed`)).not.toMatch(/canary|Y2FuYX/);
+    expect(withoutCredentials(`GET ${text} failed`)).toMatch(/ failed$/);
+  });
+
+  it.each([
+    'sluice.shops.raw-3 offset 15: 10 bytes',
+    'password authentication failed for user "sluice"',
+    'the token is missing',
+    'https://host:8443/data.csv answered with HTTP status 403.',
+    'connect ECONNREFUSED 127.0.0.1:5432',
+  ])('leaves %j as it is', (text) => {
+    expect(withoutCredentials(text)).toBe(text);
+  });
+
+  it('takes a long text in its stride', () => {
+    for (const piece of ['a:', 'a://', 'a@', '://', 'password=', '"token":', 'bearer ']) {
+      expect(withoutCredentials(piece.repeat(200_000)).length).toBeLessThanOrEqual(
+        piece.length * 200_000 + 9,
+      );
+    }
+  });
+
+  it('holds nothing of what a source says, in no member of an error', () => {
+    const head = 'COLUMN_UNKNOWN: "canary"\n    at canary (canary.ts:1:1)';
+    const { line, text } = logged((logger) => {
+      const cause = new SluiceError('SOURCE_CHANGED', `the source is not what it was: ${head}`);
+      logger.warn({ err: new SluiceError('SOURCE_REFUSED', head, {}, { cause }) }, 'the job failed');
+    });
+    expect(text).not.toContain('canary');
+    expect(line).toMatchObject({
+      err: { code: 'SOURCE_REFUSED', stack: expect.stringContaining('    at ') },
+    });
+    const { text: other } = logged((logger) => {
+      logger.warn({ err: new Error('https://u:canary@h\n    at canary@h (https://u:canary@h)') }, 'failed');
+    });
+    expect(other).not.toContain('u:canary');
   });
 });

@@ -1,6 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { type DestinationStream, type Logger, destination, pino } from 'pino';
-import { messageOf } from '../errors/sluice-error.js';
+import { type ErrorCode, errorFacts } from '../errors/error-codes.js';
+import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 
 /**
@@ -43,34 +44,74 @@ function describeError(error: unknown): DescribedError {
     type: error.name,
     message: loggableMessage(error),
     ...('code' in error ? { code: error.code } : {}),
-    ...(error.stack === undefined ? {} : { stack: withoutCredentials(framesOf(error.stack)) }),
+    ...(error.stack === undefined ? {} : { stack: withoutCredentials(framesOf(error.stack, error.message)) }),
     ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
   };
 }
 
-/** The stack without its head, which repeats the message. */
-function framesOf(stack: string): string {
-  const frames = stack.indexOf('\n    at ');
+/** The stack without its head, which repeats the message: a message may hold lines that look like frames. */
+function framesOf(stack: string, message: string): string {
+  const behind = message === '' ? -1 : stack.indexOf(message);
+  const frames = stack.indexOf('\n    at ', behind < 0 ? 0 : behind + message.length);
   return frames < 0 ? '' : stack.slice(frames + 1);
 }
 
 /**
- * The text of an error as far as it may be logged or shown: without credentials, and without PostgreSQL's
- * messages of class 22, which quote the value that was refused.
+ * Codes whose message may quote the head of a source. Whoever may see the job may read it there; a log goes to
+ * others as well, and a source may be a service's answer that was not meant for them.
+ */
+const QUOTES_ITS_SOURCE: ReadonlySet<ErrorCode> = new Set(['SOURCE_REFUSED', 'SOURCE_CHANGED']);
+
+/**
+ * The text of an error as far as it may be logged or shown: without credentials, without what a source says, and
+ * without PostgreSQL's messages of class 22, which quote the value that was refused.
  */
 export function loggableMessage(error: unknown): string {
+  if (error instanceof SluiceError && QUOTES_ITS_SOURCE.has(error.code)) {
+    return `${errorFacts(error.code).meaning} The job has the reasons.`;
+  }
   const state = sqlstateOf(error);
   return state?.startsWith('22') === true
     ? `PostgreSQL refused a value (SQLSTATE ${state})`
     : withoutCredentials(messageOf(error));
 }
 
-/** Blanks user:password@ and query strings of whatever looks like a URL inside a text. */
+/**
+ * Blanks what may be a secret in whatever looks like a URL or a setting inside a text. The last net, so it is greedy:
+ * a password may hold any character but white space, also `/` and `@`, so all up to the last `@` goes. Takes time in
+ * proportion to the text.
+ */
 export function withoutCredentials(text: string): string {
-  return text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, '$1***@')
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s?#'"]*)\?[^\s'"]*/gi, '$1?***');
+  return text.replace(/\S+/g, withoutUserinfo).replace(SECRET_SETTING, '$1***');
 }
+
+function withoutUserinfo(word: string): string {
+  const scheme = word.indexOf('://');
+  if (scheme < 0) return withoutBareUserinfo(word);
+  const host = word.slice(Math.max(scheme + 3, word.lastIndexOf('@') + 1));
+  const userinfo = word.lastIndexOf('@') > scheme ? '***@' : '';
+  const tail = host.search(/[?#]/);
+  return `${word.slice(0, scheme + 3)}${userinfo}${tail < 0 ? host : `${host.slice(0, tail + 1)}***`}`;
+}
+
+/** `user:password@host` without a scheme. */
+function withoutBareUserinfo(word: string): string {
+  const colon = word.indexOf(':');
+  const at = word.lastIndexOf('@');
+  if (colon < 0 || at < colon || at === word.length - 1) return word;
+  const start = Math.max(...['"', "'", '(', '=', '<', ','].map((mark) => word.lastIndexOf(mark, colon))) + 1;
+  return `${word.slice(0, start)}***${word.slice(at)}`;
+}
+
+/** `password=…`, `"token": "…"`, `api_key='…'`, `Authorization: Bearer …`. */
+const SECRET_SETTING = new RegExp(
+  [
+    `((?:pass(?:word|wd|phrase)?|pwd|secret|token|signature|api[_-]?key|access[_-]?key|private[_-]?key)["']?\\s*=\\s*`,
+    `|"(?:pass(?:word|wd|phrase)?|pwd|secret|[a-z_]*token|api[_-]?key)"\\s*:\\s*`,
+    `|\\b(?:bearer|basic)\\s+(?=[a-z0-9+/._~-]{8,}={0,2}))("[^"]*"|'[^']*'|[^\\s,;]+)`,
+  ].join(''),
+  'gi',
+);
 
 /** Lets Nest log through pino. */
 export class NestLogger implements LoggerService {
@@ -85,7 +126,7 @@ export class NestLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    if (message instanceof Error) this.logger.error({ err: message }, message.message);
+    if (message instanceof Error) this.logger.error({ err: message }, loggableMessage(message));
     else this.logger.error({ context: rest.at(-1) }, withoutCredentials(String(message)));
   }
 

@@ -3,11 +3,13 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, Kafka } from 'kafkajs';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { v7 as uuidv7 } from 'uuid';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { BatchServer } from '#common/kafka/batch-server.js';
 import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
+import { MessageParking } from '#common/kafka/message-parking.js';
 import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
 import {
   type DatasetTopic,
@@ -117,6 +119,7 @@ export async function consume(
     ...LOAD_GROUP,
     maxBytesPerPartition: LOAD_GROUP.maxGroupBytes,
     maxMessageBytes: MAX_MESSAGE_BYTES,
+    parking: new MessageParking(new Registry(), pino({ level: 'silent' }), () => Promise.resolve()),
     logger: pino({ level: 'silent' }),
     onFatal: (error) => reading.emit('error', error),
   });

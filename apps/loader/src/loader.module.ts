@@ -111,8 +111,8 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
         },
         {
           provide: BatchServer,
-          inject: [KAFKA, DatasetRegistry, LOGGER],
-          useFactory: (kafka: Kafka, registry: DatasetRegistry, logger: Logger) =>
+          inject: [KAFKA, DatasetRegistry, LOGGER, MessageParking],
+          useFactory: (kafka: Kafka, registry: DatasetRegistry, logger: Logger, parking: MessageParking) =>
             new BatchServer({
               kafka,
               groupId: CONSUMER_GROUPS.load,
@@ -122,6 +122,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               maxBytesPerPartition: LOAD_GROUP.maxGroupBytes,
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
+              parking,
               logger,
               onFatal: fatal,
             }),

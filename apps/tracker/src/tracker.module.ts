@@ -89,8 +89,8 @@ export class TrackerModule implements OnApplicationShutdown {
         },
         {
           provide: BatchServer,
-          inject: [KAFKA],
-          useFactory: (kafka: Kafka) =>
+          inject: [KAFKA, MessageParking],
+          useFactory: (kafka: Kafka, parking: MessageParking) =>
             new BatchServer({
               kafka,
               groupId: TRACKER_GROUP,
@@ -105,6 +105,7 @@ export class TrackerModule implements OnApplicationShutdown {
               gather: { minBytes: 256 * 1024, maxWaitMs: 250 },
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
+              parking,
               logger,
               onFatal: fatal,
             }),

@@ -48,8 +48,8 @@ export class ValidatorModule {
         },
         {
           provide: BatchServer,
-          inject: [KAFKA, DatasetRegistry],
-          useFactory: (kafka: Kafka, registry: DatasetRegistry) =>
+          inject: [KAFKA, DatasetRegistry, MessageParking],
+          useFactory: (kafka: Kafka, registry: DatasetRegistry, parking: MessageParking) =>
             new BatchServer({
               kafka,
               groupId: CONSUMER_GROUPS.validate,
@@ -61,6 +61,7 @@ export class ValidatorModule {
               maxBytesPerPartition: 2 * MIB,
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
+              parking,
               logger,
               onFatal: fatal,
             }),

@@ -5,18 +5,23 @@ import { Controller, type INestMicroservice, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
 import kafkajs, { type Consumer, type ConsumerConfig, type Kafka } from 'kafkajs';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
 import { SluiceError } from '../errors/sluice-error.js';
 import { BatchHandler, type Delivery } from './batch-handler.decorator.js';
-import { BatchServer } from './batch-server.js';
+import { BatchServer, type BatchServerOptions } from './batch-server.js';
 import { createKafka } from './kafka-client.js';
+import { MessageParking, type ParkedMessage, type TellParked } from './message-parking.js';
 import { readMessages } from './message-reader.js';
 import { Publisher } from './publisher.js';
 import { createTopics, withAdmin } from './topics-admin.js';
 
 const logger = pino({ level: 'silent' });
+
+let parked: ParkedMessage[] = [];
+let tellParked: TellParked = () => Promise.resolve();
 
 /** What the handler under test does with a delivery; set by each test. */
 let onDelivery: (delivery: Delivery) => Promise<void> = () => Promise.resolve();
@@ -52,6 +57,11 @@ describe('BatchServer on real Kafka', () => {
   });
 
   beforeEach(async () => {
+    parked = [];
+    tellParked = (messages) => {
+      parked.push(...messages);
+      return Promise.resolve();
+    };
     topic = `test.${randomUUID()}.raw`;
     groupId = `test-${randomUUID()}`;
     await createTopics(kafka, [{ topic, partitions: 2, config: {} }], 1);
@@ -63,7 +73,7 @@ describe('BatchServer on real Kafka', () => {
 
   async function startServer(
     maxGroupMessages = 100,
-    change: { kafka?: Kafka; logger?: Logger; onFatal?: (error: Error) => void } = {},
+    change: Partial<BatchServerOptions> = {},
   ): Promise<BatchServer> {
     const server = new BatchServer({
       kafka,
@@ -75,6 +85,7 @@ describe('BatchServer on real Kafka', () => {
       maxBytesPerPartition: 1024 * 1024,
       maxMessageBytes: 1024,
       sessionTimeoutMs: 30_000,
+      parking: new MessageParking(new Registry(), logger, tellParked),
       logger,
       onFatal: (error) => {
         throw error;
@@ -145,7 +156,9 @@ describe('BatchServer on real Kafka', () => {
     await send(0, 'stuck');
     await send(1, 'fine');
     onDelivery = (delivery) =>
-      delivery.partition === 0 ? Promise.reject(new SluiceError('INTERNAL', 'a bug')) : Promise.resolve();
+      delivery.partition === 0
+        ? Promise.reject(new SluiceError('BROKER_FAULT', 'not allowed'))
+        : Promise.resolve();
     const server = await startServer();
     await eventually(async () => (await committedOffsets()).get(1) === 1, 'partition 1');
     await eventually(
@@ -156,6 +169,47 @@ describe('BatchServer on real Kafka', () => {
     expect(server.health.notLive()).toEqual([]);
     // Not asked for again and again meanwhile.
     await eventually(() => server.unwrap<Consumer>().paused()[0]?.partitions.includes(0), 'a pause');
+  });
+
+  it('parks the message that fails alone, after some attempts, and hands over the ones around it (T7)', async () => {
+    await send(0, 'a', 'poison', 'b', 'poison too', 'c');
+    const deliveries: string[][] = [];
+    const handled: string[] = [];
+    onDelivery = (delivery) => {
+      const texts = textsOf(delivery);
+      deliveries.push(texts);
+      if (texts.some((text) => text.startsWith('poison'))) throw new TypeError('of "a secret"');
+      handled.push(...texts);
+      return Promise.resolve();
+    };
+    const server = await startServer();
+    await eventually(async () => (await committedOffsets()).get(0) === 5, 'offset 5');
+    expect(handled).toEqual(['a', 'b', 'c']);
+    const whole = ['a', 'poison', 'b', 'poison too', 'c'];
+    expect(deliveries.filter(({ length }) => length > 1)).toEqual([whole, whole, whole]);
+    const reason = 'INTERNAL: TypeError in the code that handles it';
+    expect(parked.map(({ offset, reason: told }) => [offset, told])).toEqual([
+      ['1', reason],
+      ['3', reason],
+    ]);
+    expect(server.health.notReady()).toEqual([]);
+  });
+
+  it('waits until whoever is told of a parked message knows it (T7, G4)', async () => {
+    await send(0, 'poison', 'b');
+    onDelivery = (delivery) =>
+      textsOf(delivery).includes('poison') ? Promise.reject(new TypeError('x')) : Promise.resolve();
+    const { length: refusals } = ['away', 'still away'];
+    const committedMeanwhile: (number | undefined)[] = [];
+    tellParked = async (messages) => {
+      committedMeanwhile.push((await committedOffsets()).get(0));
+      if (committedMeanwhile.length <= refusals) throw new SluiceError('BROKER_UNAVAILABLE', 'away');
+      parked.push(...messages);
+    };
+    await startServer();
+    await eventually(async () => (await committedOffsets()).get(0) === 2, 'offset 2');
+    expect(committedMeanwhile).toEqual([-1, -1, -1]);
+    expect(parked).toHaveLength(1);
   });
 
   it('waits no longer for a partition that is somebody else’s now', async () => {

@@ -6,7 +6,9 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
+import { FaultCounts, faultReason, isMessageFault } from './message-fault.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
+import type { MessageParking } from './message-parking.js';
 import type { IncomingMessage } from './message.js';
 import { bytesOnTheWay } from './produce-request.js';
 import { countPartitions, findNarrowTopics } from './topics-admin.js';
@@ -21,7 +23,10 @@ import { countPartitions, findNarrowTopics } from './topics-admin.js';
  * - T1 (G4): an offset is committed only after the handler's promise for that message was kept.
  * - T2: messages of one partition are handed over in order, one group at a time.
  * - T3: a broken promise pauses the partition and hands over the same messages after a back-off, for as
- *   long as it takes; other partitions go on.
+ *   long as it takes; other partitions are handled meanwhile.
+ * - T7: a delivery that has failed MAX_FAULTS times by what may be a message's fault (message-fault.ts; never a wait,
+ *   never what brokers, database or permissions refuse: G10) is handed over message by message, and the one that
+ *   fails alone is parked with its reason. So no message holds up its partition for good.
  * - T4: heartbeats go out while a handler reports progress, and stop `maxSilenceMs` after its last one,
  *   so a hung handler loses its partitions.
  * - T5: a handler that asked for a rest gets nothing more of that partition before it is over; what it has done is
@@ -44,6 +49,8 @@ export interface BatchServerOptions extends GroupBounds {
   /** The topics have to take messages of this size; one that does not is told of at the start. */
   readonly maxMessageBytes: number;
   readonly sessionTimeoutMs: number;
+  /** Takes messages that fail alone (T7). */
+  readonly parking: MessageParking;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
@@ -68,6 +75,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private readonly consumer: Consumer;
   private readonly kindOfTopic = new Map<string, string>();
   private readonly attempts = new Map<string, number>();
+  private readonly faults = new FaultCounts();
   /** Counts our joins: whatever began before the last one may be somebody else's to try again, or done by now. */
   private generation = 0;
   private readonly resumeTimers = new Set<NodeJS.Timeout>();
@@ -127,6 +135,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     });
     this.consumer.on(GROUP_JOIN, () => {
       this.generation += 1;
+      this.options.parking.sharedOut();
       this.health.joined();
     });
     this.consumer.on(FETCH, () => {
@@ -195,24 +204,57 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private async takeBatch(payload: EachBatchPayload): Promise<void> {
     const { topic, partition, messages } = payload.batch;
     const source = `${topic}/${partition}`;
-    const { generation } = this;
     for (const group of groupsWithin(messages, this.options, bytesOnTheWay)) {
-      if (!payload.isRunning() || payload.isStale() || this.closing) return;
-      let outcome: Outcome;
-      try {
-        outcome = await this.hand(payload, group);
-        if (!outcome.isDone) return;
-      } catch (error) {
-        this.onTrouble(payload, source, error, generation);
-        return;
+      const isSuspect = this.faults.isExhausted(source, firstOf(group).offset);
+      const deliveries = isSuspect ? group.map((message) => [message]) : [group];
+      for (const delivery of deliveries) {
+        if (!payload.isRunning() || payload.isStale() || this.closing) return;
+        if (!(await this.handAndCommit(payload, delivery, isSuspect))) return;
       }
-      this.attempts.delete(source);
-      this.health.recovered(source);
-      await commit(payload, lastOf(group));
-      if (outcome.restMs > 0) {
-        this.pauseFor(payload, outcome.restMs);
-        return;
-      }
+      this.faults.forget(source);
+    }
+  }
+
+  /**
+   * @param isAlone whether the one message of the group is known for its fault, or for its neighbour's (T7)
+   * @returns whether the next group may be handed over
+   */
+  private async handAndCommit(
+    payload: EachBatchPayload,
+    group: readonly KafkaMessage[],
+    isAlone: boolean,
+  ): Promise<boolean> {
+    const { topic, partition } = payload.batch;
+    const source = `${topic}/${partition}`;
+    const { generation } = this;
+    let outcome: Outcome;
+    try {
+      outcome = isAlone ? await this.handOrPark(payload, group) : await this.hand(payload, group);
+      if (!outcome.isDone) return false;
+    } catch (error) {
+      this.faults.failed(source, firstOf(group).offset, error);
+      this.onTrouble(payload, source, error, generation);
+      return false;
+    }
+    this.attempts.delete(source);
+    this.health.recovered(source);
+    await commit(payload, lastOf(group));
+    this.options.parking.committed({ topic, partition, offset: lastOf(group).offset });
+    if (outcome.restMs === 0) return true;
+    this.pauseFor(payload, outcome.restMs);
+    return false;
+  }
+
+  /** T7. */
+  private async handOrPark(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<Outcome> {
+    try {
+      return await this.hand(payload, group);
+    } catch (error) {
+      if (!isMessageFault(error)) throw error;
+      const { topic, partition } = payload.batch;
+      const place = { topic, partition, offset: firstOf(group).offset };
+      await this.options.parking.park([{ place, reason: faultReason(error) }]);
+      return { isDone: true, restMs: 0 };
     }
   }
 
@@ -305,6 +347,12 @@ async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<vo
   const next = (BigInt(last.offset) + 1n).toString();
   await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
   payload.resolveOffset(last.offset);
+}
+
+function firstOf(group: readonly KafkaMessage[]): KafkaMessage {
+  const [first] = group;
+  if (!first) throw new SluiceError('INTERNAL', 'A group of messages is empty.');
+  return first;
 }
 
 function lastOf(group: readonly KafkaMessage[]): KafkaMessage {

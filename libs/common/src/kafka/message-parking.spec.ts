@@ -51,6 +51,25 @@ describe('MessageParking', () => {
     expect(await parking.decode(message('3'), decode)).toBe('3');
   });
 
+  it('P2: tells, counts and logs a message once, though its delivery comes again and again', async () => {
+    const { parking, told, logged, counted } = parkingWith();
+    for (let attempt = 0; attempt < 5; attempt++)
+      expect(await parking.decodeAll(['1', '2'].map(message), decode)).toEqual(['1']);
+    expect([told.length, logged.length]).toEqual([1, 1]);
+    expect(await counted()).toMatchObject([{ value: 1 }]);
+    // The same offset later is another message: the topic was created again.
+    parking.committed({ topic: 'sluice.things.raw', partition: 1, offset: '2' });
+    parking.committed({ topic: 'sluice.things.raw', partition: 0, offset: '1' });
+    await parking.decode(message('2'), decode);
+    expect(told).toHaveLength(1);
+    parking.committed({ topic: 'sluice.things.raw', partition: 0, offset: '10' });
+    await parking.decode(message('2'), decode);
+    expect(told).toHaveLength(2);
+    parking.sharedOut();
+    await parking.decode(message('2'), decode);
+    expect(told).toHaveLength(3);
+  });
+
   it('P1: ends only when the parked message has been told, and with the error of whoever could not', async () => {
     let keep = (): void => undefined;
     const promise = new Promise<void>((resolve) => (keep = resolve));

@@ -6,7 +6,7 @@ import type { CleanMessage } from '#core/message/clean-message.js';
 import { createStaging, dropStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import { GroupLoader } from '../../apps/loader/src/load/group-loader.js';
-import { stagingTargets } from '../../apps/loader/src/load/staging-targets.js';
+import { loaderPlan } from '../../apps/loader/src/load/staging-targets.js';
 import type { BenchCase } from '../bench-case.js';
 import { type RatioQuestion, ratiosOf } from '../report/statistics.js';
 import { inOwnDatabase } from '../stages/own-database.js';
@@ -67,9 +67,9 @@ export const refusedRecord: BenchCase = {
 
 /** Loads each batch as a group of its own. @returns its records */
 async function load(loader: GroupLoader, job: string, batches: readonly CleanMessage[]): Promise<number> {
-  const targets = stagingTargets(PLAN, job);
+  const plan = loaderPlan(PLAN, 1, job);
   for (const each of batches) {
-    await loader.load({ dataset: DATASET, job, batches: [each] }, targets, () => undefined);
+    await loader.load({ dataset: DATASET, job, batches: [each] }, plan, () => undefined);
   }
   return batches.length * GROUP_RECORDS;
 }
@@ -77,8 +77,8 @@ async function load(loader: GroupLoader, job: string, batches: readonly CleanMes
 async function withRunningJob<T>(pool: pg.Pool, work: (job: string) => Promise<T>): Promise<T> {
   const job = uuidv7();
   await pool.query(
-    `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version)
-     VALUES ($1, $2, 'replace', 'running', '{}', '', false, 0.05, '{}', 1)`,
+    `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version, epoch)
+     VALUES ($1, $2, 'replace', 'running', '{}', '', false, 0.05, '{}', 1, 1)`,
     [job, DATASET],
   );
   await inTransaction(pool, (client) => createStaging(client, PLAN, { id: job, mode: 'replace' }));
@@ -103,6 +103,7 @@ function batch(job: string, group: number, bad: number): CleanMessage {
     raw: { topic: `sluice.${DATASET}.raw`, partition: 0, offset: String(group) },
     counts: { records: GROUP_RECORDS, accepted: GROUP_RECORDS, refused: 0, skipped: 0, warnings: 0 },
     findings: {},
+    ...{ fault: null, contractVersion: 1, plan: null },
     sections: [{ table: 'thing', text: Buffer.from(rows.join('')), rows: GROUP_RECORDS }],
   };
 }

@@ -23,6 +23,8 @@ import type { Amount } from './stage-run.js';
 export const BENCH_DATASET = 'bench-stages';
 /** Of its topics, as many as `sluice migrate` gives any topic by default. */
 export const PARTITIONS = new CliConfig().topicPartitions;
+/** Stands for the mark of the contract's tables; only its length matters here. */
+export const PLAN = '0123456789abcdef';
 
 /** The ingestor's: bytes into raw batches. */
 export function cut(slice: RegistrationSlice, rows: number): Amount {
@@ -67,7 +69,7 @@ export function judgeSlice({ batches }: RegistrationSlice): JudgedBatch[] {
     const message = received(outgoing, batch.batch);
     const raw = decodeRawMessage(message);
     const verdict = contract.judge(batch);
-    const clean = received(encodeCleanMessage(raw, message.place, verdict), batch.batch);
+    const clean = received(encodeCleanMessage(raw, message.place, { verdict, plan: PLAN }), batch.batch);
     return { raw, verdict, messages: { raw: message, clean } };
   });
 }
@@ -76,7 +78,8 @@ export function judgeSlice({ batches }: RegistrationSlice): JudgedBatch[] {
 export function encode(judged: readonly JudgedBatch[], rows: number): Amount {
   return rawAndClean(judged, rows, {
     raw: ({ raw }) => encodeRawMessage(raw, PARTITIONS).value,
-    clean: ({ raw, verdict, messages }) => encodeCleanMessage(raw, messages.raw.place, verdict).value,
+    clean: ({ raw, verdict, messages }) =>
+      encodeCleanMessage(raw, messages.raw.place, { verdict, plan: PLAN }).value,
   });
 }
 

@@ -23,7 +23,7 @@ import { encodeRawMessage } from '#core/message/raw-message.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { LOAD_GROUP } from '../../apps/loader/src/load/load-group.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
-import { BENCH_DATASET, type JudgedBatch, PARTITIONS } from './judging.js';
+import { BENCH_DATASET, type JudgedBatch, PARTITIONS, PLAN } from './judging.js';
 import { repeated } from './registrations.js';
 import type { Amount } from './stage-run.js';
 
@@ -74,7 +74,7 @@ export function rawMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] 
 
 export function cleanMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] {
   return judged.map(({ raw, verdict, messages }) => ({
-    message: encodeCleanMessage(raw, messages.raw.place, verdict),
+    message: encodeCleanMessage(raw, messages.raw.place, { verdict, plan: PLAN }),
     rows: 0,
   }));
 }

@@ -48,8 +48,12 @@ export class IngestorModule {
         },
         {
           provide: OperatorRepository,
-          inject: [DataSource],
-          useFactory: (database: DataSource) => new OperatorRepository(database),
+          inject: [DataSource, DatasetRegistry],
+          useFactory: (database: DataSource, registry: DatasetRegistry) =>
+            new OperatorRepository(
+              database,
+              (name) => registry.all().find((dataset) => dataset.name === name)?.contractVersion ?? null,
+            ),
         },
         { provide: SourceOpener, useFactory: () => new SourceOpener(loadSettings(SourceConfig)) },
         {

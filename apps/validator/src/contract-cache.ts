@@ -1,22 +1,30 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { DatasetRegistry } from '#core/dataset/registry.js';
+import { planMark } from '#core/message/plan-mark.js';
 import type { RawMessage } from '#core/message/raw-message.js';
 import { type CompiledContract, compileContract } from '#core/record/compile-contract.js';
 
 /** Contracts stay compiled for the last few jobs; a job's messages all need the same one. */
 const MAX_COMPILED = 16;
 
+export interface PlannedContract {
+  readonly contract: CompiledContract;
+  /** `planMark` of its tables. */
+  readonly plan: string;
+}
+
 /** Compiled contracts by what they depend on: dataset, columns, the head's context and options. */
 export class ContractCache {
-  private readonly compiled = new Map<string, CompiledContract>();
+  private readonly compiled = new Map<string, PlannedContract>();
 
   constructor(private readonly registry: DatasetRegistry) {}
 
   /**
    * @throws SluiceError CONTRACT_MISMATCH when the job was started with another version of the contract:
    * this validator would judge by other rules than the job's
+   * @throws SluiceError DATASET_INVALID when the contract does not fit the columns or the context of the message
    */
-  contractFor(message: RawMessage): CompiledContract {
+  contractFor(message: RawMessage): PlannedContract {
     const { dataset: name, columns, context, options, contractVersion } = message;
     const key = JSON.stringify([name, contractVersion, columns, context, options]);
     const known = this.compiled.get(key);
@@ -30,9 +38,10 @@ export class ContractCache {
       );
     }
     const contract = compileContract(dataset, { columns, context, options });
+    const planned = { contract, plan: planMark(contract.tables) };
     const oldest = this.compiled.keys().next();
     if (this.compiled.size >= MAX_COMPILED && !oldest.done) this.compiled.delete(oldest.value);
-    this.compiled.set(key, contract);
-    return contract;
+    this.compiled.set(key, planned);
+    return planned;
   }
 }

@@ -10,7 +10,9 @@ import { createKafka } from '#common/kafka/kafka-client.js';
 import type { IncomingMessage, OutgoingMessage } from '#common/kafka/message.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { createTopics } from '#common/kafka/topics-admin.js';
+import { readMessages } from '#common/kafka/message-reader.js';
 import { loadRegistry } from '#core/dataset/registry.js';
+import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
@@ -149,5 +151,32 @@ describe('the validator on Kafka', () => {
     ]);
     const [{ high } = { high: '' }] = await admin.fetchTopicOffsets(raw.replace(/raw$/, 'clean'));
     expect(high).toBe('1');
+  });
+
+  it('hands what it cannot validate to the loader, and goes on behind it (RB1)', async () => {
+    const begin = Number(await committed());
+    const faulty: [Record<string, string>, string, RegExp][] = [
+      [{ contract: '999' }, 'CONTRACT_MISMATCH', /version 999/],
+      [{ columns: '[]' }, 'DATASET_INVALID', /column/],
+    ];
+    for (const [headers] of faulty)
+      await publisher.send([{ ...good, headers: { ...good.headers, ...headers } }]);
+    await publisher.send([good]);
+    await eventually(
+      async () => Number(await committed()) === begin + faulty.length + 1,
+      'the offset to follow',
+    );
+    const cleans: CleanMessage[] = [];
+    const topic = raw.replace(/raw$/, 'clean');
+    const places = ['1', '2', '3'].map((offset) => ({ topic, partition: 0, offset }));
+    await readMessages(kafka, places, (message) => {
+      cleans.push(decodeCleanMessage(message));
+      return Promise.resolve();
+    });
+    expect(cleans.map(({ fault }) => fault)).toEqual([
+      ...faulty.map(([, code, words]) => ({ code, message: expect.stringMatching(words) })),
+      null,
+    ]);
+    expect(cleans[2]).toMatchObject({ counts: { skipped: 1 }, plan: expect.any(String) });
   });
 });

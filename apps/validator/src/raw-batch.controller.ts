@@ -1,11 +1,14 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
+import type { Logger } from 'pino';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
-import { encodeCleanMessage } from '#core/message/clean-message.js';
+import { LOGGER } from '#common/lifecycle/tokens.js';
+import { type BatchFault, type CleanOutcome, encodeCleanMessage } from '#core/message/clean-message.js';
 import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
@@ -17,6 +20,10 @@ import { ValidatorMetrics } from './validator.metrics.js';
  * Turns each raw batch into one clean batch and its dead letters.
  * Order of the writes, each acknowledged before the next: dead → clean → status → raw offset (G4).
  * Batches of one delivery are judged one after the other while earlier ones are being published.
+ *
+ * - RB1: a message that is none of ours is parked; whatever else keeps a batch from being validated (its contract's
+ *   version, its columns, code of the dataset that throws) goes to the loader as a clean batch with a `fault`, which
+ *   ends or pauses the job if there still is one. So no batch holds up those behind it, which may be of other jobs.
  */
 @Controller()
 export class RawBatchController {
@@ -25,6 +32,7 @@ export class RawBatchController {
     @Inject(Publisher) private readonly publisher: Publisher,
     @Inject(ValidatorMetrics) private readonly metrics: ValidatorMetrics,
     @Inject(MessageParking) private readonly parking: MessageParking,
+    @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
   @BatchHandler('raw')
@@ -34,7 +42,7 @@ export class RawBatchController {
       if (delivery.isStale()) break;
       const judged = await this.parking.decode(message, (each) => this.judge(each));
       if (!judged) continue;
-      const publication = this.publish(judged.raw, message, judged.verdict).then(delivery.progress);
+      const publication = this.publish(judged.raw, message, judged.outcome).then(delivery.progress);
       // Its failure is heard below; until then it must not count as unhandled, which would end the process.
       publication.catch(() => undefined);
       publishing.push(publication);
@@ -45,16 +53,31 @@ export class RawBatchController {
   }
 
   /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
-  private judge(message: IncomingMessage): { raw: RawMessage; verdict: BatchVerdict } {
+  private judge(message: IncomingMessage): { raw: RawMessage; outcome: CleanOutcome } {
     const raw = decodeRawMessage(message);
-    return { raw, verdict: this.contracts.contractFor(raw).judge(raw.batch) };
+    try {
+      const { contract, plan } = this.contracts.contractFor(raw);
+      return { raw, outcome: { verdict: contract.judge(raw.batch), plan } };
+    } catch (error) {
+      if (error instanceof SluiceError && error.code === 'MESSAGE_INVALID') throw error;
+      const fault = faultOf(error, raw);
+      const { job, dataset } = raw;
+      const facts = { job, dataset, batch: raw.batch.batch, code: fault.code };
+      this.logger.error(facts, `a batch cannot be validated: ${fault.message}`);
+      return { raw, outcome: { fault } };
+    }
   }
 
-  private async publish(raw: RawMessage, message: IncomingMessage, verdict: BatchVerdict): Promise<void> {
+  private async publish(raw: RawMessage, message: IncomingMessage, outcome: CleanOutcome): Promise<void> {
+    if ('fault' in outcome) {
+      await this.publisher.send([encodeCleanMessage(raw, message.place, outcome)]);
+      return;
+    }
+    const { verdict } = outcome;
     faultPoint('validator.before-dead');
     await this.publisher.send(deadLettersOf(raw, verdict).map(encodeDeadLetter));
     faultPoint('validator.dead-sent');
-    await this.publisher.send([encodeCleanMessage(raw, message.place, verdict)]);
+    await this.publisher.send([encodeCleanMessage(raw, message.place, outcome)]);
     faultPoint('validator.clean-sent');
     const { batch, dataset, job } = raw;
     await this.publisher.send([
@@ -73,6 +96,17 @@ export class RawBatchController {
     faultPoint('validator.status-sent');
     this.metrics.judged(dataset, verdict);
   }
+}
+
+/** Words of an unknown error may quote a record, so only its class is told. */
+function faultOf(error: unknown, { batch }: RawMessage): BatchFault {
+  if (error instanceof SluiceError) return { code: error.code, message: error.message };
+  const name = error instanceof Error ? error.name : typeof error;
+  const records = `records ${batch.firstRecord} to ${batch.firstRecord + batch.records - 1}`;
+  return {
+    code: 'INTERNAL',
+    message: `Validating batch ${batch.batch} (${records}, from line ${batch.firstLine} on) failed with ${name}.`,
+  };
 }
 
 function deadLettersOf(raw: RawMessage, verdict: BatchVerdict): DeadLetter[] {

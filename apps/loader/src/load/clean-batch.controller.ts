@@ -12,12 +12,12 @@ import { loggableMessage } from '#common/telemetry/logger.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
-import { planTables } from '#core/record/compile-contract.js';
+import { type TablePlan, planTables } from '#core/record/compile-contract.js';
 import { FinalizeSweep } from '../finalize/finalize-sweep.js';
 import { LoaderMetrics } from '../loader.metrics.js';
 import { type BatchGroup, groupByJob } from './batch-group.js';
 import { GroupLoader } from './group-loader.js';
-import { stagingTargets } from './staging-targets.js';
+import { assertSections, loaderPlan } from './staging-targets.js';
 
 /**
  * Loads clean batches: one transaction for each run of batches of one job, then the status events, then the
@@ -25,6 +25,8 @@ import { stagingTargets } from './staging-targets.js';
  */
 @Controller()
 export class CleanBatchController {
+  private readonly plans = new Map<string, readonly TablePlan[]>();
+
   constructor(
     @Inject(GroupLoader) private readonly loader: GroupLoader,
     @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
@@ -37,16 +39,29 @@ export class CleanBatchController {
 
   @BatchHandler('clean')
   async load(@Payload() delivery: Delivery): Promise<void> {
-    const messages = await this.parking.decodeAll(delivery.messages, decodeCleanMessage);
+    const messages = await this.parking.decodeAll(delivery.messages, (message) => {
+      const clean = decodeCleanMessage(message);
+      assertSections(clean, message.place, this.planOf(clean.dataset));
+      return clean;
+    });
     for (const group of groupByJob(messages)) {
       if (delivery.isStale()) return;
       await this.loadGroup(group, delivery.progress);
     }
   }
 
+  private planOf(name: string): readonly TablePlan[] {
+    const known = this.plans.get(name);
+    if (known !== undefined) return known;
+    const plan = planTables(this.registry.get(name));
+    this.plans.set(name, plan);
+    return plan;
+  }
+
   private async loadGroup(group: BatchGroup, progress: () => void): Promise<void> {
-    const targets = stagingTargets(planTables(this.registry.get(group.dataset)), group.job);
-    const outcome = await this.loader.load(group, targets, progress).catch((error: unknown) => {
+    const { contractVersion } = this.registry.get(group.dataset);
+    const plan = loaderPlan(this.planOf(group.dataset), contractVersion, group.job);
+    const outcome = await this.loader.load(group, plan, progress).catch((error: unknown) => {
       throw waitOrAlarm(error, group);
     });
     if (outcome.kind === 'dropped') {

@@ -11,7 +11,7 @@ import type { TablePlan } from '#core/staging/table-plan.js';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { GroupLoader } from './group-loader.js';
-import { stagingTargets } from './staging-targets.js';
+import { loaderPlan, stagingTargets } from './staging-targets.js';
 
 const PLAN: TablePlan[] = [
   {
@@ -76,8 +76,8 @@ describe('GroupLoader on real PostgreSQL', () => {
     job = uuidv7();
     await pool.query('TRUNCATE sluice.job CASCADE');
     await pool.query(
-      `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version)
-       VALUES ($1, 'things', 'replace', 'running', '{}', '', false, 0.05, '{}', 1)`,
+      `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version, epoch)
+       VALUES ($1, 'things', 'replace', 'running', '{}', '', false, 0.05, '{}', 1, 1)`,
       [job],
     );
     await inTransaction(pool, (client) => createStaging(client, PLAN, { id: job, mode: 'replace' }));
@@ -106,11 +106,14 @@ describe('GroupLoader on real PostgreSQL', () => {
         { table: 'part', text: Buffer.from(part), rows: linesOf(part) },
       ],
       attempt: 0,
+      fault: null,
+      contractVersion: 1,
+      plan: loaderPlan(PLAN, 1, job).mark,
     };
   }
 
   const load = (...batches: CleanMessage[]): ReturnType<GroupLoader['load']> =>
-    loader.load({ dataset: 'things', job, batches }, stagingTargets(PLAN, job), () => undefined);
+    loader.load({ dataset: 'things', job, batches }, loaderPlan(PLAN, 1, job), () => undefined);
 
   async function staged(): Promise<{ things: string[]; parts: string[]; batches: number[] }> {
     const [things, parts] = stagingTargets(PLAN, job).map(
@@ -146,7 +149,8 @@ describe('GroupLoader on real PostgreSQL', () => {
     const broken = stagingTargets(PLAN, job).map((target) =>
       target.table === 'part' ? { ...target, copyStatement: 'COPY sluice_staging.gone FROM STDIN' } : target,
     );
-    const loading = loader.load({ dataset: 'things', job, batches: [batch(0)] }, broken, () => undefined);
+    const plan = { ...loaderPlan(PLAN, 1, job), targets: broken };
+    const loading = loader.load({ dataset: 'things', job, batches: [batch(0)] }, plan, () => undefined);
     await expect(loading).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
     expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
     const { rows } = await pool.query('SELECT state, pause_reason, pause_detail FROM sluice.job');
@@ -321,7 +325,7 @@ describe('GroupLoader on real PostgreSQL', () => {
       looks = 0;
       const patient = new GroupLoader({ pool, logger: pino({ level: 'silent' }), sessionTimeoutMs: 600_000 });
       const group = { dataset: 'things', job, batches: [batch(0)] };
-      const loading = patient.load(group, stagingTargets(PLAN, job), () => undefined);
+      const loading = patient.load(group, loaderPlan(PLAN, 1, job), () => undefined);
       await eventually(() => looks > 0, 'a look at who is in the way');
       await other.query('COMMIT');
       expect(await loading).toMatchObject({ kind: 'loaded', fresh: [], repeated: [{ batch: 0 }] });
@@ -341,6 +345,92 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect((await staged()).batches).toEqual([]);
     await pool.query('DELETE FROM sluice.job');
     expect(await load(batch(0))).toEqual({ kind: 'dropped', state: 'unknown' });
+  });
+
+  describe('of batches that must not be loaded', () => {
+    const jobRow = async (): Promise<Record<string, unknown>> =>
+      (
+        await pool.query<Record<string, unknown>>(
+          `SELECT state, pause_reason AS reason, coalesce(pause_detail, error) AS why FROM sluice.job`,
+        )
+      ).rows[0] ?? {};
+
+    it.each([
+      ['another version than the job', { contractVersion: 2 }, 'validated by version 2'],
+      ['other tables than ours', { plan: 'another plan' }, 'other tables or columns'],
+      [
+        'a version that the validator lacks',
+        { fault: { code: 'CONTRACT_MISMATCH', message: 'another version' }, sections: [] },
+        'another version',
+      ],
+    ])('of %s: pauses the job, loads nothing and holds up nothing (LD5)', async (_, facts, words) => {
+      expect(await load(batch(0), { ...batch(1), ...facts })).toEqual({ kind: 'dropped', state: 'paused' });
+      expect(await jobRow()).toMatchObject({
+        state: 'paused',
+        reason: 'contract',
+        why: { code: 'CONTRACT_MISMATCH', message: expect.stringContaining(words) },
+      });
+      expect(await load(batch(2))).toEqual({ kind: 'dropped', state: 'paused' });
+      expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
+    });
+
+    it('pauses a job of another version than its own contract’s (LD5)', async () => {
+      await pool.query('UPDATE sluice.job SET contract_version = 7');
+      expect(await load({ ...batch(0), contractVersion: 7 })).toEqual({ kind: 'dropped', state: 'paused' });
+      expect(await jobRow()).toMatchObject({ why: { message: expect.stringContaining('version 7') } });
+    });
+
+    it('loads what an older build sent, which says neither version nor plan', async () => {
+      const old = { ...batch(0), contractVersion: null, plan: null };
+      expect(await load(old)).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
+    });
+
+    it('fails the job when a batch could not be validated (LD6)', async () => {
+      const fault = { code: 'DATASET_INVALID', message: 'the file has no column "b"' };
+      expect(await load({ ...batch(0), fault, sections: [] })).toEqual({ kind: 'dropped', state: 'failed' });
+      expect(await jobRow()).toMatchObject({
+        state: 'failed',
+        why: { ...fault, action: expect.any(String) },
+      });
+      // It may be resumed, so other batches of it are still taken; those that are no batches are dropped.
+      expect(await load({ ...batch(0), fault, sections: [] })).toEqual({ kind: 'dropped', state: 'failed' });
+      expect((await staged()).batches).toEqual([]);
+    });
+
+    it('does nothing of the kind to a job that has ended', async () => {
+      await pool.query(`UPDATE sluice.job SET state = 'cancelled', finished_at = now()`);
+      const fault = { code: 'CONTRACT_MISMATCH', message: 'another version' };
+      expect(await load({ ...batch(0), fault, sections: [] })).toEqual({
+        kind: 'dropped',
+        state: 'cancelled',
+      });
+      expect(await jobRow()).toMatchObject({ state: 'cancelled' });
+    });
+
+    it.each([
+      ['bytes', { crc32c: 2 }],
+      ['counts', { counts: { records: 2, accepted: 1, refused: 1, skipped: 0, warnings: 0 } }],
+      ['place', { byteEnd: 11 }],
+    ])('fails the job when a batch comes again with other %s (LD6)', async (_, facts) => {
+      await load(batch(0));
+      const again = { ...batch(0), ...facts };
+      expect(await load(batch(1), again)).toEqual({ kind: 'dropped', state: 'failed' });
+      expect(await jobRow()).toMatchObject({ state: 'failed', why: { code: 'BATCH_DIFFERS' } });
+      expect((await staged()).batches).toEqual([0]);
+    });
+
+    it('drops batches of epochs that the job never had, or that it had before it began again (LD7)', async () => {
+      await pool.query('UPDATE sluice.job SET epoch = 5, first_epoch = 3');
+      const outcome = await load(
+        { ...batch(0), epoch: 777 },
+        { ...batch(1), epoch: 2 },
+        { ...batch(2), epoch: 3 },
+        { ...batch(3), epoch: 5 },
+      );
+      expect(outcome).toMatchObject({ kind: 'loaded', fresh: [{ batch: 2 }, { batch: 3 }], repeated: [] });
+      expect((await staged()).batches).toEqual([2, 3]);
+      expect(await load({ ...batch(4), epoch: 6 })).toEqual({ kind: 'dropped', state: 'running' });
+    });
   });
 
   it('waits while the job is paused', async () => {

@@ -1,19 +1,22 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { isErrorCode } from '#common/errors/error-codes.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
-import type { JobState } from '#core/job/job-state.js';
+import { failRunningJob } from '#core/job/fail-job.js';
+import type { JobState, PauseReason } from '#core/job/job-state.js';
 import { jobErrorOf } from '#core/job/job.entity.js';
 import { pauseJob } from '#core/job/pause-job.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
-import type { CleanMessage } from '#core/message/clean-message.js';
+import type { BatchFault, CleanMessage } from '#core/message/clean-message.js';
 import type { BatchGroup } from './batch-group.js';
 import { RefusingCopy } from './refusing-copy.js';
-import type { StagingTarget } from './staging-targets.js';
+import { findDiffering } from './repeated-batches.js';
+import type { LoaderPlan } from './staging-targets.js';
 import { endingStalledLoaders } from './stalled-loaders.js';
 
 export type GroupOutcome =
@@ -23,8 +26,14 @@ export type GroupOutcome =
       readonly fresh: readonly CleanMessage[];
       readonly repeated: readonly CleanMessage[];
     }
-  /** The job takes no batches any more, or is unknown: they are dropped. */
+  /** The job takes no batches any more, or is unknown, or was ended or paused because of them: they are dropped. */
   | { readonly kind: 'dropped'; readonly state: JobState | 'unknown' };
+
+/** What a group says about its job: why it must not be loaded. */
+interface Obstacle {
+  readonly does: 'pause' | 'fail';
+  readonly error: SluiceError;
+}
 
 export interface GroupLoaderParts {
   readonly pool: pg.Pool;
@@ -35,6 +44,8 @@ export interface GroupLoaderParts {
 
 /** Ledger rows are waited for this long: longer, and something is wrong that only coming again can tell. */
 const LEDGER_LOCK_TIMEOUT = '10s';
+/** A job that has moved on as often is left for the next delivery. */
+const MAX_LOOKS = 5;
 
 /**
  * Loads clean batches of one job in one transaction.
@@ -51,25 +62,56 @@ const LEDGER_LOCK_TIMEOUT = '10s';
  * - LD3 (G10): only a fault of the allow-list on one of our own staging tables is looked into for records at
  *   fault (`RefusingCopy`); everything else fails the whole group, which comes again.
  * - LD4: when tables and contract do not fit, or a permission is missing, waiting does not help: the job is paused
- *   with reason `schema`, and goes on when somebody has mended it and continues it.
+ *   with reason `schema`, and goes on when an operator has mended it and continues it.
+ * - LD5: batches of another contract version than the job's or ours, or written for other tables than ours, are never
+ *   loaded: the job is paused with reason `contract`. Continued, it begins again from its first batch, so until then
+ *   all its batches are dropped and hold up nothing.
+ * - LD6: a batch that the validator could not validate fails the job (or pauses it, when only versions differ), and so
+ *   does a batch that comes again with another content than the ledger has.
+ * - LD7: batches of an epoch that the job has not had yet are foreign, those from before it began again are of no use:
+ *   both are dropped.
  */
 export class GroupLoader {
   constructor(private readonly parts: GroupLoaderParts) {}
 
   /** @throws SluiceError JOB_PAUSED; database errors as they are */
-  async load(
-    group: BatchGroup,
-    targets: readonly StagingTarget[],
-    progress: () => void,
-  ): Promise<GroupOutcome> {
+  async load(group: BatchGroup, plan: LoaderPlan, progress: () => void): Promise<GroupOutcome> {
     try {
-      return await this.attempt(group, targets, progress);
+      return await this.attemptUntilDecided(group, plan, progress);
     } catch (error) {
       const kind = classifyDatabaseError(error);
-      if (kind === 'retry') return this.attempt(group, targets, progress);
+      if (kind === 'retry') return this.attemptUntilDecided(group, plan, progress);
       if (kind === 'schema') await this.pauseForSchema(group, error);
       throw error;
     }
+  }
+
+  /** LD5, LD6: the job is looked at again when it has moved on between the look at its batches and its end. */
+  private async attemptUntilDecided(
+    group: BatchGroup,
+    plan: LoaderPlan,
+    progress: () => void,
+  ): Promise<GroupOutcome> {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const outcome = await this.attempt(group, plan, progress);
+      if ('kind' in outcome) return outcome;
+      const { does, error } = outcome;
+      const { pool, logger } = this.parts;
+      const isDone =
+        does === 'pause'
+          ? await pauseJob(pool, group.job, 'contract', jobErrorOf(error))
+          : await failRunningJob(pool, group.job, jobErrorOf(error));
+      if (!isDone) continue;
+      const state = does === 'pause' ? 'paused' : 'failed';
+      logger.error(
+        { job: group.job, dataset: group.dataset, code: error.code },
+        `${state}: ${error.message}`,
+      );
+      return { kind: 'dropped', state };
+    }
+    throw new SluiceError('JOB_PAUSED', `Job ${group.job} changes its state all the time.`, {
+      job: group.job,
+    });
   }
 
   /** LD4. @throws SluiceError JOB_PAUSED; returns when the job was not running any more */
@@ -88,30 +130,41 @@ export class GroupLoader {
 
   private async attempt(
     group: BatchGroup,
-    targets: readonly StagingTarget[],
+    plan: LoaderPlan,
     progress: () => void,
-  ): Promise<GroupOutcome> {
+  ): Promise<GroupOutcome | Obstacle> {
     faultPoint('loader.before-begin');
-    const outcome = await inTransaction(this.parts.pool, async (client): Promise<GroupOutcome> => {
-      const { state, takesBatches, pid } = await lockJob(client, group.job);
-      if (state === 'paused')
+    const outcome = await inTransaction(this.parts.pool, async (client): Promise<GroupOutcome | Obstacle> => {
+      const job = await lockJob(client, group.job);
+      const { state, takesBatches, pid } = job;
+      if (state === 'paused' && job.pauseReason !== 'contract')
         throw new SluiceError('JOB_PAUSED', `Job ${group.job} is paused.`, { job: group.job });
-      if (!takesBatches) return { kind: 'dropped', state };
+      const batches = ofEpochs(group.batches, job);
+      if (batches.length < group.batches.length) {
+        const facts = { job: group.job, dropped: group.batches.length - batches.length, epoch: job.epoch };
+        this.parts.logger.warn(facts, 'batches of another epoch dropped');
+      }
+      if (!takesBatches || batches.length === 0) return { kind: 'dropped', state };
+      const obstacle = obstacleOf(batches, job, plan);
+      if (obstacle !== null) return state === 'running' ? obstacle : { kind: 'dropped', state };
       await client.query(`SET LOCAL lock_timeout = '${LEDGER_LOCK_TIMEOUT}'`);
-      const inserted = await endingStalledLoaders(this.parts, pid, () =>
-        insertLedgerRows(client, group.batches),
-      );
+      const inserted = await endingStalledLoaders(this.parts, pid, () => insertLedgerRows(client, batches));
       // One delivery may bring a batch twice, when a publisher sent it again: only its first message is fresh.
-      const fresh = group.batches.filter(({ batch }) => inserted.delete(batch));
-      const repeated = group.batches.filter((message) => !fresh.includes(message));
+      const fresh = batches.filter(({ batch }) => inserted.delete(batch));
+      const repeated = batches.filter((message) => !fresh.includes(message));
+      const differing = await findDiffering(client, group.job, repeated);
+      if (differing !== null) throw new Differing(differing);
       progress();
-      const copy = new RefusingCopy(client, fresh, targets, progress);
+      const copy = new RefusingCopy(client, fresh, plan.targets, progress);
       const refusals = await copy.run();
       if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);
       faultPoint('loader.before-commit');
       return { kind: 'loaded', fresh, repeated };
+    }).catch((error: unknown): Obstacle => {
+      if (error instanceof Differing) return { does: 'fail', error: error.fault };
+      throw error;
     });
-    if (outcome.kind === 'loaded') faultPoint('loader.committed');
+    if ('kind' in outcome && outcome.kind === 'loaded') faultPoint('loader.committed');
     return outcome;
   }
 
@@ -136,18 +189,85 @@ export class GroupLoader {
   }
 }
 
+/** Rolls back what the group has written so far. */
+class Differing extends Error {
+  constructor(readonly fault: SluiceError) {
+    super(fault.message);
+  }
+}
+
 interface LockedJob {
   readonly state: JobState | 'unknown';
+  readonly pauseReason: PauseReason | null;
   readonly takesBatches: boolean;
+  readonly contractVersion: number;
+  readonly firstEpoch: number;
+  readonly epoch: number;
   /** Of our own backend. */
   readonly pid: number;
 }
 
+const UNKNOWN_JOB: LockedJob = {
+  state: 'unknown',
+  pauseReason: null,
+  takesBatches: false,
+  contractVersion: 0,
+  firstEpoch: 0,
+  epoch: 0,
+  pid: 0,
+};
+
 async function lockJob(client: pg.PoolClient, job: string): Promise<LockedJob> {
   const { rows } = await client.query<LockedJob>(
-    `SELECT state, state = 'running' OR state = 'failed' AND resumable AS "takesBatches", pg_backend_pid() AS pid
+    `SELECT state, pause_reason AS "pauseReason", state = 'running' OR state = 'failed' AND resumable AS "takesBatches",
+       contract_version AS "contractVersion", first_epoch AS "firstEpoch", epoch, pg_backend_pid() AS pid
      FROM sluice.job WHERE id = $1 FOR KEY SHARE`,
     [job],
   );
-  return rows[0] ?? { state: 'unknown', takesBatches: false, pid: 0 };
+  return rows[0] ?? UNKNOWN_JOB;
+}
+
+/** LD7. The epoch in the row is raised before anything is published under it. */
+function ofEpochs(batches: readonly CleanMessage[], job: LockedJob): readonly CleanMessage[] {
+  return batches.filter(({ epoch }) => epoch >= job.firstEpoch && epoch <= job.epoch);
+}
+
+/** LD5 and LD6: why none of these batches may be loaded, or null. */
+function obstacleOf(batches: readonly CleanMessage[], job: LockedJob, plan: LoaderPlan): Obstacle | null {
+  const [first] = batches;
+  if (first === undefined) return null;
+  const place = { job: first.job, dataset: first.dataset };
+  const mismatch = (message: string): Obstacle => ({
+    does: 'pause',
+    error: new SluiceError('CONTRACT_MISMATCH', message, place),
+  });
+  if (job.contractVersion !== plan.contractVersion) {
+    return mismatch(
+      `Job ${first.job} was started with version ${job.contractVersion} of the contract, this loader has ${plan.contractVersion}.`,
+    );
+  }
+  for (const { batch, fault, contractVersion, plan: mark } of batches) {
+    if (fault !== null) {
+      const error = faultOf(fault, place);
+      return { does: error.code === 'CONTRACT_MISMATCH' ? 'pause' : 'fail', error };
+    }
+    if (contractVersion !== null && contractVersion !== job.contractVersion) {
+      return mismatch(
+        `Batch ${batch} was validated by version ${contractVersion} of the contract, its job has ${job.contractVersion}.`,
+      );
+    }
+    if (mark !== null && mark !== plan.mark) {
+      return mismatch(
+        `Batch ${batch} was written for other tables or columns than this loader has, by the same version ${plan.contractVersion} of the contract.`,
+      );
+    }
+  }
+  return null;
+}
+
+/** A code that only a newer validator knows is told in the message. */
+function faultOf({ code, message }: BatchFault, place: { job: string; dataset: string }): SluiceError {
+  return isErrorCode(code)
+    ? new SluiceError(code, message, place)
+    : new SluiceError('INTERNAL', `${message} [${code}]`, place);
 }

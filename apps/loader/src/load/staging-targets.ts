@@ -1,3 +1,7 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { CleanMessage } from '#core/message/clean-message.js';
+import type { MessagePlace } from '#core/message/header-reader.js';
+import { planMark } from '#core/message/plan-mark.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import { stagingTable } from '#core/staging/staging-names.js';
 import { copyIntoStaging } from '#core/staging/staging-tables.js';
@@ -12,6 +16,18 @@ export interface StagingTarget {
   readonly copyStatement: string;
 }
 
+/** What this loader would make of a job's batches. */
+export interface LoaderPlan {
+  readonly targets: readonly StagingTarget[];
+  readonly contractVersion: number;
+  /** `planMark` of the tables. */
+  readonly mark: string;
+}
+
+export function loaderPlan(plan: readonly TablePlan[], contractVersion: number, job: string): LoaderPlan {
+  return { targets: stagingTargets(plan, job), contractVersion, mark: planMark(plan) };
+}
+
 /** The staging tables of a job, in load order. */
 export function stagingTargets(plan: readonly TablePlan[], job: string): StagingTarget[] {
   return plan.map((table) => ({
@@ -19,4 +35,24 @@ export function stagingTargets(plan: readonly TablePlan[], job: string): Staging
     stagingName: stagingTable(table.table, job),
     copyStatement: copyIntoStaging(table, job),
   }));
+}
+
+/**
+ * A batch has one section for each table of its dataset, in load order. One that was written for other tables says so
+ * (`plan`): what follows from that is the job's matter (LD5), not the message's fault.
+ * @throws SluiceError MESSAGE_INVALID
+ */
+export function assertSections(
+  { fault, plan, sections }: CleanMessage,
+  { topic, partition, offset }: MessagePlace,
+  tables: readonly TablePlan[],
+): void {
+  if (fault !== null || (plan !== null && plan !== planMark(tables))) return;
+  const isRight =
+    sections.length === tables.length && sections.every(({ table }, at) => table === tables[at]?.table);
+  if (isRight) return;
+  throw new SluiceError(
+    'MESSAGE_INVALID',
+    `Message ${topic}/${partition}/${offset}: its sections are not the tables of the dataset.`,
+  );
 }

@@ -109,7 +109,15 @@ export const ERROR_CODES = {
   CONTRACT_MISMATCH: {
     retryable: false,
     meaning: 'A job was started with another version of its dataset’s contract than this process has.',
-    action: 'Run one version of Sluice everywhere, or cancel the job and start it again.',
+    action:
+      'Run one version of Sluice everywhere, then `sluice continue <id>`: the job begins again from its first batch; or `sluice cancel <id>`.',
+  },
+  BATCH_DIFFERS: {
+    retryable: false,
+    meaning:
+      'A batch of the job came a second time with another content, so it cannot be known which one is right.',
+    action:
+      'Find who else writes to the topics, or whether the source or the dataset has changed; then `sluice resume <id>`: the job begins again from its first batch.',
   },
   MESSAGE_INVALID: {
     retryable: false,
@@ -311,6 +319,11 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, ErrorCodeFacts>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Whether a code that came over the wire is one of these. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, code);
+}
 
 export function errorFacts(code: ErrorCode): ErrorCodeFacts {
   return ERROR_CODES[code];

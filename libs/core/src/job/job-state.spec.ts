@@ -26,9 +26,9 @@ describe('the states of a job', () => {
   });
 
   it('have one owner for each transition', () => {
-    // Pausing has a reason, and each reason its owner: `breaker` and `schema` the loader, `operator` the operator.
+    // Pausing and failing have a reason, and each reason its owner: `operator` the operator, `schema` the loader …
     const names = TRANSITIONS.map(({ from, to, owner }) =>
-      to === 'paused' ? `${from} → ${to} (${owner})` : `${from} → ${to}`,
+      to === 'paused' || to === 'failed' ? `${from} → ${to} (${owner})` : `${from} → ${to}`,
     );
     expect(new Set(names).size).toBe(names.length);
   });

@@ -220,6 +220,14 @@ export class Job {
   @Column('integer')
   epoch!: number;
 
+  /** Messages of lower epochs are not this job's any more: it has begun again from its first batch since. */
+  @Column('integer', { name: 'first_epoch' })
+  firstEpoch!: number;
+
+  /** Its messages carry a seal (`message-seal.ts`): pinned when it begins; messages without one are foreign then. */
+  @Column('boolean')
+  signed!: boolean;
+
   /** By the database's clock. */
   @Column('timestamptz', { name: 'lease_until', nullable: true })
   leaseUntil!: Date | null;

@@ -194,7 +194,7 @@ export class JobRepository {
 }
 
 /** Lets code that speaks plain `pg` take part in a transaction of TypeORM's. */
-function sqlClientOf(manager: EntityManager): SqlClient {
+export function sqlClientOf(manager: EntityManager): SqlClient {
   return {
     // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the interface's signature
     query: async <R>(sql: string, parameters?: unknown[]) => {

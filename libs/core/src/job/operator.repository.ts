@@ -1,9 +1,11 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { BEGINS_AGAIN_AFTER, beginAgain } from './begin-again.js';
 import type { DiscardedWork, JobProblem } from './job.entity.js';
-import { ACTIVE_STATES, type JobState } from './job-state.js';
+import { ACTIVE_STATES, type JobState, type PauseReason } from './job-state.js';
 import type { ResumeRequest } from './job-view.js';
+import { sqlClientOf } from './job.repository.js';
 import { NEWER_SUCCESS } from './newer-success.js';
 
 /** The job row as an operator's command finds it, locked. */
@@ -16,6 +18,10 @@ interface LockedJob {
   readonly complete: boolean;
   readonly resumable: boolean;
   readonly problem: JobProblem | null;
+  readonly pauseReason: PauseReason | null;
+  readonly contractVersion: number;
+  /** Why it failed. */
+  readonly errorCode: string | null;
 }
 
 /** What a command has done. */
@@ -30,7 +36,11 @@ export interface CommandedJob {
  * transactions in flight (they hold it FOR KEY SHARE): what a command forbids does not happen after it has returned.
  */
 export class OperatorRepository {
-  constructor(private readonly database: DataSource) {}
+  /** @param versionOf the contract's version of a dataset in this process; null when it has no such dataset */
+  constructor(
+    private readonly database: DataSource,
+    private readonly versionOf: (dataset: string) => number | null = () => null,
+  ) {}
 
   /**
    * Any active state → cancelled. An ingestor stays in the row until it has let go: see `ownerOf`.
@@ -64,10 +74,18 @@ export class OperatorRepository {
     });
   }
 
-  /** paused → running; the breaker judges from here on. @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED */
+  /**
+   * paused → running; the breaker judges from here on. One that was paused for its contract begins again from its first
+   * batch, by the version that this process has.
+   * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED, DATASET_UNKNOWN
+   */
   async continue(id: string): Promise<CommandedJob> {
     return this.onLocked(id, async (job, manager) => {
       if (job.state !== 'paused') throw refused(job, 'cannot be continued: it is');
+      if (job.pauseReason === 'contract') {
+        await beginAgain(sqlClientOf(manager), id, this.knownVersionOf(job));
+        return commanded(job, 'queued');
+      }
       await manager.query(
         `UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL, wait = NULL,
            judged_from_batch = coalesce((SELECT max(batch) + 1 FROM sluice.ledger WHERE job = $1), 0)
@@ -80,7 +98,8 @@ export class OperatorRepository {
 
   /**
    * failed → running (or queued, when it had not begun), for the next ingestor or finalizer to take up; a running
-   * job with missing batches is read again. What it has published and loaded stays.
+   * job with missing batches is read again. What it has published and loaded stays, but for a job whose batches were
+   * validated by another version of the contract, or cannot be trusted: that one begins again from its first batch.
    * @param limits raise those that made it fail
    * @throws SluiceError JOB_UNKNOWN, JOB_NOTHING_TO_RESUME, JOB_RESUME_REFUSED, JOB_ACTIVE
    */
@@ -93,7 +112,10 @@ export class OperatorRepository {
       // It goes on by itself; saying so is what was asked for.
       if (job.interrupted) return commanded(job, 'running');
       await assertResumable(manager, job);
-      return commanded(job, await takeUpAgain(manager, job, limits));
+      const taken = await takeUpAgain(manager, job, limits);
+      if (!this.hasToBeginAgain(job)) return commanded(job, taken);
+      await beginAgain(sqlClientOf(manager), id, this.knownVersionOf(job));
+      return commanded(job, 'queued');
     });
   }
 
@@ -131,6 +153,24 @@ export class OperatorRepository {
     return rows[0]?.owner ?? null;
   }
 
+  private hasToBeginAgain({ dataset, contractVersion, errorCode }: LockedJob): boolean {
+    const version = this.versionOf(dataset);
+    return BEGINS_AGAIN_AFTER.includes(errorCode ?? '') || (version !== null && version !== contractVersion);
+  }
+
+  private knownVersionOf({ id, dataset }: LockedJob): number {
+    const version = this.versionOf(dataset);
+    if (version !== null) return version;
+    throw new SluiceError(
+      'DATASET_UNKNOWN',
+      `This ingestor has no dataset "${dataset}", which job ${id} is of.`,
+      {
+        job: id,
+        dataset,
+      },
+    );
+  }
+
   private async onLocked<T>(
     id: string,
     work: (job: LockedJob, manager: EntityManager) => Promise<T>,
@@ -138,7 +178,8 @@ export class OperatorRepository {
     return this.database.transaction(async (manager) => {
       const [job] = await manager.query<LockedJob[]>(
         `SELECT id, dataset, state, resumable, problem, started_at IS NOT NULL AS begun,
-           total_batches IS NOT NULL AS complete,
+           total_batches IS NOT NULL AS complete, pause_reason AS "pauseReason",
+           contract_version AS "contractVersion", error->>'code' AS "errorCode",
            state = 'running' AND coalesce(lease_until < now(), false) AS interrupted
          FROM sluice.job WHERE id = $1 FOR UPDATE`,
         [id],

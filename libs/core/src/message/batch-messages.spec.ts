@@ -87,7 +87,7 @@ describe('clean batches', () => {
     findings: { MALFORMED_ROW: 1 },
     refused: [],
   };
-  const message = encodeCleanMessage({ ...raw, crc32c: 5 }, place, verdict);
+  const message = encodeCleanMessage({ ...raw, crc32c: 5 }, place, { verdict, plan: 'a plan' });
 
   it('stay on the partition of their raw batch and keep their sections apart', () => {
     expect(message.partition).toBe(2);
@@ -98,7 +98,24 @@ describe('clean batches', () => {
       counts: verdict.counts,
       findings: verdict.findings,
       sections: verdict.sections,
+      fault: null,
+      contractVersion: 3,
+      plan: 'a plan',
     });
+  });
+
+  it('of a raw batch that could not be validated say why, and hold nothing', () => {
+    const fault = { code: 'CONTRACT_MISMATCH', message: `its words\0 ${'x'.repeat(2_000)}` };
+    const decoded = decodeCleanMessage(received(encodeCleanMessage({ ...raw, crc32c: 5 }, place, { fault })));
+    expect(decoded).toMatchObject({
+      ...{ batch: 8, raw: place, sections: [], plan: null, contractVersion: 3, findings: {} },
+      fault: { code: 'CONTRACT_MISMATCH', message: expect.stringMatching(/^its words\u{FFFD} x{900,}…$/u) },
+    });
+  });
+
+  it('of an older build, which says neither version nor plan, are still read', () => {
+    const older = received(message, { headers: { contract: undefined, plan: undefined } });
+    expect(decodeCleanMessage(older)).toMatchObject({ contractVersion: null, plan: null, fault: null });
   });
 
   it.each([
@@ -106,7 +123,19 @@ describe('clean batches', () => {
     ['counts', '{"records":2}'],
     ['counts', '{"records":3e9,"accepted":0,"refused":0,"skipped":0,"warnings":0}'],
     ['findings', '[]'],
-    ['raw', '{"topic":"t","partition":0,"offset":"-1"}'],
+    ['findings', '{"\\u0000":1}'],
+    ['findings', '{"two words":1}'],
+    ['findings', JSON.stringify(Object.fromEntries(Array.from({ length: 1_001 }, (_, at) => [`C${at}`, 1])))],
+    ['raw', '{"topic":"sluice.things.raw","partition":0,"offset":"-1"}'],
+    ['raw', '{"topic":"sluice.things.raw","partition":3e9,"offset":"1"}'],
+    ['raw', '{"topic":"sluice.others.raw","partition":0,"offset":"1"}'],
+    ['raw', '{"topic":"a\\u0000","partition":0,"offset":"1"}'],
+    ['crc32c', '4294967296'],
+    ['byte-end', '0'],
+    ['fault', '{"code":"X"}'],
+    ['fault', '{"code":"X","message":"\\u0000"}'],
+    ['fault', '{"code":"X","message":"\\ud800"}'],
+    ['contract', '-1'],
   ])('with malformed %s are refused', (header, value) => {
     const headers = { [header]: Buffer.from(value) };
     expect(() => decodeCleanMessage(received(message, { headers }))).toThrow(

@@ -7,9 +7,32 @@ import {
 } from './header-reader.js';
 import type { RawMessage } from './raw-message.js';
 import { topicOf } from './topics.js';
-import { isCount, isListOf, isObjectOf, isOffset, isRecordOf, isText } from './wire-checks.js';
+import { isFindingCode } from '../record/finding.js';
+import {
+  cutStorable,
+  isCount,
+  isLabel,
+  isListOf,
+  isObjectOf,
+  isOffset,
+  isRecordOf,
+  isStorable,
+  isText,
+} from './wire-checks.js';
 
-/** What one raw batch became: COPY text, one section a table in load order. PURE. */
+/** Why a raw batch could not be validated at all. */
+export interface BatchFault {
+  /** CONTRACT_MISMATCH pauses the job, any other code fails it. */
+  readonly code: string;
+  /** Without anything of a record. */
+  readonly message: string;
+}
+
+/**
+ * What one raw batch became: COPY text, one section a table in load order. PURE.
+ * A batch that cannot be validated becomes one, too, with a `fault` and without sections: it is the loader, who knows
+ * the job, that decides what follows from it, and no raw message ever holds up those behind it.
+ */
 export interface CleanMessage {
   readonly dataset: string;
   readonly job: string;
@@ -27,9 +50,22 @@ export interface CleanMessage {
   readonly findings: Readonly<Record<string, number>>;
   readonly sections: readonly TableSection[];
   readonly attempt: number;
+  readonly fault: BatchFault | null;
+  /** Version of the contract that the batch was validated by; null in messages of older builds. */
+  readonly contractVersion: number | null;
+  /** `planMark` of the tables that the sections were written for; null in messages of older builds. */
+  readonly plan: string | null;
 }
 
+/** What validating a raw batch came to. */
+export type CleanOutcome =
+  { readonly verdict: BatchVerdict; readonly plan: string } | { readonly fault: BatchFault };
+
 const VERSION = 1;
+const MAX_CODE_CHARACTERS = 100;
+const MAX_FAULT_CHARACTERS = 1_000;
+const MAX_CRC32C = 2 ** 32 - 1;
+const NOTHING: BatchCounts = { records: 0, accepted: 0, refused: 0, skipped: 0, warnings: 0 };
 
 /** As the ledger's integer columns hold it. */
 const isInteger = (value: unknown): value is number => isCount(value, 2 ** 31 - 1);
@@ -38,6 +74,10 @@ const isSection = isObjectOf<{ table: string; bytes: number; rows: number }>({
   table: isText,
   bytes: isInteger,
   rows: isInteger,
+});
+const isFault = isObjectOf<BatchFault>({
+  code: (value): value is string => isLabel(value, MAX_CODE_CHARACTERS),
+  message: (value): value is string => isStorable(value, MAX_FAULT_CHARACTERS),
 });
 const isCounts = isObjectOf<BatchCounts>({
   records: isInteger,
@@ -51,14 +91,15 @@ const isCounts = isObjectOf<BatchCounts>({
 export function encodeCleanMessage(
   raw: RawMessage,
   rawPlace: MessagePlace,
-  verdict: BatchVerdict,
+  outcome: CleanOutcome,
 ): OutgoingMessage {
   const { batch } = raw;
+  const sections = 'verdict' in outcome ? outcome.verdict.sections : [];
   return {
     topic: topicOf(raw.dataset, 'clean'),
     partition: rawPlace.partition,
     key: `${raw.job}:${batch.batch}`,
-    value: Buffer.concat(verdict.sections.map((section) => section.text)),
+    value: Buffer.concat(sections.map((section) => section.text)),
     headers: {
       v: String(VERSION),
       dataset: raw.dataset,
@@ -71,14 +112,22 @@ export function encodeCleanMessage(
       'byte-end': String(batch.byteEnd),
       crc32c: String(raw.crc32c),
       raw: JSON.stringify(rawPlace),
-      counts: JSON.stringify(verdict.counts),
-      findings: JSON.stringify(verdict.findings),
+      counts: JSON.stringify('verdict' in outcome ? outcome.verdict.counts : NOTHING),
+      findings: JSON.stringify('verdict' in outcome ? outcome.verdict.findings : {}),
       sections: JSON.stringify(
-        verdict.sections.map(({ table, text, rows }) => ({ table, bytes: text.length, rows })),
+        sections.map(({ table, text, rows }) => ({ table, bytes: text.length, rows })),
       ),
       attempt: String(raw.attempt),
+      contract: String(raw.contractVersion),
+      ...('verdict' in outcome
+        ? { plan: outcome.plan }
+        : { fault: JSON.stringify(faultToSend(outcome.fault)) }),
     },
   };
+}
+
+function faultToSend({ code, message }: BatchFault): BatchFault {
+  return { code, message: cutStorable(message, MAX_FAULT_CHARACTERS) };
 }
 
 /** @throws SluiceError MESSAGE_INVALID */
@@ -94,20 +143,27 @@ export function decodeCleanMessage(message: IncomingMessage): CleanMessage {
   });
   if (end !== value.length)
     throw read.invalid(`its sections take ${end} bytes and its value has ${value.length}`);
+  const dataset = read.datasetOf('clean');
+  const raw = read.checkedJson('raw', isPlace);
+  if (raw.topic !== topicOf(dataset, 'raw')) throw read.invalid('its raw message is of another topic');
+  const [byteStart, byteEnd] = read.range('byte-start', 'byte-end');
   return {
-    dataset: read.datasetOf('clean'),
+    dataset,
     job: read.jobId(),
     epoch: read.count('epoch'),
     batch: read.count('batch'),
     firstRecord: read.count('first-record'),
     firstLine: read.count('first-line'),
-    byteStart: read.count('byte-start'),
-    byteEnd: read.count('byte-end'),
-    crc32c: read.count('crc32c'),
-    raw: read.checkedJson('raw', isPlace),
+    byteStart,
+    byteEnd,
+    crc32c: read.count('crc32c', MAX_CRC32C),
+    raw,
     counts: read.checkedJson('counts', isCounts),
-    findings: read.checkedJson('findings', isRecordOf(isInteger)),
+    findings: read.checkedJson('findings', isRecordOf(isInteger, isFindingCode)),
     sections,
     attempt: read.count('attempt'),
+    fault: read.optional('fault', () => read.checkedJson('fault', isFault)) ?? null,
+    contractVersion: read.optional('contract', () => read.count('contract')) ?? null,
+    plan: read.optionalText('plan') ?? null,
   };
 }

@@ -22,13 +22,25 @@ export class HeaderReader {
     return value.toString();
   }
 
-  /** A non-negative integer below 2^53. */
-  count(name: string): number {
+  /** What `read` makes of a header that is there. */
+  optional<T>(name: string, read: () => T): T | undefined {
+    return this.message.headers[name] === undefined ? undefined : read();
+  }
+
+  /** A non-negative integer below 2^53, or up to `max`. */
+  count(name: string, max = Number.MAX_SAFE_INTEGER): number {
     const text = this.text(name);
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value > max)
       throw this.invalid(`header "${name}" is not a count`);
     return value;
+  }
+
+  /** Two counts, the second not below the first. */
+  range(from: string, to: string): readonly [number, number] {
+    const bounds = [this.count(from), this.count(to)] as const;
+    if (bounds[1] < bounds[0]) throw this.invalid(`header "${to}" is below "${from}"`);
+    return bounds;
   }
 
   json(name: string): unknown {

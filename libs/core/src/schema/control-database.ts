@@ -5,6 +5,7 @@ import { ControlTables1700000000001 } from './migrations/0001-control-tables.js'
 import { TrackerTables1700000000002 } from './migrations/0002-tracker-tables.js';
 import { LetterColumns1700000000003 } from './migrations/0003-letter-columns.js';
 import { GoingOn1700000000004 } from './migrations/0004-going-on.js';
+import { ForeignMessages1700000000005 } from './migrations/0005-foreign-messages.js';
 import { DeclaredWaits1700000000006 } from './migrations/0006-declared-waits.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
@@ -13,6 +14,7 @@ export const CONTROL_MIGRATIONS = [
   TrackerTables1700000000002,
   LetterColumns1700000000003,
   GoingOn1700000000004,
+  ForeignMessages1700000000005,
   DeclaredWaits1700000000006,
 ];
 

@@ -1,0 +1,39 @@
+import type { SqlClient } from '#common/postgres/sql-client.js';
+import { dropStaging } from '../staging/staging-tables.js';
+
+/**
+ * A failed job with one of these cannot go on from what it has: its batches were validated by other rules, or nobody
+ * knows which of two contents is right.
+ */
+export const BEGINS_AGAIN_AFTER: readonly string[] = [
+  'CONTRACT_MISMATCH',
+  'DATASET_CODE_FAILED',
+  'DATASET_INVALID',
+  'BATCH_DIFFERS',
+];
+
+/**
+ * paused or failed → queued, with nothing left of what it had done: the source is read from its first byte and validated
+ * by the given version of the contract. Nothing has to be equal to what was read before, because nothing of it is kept.
+ *
+ * - BA1: messages of this and all earlier epochs are foreign from now on (`first_epoch`), wherever they are under way.
+ * - BA2: what the tracker knows of them goes in the same transaction; it locks the job row FOR KEY SHARE to fold, and
+ *   looks at `first_epoch`, so none of it comes back.
+ *
+ * @param client in a transaction that holds the job row FOR UPDATE
+ */
+export async function beginAgain(client: SqlClient, id: string, contractVersion: number): Promise<void> {
+  await dropStaging(client, { id });
+  await client.query('DELETE FROM sluice.ledger WHERE job = $1', [id]);
+  for (const table of ['dead_letter', 'job_batch', 'job_stage'])
+    await client.query(`DELETE FROM sluice.${table} WHERE job = $1`, [id]);
+  await client.query(
+    `UPDATE sluice.job SET state = 'queued', pause_reason = NULL, pause_detail = NULL, problem = NULL, error = NULL, wait = NULL,
+       contract_version = $2, epoch = epoch + 1, first_epoch = epoch + 1, owner = NULL, lease_until = NULL,
+       cutting = NULL, head = NULL, source_identity = NULL, checkpoint = NULL, republish_from = NULL,
+       judged_from_batch = 0, expected_bytes = NULL, total_batches = NULL, total_records = NULL, total_bytes = NULL,
+       counts = NULL, findings = NULL, started_at = NULL, finished_at = NULL, announced = true
+     WHERE id = $1`,
+    [id, contractVersion],
+  );
+}

@@ -1,6 +1,7 @@
 import { statSync, utimesSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { OperatorRepository } from '#core/job/operator.repository.js';
 import { eventually } from '../../../../test/support/eventually.js';
 import { Ingesting, type TestIngestor, thingsOf } from '../../../../test/support/ingesting.js';
 import { type SourceServer, serve, startSourceServer } from '../../../../test/support/source-server.js';
@@ -81,6 +82,21 @@ describe('a job that goes on', () => {
     ingestor.drain.abort(new SluiceError('JOB_LOST', 'The ingestor is ending.'));
     await run;
     expect(await goOn(id)).toEqual(BATCHES);
+  });
+
+  it('is paused when it was begun under another version, and begins again under this one when it is continued', async () => {
+    const id = await interruptedJob(ingesting.file('older', CONTENT));
+    await ingesting.database.query('UPDATE sluice.job SET contract_version = 99 WHERE id = $1', [id]);
+    const ingestor = ingesting.ingestor();
+    await ingestor.run();
+    expect(ingestor.broker.sent).toEqual([]);
+    expect(await ingesting.load(id)).toMatchObject({
+      ...{ state: 'paused', pauseReason: 'contract', owner: null },
+      pauseDetail: { code: 'CONTRACT_MISMATCH', message: expect.stringContaining('version 99') },
+    });
+    await new OperatorRepository(ingesting.database, () => 1).continue(id);
+    expect(await goOn(id)).toEqual(BATCHES);
+    expect(await ingesting.load(id)).toMatchObject({ contractVersion: 1 });
   });
 
   it('has the same end as a job that was never interrupted', async () => {

@@ -95,6 +95,7 @@ export class JobRunner {
 
   private async ingest(job: Job, run: Run): Promise<void> {
     const dataset = this.registry.get(job.dataset);
+    assertOwnVersion(job, dataset);
     const address = { uri: job.secretUri, trustedCaller: job.source.trustedCaller };
     const source = await this.sources.open(address, run.signal);
     try {
@@ -102,7 +103,13 @@ export class JobRunner {
       const opened = await headOf(job, dataset, source);
       const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened);
       const begin = await placeToBeginAt(job, source);
-      run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
+      run.publisher = this.publisherFor(
+        { ...job, contractVersion: dataset.contractVersion },
+        run,
+        cutting,
+        head,
+        begin !== null,
+      );
       const cutter = createCutter(
         { ...cutting, limitRecords: job.limitRecords },
         begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
@@ -147,9 +154,9 @@ export class JobRunner {
     };
     const { tables } = compileContract(dataset, { columns, context, options: job.options });
     const { identity: sourceIdentity, expectedBytes } = source;
-    await this.jobs.start(claim, { cutting, head, sourceIdentity, expectedBytes }, (client) =>
-      createStaging(client, tables, job),
-    );
+    const { contractVersion } = dataset;
+    const start = { cutting, head, sourceIdentity, expectedBytes, contractVersion, signed: false };
+    await this.jobs.start(claim, start, (client) => createStaging(client, tables, job));
     return { cutting, head };
   }
 
@@ -210,6 +217,11 @@ export class JobRunner {
       return;
     }
     if (isLost(error)) throw error;
+    if (error instanceof SluiceError && error.code === 'CONTRACT_MISMATCH') {
+      log.error({ code: error.code }, `paused: ${error.message}`);
+      await this.jobs.pauseForContract(claim, jobErrorOf(error));
+      return;
+    }
     const failure = error instanceof SluiceError ? error : unexpected(error);
     const { code } = failure;
     const isResumable = code !== 'SOURCE_CHANGED' || publisher?.hasUnprovedBatches !== true;
@@ -242,6 +254,22 @@ async function cutAndPublish(
   for (const batch of cutter.end()) await publisher.publish(batch);
   await publisher.drain();
   return publisher.checkpoint;
+}
+
+/**
+ * What a job has published so far is validated by the version that it began with. One that has not begun takes ours.
+ * @throws SluiceError CONTRACT_MISMATCH
+ */
+function assertOwnVersion(
+  { id, state, contractVersion }: Job,
+  { name, contractVersion: own }: Dataset,
+): void {
+  if (state === 'queued' || contractVersion === own) return;
+  throw new SluiceError(
+    'CONTRACT_MISMATCH',
+    `Job ${id} was started with version ${contractVersion} of the contract, this ingestor has ${own}.`,
+    { dataset: name, job: id },
+  );
 }
 
 /** A head that is refused now and was not when the job began belongs to another source (R2). */

@@ -14,6 +14,8 @@ const START: JobStart = {
   head: { columns: ['a'], context: {}, dataStart: 2, firstLine: 2 },
   sourceIdentity: { bytes: 10, etag: null, lastModified: null },
   expectedBytes: 10,
+  contractVersion: 1,
+  signed: false,
 };
 
 const END: Checkpoint = {

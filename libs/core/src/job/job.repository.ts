@@ -1,7 +1,14 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
-import type { Checkpoint, JobError, PinnedCutting, PinnedHead, SourceIdentity } from './job.entity.js';
+import type {
+  Checkpoint,
+  JobError,
+  PauseDetail,
+  PinnedCutting,
+  PinnedHead,
+  SourceIdentity,
+} from './job.entity.js';
 import { Job } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
@@ -18,6 +25,10 @@ export interface JobStart {
   readonly head: PinnedHead;
   readonly sourceIdentity: SourceIdentity;
   readonly expectedBytes: number | null;
+  /** Of the ingestor that begins: nothing of the job has been validated by another one. */
+  readonly contractVersion: number;
+  /** Whether its messages will carry a seal. */
+  readonly signed: boolean;
 }
 
 /** A lease that is not renewed for so long lets somebody else claim the job. */
@@ -111,9 +122,12 @@ export class JobRepository {
     await this.database.transaction(async (manager) => {
       const started = await this.changed(
         `UPDATE sluice.job SET state = 'running', started_at = now(),
-           cutting = $3, head = $4, source_identity = $5, expected_bytes = $6
+           cutting = $3, head = $4, source_identity = $5, expected_bytes = $6, contract_version = $7, signed = $8
          WHERE id = $1 AND epoch = $2 AND state = 'queued' RETURNING id`,
-        [claim.id, claim.epoch, start.cutting, start.head, start.sourceIdentity, start.expectedBytes],
+        [
+          ...[claim.id, claim.epoch, start.cutting, start.head, start.sourceIdentity, start.expectedBytes],
+          ...[start.contractVersion, start.signed],
+        ],
         manager,
       );
       if (!started) throw lost(claim);
@@ -159,6 +173,17 @@ export class JobRepository {
       [claim.id, claim.epoch, error, isResumable],
     );
     return failed !== null;
+  }
+
+  /** running → paused, reason `contract`, and given back. @returns false when the claim is lost */
+  async pauseForContract(claim: Claim, detail: PauseDetail): Promise<boolean> {
+    const paused = await this.changed(
+      `UPDATE sluice.job SET state = 'paused', pause_reason = 'contract', pause_detail = $3, wait = NULL,
+         owner = NULL, lease_until = now()
+       WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING id`,
+      [claim.id, claim.epoch, detail],
+    );
+    return paused !== null;
   }
 
   /** Gives a claimed job back untouched, so that the next ingestor need not wait for the lease to run out. */

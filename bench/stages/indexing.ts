@@ -23,7 +23,7 @@ export async function indexAsFinalizer(pool: pg.Pool, text: CleanText, job: stri
   const config = new FinalizeConfig();
   const runner = new StepRunner(pool, finalizingJob(job), config);
   const steps = new StepTimes();
-  const dataset = { tables: text.plan, keepOfDuplicates: 'first' } as const;
+  const dataset = { tables: text.plan, keepOfDuplicates: 'first', contractVersion: 1 } as const;
   const preparation = new Preparation(runner, dataset, config, steps.onStep);
   const targets = await preparation.targets();
   await preparation.settleUnique(targets, () => true);
@@ -91,7 +91,7 @@ const EPOCH = 1;
 function finalizingJob(id: string): FinalizingJob {
   return {
     ...{ id, dataset: BENCH_DATASET, epoch: EPOCH, mode: 'replace', dryRun: false },
-    ...{ maxRefusedShare: 1, maxShrinkShare: null, existingKeys: 'supersede' },
+    ...{ maxRefusedShare: 1, maxShrinkShare: null, existingKeys: 'supersede', contractVersion: 1 },
     // Sums are the conclusion's matter, which is not measured here.
     source: { batches: 0, records: 0, dataStart: 0, bytes: 0, crc32cSum: null },
   };

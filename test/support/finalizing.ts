@@ -13,7 +13,11 @@ import type {
 import { eventually } from './eventually.js';
 import { SHOP_PLAN, type StagedJobs } from './staged-job.js';
 
-export const SHOPS: FinalizedDataset = { tables: SHOP_PLAN, keepOfDuplicates: 'first' };
+export const SHOPS: FinalizedDataset = {
+  tables: SHOP_PLAN,
+  keepOfDuplicates: 'first',
+  contractVersion: 1,
+};
 
 /** Claims the one job that is due. */
 export async function claimJob(jobs: StagedJobs): Promise<FinalizingJob> {

@@ -49,7 +49,9 @@ function pausedPart({ id, pauseReason, pauseDetail }: JobSummary): string {
       ? 'Mend the table or the grants first. '
       : pauseReason === 'fault'
         ? 'Remove the cause first, or see whether it has passed. '
-        : '';
+        : pauseReason === 'contract'
+          ? 'Run one version of Sluice everywhere first. Continued, the job begins again from its first record. '
+          : '';
   const letters = reasons.length === 0 ? '' : `The refused records:\n  ${PROGRAM} dead-letters --job ${id}\n`;
   return `${why}${table}${letters}${mend}To go on, or to end it:\n${commands(id, 'continue', 'cancel')}`;
 }

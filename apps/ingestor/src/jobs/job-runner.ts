@@ -103,13 +103,7 @@ export class JobRunner {
       const opened = await headOf(job, dataset, source);
       const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened);
       const begin = await placeToBeginAt(job, source);
-      run.publisher = this.publisherFor(
-        { ...job, contractVersion: dataset.contractVersion },
-        run,
-        cutting,
-        head,
-        begin !== null,
-      );
+      run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
       const cutter = createCutter(
         { ...cutting, limitRecords: job.limitRecords },
         begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
@@ -167,7 +161,9 @@ export class JobRunner {
     { columns, context }: PinnedHead,
     beginsThere: boolean,
   ): BatchPublisher {
-    const { id, dataset, contractVersion, options } = job;
+    const { id, dataset, options } = job;
+    // A job that was queued under another version has taken ours (`assertOwnVersion`).
+    const { contractVersion } = this.registry.get(dataset);
     return new BatchPublisher({
       publisher: this.publisher,
       partitions,

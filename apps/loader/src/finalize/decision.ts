@@ -15,6 +15,7 @@ export type Decision = { readonly state: 'failed' | 'paused'; readonly error: Sl
 export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob): Decision | null {
   const place = { dataset, job };
   if (error instanceof SluiceError) {
+    if (error.code === 'CONTRACT_MISMATCH') return { state: 'paused', error };
     const saysNothing = error.retryable || error.code === 'JOB_LOST' || error.code === 'INTERNAL';
     return saysNothing ? null : { state: 'failed', error };
   }

@@ -43,6 +43,17 @@ describe('FinalizeSweep', () => {
     expect(await jobs.shops()).toEqual(['1 a x']);
   });
 
+  it('pauses a job whose batches were validated by another version of the contract than its own', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    await jobs.pool.query('UPDATE sluice.job SET contract_version = 7 WHERE id = $1', [id]);
+    sweep();
+    await until(
+      id,
+      `state = 'paused' AND pause_reason = 'contract' AND pause_detail->>'code' = 'CONTRACT_MISMATCH' AND owner IS NULL`,
+    );
+    expect(await jobs.shops()).toEqual([]);
+  });
+
   it('looks at once when nudged', async () => {
     const one = sweep({ sweepIntervalMs: 3_600_000 });
     // It has had its first look when it has announced what was there.

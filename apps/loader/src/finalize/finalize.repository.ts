@@ -14,6 +14,7 @@ interface JobRow {
   max_refused_share: number;
   max_shrink_share: number | null;
   existing_keys: ExistingKeys;
+  contract_version: number;
   head: PinnedHead | null;
   /** Behind the last batch. */
   checkpoint: Checkpoint | null;
@@ -23,7 +24,7 @@ interface JobRow {
 }
 
 const CLAIMED_COLUMNS = `id, dataset, epoch, mode, dry_run, max_refused_share, max_shrink_share, existing_keys,
-  head, checkpoint, total_batches, total_records, total_bytes`;
+  contract_version, head, checkpoint, total_batches, total_records, total_bytes`;
 
 /** What of a job is still to be told. */
 export interface PendingAnnouncement extends EndedJob {
@@ -78,6 +79,7 @@ export class FinalizeRepository {
       maxRefusedShare: row.max_refused_share,
       maxShrinkShare: row.max_shrink_share,
       existingKeys: row.existing_keys,
+      contractVersion: row.contract_version,
       source: {
         batches: Number(row.total_batches),
         records: Number(row.total_records),

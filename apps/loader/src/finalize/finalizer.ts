@@ -10,7 +10,13 @@ import { BlockerWatch } from './blocker-watch.js';
 import type { WantedIndex } from './build-indexes.js';
 import { checkLedger, percent, succeed } from './conclude.js';
 import type { FinalizeConfig } from './finalize.config.js';
-import { type FinalizedDataset, type FinalizingJob, type OnStep, fieldOf } from './finalizing-job.js';
+import {
+  type FinalizedDataset,
+  type FinalizingJob,
+  type OnStep,
+  assertOwnVersion,
+  fieldOf,
+} from './finalizing-job.js';
 import { APPEND } from './merge-append.js';
 import { UPSERT } from './merge-upsert.js';
 import { type MergeWay, countRows } from './merge.js';
@@ -62,6 +68,7 @@ export class Finalizer {
     onStep: OnStep,
     over?: AbortSignal,
   ): Promise<void> {
+    assertOwnVersion(job, dataset);
     // Backends of an earlier finalizer, or of our own earlier try, may still build, or hold locks for ever.
     await terminateBackends(this.pool, job.id, job.epoch);
     const runner = new StepRunner(this.pool, job, this.config, over);

@@ -1,3 +1,4 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Dataset, ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
 import type { SourceTotals } from '#core/ledger/balance.js';
 import { planTables } from '#core/record/compile-contract.js';
@@ -16,6 +17,8 @@ export interface FinalizingJob {
   readonly maxShrinkShare: number | null;
   /** `append`: what becomes of records whose key is in the table already. */
   readonly existingKeys: ExistingKeys;
+  /** That its batches were validated by. */
+  readonly contractVersion: number;
   readonly source: SourceTotals;
 }
 
@@ -24,15 +27,29 @@ export interface FinalizedDataset {
   /** Parents before children; the first table's rows are the records. */
   readonly tables: readonly TablePlan[];
   readonly keepOfDuplicates: 'first' | 'last';
+  readonly contractVersion: number;
 }
 
 /** What finalization needs to know of each dataset, by its name. */
 export function finalizedDatasets(datasets: readonly Dataset[]): ReadonlyMap<string, FinalizedDataset> {
   return new Map(
-    datasets.map((dataset) => [
-      dataset.name,
-      { tables: planTables(dataset), keepOfDuplicates: dataset.keepOfDuplicates },
+    datasets.map(({ name, contract, keepOfDuplicates, contractVersion }) => [
+      name,
+      { tables: planTables({ name, contract }), keepOfDuplicates, contractVersion },
     ]),
+  );
+}
+
+/**
+ * Keys, columns and the version column are ours, its rows are the job's.
+ * @throws SluiceError CONTRACT_MISMATCH
+ */
+export function assertOwnVersion(job: FinalizingJob, { contractVersion }: FinalizedDataset): void {
+  if (job.contractVersion === contractVersion) return;
+  throw new SluiceError(
+    'CONTRACT_MISMATCH',
+    `Job ${job.id} was started with version ${job.contractVersion} of the contract, this loader has ${contractVersion}.`,
+    { dataset: job.dataset, job: job.id },
   );
 }
 

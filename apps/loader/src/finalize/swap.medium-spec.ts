@@ -3,7 +3,7 @@ import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { eventually } from '../../../../test/support/eventually.js';
-import { claimJob, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
+import { SHOPS, claimJob, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
 import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
 
 /** Everything that a table can have and a swap promises to keep. */
@@ -360,7 +360,7 @@ describe('the swap of tables with awkward names', () => {
         { number: '1', name: 'again', items: ['y'] },
       ];
       await jobs.loaded([batch], { maxRefusedShare: 1 }, plan);
-      await finalizeJob(jobs, { dataset: { tables: plan, keepOfDuplicates: 'first' } });
+      await finalizeJob(jobs, { dataset: { ...SHOPS, tables: plan } });
       expect((await jobs.pool.query(`SELECT "Name" FROM public."v 'x'"`)).rows).toEqual([{ Name: name }]);
       expect((await jobs.pool.query(`SELECT id, item FROM public.${child}`)).rows).toEqual([
         { id: 1, item: 'x' },

@@ -9,7 +9,12 @@ const noBareError = {
   message: 'Throw a SluiceError with a code from libs/common/src/errors/error-codes.ts.',
 };
 
-/** DESIGN: imports go downward only, apps → datasets → core → common; PURE rooms import no Kafka, Postgres or Nest. */
+const noLooseSettings = {
+  selector: "CallExpression[callee.name='loadSettings']",
+  message: 'A service lists its settings classes in main.ts, so that its start checks all of them at once.',
+};
+
+/** docs/architecture.md: imports go downward only, apps → datasets → core → common; PURE rooms import no Kafka, Postgres or Nest. */
 const importRules = (patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
 const upward = (...rooms) => ({
   group: rooms,
@@ -61,6 +66,12 @@ export default tseslint.config(
   {
     files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
     rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError] },
+  },
+  {
+    // The programs that are no service read their settings themselves.
+    files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
+    ignores: ['apps/cli/**', 'apps/tracker/src/rebuild.ts'],
+    rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError, noLooseSettings] },
   },
   {
     files: ['libs/common/src/config/environment.ts', '**/*spec.ts'],

@@ -1,4 +1,5 @@
-import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, IsUrl, Max, Min } from 'class-validator';
+import { IsBrokerList, IsFolderList, IsPostgresUrl } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 
 const anyHttpUrl = { require_tld: false, require_protocol: true, protocols: ['http', 'https'] };
@@ -27,12 +28,12 @@ export class CliConfig {
     secret: true,
   })
   @IsOptional()
-  @Matches(/^postgres(ql)?:\/\//, { message: 'databaseUrl must begin with postgres://' })
+  @IsPostgresUrl()
   databaseUrl?: string;
 
   @Variable('KAFKA_BROKERS', 'Where `migrate` makes topics; else the system that `sluice up` started here')
   @IsOptional()
-  @IsString()
+  @IsBrokerList()
   kafkaBrokers?: string;
 
   @Variable('SLUICE_TOPIC_PARTITIONS', 'Partitions of the topics that `migrate` creates')
@@ -48,7 +49,7 @@ export class CliConfig {
   topicReplication: number = 1;
 
   @Variable('SLUICE_DATASET_PATHS', 'More folders of datasets, separated by colons')
-  @IsString()
+  @IsFolderList()
   datasetPaths: string = '';
 
   @Variable('NO_COLOR', 'Any value: no colours (no-color.org)')

@@ -1,4 +1,5 @@
-import { IsInt, IsString, Max, Min } from 'class-validator';
+import { IsInt, Max, Min } from 'class-validator';
+import { IsReadableFile } from '#common/config/checks.js';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 import { DEFAULT_LEASE_SECONDS } from '#core/job/job.repository.js';
@@ -53,7 +54,7 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
     'SLUICE_LOCAL_TOKEN_FILE',
     'File with the token by which callers on this machine prove themselves',
   )
-  @IsString()
+  @IsReadableFile()
   localTokenFile: string = '';
 
   crossCheck(): readonly string[] {

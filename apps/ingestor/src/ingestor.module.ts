@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
-import { loadSettings } from '#common/config/environment.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
@@ -22,7 +21,7 @@ import { SourceConfig } from './sources/source.config.js';
 @Module({})
 export class IngestorModule {
   static for(context: ServiceContext<IngestorConfig>): DynamicModule {
-    const { config, logger, name, instance } = context;
+    const { config, settings, logger, name, instance } = context;
     return {
       module: IngestorModule,
       imports: [ServiceModule.for({ ...context, poolSize: 0 })],
@@ -55,7 +54,7 @@ export class IngestorModule {
               (name) => registry.all().find((dataset) => dataset.name === name)?.contractVersion ?? null,
             ),
         },
-        { provide: SourceOpener, useFactory: () => new SourceOpener(loadSettings(SourceConfig)) },
+        { provide: SourceOpener, useFactory: () => new SourceOpener(settings.of(SourceConfig)) },
         {
           provide: IngestorMetrics,
           inject: [Registry],

@@ -2,10 +2,11 @@ import { runService } from '#common/lifecycle/run-service.js';
 import { serveOpenApi } from '#common/http/open-api.js';
 import { IngestorConfig } from './ingestor.config.js';
 import { IngestorModule } from './ingestor.module.js';
+import { SourceConfig } from './sources/source.config.js';
 
 await runService({
   name: 'ingestor',
-  config: IngestorConfig,
+  settings: [IngestorConfig, SourceConfig],
   consumes: false,
   module: (context) => IngestorModule.for(context),
   prepare: (app) => {

@@ -9,7 +9,6 @@ import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
-import { loadSettings } from '#common/config/environment.js';
 import { messageOf } from '#common/errors/sluice-error.js';
 import { BatchServer } from '#common/kafka/batch-server.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
@@ -43,8 +42,8 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
   ) {}
 
   static for(context: ServiceContext<LoaderConfig>): DynamicModule {
-    const { config, instance, fatal } = context;
-    const finalize = loadSettings(FinalizeConfig);
+    const { config, settings, instance, fatal } = context;
+    const finalize = settings.of(FinalizeConfig);
     const poolSize = config.concurrentPartitions + finalize.indexConnections + OTHER_CONNECTIONS;
     return {
       module: LoaderModule,
@@ -105,7 +104,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               pool,
               kafka,
               datasets: watchedDatasets(registry.all()),
-              config: loadSettings(WatchConfig),
+              config: settings.of(WatchConfig),
               logger,
             }),
         },

@@ -5,7 +5,7 @@ import { TrackerModule } from './tracker.module.js';
 
 await runService({
   name: 'tracker',
-  config: TrackerConfig,
+  settings: [TrackerConfig],
   consumes: true,
   module: (context) => TrackerModule.for(context),
   prepare: (app) => {

@@ -3,6 +3,7 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { pino } from 'pino';
 import { DataSource } from 'typeorm';
+import { Settings } from '#common/config/environment.js';
 import { BatchServer } from '#common/kafka/batch-server.js';
 import { createKafka } from '#common/kafka/kafka-client.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
@@ -48,7 +49,14 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     const fatal = (error: Error): never => {
       throw error;
     };
-    const module = await TrackerModule.for({ name: 'tracker', config, logger, instance: 'test:1', fatal });
+    const module = await TrackerModule.for({
+      name: 'tracker',
+      config,
+      settings: new Settings(new Map()),
+      logger,
+      instance: 'test:1',
+      fatal,
+    });
     const app = await NestFactory.create(module, { logger: false });
     running.push(app);
     await app.listen(0, '127.0.0.1');

@@ -4,7 +4,7 @@ import { ValidatorModule } from './validator.module.js';
 
 await runService({
   name: 'validator',
-  config: ValidatorConfig,
+  settings: [ValidatorConfig],
   consumes: true,
   module: (context) => ValidatorModule.for(context),
 });

@@ -5,6 +5,7 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Admin, Kafka } from 'kafkajs';
 import { pino } from 'pino';
+import { Settings } from '#common/config/environment.js';
 import { BatchServer } from '#common/kafka/batch-server.js';
 import { createKafka } from '#common/kafka/kafka-client.js';
 import type { IncomingMessage, OutgoingMessage } from '#common/kafka/message.js';
@@ -75,7 +76,14 @@ describe('the validator on Kafka', () => {
     const fatal = (error: Error): never => {
       throw error;
     };
-    const module = ValidatorModule.for({ name: 'validator', config, logger, instance: 'test:1', fatal });
+    const module = ValidatorModule.for({
+      name: 'validator',
+      config,
+      settings: new Settings(new Map()),
+      logger,
+      instance: 'test:1',
+      fatal,
+    });
     app = await NestFactory.create(module, { logger: false });
     await app.listen(0, '127.0.0.1');
     app.connectMicroservice({ strategy: app.get(BatchServer, { strict: false }) });

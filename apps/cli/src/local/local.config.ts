@@ -1,18 +1,19 @@
-import { IsInt, IsOptional, IsString, Matches, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
+import { IsBrokerList, IsPostgresUrl } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 
 /** What `sluice up` reads from the environment; all of it may be left out. */
 export class LocalConfig {
   @Variable('KAFKA_BROKERS', 'Brokers to use; without it `sluice up` starts a Kafka of its own')
   @IsOptional()
-  @IsString()
+  @IsBrokerList()
   kafkaBrokers?: string;
 
   @Variable('DATABASE_URL', 'PostgreSQL to use; without it `sluice up` starts one of its own', {
     secret: true,
   })
   @IsOptional()
-  @Matches(/^postgres(ql)?:\/\//, { message: 'databaseUrl must begin with postgres://' })
+  @IsPostgresUrl()
   databaseUrl?: string;
 
   @Variable(

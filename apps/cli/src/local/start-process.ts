@@ -11,6 +11,8 @@ export interface StartedProcess {
   readonly ref: ProcessRef;
   /** Settles when the process is gone. */
   readonly ended: Promise<ProcessEnd>;
+  /** Length of its log, in bytes, when it was started: what stands before is an earlier start's. */
+  readonly logStart: number;
 }
 
 /** How a process ended: by itself with a code, by a signal, or without ever starting. */
@@ -34,6 +36,7 @@ export function endText({ code, signal, problem }: ProcessEnd): string {
  */
 export async function startProcess(plan: ProcessPlan): Promise<StartedProcess> {
   mkdirSync(dirname(plan.logFile), { recursive: true });
+  const logStart = sizeOf(plan.logFile);
   const log = openSync(plan.logFile, 'a', 0o600);
   try {
     const child = spawn(plan.command, plan.args, {
@@ -59,7 +62,7 @@ export async function startProcess(plan: ProcessPlan): Promise<StartedProcess> {
         { file: plan.logFile },
       );
     }
-    return { plan, ref, ended };
+    return { plan, ref, ended, logStart };
   } finally {
     closeSync(log);
   }
@@ -75,7 +78,7 @@ export async function waitUntilReady(
   signal?: AbortSignal,
   onWait: (reason: string) => void = () => undefined,
 ): Promise<void> {
-  const { plan, ref } = started;
+  const { plan, ref, logStart } = started;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     let reason = 'it ended';
@@ -87,8 +90,9 @@ export async function waitUntilReady(
     }
     signal?.throwIfAborted();
     onWait(reason);
-    if (!isAlive(ref)) throw notReady(plan, `ended before it was ready (${endText(await started.ended)})`);
-    if (Date.now() > deadline) throw notReady(plan, `was not ready after ${timeoutMs / 1000} s (${reason})`);
+    if (!isAlive(ref)) throw notReady(plan, logStart, `ended before it was ready (${endText(await started.ended)})`);
+    if (Date.now() > deadline)
+      throw notReady(plan, logStart, `was not ready after ${timeoutMs / 1000} s (${reason})`);
     await sleep(50);
   }
 }
@@ -98,23 +102,24 @@ export async function stopProcess(plan: Pick<ProcessPlan, 'stopSteps'>, ref: Pro
   await endProcess(ref, plan.stopSteps);
 }
 
-function notReady(plan: ProcessPlan, what: string): SluiceError {
-  return new SluiceError('LOCAL_START_FAILED', withLogTail(`${plan.name} ${what}.`, plan.logFile), {
-    file: plan.logFile,
-  });
+function notReady(plan: ProcessPlan, logStart: number, what: string): SluiceError {
+  const message = withLogTail(`${plan.name} ${what}.`, plan.logFile, logStart);
+  return new SluiceError('LOCAL_START_FAILED', message, { file: plan.logFile });
 }
 
-/** A message and, below it, what the process said last. */
-export function withLogTail(message: string, logFile: string): string {
-  const tail = tailOf(logFile, 2_000).trimEnd();
+/** A message and, below it, what the process has said last since its log had `logStart` bytes. */
+export function withLogTail(message: string, logFile: string, logStart: number): string {
+  const tail = tailOf(logFile, 2_000, logStart).trimEnd();
   return `${message} The end of ${logFile}:\n${tail === '' ? '(empty)' : tail}`;
 }
 
-/** The last lines of a file, at most so many bytes; empty when there is no file. */
-export function tailOf(file: string, maxBytes: number): string {
+/** The last lines of a file behind byte `from`, at most `maxBytes` of them; empty when there is no file. */
+export function tailOf(file: string, maxBytes: number, from = 0): string {
   if (!existsSync(file)) return '';
   const size = statSync(file).size;
-  const start = Math.max(0, size - maxBytes);
+  // A file that is shorter than it was has been cut since (log-file.ts): all of it is newer.
+  const begin = from > size ? 0 : from;
+  const start = Math.max(begin, size - maxBytes);
   const buffer = Buffer.alloc(size - start);
   const descriptor = openSync(file, 'r');
   try {
@@ -123,7 +128,11 @@ export function tailOf(file: string, maxBytes: number): string {
     closeSync(descriptor);
   }
   const text = buffer.toString('utf8');
-  return start === 0 ? text : text.slice(text.indexOf('\n') + 1);
+  return start === begin ? text : text.slice(text.indexOf('\n') + 1);
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function asUser(user: SystemUser | undefined): { uid?: number; gid?: number } {

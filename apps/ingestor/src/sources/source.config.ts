@@ -70,6 +70,7 @@ export class SourceConfig implements CrossChecked {
   @Variable('SLUICE_SOURCE_RETRY_RENEWAL_BYTES', 'Progress after which all repeats are available again')
   @IsInt()
   @Min(1)
+  @Max(Number.MAX_SAFE_INTEGER)
   retryRenewalBytes: number = 8 * MIB;
 
   @Variable('SLUICE_SOURCE_MAX_BYTES', 'Largest source, in uncompressed bytes')
@@ -88,6 +89,7 @@ export class SourceConfig implements CrossChecked {
   @Variable('SLUICE_SOURCE_RATIO_FREE_BYTES', 'Uncompressed bytes up to which the ratio does not matter')
   @IsInt()
   @Min(0)
+  @Max(Number.MAX_SAFE_INTEGER)
   ratioFreeBytes: number = 64 * MIB;
 
   /** @param trustedCaller the caller proved to be on this machine */

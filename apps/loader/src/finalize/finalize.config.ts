@@ -1,4 +1,5 @@
-import { IsInt, Matches, Max, Min } from 'class-validator';
+import { IsInt, Max, Min } from 'class-validator';
+import { IsMemorySize } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 
 /** How a loader finalizes jobs. */
@@ -14,7 +15,7 @@ export class FinalizeConfig {
    * index over 6.4 million records took 25 s with 64 MB, 36 s with 256 MB, 48 s with 1 GB (`docs/performance.md`).
    */
   @Variable('SLUICE_MAINTENANCE_WORK_MEM', 'maintenance_work_mem of each of those connections, e.g. 64MB')
-  @Matches(/^\d+(kB|MB|GB)$/, { message: 'maintenanceWorkMem must be a size like 64MB' })
+  @IsMemorySize()
   maintenanceWorkMem: string = '64MB';
 
   @Variable(

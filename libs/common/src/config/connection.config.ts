@@ -1,22 +1,22 @@
-import { IsInt, IsNotEmpty, IsString, Matches, Max, Min } from 'class-validator';
+import { IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { IsBrokerList, IsFolderList, IsListenAddress, IsPostgresUrl } from './checks.js';
 import { Variable } from './environment.js';
 
 /** What every service needs: Kafka, PostgreSQL, its own port, the datasets. */
 export class ConnectionConfig {
   @Variable('KAFKA_BROKERS', 'Brokers as host:port, separated by commas')
-  @IsString()
-  @IsNotEmpty()
+  @IsBrokerList()
   kafkaBrokers: string = '127.0.0.1:9092';
 
   @Variable('DATABASE_URL', 'postgres://user:password@host:port/database', { secret: true })
-  @Matches(/^postgres(ql)?:\/\//, { message: 'databaseUrl must begin with postgres://' })
+  @IsPostgresUrl()
   databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
 
   @Variable(
     'SLUICE_HOST',
     'Address that the HTTP port listens on; 127.0.0.1 keeps it closed to other machines',
   )
-  @IsString()
+  @IsListenAddress()
   host: string = '127.0.0.1';
 
   @Variable(
@@ -29,7 +29,7 @@ export class ConnectionConfig {
   allowedHosts: string = '';
 
   @Variable('SLUICE_DATASET_PATHS', 'More folders of datasets, separated by colons')
-  @IsString()
+  @IsFolderList()
   datasetPaths: string = '';
 
   @Variable('SLUICE_LOG_LEVEL', 'trace, debug, info, warn, error or fatal')

@@ -1,3 +1,5 @@
+// First: a settings class is described by its decorators the moment it is defined, in whatever program that happens.
+import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
@@ -46,11 +48,54 @@ export interface CrossChecked {
   crossCheck(): readonly string[];
 }
 
+type SettingsClass<T extends object = object> = new () => T;
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** @throws SluiceError SETTING_INVALID listing every wrong variable at once */
 export function loadSettings<T extends object>(
-  settings: new () => T,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  settings: SettingsClass<T>,
+  environment: Environment = process.env,
 ): T {
+  return loadAllSettings([settings], environment).of(settings);
+}
+
+/** The settings of one program, each class of them read and checked. */
+export class Settings {
+  constructor(private readonly loaded: ReadonlyMap<SettingsClass, object>) {}
+
+  /** @throws SluiceError INTERNAL for a class that the program does not list, which no start has checked */
+  of<T extends object>(settings: SettingsClass<T>): T {
+    const found = this.loaded.get(settings);
+    if (found === undefined)
+      throw new SluiceError('INTERNAL', `${settings.name} is not among the settings of this program.`);
+    return found as T;
+  }
+}
+
+/**
+ * All settings classes of a program at once, so that one start names everything that is wrong.
+ * @throws SluiceError SETTING_INVALID listing every wrong variable of every class
+ */
+export function loadAllSettings(
+  classes: readonly SettingsClass[],
+  environment: Environment = process.env,
+): Settings {
+  const loaded = new Map<SettingsClass, object>();
+  const problems = new Set<string>();
+  for (const settings of classes) {
+    const { instance, problems: found } = readSettings(settings, environment);
+    loaded.set(settings, instance);
+    for (const problem of found) problems.add(problem);
+  }
+  if (problems.size > 0)
+    throw new SluiceError('SETTING_INVALID', `Settings are wrong: ${[...problems].join('; ')}.`);
+  return new Settings(loaded);
+}
+
+function readSettings<T extends object>(
+  settings: SettingsClass<T>,
+  environment: Environment,
+): { readonly instance: T; readonly problems: readonly string[] } {
   const variables = listVariables(settings);
   const given: Record<string, string> = {};
   const problems: string[] = [];
@@ -76,14 +121,15 @@ export function loadSettings<T extends object>(
   );
   if (problems.length === 0 && 'crossCheck' in instance)
     problems.push(...(instance as CrossChecked).crossCheck());
-  if (problems.length > 0)
-    throw new SluiceError('SETTING_INVALID', `Settings are wrong: ${problems.join('; ')}.`);
-  return instance;
+  return { instance, problems };
 }
 
 function describe(error: ValidationError, nameOf: (property: string) => string): string[] {
   const variable = nameOf(error.property);
-  return Object.values(error.constraints ?? {}).map((text) => text.replaceAll(error.property, variable));
+  const constraints = error.constraints ?? {};
+  // What is no number is neither too small nor too large.
+  const texts = constraints['isInt'] === undefined ? Object.values(constraints) : [constraints['isInt']];
+  return texts.map((text) => text.replaceAll(error.property, variable));
 }
 
 /** The environment of a process that we start: our own, with some variables set or (undefined) taken away. */

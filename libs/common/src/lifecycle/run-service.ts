@@ -1,10 +1,10 @@
-import 'reflect-metadata';
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { DynamicModule, INestApplication } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { ConnectionConfig } from '../config/connection.config.js';
-import { loadSettings } from '../config/environment.js';
+import { type Settings, loadAllSettings } from '../config/environment.js';
+import type { ErrorCode } from '../errors/error-codes.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
@@ -16,7 +16,8 @@ import { serveWhileStarting } from './starting-server.js';
 
 export interface ServiceDefinition<C extends ConnectionConfig> {
   readonly name: string;
-  readonly config: new () => C;
+  /** Every settings class that the service reads, its own first: all are checked before anything is started. */
+  readonly settings: readonly [new () => C, ...(new () => object)[]];
   /** Whether the module provides a BatchServer. */
   readonly consumes: boolean;
   /** Builds the root module once the settings are known. */
@@ -28,6 +29,8 @@ export interface ServiceDefinition<C extends ConnectionConfig> {
 export interface ServiceContext<C extends ConnectionConfig> {
   readonly name: string;
   readonly config: C;
+  /** The other classes of {@link ServiceDefinition.settings}. */
+  readonly settings: Settings;
   readonly logger: Logger;
   /** `host:pid`: the owner in job leases. */
   readonly instance: string;
@@ -44,6 +47,9 @@ export interface ServiceContext<C extends ConnectionConfig> {
  */
 const HEAP_GROWTH_PERCENT = 100;
 
+/** What is the same at the next start: starting again cannot help. */
+const WRONG_UNTIL_MENDED: readonly ErrorCode[] = ['SETTING_INVALID', 'DATASET_INVALID'];
+
 /**
  * The life of every service.
  *
@@ -57,7 +63,8 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
   definition: ServiceDefinition<C>,
 ): Promise<void> {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
-  const config = settingsOrExit(definition);
+  const settings = settingsOrExit(definition);
+  const config = settings.of(definition.settings[0]);
   const logger = createLogger(definition.name, config.logLevel);
   watchFaultPoints(config.faultFolder);
   if (config.faultFolder !== '') logger.warn({ folder: config.faultFolder }, 'fault points are armed');
@@ -71,7 +78,14 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
   try {
     const endStarting = await serveWhileStarting(config.port, config.host);
     const instance = `${hostname()}:${process.pid}`;
-    const module = await definition.module({ name: definition.name, config, logger, instance, fatal });
+    const module = await definition.module({
+      name: definition.name,
+      config,
+      settings,
+      logger,
+      instance,
+      fatal,
+    });
     const app = await createHttpApp(module, {
       logger,
       nestLogger: new NestLogger(logger),
@@ -91,13 +105,19 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     }
     logger.info('started');
   } catch (error) {
+    if (error instanceof SluiceError && WRONG_UNTIL_MENDED.includes(error.code)) {
+      logger.fatal({ err: error }, `ending: ${error.message}`);
+      process.exit(SERVICE_EXIT.wrongSettings);
+    }
     fatal(error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error)));
   }
 }
 
-function settingsOrExit<C extends ConnectionConfig & { port: number }>(definition: ServiceDefinition<C>): C {
+function settingsOrExit<C extends ConnectionConfig & { port: number }>(
+  definition: ServiceDefinition<C>,
+): Settings {
   try {
-    return loadSettings(definition.config);
+    return loadAllSettings(definition.settings);
   } catch (error) {
     createLogger(definition.name, 'info').fatal(messageOf(error));
     process.exit(SERVICE_EXIT.wrongSettings);

@@ -1,0 +1,100 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+import { listVariables, loadAllSettings, loadSettings } from '#common/config/environment.js';
+import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+
+/**
+ * A value that each variable refuses; null where any text is right. A new variable has to be added here, which is the
+ * moment to ask what would be wrong with it.
+ */
+const WRONG: Readonly<Record<string, string | null>> = {
+  DATABASE_URL: 'postgres://user:%zz@host/db',
+  JAVA_HOME: null,
+  KAFKA_BROKERS: 'kafka-without-a-port',
+  NO_COLOR: null,
+  SLUICE_DATASET_PATHS: '/no/such/folder',
+  SLUICE_FAULT_FOLDER: null,
+  SLUICE_HOST: '127.0.0.999',
+  SLUICE_INGESTOR_URL: 'ingestor',
+  SLUICE_LOCAL_FOLDER: null,
+  SLUICE_LOCAL_TOKEN_FILE: '/no/such/file',
+  SLUICE_LOG_LEVEL: 'loud',
+  SLUICE_MAINTENANCE_WORK_MEM: '1kB',
+  SLUICE_SOURCE_FOLDERS: 'relative/folder',
+  SLUICE_SOURCE_PRIVATE_ADDRESSES: 'maybe',
+  SLUICE_SOURCE_USER_AGENT: 'two\nlines',
+  SLUICE_TRACKER_URL: 'ftp://tracker',
+};
+/** What every other variable refuses: they are whole numbers within bounds. */
+const WRONG_NUMBERS = ['abc', '1.5', '-1', '1e99'];
+
+const APPS = join(checkoutFolder(), 'apps');
+
+type SettingsClass = new () => object;
+
+async function settingsClasses(app: string): Promise<SettingsClass[]> {
+  const folder = join(APPS, app, 'src');
+  const files = readdirSync(folder, { recursive: true }) as string[];
+  const found: SettingsClass[] = [];
+  for (const file of files.filter((name) => name.endsWith('.config.ts')).sort()) {
+    const module = (await import(pathToFileURL(join(folder, file)).href)) as Record<string, unknown>;
+    found.push(
+      ...Object.values(module)
+        .filter((value) => typeof value === 'function')
+        .map((v) => v as SettingsClass),
+    );
+  }
+  return found.filter((found) => listVariables(found).length > 0);
+}
+
+const apps = readdirSync(APPS).sort();
+const cases: { app: string; settings: SettingsClass; variable: string; wrong: string }[] = [];
+for (const app of apps) {
+  for (const settings of await settingsClasses(app)) {
+    for (const { variable } of listVariables(settings)) {
+      const wrong = WRONG[variable];
+      const values = wrong === undefined ? WRONG_NUMBERS : wrong === null ? [] : [wrong];
+      cases.push(...values.map((value) => ({ app, settings, variable, wrong: value })));
+    }
+  }
+}
+
+/** Read by the command line, which works without it. */
+const OPTIONAL_FOR = { cli: ['SLUICE_LOCAL_TOKEN_FILE'] } as Readonly<Record<string, readonly string[]>>;
+
+describe('every setting of every app', () => {
+  it.each(cases.filter(({ app, variable }) => OPTIONAL_FOR[app]?.includes(variable) !== true))(
+    '$app names $variable when it is $wrong',
+    ({ settings, variable, wrong }) => {
+      expect(() => loadSettings(settings, { [variable]: wrong })).toThrow(
+        expect.objectContaining({ code: 'SETTING_INVALID', message: expect.stringContaining(variable) }),
+      );
+    },
+  );
+
+  it.each(apps)('%s takes every one of its own defaults as a value', async (app) => {
+    for (const settings of await settingsClasses(app)) {
+      const defaults = new settings() as Record<string, unknown>;
+      const environment: Record<string, string> = {};
+      for (const { property, variable } of listVariables(settings)) {
+        if (defaults[property] !== undefined) environment[variable] = String(defaults[property]);
+      }
+      expect(loadSettings(settings, environment)).toEqual(loadSettings(settings, {}));
+    }
+  });
+
+  it.each(apps)('%s names everything that is wrong in all its classes in one go', async (app) => {
+    const classes = await settingsClasses(app);
+    const variables = classes.flatMap((settings) => listVariables(settings).map(({ variable }) => variable));
+    const environment = Object.fromEntries(variables.map((name) => [`${name}_FILE`, '/no/such/file']));
+    let message = '';
+    try {
+      loadAllSettings(classes, environment);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(variables.filter((name) => !message.includes(`${name}_FILE`))).toEqual([]);
+  });
+});

@@ -23,6 +23,7 @@ ENV MALLOC_ARENA_MAX=2
 ENV SLUICE_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
+COPY --from=build /app/dist/build.json dist/
 COPY --from=build /app/dist/apps dist/apps
 COPY --from=build /app/dist/libs dist/libs
 COPY package.json LICENSE ./

@@ -4,12 +4,16 @@
  *
  * B1. What has no source any more is removed from `dist`: the registry reads folders, so a leftover would come alive.
  * B2. The stamp is written last and dated to the start: what was edited during a build is built again.
+ * B3. build.json names the build by a hash of what can run in it, and is missing while one is under way: so each process
+ *     can say of which build it is, and the same sources have the same name everywhere.
  */
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   cpSync,
   existsSync,
   mkdirSync,
+  readFileSync,
   readdirSync,
   rmSync,
   statSync,
@@ -23,6 +27,7 @@ import { Refusal, ROOT, runScript } from './refusal.js';
 
 const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.built');
+const FACTS = join(DIST, 'build.json');
 /** What tsconfig.build.json includes. */
 const SOURCE_FOLDERS = ['apps', 'libs', 'bench', 'test/fixtures', 'test/support', 'test/chaos'];
 const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js'];
@@ -36,7 +41,7 @@ const COMPILED = /\.(js|js\.map|d\.ts)$/;
 export function isBuilt() {
   // An image has no sources, and is built.
   if (!existsSync(join(ROOT, 'tsconfig.build.json'))) return true;
-  if (!existsSync(STAMP)) return false;
+  if (!existsSync(STAMP) || !existsSync(FACTS)) return false;
   const builtAt = statSync(STAMP).mtimeMs;
   const sources = [
     ...SOURCE_FOLDERS.flatMap((folder) => walk(join(ROOT, folder))),
@@ -51,6 +56,7 @@ export function build() {
   // tsc believes its own notes about what it has written, so they go when the files may have gone.
   if (!existsSync(STAMP)) rmSync(join(DIST, 'tsconfig.build.tsbuildinfo'), { force: true });
   rmSync(STAMP, { force: true });
+  rmSync(FACTS, { force: true });
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
   const result = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], {
     stdio: 'inherit',
@@ -59,6 +65,10 @@ export function build() {
   if (result.status !== 0) throw new Refusal('The build failed: correct what tsc says above.');
   for (const folder of SOURCE_FOLDERS) copyAssets(join(ROOT, folder));
   for (const folder of SOURCE_FOLDERS) removeOrphans(join(DIST, folder));
+  writeFileSync(
+    FACTS,
+    `${JSON.stringify({ id: fingerprint(['apps', 'libs'].map((name) => join(DIST, name))) })}\n`,
+  );
   writeFileSync(STAMP, '');
   utimesSync(STAMP, startedAt, startedAt);
 }
@@ -70,6 +80,19 @@ function copyAssets(folder) {
     mkdirSync(dirname(copy), { recursive: true });
     cpSync(path, copy, { preserveTimestamps: true });
   }
+}
+
+/** B3: twelve hex digits over the names and contents of all files; maps and declarations do not run. */
+export function fingerprint(folders) {
+  const hash = createHash('sha256');
+  const files = folders
+    .flatMap(walk)
+    .filter((path) => !/\.(map|d\.ts)$/.test(path) && statSync(path).isFile());
+  for (const path of files.sort()) {
+    const content = readFileSync(path);
+    hash.update(`${relative(DIST, path).replaceAll(sep, '/')}\0${content.length}\0`).update(content);
+  }
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** B1 */

@@ -79,7 +79,8 @@ describe('every setting of every app', () => {
       const defaults = new settings() as Record<string, unknown>;
       const environment: Record<string, string> = {};
       for (const { property, variable } of listVariables(settings)) {
-        if (defaults[property] !== undefined) environment[variable] = String(defaults[property]);
+        const value = defaults[property] as string | number | undefined;
+        if (value !== undefined) environment[variable] = String(value);
       }
       expect(loadSettings(settings, environment)).toEqual(loadSettings(settings, {}));
     }

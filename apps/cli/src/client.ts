@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { HealthAnswer } from '#common/http/health.controller.js';
 import type {
   DatasetView,
   DeadLetterView,
@@ -30,6 +31,8 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 const ANSWER_TIMEOUT_MS = 30_000;
 /** A cancelled job's answer waits for its ingestor to let go, at most for a lease (30 s, unless set otherwise). */
 const CANCEL_TIMEOUT_MS = 120_000;
+/** A question on the side, which must not hold up the command. */
+const HEALTH_TIMEOUT_MS = 2_000;
 const PAGE_ITEMS = 500;
 /** A job is some kilobytes; whoever sends more without an end is no tracker. */
 const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
@@ -43,6 +46,18 @@ export class SluiceClient {
 
   datasets(): Promise<readonly DatasetView[]> {
     return this.tracker('/datasets');
+  }
+
+  /** Of which build the ingestor is; null when it does not say, or does not answer now. */
+  async ingestorBuild(): Promise<string | null> {
+    const { ingestorUrl } = this.addresses;
+    const answer = this.answer<Partial<HealthAnswer>>(
+      'ingestor',
+      `${ingestorUrl}/health/live`,
+      {},
+      HEALTH_TIMEOUT_MS,
+    );
+    return (await answer.catch(() => undefined))?.build ?? null;
   }
 
   job(id: string): Promise<JobDetail> {

@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSettings } from '#common/config/environment.js';
+import { OWN_BUILD } from '#common/lifecycle/build.js';
 import { CliConfig } from './cli.config.js';
 import { WAITING } from './commands/follow-job.js';
 import { runCli } from './commands/program.js';
@@ -25,6 +26,7 @@ const manifest = JSON.parse(readFileSync(join(checkoutFolder(), 'package.json'),
 
 process.exitCode = await runCli(process.argv.slice(2), {
   version: manifest.version,
+  build: OWN_BUILD,
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,

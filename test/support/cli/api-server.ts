@@ -285,6 +285,8 @@ export function datasetView(facts: Partial<DatasetView> = {}): DatasetView {
     writeModes: ['replace', 'append'],
     options: { checksum: ['warn', 'off', 'reject'] },
     defaultSource: null,
+    contractVersion: 1,
+    build: null,
     tables: [
       { table: 'customer', rows: 0 },
       { table: 'customer_address', rows: 0 },

@@ -18,6 +18,7 @@ export class CliHarness {
   cwd = process.cwd();
   environment: Record<string, string> = {};
   local: LocalSystem = noLocalSystem();
+  build: string | null = null;
   private readonly interruptHandlers = new Set<() => void>();
 
   /** Makes standard input, output and error output a terminal of 120 columns. */
@@ -34,6 +35,7 @@ export class CliHarness {
   context(): CliContext {
     return {
       version: '1.2.3',
+      build: this.build,
       stdin: this.stdin,
       stdout: this.stdout,
       stderr: this.stderr,
@@ -87,7 +89,7 @@ export function noLocalSystem(facts: Partial<LocalSystem> = {}): LocalSystem {
     state: () => Promise.resolve(undefined),
     up: unexpected,
     down: unexpected,
-    status: unexpected,
+    status: () => Promise.resolve({ processes: [], isReady: false, troubles: [] }),
     doctor: unexpected,
     logs: unexpected,
     ...facts,
@@ -100,4 +102,5 @@ export const LOCAL_STATE: LocalState = {
   databaseUrl: "postgres://sluice:it's@127.0.0.1:5432/sluice",
   kafkaBrokers: '127.0.0.1:9092',
   tokenFile: '/nowhere/token',
+  builds: [],
 };

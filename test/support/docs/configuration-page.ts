@@ -91,5 +91,5 @@ function allowedBy(settings: new () => object, property: string): string {
   if (Array.isArray(values)) return values.map((value) => `\`${String(value)}\``).join(', ');
   if (typeof min === 'number') return typeof max === 'number' ? `${min} to ${max}` : `from ${min}`;
   const message = checks.map((check) => check.message).find((text) => typeof text === 'string') ?? '';
-  return message.replace(`${property} `, '');
+  return message.replace(/^\S+ /, (name) => (name === `${property} ` || name === '$property ' ? '' : name));
 }

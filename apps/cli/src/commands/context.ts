@@ -8,6 +8,8 @@ import { paintFor, type Paint } from '../render/paint.js';
 /** Everything outside that a command touches; a test brings its own. */
 export interface CliContext {
   readonly version: string;
+  /** Of which build the command line is; null when it does not run from one. */
+  readonly build: string | null;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };

@@ -3,10 +3,13 @@ import type { Exit } from '../exit-codes.js';
 import { formatCount } from '../render/format.js';
 import { plainText } from '../render/plain-text.js';
 import { type CliContext, connect, write } from './context.js';
+import { warnOfRunningSystem } from './other-build.js';
 
 /** `sluice datasets`: what can be run, how, and what its tables hold now. */
 export async function datasets(context: CliContext, options: { readonly json?: boolean }): Promise<Exit> {
-  const found = await (await connect(context)).datasets();
+  const client = await connect(context);
+  const found = await client.datasets();
+  await warnOfRunningSystem(context, client, found);
   const text = options.json === true ? `${JSON.stringify(found)}\n` : found.map(datasetText).join('\n');
   await write(context.stdout, text);
   return 'success';

@@ -2,16 +2,15 @@ import { readdir } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
 import { listVariables } from '#common/config/environment.js';
-import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Exit } from '../exit-codes.js';
 import { renderTable } from '../render/table.js';
 import { type CliContext, write } from './context.js';
+import { notRunning } from './find-system.js';
 
 /** `sluice env`: how psql and Kafka's tools reach the running system, as lines that a shell can evaluate. */
 export async function env(context: CliContext): Promise<Exit> {
   const state = await context.local.state();
-  if (state === undefined)
-    throw new SluiceError('SYSTEM_UNREACHABLE', 'No system of this checkout is running.');
+  if (state === undefined) throw await notRunning(context.local);
   const variables = { DATABASE_URL: state.databaseUrl, KAFKA_BROKERS: state.kafkaBrokers };
   const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shellQuoted(value)}\n`);
   await write(context.stdout, lines.join(''));

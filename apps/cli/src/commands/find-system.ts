@@ -13,13 +13,23 @@ export async function findSystem(settings: CliConfig, local: LocalSystem): Promi
   const ingestorUrl = settings.ingestorUrl ?? running?.ingestorUrl;
   const trackerUrl = settings.trackerUrl ?? running?.trackerUrl;
   if (ingestorUrl === undefined || trackerUrl === undefined) {
-    throw new SluiceError('SYSTEM_UNREACHABLE', 'No system of this checkout is running.');
+    throw await notRunning(local);
   }
   return {
     ingestorUrl: ingestorUrl.replace(/\/+$/, ''),
     trackerUrl: trackerUrl.replace(/\/+$/, ''),
     token: await readToken(settings.localTokenFile ?? running?.tokenFile),
   };
+}
+
+/** That none runs is something else than one that has not started yet, or that nothing can be read about. */
+export async function notRunning(local: LocalSystem): Promise<SluiceError> {
+  const { troubles } = await local.status();
+  const text =
+    troubles.length === 0
+      ? 'No system of this checkout is running.'
+      : `The system of this checkout is not ready: ${troubles.join('; ')}.`;
+  return new SluiceError('SYSTEM_UNREACHABLE', text);
 }
 
 /** Without the token the ingestor still takes addresses, and files of its allowed folders. */

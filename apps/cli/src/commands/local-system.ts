@@ -6,8 +6,8 @@ export interface LocalSystem {
   up(options: UpOptions): Promise<LocalState>;
   /** @returns false when there was nothing to stop */
   down(say: Say): Promise<boolean>;
-  /** Every process of the system, running or not. */
-  status(): Promise<readonly ProcessStatus[]>;
+  /** Every process of the system, running or not; none when nothing of it runs. */
+  status(): Promise<SystemStatus>;
   /** Everything that `up` needs of this machine. */
   doctor(): Promise<readonly Requirement[]>;
   /** Writes log lines of one service or all; with `follow` until `signal` aborts. */
@@ -23,6 +23,8 @@ export interface LocalState {
   readonly databaseUrl: string;
   readonly kafkaBrokers: string;
   readonly tokenFile: string;
+  /** Of which build its services are, each build once. */
+  readonly builds: readonly string[];
 }
 
 export interface UpOptions {
@@ -32,9 +34,19 @@ export interface UpOptions {
   readonly signal: AbortSignal;
 }
 
+export interface SystemStatus {
+  readonly processes: readonly ProcessStatus[];
+  /** Whether everything that belongs to it does its work. */
+  readonly isReady: boolean;
+  /** What is not as it should be, a sentence each: a service that is missing, a mixed system, a full disk. */
+  readonly troubles: readonly string[];
+}
+
 export interface ProcessStatus {
   readonly name: string;
   readonly state: string;
+  /** Why it is not ready, as far as it is known. */
+  readonly problem: string | null;
   readonly pid: number | null;
   readonly address: string | null;
 }

@@ -8,6 +8,7 @@ import { planTopics } from '#core/message/topics.js';
 import { migrate as migrateTables } from '#core/schema/migrate.js';
 import type { Exit } from '../exit-codes.js';
 import { type CliContext, write } from './context.js';
+import { warnOfLocalSystem } from './other-build.js';
 
 /** `sluice migrate`: brings tables and topics up to date; run again, it finds nothing to do. */
 export async function migrate(context: CliContext): Promise<Exit> {
@@ -41,6 +42,7 @@ export async function migrate(context: CliContext): Promise<Exit> {
     ...topics.map((topic) => `topic ${topic}\n`),
   ];
   await write(context.stdout, made.length === 0 ? 'Everything is up to date.\n' : made.join(''));
+  await warnOfLocalSystem(context);
   return 'success';
 }
 

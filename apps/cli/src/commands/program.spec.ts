@@ -68,7 +68,13 @@ describe('sluice', () => {
     const local = (facts: Partial<LocalSystem>): void => {
       cli.local = noLocalSystem({ state: () => Promise.resolve(LOCAL_STATE), ...facts });
     };
-    const process = (name: string, state: string): ProcessStatus => ({ name, state, pid: 7, address: null });
+    const process = (name: string, state: string): ProcessStatus => ({
+      name,
+      state,
+      problem: null,
+      pid: 7,
+      address: null,
+    });
 
     it('env can be evaluated by a shell, whatever the password', async () => {
       local({});
@@ -120,12 +126,43 @@ describe('sluice', () => {
     });
 
     it.each([
-      ['all is ready', [process('kafka', 'ready'), process('loader', 'ready')], 0],
-      ['something is not', [process('kafka', 'ready'), process('loader', 'stopped')], 4],
-      ['nothing runs', [], 4],
-    ])('status tells scripts when %s', async (_what, processes, code) => {
-      local({ status: () => Promise.resolve(processes) });
+      ['all is ready', [process('kafka', 'ready'), process('loader', 'ready')], true, 0],
+      ['something is not', [process('kafka', 'ready'), process('loader', 'stopped')], false, 4],
+      ['nothing runs', [], false, 4],
+    ])('status tells scripts when %s', async (_what, processes, isReady, code) => {
+      local({ status: () => Promise.resolve({ processes, isReady, troubles: [] }) });
       expect(await cli.run('status')).toBe(code);
+    });
+
+    it('status says why something is not ready', async () => {
+      const troubles = ['validator is waiting (it ended again)'];
+      const processes = [process('validator', 'waiting')];
+      local({ status: () => Promise.resolve({ processes, isReady: false, troubles }) });
+      await cli.run('status');
+      expect(cli.stdout.text).toContain(troubles[0]);
+    });
+
+    it.each(['up', 'status'])('%s says that the running system is of another build', async (command) => {
+      cli.build = 'new-build';
+      const state = { ...LOCAL_STATE, builds: ['old-build'] };
+      local({
+        state: () => Promise.resolve(state),
+        up: () => Promise.resolve(state),
+        status: () =>
+          Promise.resolve({ processes: [process('loader', 'ready')], isReady: true, troubles: [] }),
+      });
+      expect(await cli.run(command)).toBe(0);
+      expect(cli.stderr.text + cli.stdout.text).toMatch(/another build \(old-build\).*npx sluice restart/);
+    });
+
+    it('restart stops and starts', async () => {
+      const calls: string[] = [];
+      local({
+        down: () => Promise.resolve(calls.push('down') > 0),
+        up: () => Promise.resolve(calls.push('up')).then(() => LOCAL_STATE),
+      });
+      expect(await cli.run('restart')).toBe(0);
+      expect(calls).toEqual(['down', 'up']);
     });
 
     it('doctor says what to do, and ends with its own code', async () => {

@@ -12,11 +12,12 @@ import { demo } from './demo/demo.js';
 import { env, settings } from './env.js';
 import { job, jobs } from './jobs.js';
 import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
+import { warnOfLocalSystem } from './other-build.js';
 import { parked } from './parked.js';
 import { watch } from './report-job.js';
 import { run } from './run.js';
 import { cancel, continueJob, discard, pause, resume } from './steer.js';
-import { doctor, down, logs, status, up } from './system.js';
+import { doctor, down, logs, restart, status, up } from './system.js';
 
 /**
  * Runs one command line.
@@ -81,6 +82,11 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
   add('down', 'Stop what `up` started', 'down').action(async () => {
     ended(await down(context));
   });
+  add('restart', 'Stop and start again what `up` started, with what was built since', 'restart').action(
+    async () => {
+      ended(await restart(context));
+    },
+  );
   add('status', 'Show what is running', 'status').action(async () => {
     ended(await status(context));
   });
@@ -215,6 +221,7 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     .option('--limit-findings <count>', 'show at most so many; all are counted', parseCount)
     .option('--json', JSON_HELP)
     .action(async (name: string, file: string, options: object) => {
+      await warnOfLocalSystem(context);
       ended(await check(context, name, file, options));
     });
   add(

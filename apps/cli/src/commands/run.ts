@@ -1,5 +1,6 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type ExistingKeys, resolveOptions, type WriteMode } from '#core/dataset/dataset.js';
+import { loadRegistry } from '#core/dataset/registry.js';
 import type { DatasetView, JobAccepted, JobRequest } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
@@ -8,6 +9,7 @@ import { PROGRAM } from '../render/program-name.js';
 import { suggestion } from './closest-name.js';
 import { confirm } from './confirm.js';
 import { type CliContext, connect, interruptible } from './context.js';
+import { warnOfRunningSystem } from './other-build.js';
 import { resolveSource } from './option-values.js';
 import { type Ran, followAndReport, sayDetached } from './report-job.js';
 
@@ -44,7 +46,9 @@ export async function startAndReport(
   options: RunOptions,
   signal: AbortSignal,
 ): Promise<Ran> {
-  const dataset = findDataset(await client.datasets(), name);
+  const datasets = await client.datasets();
+  await warnOfRunningSystem(context, client, datasets);
+  const dataset = await findRunnable(context, datasets, name);
   const request = requestFor(dataset, options);
   if (options.yes !== true) await confirmReplace(context, dataset, request, signal);
   if (signal.aborted) return { exit: 'detached' };
@@ -61,6 +65,28 @@ async function start(client: SluiceClient, request: JobRequest): Promise<JobAcce
       throw new SluiceError(error.code, error.message + hints, error.place, { cause: error });
     }
     throw error;
+  }
+}
+
+/** A folder that was added since the services were started is known here and not there. */
+async function findRunnable(
+  context: CliContext,
+  datasets: readonly DatasetView[],
+  name: string,
+): Promise<DatasetView> {
+  try {
+    return findDataset(datasets, name);
+  } catch (error) {
+    const isHere = await loadRegistry(context.settings().extraDatasetPaths()).then(
+      (registry) => registry.entries().some((entry) => entry.name === name),
+      () => false,
+    );
+    if (!isHere) throw error;
+    throw new SluiceError(
+      'DATASET_UNKNOWN',
+      `The running system does not know the dataset "${name}" of this checkout: it was started before. ` +
+        `Start it again by \`${PROGRAM} restart\`; jobs that are under way go on afterwards.`,
+    );
   }
 }
 

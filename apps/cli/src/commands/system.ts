@@ -2,6 +2,7 @@ import type { Exit } from '../exit-codes.js';
 import { plainText } from '../render/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable } from '../render/table.js';
+import { otherBuild, warn } from './other-build.js';
 import { type CliContext, interruptible, paintOf, write } from './context.js';
 import type { LocalState, Say } from './local-system.js';
 
@@ -17,8 +18,16 @@ export async function up(context: CliContext, options: { readonly foreground?: b
       return 'detached';
     }
     await write(context.stdout, addressesText(state));
+    const { troubles } = await context.local.status();
+    warn(context, [...troubles, ...otherBuild(context.build, state.builds)]);
     return 'success';
   });
+}
+
+/** `down`, then `up`: what was built since comes into effect; data and addresses stay. */
+export async function restart(context: CliContext): Promise<Exit> {
+  await context.local.down(sayOn(context));
+  return up(context, {});
 }
 
 /** Where everything is, and what to do next. */
@@ -42,9 +51,9 @@ export async function down(context: CliContext): Promise<Exit> {
   return 'success';
 }
 
-/** Exit code 4 when anything of the system is not running, so that scripts can ask. */
+/** Exit code 0 only when everything that belongs to the system is ready, else 4, so that scripts can ask. */
 export async function status(context: CliContext): Promise<Exit> {
-  const processes = await context.local.status();
+  const { processes, isReady, troubles } = await context.local.status();
   if (processes.length === 0) {
     await write(context.stdout, `Nothing of this checkout is running. Start it: ${PROGRAM} up\n`);
     return 'notReachable';
@@ -55,8 +64,10 @@ export async function status(context: CliContext): Promise<Exit> {
     { title: 'pid', value: ({ pid }) => (pid === null ? '–' : String(pid)), align: 'right' },
     { title: 'address', value: ({ address }) => address ?? '–' },
   ]);
-  await write(context.stdout, text);
-  return processes.every(({ state }) => state === 'ready') ? 'success' : 'notReachable';
+  const { builds = [] } = (await context.local.state()) ?? {};
+  const lines = [...troubles, ...otherBuild(context.build, builds)].map((line) => `${plainText(line)}\n`);
+  await write(context.stdout, lines.length === 0 ? text : `${text}\n${lines.join('')}`);
+  return isReady ? 'success' : 'notReachable';
 }
 
 export async function doctor(context: CliContext): Promise<Exit> {

@@ -1,8 +1,7 @@
-import { statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { Requirement } from '../commands/local-system.js';
 import type { LocalFolder } from './folders.js';
+import { freeBytes } from './free-space.js';
 import { isPortFree } from './free-ports.js';
 import { findJava, tryToRun } from './kafka/java.js';
 import { KAFKA_VERSION, checkJars, kafkaJarsFolder, jarsAreThere } from './kafka/kafka-jars.js';
@@ -117,18 +116,6 @@ function checkDisk(folder: LocalFolder): Requirement {
         `Only ${detail}.`,
         `Free at least ${LEAST_FREE_BYTES / 1024 ** 3} GiB, or set SLUICE_LOCAL_FOLDER to a roomier place.`,
       );
-}
-
-/** Of the file system that holds the folder, or its nearest ancestor that exists. */
-function freeBytes(path: string): number {
-  try {
-    const { bavail, bsize } = statfsSync(path);
-    return bavail * bsize;
-  } catch (error) {
-    const parent = dirname(path);
-    if (parent === path) throw error;
-    return freeBytes(parent);
-  }
 }
 
 async function checkPorts(folder: LocalFolder): Promise<Requirement> {

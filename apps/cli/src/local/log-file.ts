@@ -1,4 +1,4 @@
-import { copyFileSync, statSync, truncateSync } from 'node:fs';
+import { copyFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 
 /** A process' log takes at most twice this: the file itself and one older part. */
 export const MAX_LOG_BYTES = 16 * 1024 * 1024;
@@ -10,6 +10,12 @@ export const MAX_LOG_BYTES = 16 * 1024 * 1024;
 export function boundLog(file: string, maxBytes = MAX_LOG_BYTES): void {
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (size <= maxBytes) return;
-  copyFileSync(file, `${file}.1`);
+  const older = `${file}.1`;
+  try {
+    copyFileSync(file, older);
+  } catch {
+    // A full disk takes no copy. A log that has grown this far is given up for it, since that makes space.
+    rmSync(older, { force: true });
+  }
   truncateSync(file, 0);
 }

@@ -21,6 +21,8 @@ export interface ProcessPlan {
   readonly probe: (process: ProcessRef) => Promise<void>;
   /** Rejects when only a new start can help; not asked before the process was ready. */
   readonly liveness?: () => Promise<void>;
+  /** Of which build of Sluice a process would be that were started now; left out for what is not part of a build. */
+  readonly build?: () => string | null;
   /** From gentle to hard; SIGKILL follows by itself. */
   readonly stopSteps: readonly StopStep[];
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
+import { readBuild } from '#common/lifecycle/build.js';
 import type { LocalConfig } from './local.config.js';
 import type { ProcessPlan } from './process-plan.js';
 
@@ -69,6 +70,7 @@ export function planService(facts: {
     liveness: async () => {
       await expectHealthy(`${address}/health/live`);
     },
+    build: () => readBuild(join(cwd, 'dist'))?.id ?? null,
     // The service gives up by itself after its own time; somewhat later we help.
     stopSteps: [{ signal: 'SIGTERM', waitMs: facts.drainTimeoutMs + 5_000 }],
   };

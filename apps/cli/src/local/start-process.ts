@@ -90,7 +90,8 @@ export async function waitUntilReady(
     }
     signal?.throwIfAborted();
     onWait(reason);
-    if (!isAlive(ref)) throw notReady(plan, logStart, `ended before it was ready (${endText(await started.ended)})`);
+    if (!isAlive(ref))
+      throw notReady(plan, logStart, `ended before it was ready (${endText(await started.ended)})`);
     if (Date.now() > deadline)
       throw notReady(plan, logStart, `was not ready after ${timeoutMs / 1000} s (${reason})`);
     await sleep(50);

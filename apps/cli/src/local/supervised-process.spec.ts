@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ describe('SupervisedProcess', () => {
   function supervise(
     script: string,
     plan: Partial<ProcessPlan> = {},
-    options: { livenessEveryMs?: number; readyTimeoutMs?: number } = {},
+    options: { livenessEveryMs?: number; readyTimeoutMs?: number; longWaitMs?: number } = {},
   ): SupervisedProcess {
     const created: SupervisedProcess = new SupervisedProcess(
       {
@@ -72,6 +72,32 @@ describe('SupervisedProcess', () => {
     expect(phases).toEqual(['starting', 'waiting', 'starting', 'waiting', 'starting', 'failed']);
     expect(service.state).toMatchObject({ phase: 'failed', restarts: 2, ref: null });
     expect(readFileSync(join(folder, 'said'), 'utf8').trim().split('\n')).toHaveLength(3);
+  });
+
+  it('S1: once it has worked it is never given up, and the wait between two tries is declared', async () => {
+    const script = "if (require('fs').existsSync('crash')) process.exit(70); setInterval(() => {}, 1000)";
+    const service = supervise(script, {}, { longWaitMs: 20 });
+    await service.start();
+    writeFileSync(join(folder, 'crash'), '');
+    process.kill(service.state.ref!.pid, 'SIGKILL');
+    await eventually(() => service.state.restarts > 4, 'more restarts than the budget has', 20_000);
+    expect(phases).not.toContain('failed');
+    const said = readFileSync(join(folder, 'said'), 'utf8');
+    expect(said.match(/is tried every 0.02 s/g)).toHaveLength(1);
+    rmSync(join(folder, 'crash'));
+    await eventually(() => service.state.phase === 'ready', 'that it works again', 20_000);
+    expect(service.state.problem).toBeNull();
+  });
+
+  it('quotes of its log what this start has said, not what an earlier one did', async () => {
+    writeFileSync(join(folder, 'service.log'), 'complaint of an earlier start\n');
+    const service = supervise("console.log('my last words'); process.exit(78)", notReady);
+    const message = await service.start().then(
+      () => '',
+      (error: unknown) => (error as Error).message,
+    );
+    expect(message).toContain('my last words');
+    expect(message).not.toContain('complaint of an earlier start');
   });
 
   it('S2: wrong settings are not tried twice', async () => {

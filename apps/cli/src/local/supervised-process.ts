@@ -9,6 +9,8 @@ import { type StartedProcess, endText, startProcess, waitUntilReady, withLogTail
 import type { ProcessState } from './system-state.js';
 
 const LIVENESS_EVERY_MS = 10_000;
+/** Between two tries of what has been ending for long: a lasting fault costs little, and its end is soon noticed. */
+const LONG_WAIT_MS = 15_000;
 /** About half a minute of silence: longer than any pause a healthy service makes. */
 const MOST_SILENT_PROBES = 3;
 
@@ -16,7 +18,9 @@ const MOST_SILENT_PROBES = 3;
  * Keeps one process running.
  *
  * States: starting → ready → (ended) waiting → starting …, until stopped, or failed.
- * - S1: A process that ends is started again, at most as RestartBudget allows; then it stays `failed`.
+ * - S1: A process that ends is started again. Before it was ready once, at most as RestartBudget allows, so that a start
+ *   that cannot succeed ends; afterwards without an end, since a full disk or a lost server comes back some day. The
+ *   wait between two such tries is declared: it is `waiting`, and its problem says so.
  * - S2: Wrong settings (exit code 78) cannot mend themselves: `failed` at once.
  * - S3: A process that says that it is not live, or is silent, three times in a row is killed, which leads to S1.
  * - S4: Every change of state is announced before anything else happens, so that the state file always knows the pid.
@@ -28,6 +32,12 @@ export class SupervisedProcess {
   private restarts = 0;
   private problem: string | null = null;
   private notReadyBecause = 'no answer';
+  /** Whether it has done its work once since this supervisor started it. */
+  private wasReady = false;
+  private build: string | null = null;
+  private logStart = 0;
+  /** A wait that lasts is said once. */
+  private isLongWait = false;
   private readonly stopping = new AbortController();
   private loop: Promise<void> | null = null;
 
@@ -41,13 +51,24 @@ export class SupervisedProcess {
       readonly say: (line: string) => void;
       readonly budget?: RestartBudget;
       readonly livenessEveryMs?: number;
+      readonly longWaitMs?: number;
     },
   ) {}
 
   get state(): ProcessState {
     const { name, port, logFile, stopSteps } = this.plan;
-    const { phase, restarts, problem } = this;
-    return { name, phase, ref: this.current?.ref ?? null, port, restarts, problem, logFile, stopSteps };
+    const { phase, restarts, problem, build } = this;
+    return {
+      name,
+      phase,
+      ref: this.current?.ref ?? null,
+      port,
+      restarts,
+      problem,
+      build,
+      logFile,
+      stopSteps,
+    };
   }
 
   /**
@@ -61,12 +82,13 @@ export class SupervisedProcess {
       this.stopping.signal.throwIfAborted();
       const { name, logFile } = this.plan;
       if (this.phase === 'failed') {
-        throw new SluiceError('LOCAL_START_FAILED', withLogTail(this.problem ?? `${name} failed.`, logFile));
+        const message = withLogTail(this.problem ?? `${name} failed.`, logFile, this.logStart);
+        throw new SluiceError('LOCAL_START_FAILED', message);
       }
       if (Date.now() > deadline) {
         const seconds = this.options.readyTimeoutMs / 1000;
         const message = `${name} was not ready after ${seconds} s (${this.problem ?? this.notReadyBecause}).`;
-        throw new SluiceError('LOCAL_START_FAILED', withLogTail(message, logFile));
+        throw new SluiceError('LOCAL_START_FAILED', withLogTail(message, logFile, this.logStart));
       }
       await sleep(50);
     }
@@ -88,7 +110,8 @@ export class SupervisedProcess {
       const how = await this.runOnce();
       this.current = null;
       if (this.isStopping()) return;
-      const delayMs = how.mayRecover ? budget.next(Date.now()) : null;
+      const usualMs = how.mayRecover ? budget.next(Date.now()) : null;
+      const delayMs = usualMs ?? (how.mayRecover && this.wasReady ? this.longWaitMs() : null);
       this.problem = `${name} ended (${how.text}); its log is ${logFile}.`;
       if (delayMs === null) {
         if (how.mayRecover) {
@@ -100,9 +123,15 @@ export class SupervisedProcess {
         return;
       }
       this.restarts++;
+      if (usualMs === null) {
+        const every = `${delayMs / 1000} s`;
+        this.problem = `${name} ended again after ${budget.toString()} (last: ${how.text}) and is tried every ${every}; its log is ${logFile}.`;
+      }
       this.change('waiting');
       logger.warn({ process: name, how: how.text, delayMs }, 'ended; starting it again');
-      say(`${name} ended (${how.text}); starting it again`);
+      if (!this.isLongWait || usualMs !== null)
+        say(usualMs === null ? this.problem : `${name} ended (${how.text}); starting it again`);
+      this.isLongWait = usualMs === null;
       await sleep(delayMs, undefined, { signal: this.stopping.signal }).catch(() => undefined);
     }
   }
@@ -116,6 +145,8 @@ export class SupervisedProcess {
       return { text: messageOf(error), mayRecover: true };
     }
     this.current = started;
+    this.logStart = started.logStart;
+    this.build = this.plan.build?.() ?? null;
     this.change('starting');
     this.options.logger.info({ process: this.plan.name, pid: started.ref.pid }, 'started');
     if (this.isStopping()) await endProcess(started.ref, this.plan.stopSteps);
@@ -135,6 +166,7 @@ export class SupervisedProcess {
         this.notReadyBecause = reason;
       });
       this.problem = null;
+      this.wasReady = true;
       this.change('ready');
       this.options.logger.info({ process: plan.name }, 'ready');
       for (let silent = 0; silent < MOST_SILENT_PROBES;) {
@@ -146,6 +178,10 @@ export class SupervisedProcess {
     } catch {
       // It ended, which the caller sees, or this watch was called off.
     }
+  }
+
+  private longWaitMs(): number {
+    return this.options.longWaitMs ?? LONG_WAIT_MS;
   }
 
   private isStopping(): boolean {

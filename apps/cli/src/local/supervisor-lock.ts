@@ -36,6 +36,16 @@ export function takeLock(file: string): () => void {
   };
 }
 
+/** The lock of this process, written anew when somebody has made it unreadable: a second supervisor would take it over. */
+export function keepLock(file: string): void {
+  if (readLock(file) !== null) return;
+  try {
+    writeFileSync(file, JSON.stringify(refOf(process.pid)));
+  } catch {
+    // A full disk: tried again with the next look.
+  }
+}
+
 /** Two may see the same stale lock: the slower one must not remove what the faster one has put there since. */
 function removeStale(file: string): void {
   const aside = `${file}.${process.pid}.stale`;
@@ -60,7 +70,9 @@ function tryLink(existing: string, link: string): boolean {
 
 function readLock(file: string): ProcessRef | null {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as ProcessRef;
+    const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<ProcessRef> | null;
+    if (typeof value?.pid !== 'number' || typeof value.started !== 'string') return null;
+    return { pid: value.pid, started: value.started };
   } catch {
     return null;
   }

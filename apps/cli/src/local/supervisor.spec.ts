@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
@@ -10,6 +10,7 @@ import { LocalConfig } from './local.config.js';
 import { isAlive } from './process-identity.js';
 import type { ServiceSpec } from './services.js';
 import { startProcess } from './start-process.js';
+import { lockHolder } from './supervisor-lock.js';
 import { Supervisor } from './supervisor.js';
 import { type ProcessState, type SystemState, emptyState, readState, writeState } from './system-state.js';
 
@@ -190,7 +191,15 @@ describe('Supervisor', () => {
       phase: 'ready',
       processes: [
         {
-          ...{ name: 'loader', phase: 'ready', ref: left.ref, port: 0, restarts: 0, problem: null },
+          ...{
+            name: 'loader',
+            phase: 'ready',
+            ref: left.ref,
+            port: 0,
+            restarts: 0,
+            problem: null,
+            build: null,
+          },
           ...{ logFile: left.plan.logFile, stopSteps: left.plan.stopSteps },
         },
       ],
@@ -215,6 +224,44 @@ describe('Supervisor', () => {
     running = (await supervisor({ services: [] })).run(stop.signal);
     await untilState(isReady);
     expect(said).not.toContainEqual(expect.stringContaining('left running'));
+  });
+
+  it('V4: state and lock that somebody has broken are written again', async () => {
+    running = (await supervisor()).run(stop.signal);
+    await untilState(isReady);
+    for (const file of [folder.state, `${folder.state}.copy`, folder.lock]) writeFileSync(file, '{"x":');
+    await untilState(isReady);
+    await eventually(() => lockHolder(folder.lock)?.pid === process.pid, 'the lock', 20_000);
+    rmSync(folder.state);
+    rmSync(`${folder.state}.copy`);
+    expect((await untilState(isReady)).planned).toEqual(['loader', 'loader-2']);
+  });
+
+  it('V7: a full disk ends nothing, and what could not be written is written when there is space', async () => {
+    running = (await supervisor()).run(stop.signal);
+    await untilState(isReady);
+    // A folder of the same name refuses the file as a full disk does.
+    mkdirSync(`${folder.state}.copy.next`);
+    const before = readState(folder.state)!;
+    process.kill(named(before, 'loader').ref!.pid, 'SIGKILL');
+    await eventually(() => said.some((line) => line.includes('starting it again')), 'the restart', 20_000);
+    rmSync(`${folder.state}.copy.next`, { recursive: true });
+    await untilState((state) => named(state, 'loader').restarts === 1);
+  });
+
+  it('V8: says that what was started again is of another build', async () => {
+    const build = (id: string): void => {
+      mkdirSync(join(folder.path, 'dist'), { recursive: true });
+      writeFileSync(join(folder.path, 'dist', 'build.json'), JSON.stringify({ id }));
+    };
+    build('one');
+    running = (await supervisor()).run(stop.signal);
+    const before = await untilState(isReady);
+    expect(before.processes.map((process) => process.build)).toEqual(['one', 'one']);
+    build('two');
+    process.kill(named(before, 'loader-2').ref!.pid, 'SIGKILL');
+    await untilState((state) => named(state, 'loader-2').build === 'two');
+    expect(said.filter((line) => line.startsWith('loader-2 (two) was started again'))).toHaveLength(1);
   });
 
   it('V5: ends when its folder is removed', async () => {

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { OWN_BUILD } from '#common/lifecycle/build.js';
 import type { LocalFolder } from './folders.js';
+import { diskFullText, isDiskFull } from './free-space.js';
 import { PortChooser } from './free-ports.js';
 import { planKafka } from './kafka/kafka-broker.js';
 import type { LocalConfig } from './local.config.js';
@@ -15,11 +17,12 @@ import { planPostgres } from './postgres/postgres-server.js';
 import { type ServiceSpec, instanceNames, planService } from './services.js';
 import { runToEnd } from './start-process.js';
 import { SupervisedProcess } from './supervised-process.js';
-import { takeLock } from './supervisor-lock.js';
+import { keepLock, takeLock } from './supervisor-lock.js';
 import {
   type ProcessState,
   type SystemState,
   emptyState,
+  mixedText,
   readState,
   withLine,
   writeState,
@@ -51,17 +54,36 @@ const SERVERS = ['kafka', 'postgres'];
  * - V2: What an earlier supervisor left running, because it was killed, is ended before anything starts.
  * - V3: Kafka and PostgreSQL come before the services and go after them, so that draining finds both.
  * - V4: state.json is true at every moment, except that a process may have ended by itself since, and that a full
- *   disk keeps it from being written, which stops nothing.
+ *   disk keeps it from being written, which stops nothing. It is written again every few seconds, so that what somebody
+ *   did to it does not last, and its date tells that the supervisor lives.
  * - V5: Who removes the folder (or the whole checkout) of a running system ends it: nobody could find it any more.
  * - V6: Systems that start at the same moment get ports of their own: a supervisor reserves its ports while it runs.
+ * - V7: A full disk ends nothing here: what cannot be written is left out, and what ended because of it is started again
+ *   when there is space (supervised-process.ts, S1).
+ * - V8: What is started after a build while others are from the build before is declared: a mixed system judges by two
+ *   contracts.
  */
 export class Supervisor {
   private readonly processes: SupervisedProcess[] = [];
   private readonly ports = new PortChooser({ reserves: true });
   private state: SystemState;
+  /** The last save failed. */
+  private isUnwritable = false;
+  private isFull = false;
+  private saidMixed: string | null = null;
 
   constructor(private readonly options: SupervisorOptions) {
-    this.state = emptyState(options.run, {});
+    this.state = this.emptyState({});
+  }
+
+  private emptyState(ports: Readonly<Record<string, number>>): SystemState {
+    const { run, config, services } = this.options;
+    const planned = [
+      ...(config.kafkaBrokers === undefined ? ['kafka'] : []),
+      ...(config.databaseUrl === undefined ? ['postgres'] : []),
+      ...services.flatMap(instanceNames),
+    ];
+    return emptyState(run, ports, { build: OWN_BUILD, planned });
   }
 
   /**
@@ -75,14 +97,12 @@ export class Supervisor {
     const removed = new AbortController();
     const signal = AbortSignal.any([asked, removed.signal]);
     const housekeeping = setInterval(() => {
-      for (const name of ['supervisor', ...this.processes.map(({ plan }) => plan.name)]) {
-        boundLog(folder.logOf(name));
-      }
-      if (!existsSync(folder.lock)) removed.abort();
+      if (existsSync(folder.lock)) this.keepHouse();
+      else removed.abort();
     }, this.options.housekeepingEveryMs ?? HOUSEKEEPING_EVERY_MS);
     try {
       const before = readState(folder.state);
-      this.state = emptyState(this.options.run, before?.ports ?? {});
+      this.state = this.emptyState(before?.ports ?? {});
       await this.endLeftovers(before?.processes ?? []);
       this.save();
       await this.startAll(signal);
@@ -106,6 +126,20 @@ export class Supervisor {
       this.ports.release();
       unlock();
     }
+  }
+
+  private keepHouse(): void {
+    const { folder, logger } = this.options;
+    try {
+      keepLock(folder.lock);
+      for (const name of ['supervisor', ...this.processes.map(({ plan }) => plan.name)]) {
+        boundLog(folder.logOf(name));
+      }
+      this.noteDisk();
+    } catch (error) {
+      logger.warn({ err: error }, 'housekeeping failed; it is tried again');
+    }
+    this.save();
   }
 
   private async startAll(signal: AbortSignal): Promise<void> {
@@ -270,12 +304,33 @@ export class Supervisor {
   }
 
   private save(): void {
-    this.state = { ...this.state, processes: this.processes.map(({ state }) => state) };
+    const processes = this.processes.map(({ state }) => state);
+    this.sayMixed(processes);
+    this.state = { ...this.state, savedAt: Date.now(), processes };
     try {
       writeState(this.options.folder.state, this.state);
+      this.isUnwritable = false;
     } catch (error) {
-      this.options.logger.error({ err: error }, 'the state file could not be written');
+      if (!this.isUnwritable)
+        this.options.logger.error({ err: error }, 'the state file could not be written');
+      this.isUnwritable = true;
     }
+  }
+
+  /** V8 */
+  private sayMixed(processes: readonly ProcessState[]): void {
+    const text = mixedText(this.state.build, processes);
+    if (text === null || text === this.saidMixed) return;
+    this.saidMixed = text;
+    this.say(text);
+  }
+
+  /** V7 */
+  private noteDisk(): void {
+    const isFull = isDiskFull(this.options.folder.path);
+    if (isFull !== this.isFull)
+      this.say(isFull ? diskFullText(this.options.folder.path) : 'there is space on the disk again');
+    this.isFull = isFull;
   }
 }
 

@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { emptyState, readState, withLine, writeState } from './system-state.js';
+import {
+  type ProcessState,
+  emptyState,
+  mixedText,
+  readState,
+  readStateFile,
+  withLine,
+  writeState,
+} from './system-state.js';
 
 describe('state file', () => {
   let folder: string;
@@ -25,13 +33,62 @@ describe('state file', () => {
   });
 
   it.each([
-    ['no file', null],
-    ['half a file', '{"version":1,'],
-    ['a file of another version', '{"version":2}'],
-  ])('%s counts as none', (_, content) => {
+    ['no file', null, 'none'],
+    ['half a file', '{"version":1,', 'unreadable'],
+    ['an empty file', '', 'unreadable'],
+    ['a file of another version', '{"version":2}', 'unreadable'],
+    ['null', 'null', 'unreadable'],
+    [
+      'a state without processes',
+      '{"version":1,"run":"r","phase":"ready","said":[],"ports":{}}',
+      'unreadable',
+    ],
+  ])('%s is no state; that it cannot be read is told from that there is none', (_, content, found) => {
     const file = join(folder, 'state.json');
     if (content !== null) writeFileSync(file, content);
     expect(readState(file)).toBeUndefined();
+    expect(readStateFile(file).found).toBe(found);
+  });
+
+  it.each([
+    ['is removed', null],
+    ['is overwritten', '{"x":'],
+  ])('is still known when the file %s: there is a copy', (_, content) => {
+    const file = join(folder, 'state.json');
+    const state = emptyState('run', { kafka: 20_001 });
+    writeState(file, state);
+    if (content === null) rmSync(file);
+    else writeFileSync(file, content);
+    expect(readState(file)).toEqual(state);
+  });
+
+  it('a state written before a field existed has its neutral value', () => {
+    const file = join(folder, 'state.json');
+    const { planned: _planned, build: _build, savedAt: _savedAt, ...older } = emptyState('run', {});
+    writeFileSync(file, JSON.stringify(older));
+    expect(readState(file)).toEqual({ ...older, planned: [], build: null, savedAt: 0 });
+  });
+
+  it('tells which process is of another build than the rest', () => {
+    const process = (name: string, build: string | null): ProcessState => ({
+      ...{
+        name,
+        build,
+        phase: 'ready',
+        ref: null,
+        port: 0,
+        restarts: 0,
+        problem: null,
+        logFile: '',
+        stopSteps: [],
+      },
+    });
+    const same = [process('kafka', null), process('loader', 'one'), process('tracker', 'one')];
+    expect(mixedText('one', same)).toBeNull();
+    expect(mixedText(null, same)).toBeNull();
+    expect(mixedText('one', [...same, process('validator', 'two')])).toMatch(
+      /^validator \(two\) was started again from another build .*\(one\).*sluice restart/,
+    );
   });
 
   it('keeps the last 200 lines and counts the others', () => {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
+import { OWN_BUILD } from '#common/lifecycle/build.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import type { DatasetView } from '#core/job/job-view.js';
 
@@ -24,6 +25,8 @@ export class DatasetReader {
         writeModes: dataset.writeModes,
         options: dataset.options,
         defaultSource: dataset.defaultSource ?? null,
+        contractVersion: dataset.contractVersion,
+        build: OWN_BUILD,
         tables: await this.countRows(tables),
       });
     }

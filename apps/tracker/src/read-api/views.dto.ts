@@ -228,6 +228,9 @@ export class DatasetDto implements DatasetView {
   @ApiProperty({ type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } })
   readonly options!: Record<string, readonly string[]>;
   @ApiProperty(textOrNull) readonly defaultSource!: string | null;
+  @ApiProperty(integer) readonly contractVersion!: number;
+  @ApiProperty({ ...textOrNull, description: 'Of which build the tracker is' })
+  readonly build!: string | null;
   @ApiProperty({ type: [TableDto], description: 'Parents before children; without those not migrated yet' })
   readonly tables!: TableDto[];
 }

@@ -82,11 +82,6 @@ function works(act: () => unknown): boolean {
 }
 
 function check(name: string, demand: string, holds: (text: string) => boolean): PropertyDecorator {
-  return ValidateBy({
-    name,
-    validator: {
-      validate: (value: unknown) => typeof value === 'string' && holds(value),
-      defaultMessage: (facts) => `${facts?.property ?? 'it'} ${demand}`,
-    },
-  });
+  const validator = { validate: (value: unknown) => typeof value === 'string' && holds(value) };
+  return ValidateBy({ name, validator }, { message: `$property ${demand}` });
 }

@@ -1,5 +1,6 @@
-import { Controller, Get, Inject, type INestApplication, Injectable, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Injectable, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
+import { OWN_BUILD } from '../lifecycle/build.js';
 
 /** One part of a service that knows how it is. Both answer with sentences; none means fine. */
 export interface HealthSource {
@@ -39,6 +40,8 @@ export interface HealthAnswer {
   readonly problems: readonly string[];
   /** Whose answer it is: who started the service can tell it from another one that has its port. */
   readonly pid: number;
+  /** Of which build it is; null when it does not run from a build. */
+  readonly build: string | null;
 }
 
 interface StatusSetter {
@@ -65,10 +68,5 @@ export class HealthController {
 
 function answer(problems: readonly string[], response: StatusSetter): HealthAnswer {
   if (problems.length > 0) response.status(503);
-  return { status: problems.length === 0 ? 'ok' : 'not ok', problems, pid: process.pid };
-}
-
-/** The one Health of an application. */
-export function healthOf(app: INestApplication): Health {
-  return app.get(Health);
+  return { status: problems.length === 0 ? 'ok' : 'not ok', problems, pid: process.pid, build: OWN_BUILD };
 }

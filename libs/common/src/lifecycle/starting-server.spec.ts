@@ -9,7 +9,10 @@ it('a service that is being built is live and not ready, and frees its port afte
   const end = await serveWhileStarting(port, '127.0.0.1');
   try {
     const live = await fetch(`http://127.0.0.1:${port}/health/live`);
-    expect([live.status, await live.json()]).toEqual([200, { status: 'ok', problems: [] }]);
+    expect([live.status, await live.json()]).toEqual([
+      200,
+      { status: 'ok', problems: [], pid: process.pid, build: null },
+    ]);
     const ready = await fetch(`http://127.0.0.1:${port}/health/ready`);
     expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not ok' }]);
   } finally {

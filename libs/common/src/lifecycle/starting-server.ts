@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { HealthAnswer } from '../http/health.controller.js';
+import { OWN_BUILD } from './build.js';
 
 /**
  * Answers health probes at the service's port while the service itself is still being built, which may mean waiting
@@ -10,9 +12,13 @@ import { createServer } from 'node:http';
 export async function serveWhileStarting(port: number, host: string): Promise<() => Promise<void>> {
   const server = createServer((request, response) => {
     const isLiveness = request.url === '/health/live';
-    const body = isLiveness
-      ? { status: 'ok', problems: [] }
-      : { status: 'not ok', problems: ['starting: waiting for what it needs; the log says for what'] };
+    const problems = isLiveness ? [] : ['starting: waiting for what it needs; the log says for what'];
+    const body: HealthAnswer = {
+      status: isLiveness ? 'ok' : 'not ok',
+      problems,
+      pid: process.pid,
+      build: OWN_BUILD,
+    };
     response.writeHead(isLiveness ? 200 : 503, { 'content-type': 'application/json' });
     response.end(JSON.stringify(body));
   });

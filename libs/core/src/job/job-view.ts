@@ -183,6 +183,10 @@ export interface DatasetView {
   readonly writeModes: readonly WriteMode[];
   readonly options: Readonly<Record<string, readonly string[]>>;
   readonly defaultSource: string | null;
+  /** Of the contract that the answering service has loaded. */
+  readonly contractVersion: number;
+  /** Of which build the answering service is; null when it does not run from a build. */
+  readonly build: string | null;
   /** Exact row counts; parents before children. */
   readonly tables: readonly { readonly table: string; readonly rows: number }[];
 }

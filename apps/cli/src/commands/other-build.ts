@@ -1,0 +1,46 @@
+import type { DatasetView } from '#core/job/job-view.js';
+import type { SluiceClient } from '../client.js';
+import { plainText } from '../render/plain-text.js';
+import { PROGRAM } from '../render/program-name.js';
+import type { CliContext } from './context.js';
+
+/**
+ * Says when what runs is not what lies in this checkout: a service judges by the contracts that it loaded at its start,
+ * a command by those that were just built.
+ */
+
+/** @returns at most one sentence; none when either side is no build, as a system that runs from its sources */
+export function otherBuild(own: string | null, running: readonly (string | null | undefined)[]): string[] {
+  if (own === null) return [];
+  const others = new Set(running.filter((build) => typeof build === 'string' && build !== own));
+  if (others.size === 0) return [];
+  return [
+    `The running system is of another build (${[...others].sort().join(', ')}) than this checkout (${own}): ` +
+      `what was changed in between has no effect there until \`${PROGRAM} restart\`.`,
+  ];
+}
+
+/** To standard error, a line each, so that what a command prints stays what a script expects. */
+export function warn(context: Pick<CliContext, 'stderr'>, lines: readonly string[]): void {
+  for (const line of new Set(lines)) context.stderr.write(`${plainText(line)}\n`);
+}
+
+/** What a command that talks to a running system says of it: which part is missing, and that its build is another. */
+export async function warnOfRunningSystem(
+  context: CliContext,
+  client: SluiceClient,
+  datasets: readonly DatasetView[],
+): Promise<void> {
+  const local = await context.local.state();
+  const { ingestorUrl, trackerUrl } = context.settings();
+  const isLocal = local !== undefined && ingestorUrl === undefined && trackerUrl === undefined;
+  const builds = [await client.ingestorBuild(), ...datasets.map(({ build }) => build)];
+  const troubles = isLocal ? (await context.local.status()).troubles : [];
+  warn(context, [...troubles, ...otherBuild(context.build, [...builds, ...(isLocal ? local.builds : [])])]);
+}
+
+/** What a command that works without a system says of the one that `sluice up` has started here. */
+export async function warnOfLocalSystem(context: CliContext): Promise<void> {
+  const { builds = [] } = (await context.local.state()) ?? {};
+  warn(context, otherBuild(context.build, builds));
+}

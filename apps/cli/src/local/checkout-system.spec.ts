@@ -86,7 +86,7 @@ describe('CheckoutSystem', () => {
     ['has ended', { ref: { pid: process.pid, started: 'another' } }, /loader is ended/],
     ['does not answer', { port: 1 }, /loader is not ready \(http/],
   ] as const)('up does not call it running when a service %s', async (_, facts, text) => {
-    put({ planned: ['loader'], processes: [server('loader', facts as Partial<ProcessState>)] });
+    put({ planned: ['loader'], processes: [server('loader', facts)] });
     await expect(up()).rejects.toMatchObject({
       code: 'SYSTEM_UNREACHABLE',
       message: expect.stringMatching(text),

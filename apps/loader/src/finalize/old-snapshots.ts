@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
 import type { StepRunner } from './step-runner.js';
 
 /**
@@ -6,25 +7,58 @@ import type { StepRunner } from './step-runner.js';
  * touches the table after the swap, finds the new table empty: its rows are from that snapshot's future.
  * So the swap waits until no such snapshot is left, up to a bound.
  *
- * Counted are client backends of this database that began their transaction before we looked and hold a snapshot
- * which excludes what was committed by then. One that touched the table already needs no waiting here: its lock
- * keeps the swap out. Sluice's own loaders read no target tables and hold snapshots all the time.
+ * Invariants
+ * - O1: a session counts when it holds a snapshot which excludes something that was committed when the wait began.
+ *   `backend_xmin` says that, and everybody may see it. What else PostgreSQL shows of other roles' sessions only to
+ *   members of pg_read_all_stats (kind of backend, begin of the transaction) leaves sessions out where it is known,
+ *   and counts them where it is not.
+ * - O2: only sessions that counted at the first look are waited for: a snapshot that is taken later holds every row of
+ *   the job. Nor does one come back that was seen without its old snapshot.
+ * - O3: Sluice's own backends hold snapshots all the time and read no target tables. They are known by their role,
+ *   which is ours, and by a name that only Sluice gives: exact, because a report may well be called `sluice-report`.
+ * - O4: transaction ids are compared in 64 bits: after 2^32 transactions the 32 bits of `backend_xmin` begin again.
+ *
+ * A session that touched the table already needs no waiting here: its lock keeps the swap out.
  */
-const OLD_SNAPSHOTS = `
-  SELECT pid, usename, application_name, state FROM pg_stat_activity
-  WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()
-    AND NOT starts_with(application_name, 'sluice')
-    AND xact_start < $1::timestamptz AND backend_xmin IS NOT NULL AND age(backend_xmin) > age($2::text::xid)
-  ORDER BY xact_start`;
+const SNAPSHOTS = `
+  SELECT pid, usename, application_name, state, backend_xmin::text AS xmin,
+         pg_snapshot_xmax(pg_current_snapshot())::text AS "nextXid",
+         usename = current_user AS "ofOurRole"
+  FROM pg_stat_activity
+  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL
+    AND CASE WHEN backend_type IS NULL THEN usesysid IS NOT NULL ELSE backend_type IN ('client backend', 'walsender') END
+    AND (xact_start IS NULL OR xact_start < $1::timestamptz)
+  ORDER BY xact_start, pid`;
 
 const POLL_MS = 250;
 
-/** A row of pg_stat_activity, as far as it says who somebody is. */
+/** What `sluice` calls its sessions: services by host and process, finalizations by job and epoch (O3). */
+const OWN_NAMES = [
+  /^sluice (ingestor|loader|tracker) \S+:\d+$/,
+  /^sluice-finalize:[0-9a-f-]{36}:\d+$/,
+  /^sluice (migrate|tracker rebuild)$/,
+];
+
+/** A row of pg_stat_activity, as far as it says who somebody is; null is what the own role may not see. */
 export interface Session {
   pid: number;
-  usename: string;
+  usename: string | null;
   application_name: string;
-  state: string;
+  state: string | null;
+}
+
+interface Snapshot extends Session {
+  xmin: string;
+  nextXid: string;
+  ofOurRole: boolean;
+}
+
+/** When the wait began. */
+export interface Horizon {
+  /** By the database's clock. */
+  readonly at: string;
+  /** The first transaction id, in 64 bits, that was not completed then. */
+  readonly xid: bigint;
 }
 
 /**
@@ -38,15 +72,15 @@ export async function waitForOldSnapshots(
   boundMs: number,
   onWait: (whom: string) => void,
 ): Promise<string[]> {
-  const { rows } = await runner.pool.query<{ now: string; horizon: string }>(
-    `SELECT clock_timestamp()::text AS now, pg_snapshot_xmax(pg_current_snapshot())::text AS horizon`,
-  );
-  const horizon = rows[0];
+  const horizon = await presentHorizon(runner.pool);
   const deadline = performance.now() + boundMs;
   let told = '';
+  let waitedFor: ReadonlySet<number> | null = null;
   for (;;) {
-    const sessions = await runner.pool.query<Session>(OLD_SNAPSHOTS, [horizon?.now, horizon?.horizon]);
-    const names = sessions.rows.map(nameSession);
+    const old = await oldSnapshots(runner.pool, horizon);
+    const sessions: Session[] = waitedFor === null ? old : old.filter(({ pid }) => waitedFor?.has(pid));
+    waitedFor = new Set(sessions.map(({ pid }) => pid));
+    const names = sessions.map(nameSession);
     if (names.length === 0 || performance.now() >= deadline) return names;
     const whom = names.join(', ');
     if (whom !== told) onWait(whom);
@@ -56,7 +90,33 @@ export async function waitForOldSnapshots(
   }
 }
 
+export async function presentHorizon(pool: Pool): Promise<Horizon> {
+  const { rows } = await pool.query<{ at: string; xid: string }>(
+    `SELECT clock_timestamp()::text AS at, pg_snapshot_xmax(pg_current_snapshot())::text AS xid`,
+  );
+  return { at: rows[0]?.at ?? 'infinity', xid: BigInt(rows[0]?.xid ?? 0) };
+}
+
+/** Sessions whose snapshot excludes something that was committed at `horizon` (O1). */
+export async function oldSnapshots(pool: Pool, horizon: Horizon): Promise<Session[]> {
+  const { rows } = await pool.query<Snapshot>(SNAPSHOTS, [horizon.at]);
+  return rows.filter((row) => !isOwn(row) && wideXid(BigInt(row.xmin), BigInt(row.nextXid)) < horizon.xid);
+}
+
+function isOwn({ ofOurRole, application_name: name }: Snapshot): boolean {
+  return ofOurRole && OWN_NAMES.some((pattern) => pattern.test(name));
+}
+
+/**
+ * The 64 bits of a transaction id of which the low 32 are known (O4): living ids are less than 2^31 apart.
+ * @param near any 64-bit id of the present
+ */
+export function wideXid(low: bigint, near: bigint): bigint {
+  return near - BigInt.asIntN(32, near - low);
+}
+
 /** `session 4711 (psql of bob, idle in transaction)` */
 export function nameSession({ pid, usename, application_name, state }: Session): string {
-  return `session ${pid} (${application_name || 'unnamed'} of ${usename}, ${state})`;
+  const who = `${application_name || 'unnamed'} of ${usename ?? 'another role'}`;
+  return `session ${pid} (${state === null ? who : `${who}, ${state}`})`;
 }

@@ -101,12 +101,21 @@ export class StagedJobs {
     private readonly stopDatabase: () => Promise<void>,
   ) {}
 
-  static async start(ddl: string = SHOP_TABLES): Promise<StagedJobs> {
+  /** @param settings that every session begins with, as a DBA gives them to a role or a database */
+  static async start(
+    ddl: string = SHOP_TABLES,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<StagedJobs> {
     const database = await startTestDatabase();
     await migrate(database.url, []);
-    const pool = createPool({ url: database.url, applicationName: 'sluice-test', maxConnections: 12 });
+    const url = new URL(database.url);
+    const options = Object.entries(settings).map(
+      ([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`,
+    );
+    if (options.length > 0) url.searchParams.set('options', options.join(' '));
+    const pool = createPool({ url: url.href, applicationName: 'sluice-test', maxConnections: 12 });
     await pool.query(ddl);
-    return new StagedJobs(database.url, pool, () => database.stop());
+    return new StagedJobs(url.href, pool, () => database.stop());
   }
 
   async stop(): Promise<void> {

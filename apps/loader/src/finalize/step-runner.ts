@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { inTransaction } from '#common/postgres/pool.js';
+import { inTransaction, pinWithin } from '#common/postgres/pool.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizingJob } from './finalizing-job.js';
 
@@ -35,14 +35,16 @@ export class StepRunner {
   /** A step that may end the job itself, by compare-and-set (`succeed`): its own second check. */
   async lastStep<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     return inTransaction(this.pool, async (client) => {
-      // An empty search path: every name is written with its schema, and none is found by accident.
-      await client.query(
-        `SELECT set_config('application_name', $1, true), set_config('search_path', '', true),
-                set_config('maintenance_work_mem', $2, true), set_config('work_mem', $2, true),
-                set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),
-                set_config('idle_in_transaction_session_timeout', '0', true)`,
-        [applicationName(this.job), this.config.maintenanceWorkMem],
-      );
+      const { maintenanceWorkMem } = this.config;
+      await pinWithin(client, {
+        application_name: applicationName(this.job),
+        // Every name is written with its schema, and none is found by accident.
+        search_path: '',
+        maintenance_work_mem: maintenanceWorkMem,
+        work_mem: maintenanceWorkMem,
+        statement_timeout: '0',
+        lock_timeout: '0',
+      });
       await this.assertHeld(client, '');
       return work(client);
     });

@@ -1,7 +1,5 @@
 import pg from 'pg';
 
-const TCP_USER_TIMEOUT_MS = 30_000;
-
 export interface PoolOptions {
   readonly url: string;
   /** Shown in pg_stat_activity; at most 63 bytes. */
@@ -9,27 +7,91 @@ export interface PoolOptions {
   readonly maxConnections: number;
 }
 
+const TCP_USER_TIMEOUT_MS = 30_000;
+
 /**
- * A pool of plain `pg` connections, for COPY and for SQL that TypeORM has no words for.
- * A connection that the server ends while it is idle is dropped from the pool, not thrown at the process.
+ * What a role, a database or a server may say otherwise, and Sluice relies on. Set on every connection; within
+ * transactions that read the catalogs or write to the user's tables also by {@link SETTINGS_OF_A_TRANSACTION}.
+ *
+ * Left as they are, on purpose: TimeZone (every moment travels with its offset, and defaults and triggers of the user's
+ * tables may go by it), search_path (the same; names of ours are qualified), statement_timeout and lock_timeout (a
+ * limit for short statements is the DBA's; long ones lift it in their own transaction),
+ * default_transaction_read_only (it says that this server is not to be written to).
  */
-export function createPool({ url, applicationName, maxConnections }: PoolOptions): pg.Pool {
-  const pool = new pg.Pool({
+const SETTINGS: Readonly<Record<string, string>> = {
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  standard_conforming_strings: 'on',
+  transform_null_equals: 'off',
+  array_nulls: 'on',
+  xmloption: 'content',
+  quote_all_identifiers: 'off',
+  // Rows that a policy hides make the statement fail instead of being passed over in silence.
+  row_security: 'off',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
+  // Between two statements of a transaction stands our own code, with bounds of its own.
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  transaction_timeout: '0',
+};
+
+/** Behind a pooler in transaction mode a connection's settings are lost; these matter within a transaction. */
+const SETTINGS_OF_A_TRANSACTION: Readonly<Record<string, string>> = {
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '1',
+  standard_conforming_strings: 'on',
+  quote_all_identifiers: 'off',
+  row_security: 'off',
+  idle_in_transaction_session_timeout: '0',
+  transaction_timeout: '0',
+};
+
+/** Settings that the server does not have are passed over: `transaction_timeout` came with PostgreSQL 17. */
+const SET = `
+  SELECT set_config(wanted.key, wanted.value, $2) FROM json_each_text($1::json) AS wanted
+  WHERE current_setting(wanted.key, true) IS NOT NULL`;
+
+/** What every connection of Sluice's is opened with: fit for `pg.Pool`, and for TypeORM's `extra`. */
+export function poolConfig({ url, applicationName, maxConnections }: PoolOptions): pg.PoolConfig {
+  return {
     connectionString: url,
     application_name: applicationName,
     max: maxConnections,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
-    verify: (client, done) => {
-      // Of the server's end: it notices a client whose machine is gone, and frees its locks, without waiting for
-      // TCP's own quarter of an hour; no other time-out reaches a backend that waits for COPY data. SET, because
-      // poolers refuse start-up options; whoever cannot do it does without.
-      const pass = (): void => {
-        done();
-      };
-      client.query(`SET tcp_user_timeout = ${TCP_USER_TIMEOUT_MS}`).then(pass, pass);
-    },
-  });
+    onConnect: prepareConnection,
+  };
+}
+
+/** SET, because poolers refuse start-up options. @throws the database's error when the connection is not usable */
+export async function prepareConnection(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+  await client.query(SET, [SETTINGS, false]);
+  // Of the server's end: it notices a client whose machine is gone, and frees its locks, without waiting for TCP's own
+  // quarter of an hour; no other time-out reaches a backend that waits for COPY data. A server that cannot do without.
+  await client.query(`SET tcp_user_timeout = ${TCP_USER_TIMEOUT_MS}`).catch(() => undefined);
+}
+
+/**
+ * The same for one transaction, which a pooler may give another connection of the server's.
+ * @param more settings of this transaction's own
+ */
+export async function pinWithin(
+  client: Pick<pg.ClientBase, 'query'>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await client.query(SET, [{ ...SETTINGS_OF_A_TRANSACTION, ...more }, true]);
+}
+
+/**
+ * A pool of plain `pg` connections, for COPY and for SQL that TypeORM has no words for.
+ * A connection that the server ends while it is idle is dropped from the pool, not thrown at the process.
+ */
+export function createPool(options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool(poolConfig(options));
   pool.on('error', () => {
     // The pool has already removed the connection; the next query opens another or reports the outage.
   });

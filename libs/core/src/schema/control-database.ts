@@ -1,4 +1,5 @@
 import { DataSource } from 'typeorm';
+import { poolConfig } from '#common/postgres/pool.js';
 import { Job } from '../job/job.entity.js';
 import { LedgerRow } from '../ledger/ledger.entity.js';
 import { ControlTables1700000000001 } from './migrations/0001-control-tables.js';
@@ -29,12 +30,14 @@ export function controlDatabase(
   options: ControlDatabaseOptions,
   moreEntities: (new () => object)[] = [],
 ): DataSource {
+  const maxConnections = options.maxConnections ?? 4;
   return new DataSource({
     type: 'postgres',
     url: options.url,
     schema: 'sluice',
     applicationName: options.applicationName,
-    poolSize: options.maxConnections ?? 4,
+    poolSize: maxConnections,
+    extra: poolConfig({ ...options, maxConnections }),
     entities: [Job, LedgerRow, ...moreEntities],
     migrations: CONTROL_MIGRATIONS,
     migrationsTableName: 'migration',

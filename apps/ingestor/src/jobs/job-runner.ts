@@ -22,6 +22,7 @@ import { type Claim, JobRepository } from '#core/job/job.repository.js';
 import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
 import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
+import { checkColumnTypes } from '#core/staging/checks/column-types.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
@@ -150,7 +151,10 @@ export class JobRunner {
     const { identity: sourceIdentity, expectedBytes } = source;
     const { contractVersion } = dataset;
     const start = { cutting, head, sourceIdentity, expectedBytes, contractVersion, signed: false };
-    await this.jobs.start(claim, start, (client) => createStaging(client, tables, job));
+    await this.jobs.start(claim, start, async (client) => {
+      await createStaging(client, tables, job);
+      await checkColumnTypes(client, dataset);
+    });
     return { cutting, head };
   }
 

@@ -35,6 +35,10 @@ export async function exchangeTables(
     ...pairs.flatMap(({ target, twin }) => [
       `ALTER TABLE ${twin.name} SET SCHEMA ${TARGET_SCHEMA}`,
       `ALTER TABLE ${inPublic(twin.table)} RENAME TO ${pg.escapeIdentifier(target.table)}`,
+      // Not while it stands in the staging schema: an owner needs CREATE where its tables stand.
+      ...(target.owner === twin.owner
+        ? []
+        : [`ALTER TABLE ${target.name} OWNER TO ${pg.escapeIdentifier(target.owner)}`]),
     ]),
     ...targets.flatMap(({ name: table, sequences }) =>
       sequences
@@ -65,9 +69,7 @@ function becomeLike(target: TargetFacts, twin: TargetFacts): string[] {
     `ALTER TABLE ${twin.name} DROP COLUMN ${RECORD_COLUMN}`,
     `ALTER TABLE ${twin.name} RESET (${options.join(', ')})`,
     ...(target.options.length > 0 ? [`ALTER TABLE ${twin.name} SET (${target.options.join(', ')})`] : []),
-    ...(target.owner === twin.owner
-      ? []
-      : [`ALTER TABLE ${twin.name} OWNER TO ${pg.escapeIdentifier(target.owner)}`]),
+    `ALTER TABLE ${twin.name} REPLICA IDENTITY DEFAULT`,
   ];
 }
 

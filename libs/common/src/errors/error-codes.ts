@@ -282,6 +282,27 @@ export const ERROR_CODES = {
     meaning: 'Replacing the tables would lose something that depends on them.',
     action: 'Remove what the message names, or load with another mode than `replace`.',
   },
+  TARGET_DOES_NOT_FIT: {
+    retryable: false,
+    meaning: 'The tables were altered so that they would refuse every record, whatever the records hold.',
+    action: 'Alter the columns that the message names, or give the dataset a new version of its contract.',
+  },
+  TARGET_FORBIDDEN: {
+    retryable: false,
+    meaning: 'The database role lacks rights that the job will need before its end.',
+    action:
+      'Run the statements of the message as the owner or a superuser; docs/security.md lists all rights.',
+  },
+  TARGET_PUBLISHED: {
+    retryable: false,
+    meaning: 'A publication takes the staging tables along, which its subscribers do not have.',
+    action: 'Publish the tables by name or by schema instead of all of them; the message has the statement.',
+  },
+  TARGET_HAS_TRIGGERS: {
+    retryable: false,
+    meaning: 'Mode `replace` fires no triggers, and the tables have some that would have fired.',
+    action: 'Load with `append` or `upsert`, or disable the triggers that the message names.',
+  },
   TARGET_CHANGED: {
     retryable: false,
     meaning: 'The tables were altered while the job was running, so its rows no longer fit them.',

@@ -63,7 +63,11 @@ export function poolConfig({ url, applicationName, maxConnections }: PoolOptions
     max: maxConnections,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
-    onConnect: prepareConnection,
+    verify: (client, done) => {
+      prepareConnection(client).then(() => {
+        done();
+      }, done);
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import { LetterColumns1700000000003 } from './migrations/0003-letter-columns.js'
 import { GoingOn1700000000004 } from './migrations/0004-going-on.js';
 import { ForeignMessages1700000000005 } from './migrations/0005-foreign-messages.js';
 import { DeclaredWaits1700000000006 } from './migrations/0006-declared-waits.js';
+import { ServiceRoles1700000000008 } from './migrations/0008-service-roles.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -17,6 +18,7 @@ export const CONTROL_MIGRATIONS = [
   GoingOn1700000000004,
   ForeignMessages1700000000005,
   DeclaredWaits1700000000006,
+  ServiceRoles1700000000008,
 ];
 
 export interface ControlDatabaseOptions {

@@ -1,4 +1,5 @@
 import type { WriteMode } from '../dataset/dataset.js';
+import { checkTargets } from './checks/check-targets.js';
 import { inspectTargets } from './inspect-targets.js';
 import {
   RECORD_COLUMN,
@@ -34,7 +35,7 @@ export interface StagedJob {
 
 /**
  * @param client in the transaction that sets the job `running`
- * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED
+ * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED, and whatever `checkTargets` finds
  */
 export async function createStaging(
   client: SqlClient,
@@ -45,22 +46,31 @@ export async function createStaging(
   const targets = await inspectTargets(client, tables);
   if (job.mode === 'replace') await refuseUnkeepable(client, tables);
   else requireKey(mainTable(plan), targets);
-  for (const [index, { table, columns }] of plan.entries()) {
-    const target = targets[index];
-    const missing = columns.filter((column) => !target?.columns.includes(column));
-    if (target === undefined || missing.length > 0) {
-      throw new SluiceError(
-        'TARGET_MISSING',
-        `Table ${quotedTarget(table)} has no column ${missing.join(', ')}.`,
-      );
-    }
+  requireColumns(plan, targets);
+  await checkTargets(client, plan, job);
+  for (const target of targets) {
+    const { table } = target;
     const options = target.options.filter((option) => !option.includes('autovacuum_enabled='));
     const tablespace =
       target.tablespace === null ? '' : `TABLESPACE ${pg.escapeIdentifier(target.tablespace)}`;
     await client.query(`
       CREATE TABLE ${quotedStagingTable(table, job.id)}
         (LIKE ${target.name} INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS, ${RECORD_COLUMN} bigint NOT NULL)
-      WITH (${[...options, 'autovacuum_enabled=false', 'toast.autovacuum_enabled=false'].join(', ')}) ${tablespace}`);
+      WITH (${[...options, 'autovacuum_enabled=false', 'toast.autovacuum_enabled=false'].join(', ')}) ${tablespace};
+      -- For a publication that comes while the job runs: rows without a key may be deleted nevertheless.
+      ALTER TABLE ${quotedStagingTable(table, job.id)} REPLICA IDENTITY FULL`);
+  }
+}
+
+function requireColumns(plan: readonly TablePlan[], targets: readonly TargetFacts[]): void {
+  for (const { table, columns } of plan) {
+    const present = targets.find((target) => target.table === table)?.columns ?? [];
+    const missing = columns.filter((column) => !present.includes(column));
+    if (missing.length === 0) continue;
+    throw new SluiceError(
+      'TARGET_MISSING',
+      `Table ${quotedTarget(table)} has no column ${missing.join(', ')}.`,
+    );
   }
 }
 

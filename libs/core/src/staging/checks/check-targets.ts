@@ -1,0 +1,57 @@
+import type { ErrorCode } from '#common/errors/error-codes.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
+import type { WriteMode } from '../../dataset/dataset.js';
+import { withEmptySearchPath } from '../inspect-targets.js';
+import { TARGET_SCHEMA } from '../staging-names.js';
+import type { TablePlan } from '../table-plan.js';
+import { unfilledColumns } from './drift.js';
+import { findPublications } from './publications.js';
+import { missingRights } from './rights.js';
+import { loaderRole } from './service-role.js';
+import { silentTriggers } from './triggers.js';
+
+/**
+ * Looks, before a job's first record is read, for what would stop it at its end or make it refuse every record: none of
+ * it is a record's fault, and none of it is worth hours of loading.
+ *
+ * - TC1: each problem names the object and what to do, in the words of the statement that does it.
+ * - TC2: rights are those of the role as whom the loader works, not of the one that starts the job.
+ * - TC3: nothing is changed, and nothing is read but the catalogs.
+ */
+export interface CheckedJob {
+  readonly mode: WriteMode;
+}
+
+/**
+ * @param client in the transaction that starts the job
+ * @throws SluiceError TARGET_DOES_NOT_FIT, TARGET_PUBLISHED, TARGET_HAS_TRIGGERS, TARGET_FORBIDDEN, each naming
+ *   everything of its kind
+ */
+export async function checkTargets(
+  client: SqlClient,
+  plan: readonly TablePlan[],
+  { mode }: CheckedJob,
+): Promise<void> {
+  const tables = plan.map(({ table }) => table);
+  const checks: readonly [ErrorCode, string, () => Promise<string[]>][] = [
+    ['TARGET_DOES_NOT_FIT', 'Every record would be refused', () => unfilledColumns(client, plan)],
+    ['TARGET_PUBLISHED', 'Staging tables would be published', () => findPublications(client)],
+    [
+      'TARGET_HAS_TRIGGERS',
+      `Mode replace puts new tables into ${TARGET_SCHEMA} and fires no triggers`,
+      () => (mode === 'replace' ? silentTriggers(client, tables) : Promise.resolve([])),
+    ],
+    [
+      'TARGET_FORBIDDEN',
+      'Rights are missing',
+      async () => missingRights(client, plan, mode, await loaderRole(client)),
+    ],
+  ];
+  await withEmptySearchPath(client, async () => {
+    for (const [code, what, find] of checks) {
+      const problems = await find();
+      if (problems.length > 0) throw new SluiceError(code, `${what}: ${problems.join('; ')}.`);
+    }
+  });
+}

@@ -1,0 +1,24 @@
+import type { SqlClient } from '#common/postgres/sql-client.js';
+import { TARGET_SCHEMA } from '../staging-names.js';
+
+/**
+ * Triggers that would have fired had the rows been written to the table itself: those on INSERT, and those on DELETE and
+ * TRUNCATE, because the old rows go. A swap writes no row to it, so whatever they fill in or note down would be missing
+ * without a word. Triggers on UPDATE alone would not have fired, and are kept; so are disabled ones.
+ */
+export async function silentTriggers(client: SqlClient, tables: readonly string[]): Promise<string[]> {
+  const { rows } = await client.query<{ problem: string }>(TRIGGERS, [TARGET_SCHEMA, tables]);
+  return rows.map(({ problem }) => problem);
+}
+
+/** Bits of pg_trigger.tgtype: INSERT 4, DELETE 8, TRUNCATE 32. */
+const TRIGGERS = `
+  SELECT format('trigger %I of %I.%I fires on %s: load with append or upsert, or ALTER TABLE %2$I.%3$I DISABLE TRIGGER %1$I',
+                t.tgname, n.nspname, c.relname,
+                concat_ws(', ', CASE WHEN t.tgtype & 4 <> 0 THEN 'INSERT' END, CASE WHEN t.tgtype & 8 <> 0 THEN 'DELETE' END,
+                          CASE WHEN t.tgtype & 32 <> 0 THEN 'TRUNCATE' END)) AS problem
+  FROM pg_trigger t
+  JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = ANY($2) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 44 <> 0
+  ORDER BY c.relname, t.tgname`;

@@ -69,7 +69,10 @@ export function judgeSlice({ batches }: RegistrationSlice): JudgedBatch[] {
     const message = received(outgoing, batch.batch);
     const raw = decodeRawMessage(message);
     const verdict = contract.judge(batch);
-    const clean = received(encodeCleanMessage(raw, message.place, { verdict, plan: PLAN }), batch.batch);
+    const clean = received(
+      encodeCleanMessage(raw, message.place, { verdict, plan: PLAN }, PARTITIONS),
+      batch.batch,
+    );
     return { raw, verdict, messages: { raw: message, clean } };
   });
 }
@@ -79,7 +82,7 @@ export function encode(judged: readonly JudgedBatch[], rows: number): Amount {
   return rawAndClean(judged, rows, {
     raw: ({ raw }) => encodeRawMessage(raw, PARTITIONS).value,
     clean: ({ raw, verdict, messages }) =>
-      encodeCleanMessage(raw, messages.raw.place, { verdict, plan: PLAN }).value,
+      encodeCleanMessage(raw, messages.raw.place, { verdict, plan: PLAN }, PARTITIONS).value,
   });
 }
 

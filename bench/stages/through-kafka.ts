@@ -74,7 +74,7 @@ export function rawMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] 
 
 export function cleanMessagesOf(judged: readonly JudgedBatch[]): CountedMessage[] {
   return judged.map(({ raw, verdict, messages }) => ({
-    message: encodeCleanMessage(raw, messages.raw.place, { verdict, plan: PLAN }),
+    message: encodeCleanMessage(raw, messages.raw.place, { verdict, plan: PLAN }, PARTITIONS),
     rows: 0,
   }));
 }

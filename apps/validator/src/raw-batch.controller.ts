@@ -5,16 +5,25 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
+import { ByteGate } from '#common/kafka/byte-gate.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
 import { type BatchFault, type CleanOutcome, encodeCleanMessage } from '#core/message/clean-message.js';
-import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
+import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
 import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
+import { topicOf } from '#core/message/topics.js';
 import type { BatchVerdict } from '#core/record/verdict.js';
 import { ContractCache } from './contract-cache.js';
 import { ValidatorMetrics } from './validator.metrics.js';
+
+/**
+ * What judged batches that are not published yet may hold, with all deliveries together (RB2). A record of 40 bytes can
+ * have a dozen findings, and a finding takes some 150 bytes until it is encoded.
+ */
+const MAX_UNPUBLISHED_BYTES = 32 * 1024 * 1024;
+const FINDING_BYTES = 150;
 
 /**
  * Turns each raw batch into one clean batch and its dead letters.
@@ -24,9 +33,13 @@ import { ValidatorMetrics } from './validator.metrics.js';
  * - RB1: a message that is none of ours is parked; whatever else keeps a batch from being validated (its contract's
  *   version, its columns, code of the dataset that throws) goes to the loader as a clean batch with a `fault`, which
  *   ends or pauses the job if there still is one. So no batch holds up those behind it, which may be of other jobs.
+ * - RB2 (G9): a batch is judged when what was judged before is published, or small; dead letters are encoded request by
+ *   request.
  */
 @Controller()
 export class RawBatchController {
+  private readonly unpublished = new ByteGate(MAX_UNPUBLISHED_BYTES);
+
   constructor(
     @Inject(ContractCache) private readonly contracts: ContractCache,
     @Inject(Publisher) private readonly publisher: Publisher,
@@ -42,7 +55,10 @@ export class RawBatchController {
       if (delivery.isStale()) break;
       const judged = await this.parking.decode(message, (each) => this.judge(each));
       if (!judged) continue;
-      const publication = this.publish(judged.raw, message, judged.outcome).then(delivery.progress);
+      const leave = await this.unpublished.enter(heldBytes(judged.outcome));
+      const publication = this.publish(judged.raw, message, judged.outcome)
+        .then(delivery.progress)
+        .finally(leave);
       // Its failure is heard below; until then it must not count as unhandled, which would end the process.
       publication.catch(() => undefined);
       publishing.push(publication);
@@ -69,22 +85,21 @@ export class RawBatchController {
   }
 
   private async publish(raw: RawMessage, message: IncomingMessage, outcome: CleanOutcome): Promise<void> {
-    if ('fault' in outcome) {
-      await this.publisher.send([encodeCleanMessage(raw, message.place, outcome)]);
-      return;
-    }
-    const { verdict } = outcome;
+    const { batch, dataset, job, epoch } = raw;
+    const verdict = 'verdict' in outcome ? outcome.verdict : null;
     faultPoint('validator.before-dead');
-    await this.publisher.send(deadLettersOf(raw, verdict).map(encodeDeadLetter));
+    if (verdict !== null) await this.publisher.send(encodeDeadLetters(deadLettersOf(raw, verdict)));
     faultPoint('validator.dead-sent');
-    await this.publisher.send([encodeCleanMessage(raw, message.place, outcome)]);
+    const partitions = await this.publisher.partitionsOf(topicOf(dataset, 'clean'));
+    await this.publisher.send([encodeCleanMessage(raw, message.place, outcome, partitions)]);
     faultPoint('validator.clean-sent');
-    const { batch, dataset, job } = raw;
+    if (verdict === null) return;
     await this.publisher.send([
       encodeStatusEvent({
         type: 'batch',
         dataset,
         job,
+        epoch,
         batch: batch.batch,
         stage: 'validate',
         bytes: batch.byteEnd - batch.byteStart,
@@ -109,16 +124,19 @@ function faultOf(error: unknown, { batch }: RawMessage): BatchFault {
   };
 }
 
-function deadLettersOf(raw: RawMessage, verdict: BatchVerdict): DeadLetter[] {
-  const { dataset, job, columns, attempt, batch } = raw;
-  return verdict.refused.map((refused) => ({
-    ...refused,
-    dataset,
-    job,
-    batch: batch.batch,
-    stage: 'validate',
-    sqlstate: null,
-    attempt,
-    columns,
-  }));
+function heldBytes(outcome: CleanOutcome): number {
+  if ('fault' in outcome) return 0;
+  const { refused, sections } = outcome.verdict;
+  const text = sections.reduce((sum, section) => sum + section.text.length, 0);
+  return refused.reduce((sum, { findings }) => sum + findings.length * FINDING_BYTES, text);
+}
+
+function* deadLettersOf(raw: RawMessage, verdict: BatchVerdict): Generator<DeadLetter> {
+  const { dataset, job, columns, attempt, batch, epoch } = raw;
+  for (const refused of verdict.refused) {
+    yield {
+      ...refused,
+      ...{ dataset, job, batch: batch.batch, epoch, stage: 'validate', sqlstate: null, attempt, columns },
+    };
+  }
 }

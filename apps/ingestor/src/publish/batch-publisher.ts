@@ -208,11 +208,12 @@ export class BatchPublisher {
   }
 
   private eventOf(batch: RawBatch): BatchEvent {
-    const { dataset, job } = this.options.facts;
+    const { dataset, job, epoch } = this.options.facts;
     return {
       type: 'batch',
       dataset,
       job,
+      epoch,
       batch: batch.batch,
       stage: 'ingest',
       records: batch.records,

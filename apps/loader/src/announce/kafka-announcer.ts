@@ -5,7 +5,7 @@ import { firstOffsets } from '#common/kafka/topics-admin.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { JobState } from '#core/job/job-state.js';
 import { type UnannouncedBatch, markAnnounced, unannouncedBatches } from '#core/ledger/ledger.repository.js';
-import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
+import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
 import { decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { lettersOf, lettersWithoutBytes } from './refusal-letters.js';
@@ -98,7 +98,7 @@ class UntoldBatches {
     if (batches.length === 0) return;
     this.batches = [];
     this.letters = [];
-    await this.publisher.send(letters.map(encodeDeadLetter));
+    await this.publisher.send(encodeDeadLetters(letters));
     await markAnnounced(this.pool, this.job, batches);
   }
 }

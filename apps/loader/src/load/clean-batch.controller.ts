@@ -86,6 +86,7 @@ function loadEvent(batch: CleanMessage): ReturnType<typeof encodeStatusEvent> {
     type: 'batch',
     dataset: batch.dataset,
     job: batch.job,
+    epoch: batch.epoch,
     batch: batch.batch,
     stage: 'load',
     records: batch.counts.records,

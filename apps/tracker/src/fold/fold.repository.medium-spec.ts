@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { createPool } from '#common/postgres/pool.js';
+import { beginAgain } from '#core/job/begin-again.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
@@ -173,7 +174,7 @@ describe('FoldRepository', () => {
     expect(await letters()).toEqual([
       {
         ...stored,
-        columnsId: columnsId(columns),
+        columnsId: columnsId(columns ?? []),
         codes: ['BAD'],
         findings: [
           { ...odd.findings[0], message: 'NUL \u{fffd}, half \u{fffd}, whole 😀, "\\u0000"' },
@@ -198,6 +199,68 @@ describe('FoldRepository', () => {
       new Map([['name'], others].map((names) => [columnsId(names), names])),
     );
     expect(lists).toHaveLength(2);
+  });
+
+  describe('with job rows', () => {
+    beforeEach(async () => {
+      await pool.query('TRUNCATE sluice.job CASCADE');
+      await pool.query(
+        `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options,
+           contract_version, epoch, first_epoch, head)
+         VALUES ($1, 'shops', 'replace', 'running', '{}', '', false, 0.05, '{}', 1, 4, 3, '{"columns":["of the job"]}')`,
+        [JOB],
+      );
+    });
+    afterEach(() => pool.query('TRUNCATE sluice.job CASCADE'));
+
+    it('gives dead letters without columns those of their job', async () => {
+      await folds.indexLetters([letter({ epoch: 3, columns: null })]);
+      expect((await database.getRepository(LetterColumns).find()).map(({ names }) => names)).toEqual([
+        ['of the job'],
+      ]);
+    });
+
+    it('gives them those of another dead letter where the row is lost, of this delivery or an earlier one', async () => {
+      await pool.query('TRUNCATE sluice.job CASCADE');
+      await folds.indexLetters([
+        letter({ record: 1, columns: null }),
+        letter({ record: 2, columns: ['told'] }),
+      ]);
+      await folds.indexLetters([letter({ record: 3, columns: null })]);
+      expect(new Set((await letters()).map(({ columnsId: id }) => id))).toEqual(
+        new Set([columnsId(['told'])]),
+      );
+    });
+
+    it('does not fold what is of an attempt that the job has thrown away, or never made (R4)', async () => {
+      const epochs = [undefined, 2, 3, 4, 5];
+      const events = epochs.map((epoch, batch) =>
+        batchEvent({ batch, ...(epoch === undefined ? {} : { epoch }) }),
+      );
+      expect((await folds.foldEvents(events)).map(({ epoch }) => epoch)).toEqual([3, 4]);
+      expect(await stages()).toMatchObject([{ batches: 2 }]);
+      const all = epochs.map((epoch, record) =>
+        letter({ record, ...(epoch === undefined ? {} : { epoch }) }),
+      );
+      expect((await folds.indexLetters(all)).map(({ epoch }) => epoch)).toEqual([3, 4]);
+    });
+
+    it('waits with folding for a job that begins again, and sees that it has (BA2)', async () => {
+      const client = await pool.connect();
+      await client.query('BEGIN');
+      await beginAgain(client, JOB, 1);
+      const folding = folds.foldEvents([batchEvent({ epoch: 4 })]);
+      await eventually(async () => {
+        const { rowCount } = await pool.query(
+          `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,
+        );
+        return rowCount === 1;
+      }, 'the folding to wait');
+      await client.query('COMMIT');
+      client.release();
+      expect(await folding).toEqual([]);
+      expect(await batches()).toEqual([]);
+    });
   });
 
   it('counts each letter once, however often it is delivered, and before its batch is heard of', async () => {

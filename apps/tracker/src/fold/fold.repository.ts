@@ -14,6 +14,7 @@ import {
   sumBatches,
 } from './fold-stages.js';
 import { columnsOf, foldInTransaction } from './fold-transaction.js';
+import { lookUpJobs } from './folded-jobs.js';
 import type { JobBatch } from './job-batch.entity.js';
 import { type StorableLetter, storableLetter } from './storable-letter.js';
 
@@ -23,6 +24,7 @@ import { type StorableLetter, storableLetter } from './storable-letter.js';
  * - R1: facts are inserted by their natural id; only what was really inserted is added to the stage sums, in the
  *   same transaction. A fact that comes again changes nothing but a batch's time, to the earlier one.
  * - R2: rows are written in key order, facts before sums, so concurrent deliveries wait but never deadlock.
+ * - R4: what a job says of an attempt that it has thrown away, or of one that it never made, is not folded.
  * - R3: a database that is away is a retryable error; the delivery comes again, whole.
  */
 @Injectable()
@@ -35,11 +37,16 @@ export class FoldRepository {
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
   async foldEvents(events: readonly JobFact[]): Promise<BatchEvent[]> {
-    const batchEvents = events.filter((event) => event.type === 'batch');
+    if (events.length === 0) return [];
     return foldInTransaction(this.pool, async (client) => {
+      const jobs = await lookUpJobs(client, events);
+      const batchEvents = events.filter((event) => event.type === 'batch').filter((event) => jobs.has(event));
       const inserted = await insertBatches(client, batchEvents);
       const newEvents = eachOnce(batchEvents, inserted);
-      await addToStages(client, foldByStage([...sumBatches(newEvents), ...spanEvents(events)]));
+      await addToStages(
+        client,
+        foldByStage([...sumBatches(newEvents), ...spanEvents(spanning(events, batchEvents))]),
+      );
       return newEvents;
     });
   }
@@ -51,8 +58,14 @@ export class FoldRepository {
    */
   async indexLetters(letters: readonly DeadLetter[]): Promise<StorableLetter[]> {
     if (letters.length === 0) return [];
-    const storable = inKeyOrder(letters.map(storableLetter));
     return foldInTransaction(this.pool, async (client) => {
+      const jobs = await lookUpJobs(client, letters);
+      const current = letters.filter((letter) => jobs.has(letter));
+      if (current.length === 0) return [];
+      const columns = await jobs.columnsOf(client, current);
+      const storable = inKeyOrder(
+        current.map((letter) => storableLetter(letter, letter.columns ?? columns.get(letter.job))),
+      );
       await insertColumns(client, storable);
       const newLetters = await insertLetters(client, storable);
       await addToStages(client, countLetters(newLetters));
@@ -77,6 +90,12 @@ export class FoldRepository {
       client.query('TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter, sluice.letter_columns'),
     );
   }
+}
+
+/** Every event but those of batches that are not folded (R4). */
+function spanning(events: readonly JobFact[], folded: readonly BatchEvent[]): JobFact[] {
+  const known = new Set<JobFact>(folded);
+  return events.filter((event) => event.type === 'job' || known.has(event));
 }
 
 /** @returns the ids that were inserted (R1); a row that was there before has an `xmax` by then */

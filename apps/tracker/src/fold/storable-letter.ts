@@ -4,6 +4,7 @@ import type { Finding } from '#core/record/finding.js';
 
 /** A dead letter as the index stores it: its texts fit for `text` and `jsonb`, its bytes untouched. */
 export interface StorableLetter extends DeadLetter {
+  readonly columns: readonly string[];
   /** Codes of the errors that refused the record, each once, in the findings' order. */
   readonly codes: readonly string[];
   /** Stands for `columns`, which are stored once for all letters that have the same. */
@@ -12,13 +13,16 @@ export interface StorableLetter extends DeadLetter {
 
 /**
  * Neither `text` nor `jsonb` can hold NUL, and `jsonb` refuses lone surrogates: one such character in a
- * finding's words would fail the whole delivery, for ever. They become U+FFFD; the record's bytes do not. PURE.
+ * finding's words would fail the whole delivery, again and again. They become U+FFFD; the record's bytes do not. PURE.
  */
-export function storableLetter(letter: DeadLetter): StorableLetter {
+export function storableLetter(
+  letter: DeadLetter,
+  columns: readonly string[] = letter.columns ?? [],
+): StorableLetter {
   const errors = letter.findings.filter(({ severity }) => severity === 'error');
   return {
     ...letter,
-    ...storableColumns(letter.columns),
+    ...storableColumns(columns),
     codes: [...new Set(errors.map(({ code }) => code))],
     findings: letter.findings.map(storableFinding),
   };

@@ -12,17 +12,22 @@ export const BEGINS_AGAIN_AFTER: readonly string[] = [
   'BATCH_DIFFERS',
 ];
 
+/** Any key of our own; folds share it for their transaction, a job that begins again holds it alone. */
+const FOLD_LOCK_KEY = 0x51_1c_0f;
+export const FOLD_LOCK = `SELECT pg_advisory_xact_lock_shared(${FOLD_LOCK_KEY})`;
+
 /**
  * paused or failed → queued, with nothing left of what it had done: the source is read from its first byte and validated
  * by the given version of the contract. Nothing has to be equal to what was read before, because nothing of it is kept.
  *
  * - BA1: messages of this and all earlier epochs are foreign from now on (`first_epoch`), wherever they are under way.
- * - BA2: what the tracker knows of them goes in the same transaction; it locks the job row FOR KEY SHARE to fold, and
- *   looks at `first_epoch`, so none of it comes back.
+ * - BA2: what the tracker knows of them goes in the same transaction. The tracker folds under `FOLD_LOCK` and looks at
+ *   `first_epoch` then, so none of it comes back.
  *
  * @param client in a transaction that holds the job row FOR UPDATE
  */
 export async function beginAgain(client: SqlClient, id: string, contractVersion: number): Promise<void> {
+  await client.query(`SELECT pg_advisory_xact_lock(${FOLD_LOCK_KEY})`);
   await dropStaging(client, { id });
   await client.query('DELETE FROM sluice.ledger WHERE job = $1', [id]);
   for (const table of ['dead_letter', 'job_batch', 'job_stage'])

@@ -83,6 +83,8 @@ export interface UnannouncedBatch {
   readonly dataset: string;
   readonly job: string;
   readonly batch: number;
+  /** The job's present one. */
+  readonly epoch: number;
   readonly firstLine: number;
   readonly byteStart: number;
   readonly byteEnd: number;
@@ -96,6 +98,7 @@ export async function unannouncedBatches(client: SqlClient, job: string): Promis
   const { rows } = await client.query<{
     dataset: string;
     batch: string;
+    epoch: number;
     first_line: string;
     byte_start: string;
     byte_end: string;
@@ -104,7 +107,7 @@ export async function unannouncedBatches(client: SqlClient, job: string): Promis
     raw_partition: number;
     raw_offset: string;
   }>(
-    `SELECT dataset, batch, first_line, byte_start, byte_end, load_refusals, raw_topic, raw_partition, raw_offset
+    `SELECT dataset, batch, epoch, first_line, byte_start, byte_end, load_refusals, raw_topic, raw_partition, raw_offset
      FROM sluice.ledger JOIN sluice.job ON job.id = ledger.job
      WHERE ledger.job = $1 AND NOT refusals_announced ORDER BY batch`,
     [job],
@@ -113,6 +116,7 @@ export async function unannouncedBatches(client: SqlClient, job: string): Promis
     dataset: row.dataset,
     job,
     batch: Number(row.batch),
+    epoch: row.epoch,
     firstLine: Number(row.first_line),
     byteStart: Number(row.byte_start),
     byteEnd: Number(row.byte_end),

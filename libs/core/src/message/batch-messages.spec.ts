@@ -87,10 +87,12 @@ describe('clean batches', () => {
     findings: { MALFORMED_ROW: 1 },
     refused: [],
   };
-  const message = encodeCleanMessage({ ...raw, crc32c: 5 }, place, { verdict, plan: 'a plan' });
+  const message = encodeCleanMessage({ ...raw, crc32c: 5 }, place, { verdict, plan: 'a plan' }, 3);
 
-  it('stay on the partition of their raw batch and keep their sections apart', () => {
-    expect(message.partition).toBe(2);
+  it('go to the partition of their number, of as many as their own topic has, and keep their sections apart', () => {
+    expect(message.partition).toBe(8 % 3);
+    const outcome = { verdict, plan: 'a plan' };
+    expect(encodeCleanMessage({ ...raw, crc32c: 5 }, place, outcome, 5).partition).toBe(8 % 5);
     expect(decodeCleanMessage(received(message))).toMatchObject({
       job: JOB,
       batch: 8,
@@ -106,7 +108,9 @@ describe('clean batches', () => {
 
   it('of a raw batch that could not be validated say why, and hold nothing', () => {
     const fault = { code: 'CONTRACT_MISMATCH', message: `its words\0 ${'x'.repeat(2_000)}` };
-    const decoded = decodeCleanMessage(received(encodeCleanMessage({ ...raw, crc32c: 5 }, place, { fault })));
+    const decoded = decodeCleanMessage(
+      received(encodeCleanMessage({ ...raw, crc32c: 5 }, place, { fault }, 3)),
+    );
     expect(decoded).toMatchObject({
       ...{ batch: 8, raw: place, sections: [], plan: null, contractVersion: 3, findings: {} },
       fault: { code: 'CONTRACT_MISMATCH', message: expect.stringMatching(/^its words\u{FFFD} x{900,}…$/u) },

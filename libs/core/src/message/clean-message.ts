@@ -87,17 +87,18 @@ const isCounts = isObjectOf<BatchCounts>({
   warnings: isInteger,
 });
 
-/** Goes to the partition that its raw message came from, so that order is kept from stage to stage. */
+/** @param partitions of the clean topic now, which need not be as many as the raw topic has */
 export function encodeCleanMessage(
   raw: RawMessage,
   rawPlace: MessagePlace,
   outcome: CleanOutcome,
+  partitions: number,
 ): OutgoingMessage {
   const { batch } = raw;
   const sections = 'verdict' in outcome ? outcome.verdict.sections : [];
   return {
     topic: topicOf(raw.dataset, 'clean'),
-    partition: rawPlace.partition,
+    partition: batch.batch % partitions,
     key: `${raw.job}:${batch.batch}`,
     value: Buffer.concat(sections.map((section) => section.text)),
     headers: {

@@ -1,5 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { type DeadLetter, decodeDeadLetter, encodeDeadLetter } from './dead-letter-message.js';
+import fc from 'fast-check';
+import {
+  type DeadLetter,
+  decodeDeadLetter,
+  encodeDeadLetter,
+  encodeDeadLetters,
+} from './dead-letter-message.js';
+import type { Finding } from '../record/finding.js';
+import type { IncomingMessage, OutgoingMessage } from './header-reader.js';
+
+const FINDING: Finding = { code: 'BAD', field: '統一編號', message: 'is wrong', severity: 'error' };
 
 describe('dead letters', () => {
   it('arrive as they were sent, whatever bytes they hold', () => {
@@ -16,12 +26,88 @@ describe('dead letters', () => {
     ['columns', { columns: '[1]' }],
     ['sqlstate', { sqlstate: '2200\0' }],
     ['record', { record: '-1' }],
+    ['byte-end', { 'byte-end': '3999' }],
+    ['epoch', { epoch: 'x' }],
+    ['dataset', { dataset: 'others' }],
+    ['columns', { columns: JSON.stringify(Array.from({ length: 400_000 }, (_, at) => `name ${at}`)) }],
+    ['findings', { findings: JSON.stringify(Array.from({ length: 1_001 }, () => FINDING)) }],
+    ['findings', { findings: JSON.stringify([{ ...FINDING, message: 'x'.repeat(5_000) }]) }],
+    ['findings', { findings: JSON.stringify([{ ...FINDING, field: 'x'.repeat(5_000) }]) }],
   ])('are refused with a wrong %s', (_header, headers) => {
     expect(() => decode(headers)).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }));
   });
+
+  it('of one batch name their columns once, and others none', () => {
+    const other = ['c'];
+    const letters = [
+      LETTER,
+      LETTER,
+      { ...LETTER, columns: other },
+      { ...LETTER, columns: other },
+      { ...LETTER, columns: null },
+    ];
+    const columns = [...encodeDeadLetters(letters)].map(
+      (message) => decodeDeadLetter(received(message)).columns,
+    );
+    expect(columns).toEqual([LETTER.columns, null, other, null, null]);
+  });
+
+  it('are encoded one by one, when they are asked for', () => {
+    let asked = 0;
+    function* letters(): Generator<DeadLetter> {
+      for (;;) {
+        asked += 1;
+        yield LETTER;
+      }
+    }
+    encodeDeadLetters(letters()).next();
+    expect(asked).toBe(1);
+  });
+
+  it('are cut to what may be read: as many findings as there is room for, and how many more', () => {
+    const many = Array.from({ length: 1_500 }, (_, at) => ({ ...FINDING, code: `C${at}` }));
+    const { findings } = decode({}, { findings: many });
+    expect(findings).toHaveLength(1_000);
+    expect(findings.at(-1)).toEqual({
+      ...FINDING,
+      code: 'C999',
+      field: null,
+      message: '… and 501 more findings',
+    });
+    const long = decode({}, { findings: [{ ...FINDING, message: 'x'.repeat(2_000_000) }] }).findings;
+    expect(long).toEqual([{ ...FINDING, message: `${'x'.repeat(999)}…` }]);
+  });
+
+  it('of any findings and columns can be read again', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 3_000 });
+    const finding = fc.record({
+      code: fc.constantFrom('A', 'B'),
+      field: fc.option(text),
+      message: text,
+      severity: fc.constantFrom('error' as const, 'warning' as const),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(finding, { maxLength: 150 }),
+        fc.array(text, { maxLength: 200 }),
+        (findings, columns) => {
+          const read = decode({}, { findings, columns });
+          expect(read.findings.length > 0).toBe(findings.length > 0);
+          expect(read.findings.some(({ severity }) => severity === 'error')).toBe(
+            findings.some(({ severity }) => severity === 'error'),
+          );
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
 });
 
-/** @param headers as somebody else might have written them */
+function received({ topic, headers, value }: OutgoingMessage): IncomingMessage {
+  return { place: { topic, partition: 1, offset: '7' }, headers, value };
+}
+
+/** @param headers as a stranger might have written them */
 function decode(headers: Record<string, string>, facts: Partial<DeadLetter> = {}): DeadLetter {
   const message = encodeDeadLetter({ ...LETTER, ...facts });
   const place = { topic: message.topic, partition: 1, offset: '7' };
@@ -37,7 +123,7 @@ const LETTER: DeadLetter = {
   byteStart: 4_000,
   byteEnd: 4_010,
   stage: 'validate',
-  findings: [{ code: 'BAD', field: '統一編號', message: 'is wrong', severity: 'error' }],
+  findings: [FINDING],
   sqlstate: null,
   attempt: 0,
   columns: ['統一編號', '營業人名稱'],

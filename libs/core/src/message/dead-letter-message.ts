@@ -1,7 +1,7 @@
 import { type Finding, isFinding } from '../record/finding.js';
 import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
 import { topicOf } from './topics.js';
-import { isDatasetName, isUuid } from './wire-checks.js';
+import { cutStorable, isListOf } from './wire-checks.js';
 
 /** One refused record: its bytes, its place, every reason. Its id is (job, record). PURE. */
 export interface DeadLetter {
@@ -19,20 +19,51 @@ export interface DeadLetter {
   /** PostgreSQL's code when the database itself refused the row. */
   readonly sqlstate: string | null;
   readonly attempt: number;
-  /** Column names in file order, so that the record can be read, corrected and exported without its file. */
-  readonly columns: readonly string[];
+  /**
+   * Column names in file order, so that the record can be read, corrected and exported without its file. Null: those of
+   * its job, which its row and one dead letter of each batch name.
+   */
+  readonly columns: readonly string[] | null;
+  /** Of the ingestor that read the record; absent in dead letters of older builds. */
+  readonly epoch?: number;
   readonly bytes: Buffer;
 }
 
 const VERSION = 1;
 
-/** Every letter of a job has the same columns: they are written once, and read once, not by the letter. */
-const writtenColumns = new WeakMap<readonly string[], Buffer>();
+/**
+ * What a dead letter may hold besides its record: what we write is cut to the first three, what anyone else writes
+ * beyond these bounds is none of ours. Together they bound what folding and listing them can take (G9).
+ */
+export const MAX_FINDINGS = 1_000;
+export const MAX_FINDINGS_BYTES = 128 * 1024;
+export const MAX_FINDING_CHARACTERS = 1_000;
+/** Older builds did not cut. */
+const MAX_READ_CHARACTERS = 4_096;
+/** The head of a file has 64 KiB at most; JSON of its names, a quote and a comma for each, is larger. */
+export const MAX_COLUMNS_BYTES = 256 * 1024;
+
+/** Columns that stay written or read: dead letters of a job have the same ones, and jobs of other files take turns. */
+const writtenColumns = new WeakMap<readonly string[], Buffer | null>();
 const readColumns = new Map<string, readonly string[]>();
-/** Lists of columns that stay read; jobs of other files take turns. */
-const MAX_READ_COLUMNS = 64;
+const MAX_CACHED_CHARACTERS = 1024 * 1024;
+let cachedCharacters = 0;
+
+/**
+ * The dead letters of one batch, each encoded when it is asked for; the first one of a list of columns carries it. A
+ * fact of the job in every one of them took up to half of their bytes.
+ */
+export function* encodeDeadLetters(letters: Iterable<DeadLetter>): Generator<OutgoingMessage> {
+  let told: Pick<DeadLetter, 'job' | 'columns'> | null = null;
+  for (const letter of letters) {
+    const isTold = letter.columns === null || (told?.job === letter.job && told.columns === letter.columns);
+    if (!isTold) told = letter;
+    yield encodeDeadLetter(isTold ? { ...letter, columns: null } : letter);
+  }
+}
 
 export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
+  const columns = letter.columns === null ? null : columnsBytes(letter.columns);
   return {
     topic: topicOf(letter.dataset, 'dead'),
     key: `${letter.job}:${letter.record}`,
@@ -47,9 +78,10 @@ export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
       'byte-start': String(letter.byteStart),
       'byte-end': String(letter.byteEnd),
       stage: letter.stage,
-      findings: JSON.stringify(letter.findings),
+      findings: findingsText(letter.findings),
       attempt: String(letter.attempt),
-      columns: columnsBytes(letter.columns),
+      ...(columns === null ? {} : { columns }),
+      ...(letter.epoch === undefined ? {} : { epoch: String(letter.epoch) }),
       ...(letter.sqlstate === null ? {} : { sqlstate: letter.sqlstate }),
     },
   };
@@ -61,57 +93,105 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
   read.version(VERSION);
   const stage = read.text('stage');
   if (stage !== 'validate' && stage !== 'load') throw read.invalid(`stage "${stage}" is unknown`);
-  const dataset = read.text('dataset');
-  if (!isDatasetName(dataset)) throw read.invalid('header "dataset" is not the name of a dataset');
-  const job = read.text('job');
-  if (!isUuid(job)) throw read.invalid('header "job" is not a job id');
+  const dataset = read.datasetOf('dead');
   const sqlstate = read.optionalText('sqlstate') ?? null;
   if (sqlstate !== null && !/^[0-9A-Z]{5}$/.test(sqlstate))
     throw read.invalid('header "sqlstate" is not an SQLSTATE');
-  const findings = read.json('findings');
-  if (!isListOf(findings, isFinding)) throw read.invalid('header "findings" is not a list of findings');
+  const [byteStart, byteEnd] = read.range('byte-start', 'byte-end');
   return {
     dataset,
-    job,
+    job: read.jobId(),
     batch: read.count('batch'),
     record: read.count('record'),
     line: read.count('line'),
-    byteStart: read.count('byte-start'),
-    byteEnd: read.count('byte-end'),
+    byteStart,
+    byteEnd,
     stage,
-    findings,
+    findings: findingsOf(read),
     sqlstate,
     attempt: read.count('attempt'),
     columns: columnsOf(read),
     bytes: read.value(),
+    ...read.optional('epoch', () => ({ epoch: read.count('epoch') })),
   };
 }
 
-function columnsBytes(columns: readonly string[]): Buffer {
+/** Nearly always all of them, as they are. */
+function findingsText(findings: readonly Finding[]): string {
+  const isLong = ({ field, message }: Finding): boolean =>
+    message.length > MAX_FINDING_CHARACTERS || (field?.length ?? 0) > MAX_FINDING_CHARACTERS;
+  if (findings.length <= MAX_FINDINGS && !findings.some(isLong)) {
+    const text = JSON.stringify(findings);
+    // Of one UTF-16 unit UTF-8 makes three bytes at most.
+    if (text.length * 3 <= MAX_FINDINGS_BYTES || Buffer.byteLength(text) <= MAX_FINDINGS_BYTES) return text;
+  }
+  return cutFindings(findings);
+}
+
+/** As many as there is room for, and how many there are more. */
+function cutFindings(findings: readonly Finding[]): string {
+  const kept: string[] = [];
+  const ROOM_FOR_THE_LAST = 2 * 1024;
+  let bytes = ROOM_FOR_THE_LAST;
+  for (const { code, field, message, severity } of findings) {
+    const cut = {
+      code,
+      field: field === null ? null : cutStorable(field, MAX_FINDING_CHARACTERS),
+      message: cutStorable(message, MAX_FINDING_CHARACTERS),
+      severity,
+    };
+    const text = JSON.stringify(cut);
+    bytes += Buffer.byteLength(text) + 1;
+    if (bytes > MAX_FINDINGS_BYTES || kept.length === MAX_FINDINGS - 1) break;
+    kept.push(text);
+  }
+  const more = findings.slice(kept.length);
+  // An error when one was left out: a record must not look as if only warnings had refused it.
+  const last = more.find(({ severity }) => severity === 'error') ?? more[0];
+  if (last !== undefined)
+    kept.push(JSON.stringify({ ...last, field: null, message: `… and ${more.length} more findings` }));
+  return `[${kept.join(',')}]`;
+}
+
+function findingsOf(read: HeaderReader): readonly Finding[] {
+  const text = read.text('findings', MAX_FINDINGS_BYTES);
+  const findings = read.parsed('findings', text);
+  if (!isFindings(findings) || findings.length > MAX_FINDINGS)
+    throw read.invalid('header "findings" is not a list of findings');
+  return findings;
+}
+
+const isFindings = isListOf((value): value is Finding => {
+  if (!isFinding(value)) return false;
+  return value.message.length <= MAX_READ_CHARACTERS && (value.field?.length ?? 0) <= MAX_READ_CHARACTERS;
+});
+
+/** @returns null when they are too many to be told; the job row has them */
+function columnsBytes(columns: readonly string[]): Buffer | null {
   const known = writtenColumns.get(columns);
   if (known !== undefined) return known;
   const bytes = Buffer.from(JSON.stringify(columns));
-  writtenColumns.set(columns, bytes);
-  return bytes;
+  const told = bytes.length <= MAX_COLUMNS_BYTES ? bytes : null;
+  writtenColumns.set(columns, told);
+  return told;
 }
 
-/** The same list, not only an equal one, for letters with equal columns. */
-function columnsOf(read: HeaderReader): readonly string[] {
-  const text = read.text('columns');
+/** The same list, not only an equal one, for dead letters with equal columns. */
+function columnsOf(read: HeaderReader): readonly string[] | null {
+  if (read.optionalText('columns') === undefined) return null;
+  const text = read.text('columns', MAX_COLUMNS_BYTES);
   const known = readColumns.get(text);
   if (known !== undefined) return known;
-  const columns = read.json('columns');
-  if (!isListOf(columns, isText)) throw read.invalid('header "columns" is not a list of names');
-  const oldest = readColumns.keys().next();
-  if (readColumns.size >= MAX_READ_COLUMNS && !oldest.done) readColumns.delete(oldest.value);
+  const columns = read.parsed('columns', text);
+  if (!areNames(columns)) throw read.invalid('header "columns" is not a list of names');
+  for (const oldest of readColumns.keys()) {
+    if (cachedCharacters + text.length <= MAX_CACHED_CHARACTERS) break;
+    readColumns.delete(oldest);
+    cachedCharacters -= oldest.length;
+  }
   readColumns.set(text, columns);
+  cachedCharacters += text.length;
   return columns;
 }
 
-function isListOf<T>(value: unknown, isItem: (item: unknown) => item is T): value is T[] {
-  return Array.isArray(value) && value.every(isItem);
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
-}
+const areNames = isListOf((value): value is string => typeof value === 'string');

@@ -9,9 +9,11 @@ export type { IncomingMessage, MessagePlace, OutgoingMessage } from '#common/kaf
 export class HeaderReader {
   constructor(private readonly message: IncomingMessage) {}
 
-  text(name: string): string {
+  text(name: string, maxBytes = Infinity): string {
     const value = this.optionalText(name);
     if (value === undefined) throw this.invalid(`header "${name}" is missing`);
+    if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes))
+      throw this.invalid(`header "${name}" has more than ${maxBytes} bytes`);
     return value;
   }
 
@@ -44,10 +46,14 @@ export class HeaderReader {
   }
 
   json(name: string): unknown {
+    return this.parsed(name, this.text(name));
+  }
+
+  /** @param text of that header */
+  parsed(name: string, text: string): unknown {
     try {
-      return JSON.parse(this.text(name)) as unknown;
-    } catch (error) {
-      if (error instanceof SluiceError) throw error;
+      return JSON.parse(text) as unknown;
+    } catch {
       throw this.invalid(`header "${name}" is not JSON`);
     }
   }

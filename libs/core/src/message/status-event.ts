@@ -7,7 +7,7 @@ import {
   type OutgoingMessage,
 } from './header-reader.js';
 import { STATUS_TOPIC } from './topics.js';
-import { isCount, isDatasetName, isLabel, isOffset, isTime, isUuid } from './wire-checks.js';
+import { isCount, isDatasetName, isLabel, isOffset, isRecordOf, isTime, isUuid } from './wire-checks.js';
 
 /** The stages of the way, in order. */
 export const STAGES = ['ingest', 'validate', 'load', 'finalize'] as const;
@@ -34,6 +34,8 @@ export interface BatchEvent {
   readonly findings: Readonly<Record<string, number>>;
   /** ISO 8601, by the clock of whoever announces. */
   readonly at: string;
+  /** Of the ingestor that read the batch; absent in events of older builds. */
+  readonly epoch?: number;
 }
 
 /** A job has changed its state, or a step of its finalization has begun; the job row is the truth. */
@@ -72,9 +74,11 @@ export function encodeStatusEvent(event: StatusEvent): OutgoingMessage {
 export function decodeStatusEvent(message: IncomingMessage): StatusEvent {
   const read = new HeaderReader(message);
   read.version(VERSION);
+  const value = read.value();
+  if (value.length > MAX_EVENT_BYTES) throw read.invalid(`its value has more than ${MAX_EVENT_BYTES} bytes`);
   let event: unknown;
   try {
-    event = JSON.parse(read.value().toString());
+    event = JSON.parse(value.toString());
   } catch {
     throw read.invalid('its value is not JSON');
   }
@@ -103,8 +107,9 @@ function isParkedFacts({ topic, partition, offset, reason }: Record<string, unkn
 }
 
 function isBatchFacts({ batch, stage, bytes, findings, ...facts }: Record<string, unknown>): boolean {
-  const { records, accepted, refused, skipped, warnings } = facts;
+  const { records, accepted, refused, skipped, warnings, epoch } = facts;
   return (
+    (epoch === undefined || isCount(epoch, MAX_EPOCH)) &&
     ['ingest', 'validate', 'load'].includes(stage as string) &&
     isCount(batch) &&
     isCount(bytes, MAX_BATCH_BYTES) &&
@@ -117,12 +122,10 @@ function isJobFacts({ state, step }: Record<string, unknown>): boolean {
   return (JOB_STATES as readonly unknown[]).includes(state) && (step === null || isLabel(step));
 }
 
-function isFindingCounts(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.entries(value).every(
-    ([code, count]) => isFindingCode(code) && isCount(count, MAX_BATCH_RECORDS),
-  );
-}
+const isFindingCounts = isRecordOf(
+  (count): count is number => isCount(count, MAX_BATCH_RECORDS),
+  isFindingCode,
+);
 
 /** Kafka's own limit. */
 const MAX_TOPIC_CHARACTERS = 249;
@@ -130,3 +133,6 @@ const MAX_TOPIC_CHARACTERS = 249;
 /** Far above any batch; they keep the sums of any number of batches below 2^63. */
 const MAX_BATCH_RECORDS = 2 ** 31 - 1;
 const MAX_BATCH_BYTES = 2 ** 40;
+const MAX_EPOCH = 2 ** 31 - 1;
+/** A thousand finding codes of a hundred characters, of three bytes each, and how often. */
+const MAX_EVENT_BYTES = 512 * 1024;

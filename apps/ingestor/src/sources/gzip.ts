@@ -1,6 +1,6 @@
 import { crc32, createInflateRaw, inflateRawSync } from 'node:zlib';
 import { type ByteReader, truncated } from './byte-reader.js';
-import { INFLATED_CHUNK_BYTES, type RatioMeter, corrupt, inflate } from './inflate.js';
+import { INFLATED_CHUNK_BYTES, type RatioMeter, corrupt, inflate, isPadding } from './inflate.js';
 
 /**
  * The content of a gzip of one or more members (RFC 1952 section 2.2).
@@ -119,13 +119,10 @@ function inflateSmall(packed: Buffer): { content: Buffer; packedBytes: number } 
   }
 }
 
-/** Zero, and what the eye does not see: TAB, LF, VT, FF, CR, blank; the 0x1a of DOS. */
-const PADDING = new Set([0x00, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x1a, 0x20]);
-
 async function passPadding(reader: ByteReader): Promise<void> {
   const end = reader.taken;
   for await (const bytes of reader.rest()) {
-    if (bytes.every((byte) => PADDING.has(byte))) continue;
+    if (isPadding(bytes)) continue;
     const more = `something follows the end of the gzip, which is whole in its first ${end} bytes`;
     throw corrupt(reader.display, more);
   }

@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type HttpClient, type HttpResponse, discard } from './http-client.js';
 import { Interruption, networkTrouble, statusTrouble } from './http-errors.js';
-import { type ContentHeaders, contentHeadersOf, oddEncodingOf, retryAfterMs } from './http-headers.js';
+import {
+  type ContentHeaders,
+  contentHeadersOf,
+  oddEncodingOf,
+  retryAfterMs,
+  valuesOf,
+} from './http-headers.js';
 import { RetryBudget } from './retry-budget.js';
 import type { SourceConfig } from './source.config.js';
 import type { HttpAddress } from './source-uri.js';
@@ -166,6 +172,7 @@ export class HttpDownload {
         throw statusTrouble(statusCode, display, retryAfterMs(headers, Date.now()));
       }
       refusePacking(headers, display);
+      refuseTwoLengths(headers, display);
       if (this.#total !== null && content.length !== null && content.length !== this.#total) {
         throw this.#changed(`its size went from ${this.#total} to ${content.length} bytes`);
       }
@@ -278,6 +285,14 @@ function refusePacking(headers: HttpResponse['headers'], display: string): void 
   if (odd?.isPacking !== true) return;
   const text = `${display} is sent with the Content-Encoding "${odd.value}", which was not asked for and cannot be read.`;
   throw new SluiceError('SOURCE_UNSUPPORTED', text, { file: display });
+}
+
+/** Which one is true is not known; with a transfer coding none of them counts. */
+function refuseTwoLengths(headers: HttpResponse['headers'], display: string): void {
+  const lengths = valuesOf(headers['content-length']).flatMap((value) => value.split(','));
+  if (lengths.length < 2 || headers['transfer-encoding'] !== undefined) return;
+  const text = `${display} announces more than one length of its body.`;
+  throw new SluiceError('SOURCE_SERVER_ERROR', text, { file: display });
 }
 
 function worded(error: SluiceError, more: string): SluiceError {

@@ -44,7 +44,6 @@ const MALFORMED: TroubleFacts = {
 const NO_ANSWER = unreachable('closed the connection without an answer', true);
 const NO_HANDSHAKE = unreachable('closed the connection in the TLS handshake', true);
 const TLS_FOR_HTTP = unreachable('speaks TLS at this port: its address begins with https://');
-const TWO_LENGTHS: TroubleFacts = { ...MALFORMED, what: 'announces more than one length of its body' };
 
 /** By the `code` of errors of undici, node:net and node:dns. */
 const TROUBLE: Readonly<Record<string, TroubleFacts>> = {
@@ -66,6 +65,7 @@ const TROUBLE: Readonly<Record<string, TroubleFacts>> = {
   EAI_AGAIN: UNREACHABLE,
   ENOTFOUND: unreachable('has a host name that is not known'),
   UND_ERR_HEADERS_OVERFLOW: MALFORMED,
+  HPE_UNEXPECTED_CONTENT_LENGTH: { ...MALFORMED, what: 'announces more than one length of its body' },
 };
 
 /** OpenSSL's reasons (ERR_SSL_…), by what they mean to the person who wrote the address; the first that fits. */
@@ -122,7 +122,8 @@ export function networkTrouble(
 
 /** undici goes by the length that stands beside a transfer coding, or refuses both: see lenient-get.ts. */
 export function isFramedTwiceTrouble(error: unknown): boolean {
-  const { name, message } = error as { name?: unknown; message?: unknown };
+  const { name, message, code } = error as { name?: unknown; message?: unknown; code?: unknown };
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return true;
   return name === 'HTTPParserError' && /Transfer-Encoding/i.test(String(message));
 }
 
@@ -132,7 +133,6 @@ function beforeBody(error: unknown, code: string): TroubleFacts | null {
   if (/before secure TLS connection/.test(String(message))) return NO_HANDSHAKE;
   // A TLS alert (RFC 8446 section 5.1) where HTTP was expected.
   if (/^\x15\x03[\x00-\x04]/.test(String(data))) return TLS_FOR_HTTP;
-  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return TWO_LENGTHS;
   return TROUBLE[code] === RESET ? NO_ANSWER : null;
 }
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Finding } from '../record/finding.js';
+import { MAX_HEAD_BYTES } from './dataset.js';
 
 /**
  * What a file of text records can turn out not to be, judged by its first bytes. PURE.
@@ -117,8 +118,8 @@ export function findWrongEncoding(text: Buffer, big5Hint?: string): Finding | un
 }
 
 function emptyText(bytes: number): string {
-  const what = bytes === 0 ? 'The file is empty' : `The first ${bytes} bytes of the file are blank`;
-  return `${what}: check that the download was finished.`;
+  const what = bytes < MAX_HEAD_BYTES ? 'empty' : `empty in its first ${bytes} bytes`;
+  return `The file is ${what}: check that the download was finished.`;
 }
 
 function leadingBlanks(head: Buffer): number {

@@ -113,7 +113,7 @@ function askPrologue(dataset: Dataset, head: Buffer, lineEnd: LineEnd): Prologue
 function countHead(head: Buffer, dataStart: number, lineEnd: LineEnd): { bytes: number; lines: number } {
   let at = Math.min(bomLength(head), dataStart);
   let lines = 0;
-  while (at < dataStart) {
+  while (at < Math.min(dataStart, head.length)) {
     at = anyLineEnd(head, at, lineEnd);
     lines += 1;
   }
@@ -175,7 +175,7 @@ function endsWithLineEnd(head: Buffer, lineEnd: LineEnd): boolean {
 function findMixedLine(head: Buffer, from: number, lineEnd: LineEnd, to: number): Finding | null {
   const stray = strayByteOf(lineEnd);
   let line = 1;
-  for (let at = from; at < to; line += 1) {
+  for (let at = from; at < Math.min(to, head.length); line += 1) {
     const next = anyLineEnd(head, at, lineEnd);
     const isOwn = head[next - 1] === (lineEnd === 'cr' ? CARRIAGE_RETURN : LINE_FEED);
     if (!isOwn && head[next - 1] === stray) return mixedLineEnds(line, lineEnd);

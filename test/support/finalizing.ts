@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { pino } from 'pino';
-import type { Announcer } from '../../apps/loader/src/finalize/announcer.js';
+import type { Announcer } from '../../apps/loader/src/announce/announcer.js';
 import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
 import { FinalizeRepository } from '../../apps/loader/src/finalize/finalize.repository.js';
 import { FinalizeSweep, type FinalizeSweepParts } from '../../apps/loader/src/finalize/finalize-sweep.js';
@@ -65,6 +65,7 @@ export class SweepHarness {
       announceRefusals: async (job) => {
         this.told.push('refusals');
         await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = true WHERE job = $1', [job]);
+        return false;
       },
       announceJob: ({ state }) => {
         this.told.push(state);
@@ -83,6 +84,7 @@ export class SweepHarness {
       config: Object.assign(new FinalizeConfig(), { sweepIntervalMs: 20 }, config),
       logger: pino({ level: 'silent' }),
       onStep: () => undefined,
+      firstPauseMs: 20,
       ...parts,
     });
     this.running.push(sweep);

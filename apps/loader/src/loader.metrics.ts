@@ -6,6 +6,8 @@ import type { BatchGroup } from './load/batch-group.js';
 export class LoaderMetrics {
   private readonly rows: Counter<'dataset' | 'table'>;
   private readonly batches: Counter<'dataset' | 'outcome'>;
+  private readonly faults: Counter<'dataset'>;
+  private readonly announceFailures: Counter;
 
   constructor(registry: Registry) {
     this.rows = new Counter({
@@ -20,6 +22,25 @@ export class LoaderMetrics {
       labelNames: ['dataset', 'outcome'],
       registers: [registry],
     });
+    this.faults = new Counter({
+      name: 'sluice_job_faults_total',
+      help: 'Jobs paused because an error that is not known came again and again',
+      labelNames: ['dataset'],
+      registers: [registry],
+    });
+    this.announceFailures = new Counter({
+      name: 'sluice_announce_failures_total',
+      help: 'Attempts to announce the refusals or the end of a job that failed',
+      registers: [registry],
+    });
+  }
+
+  faulted(dataset: string): void {
+    this.faults.inc({ dataset });
+  }
+
+  announceFailed(): void {
+    this.announceFailures.inc();
   }
 
   loaded(dataset: string, batches: readonly CleanMessage[]): void {

@@ -31,8 +31,10 @@ import { LoaderMetrics } from './loader.metrics.js';
 import { JobWatch, watchedDatasets } from './watch/job-watch.js';
 import { WatchConfig } from './watch/watch.config.js';
 
-/** Beside loading and index building: the main step of finalizing, lease, sweep, job watch, watching who blocks. */
-const OTHER_CONNECTIONS = 5;
+/** Of each finalization, beside those on which indexes are built: its main step, and watching who blocks it. */
+const CONNECTIONS_A_JOB = 2;
+/** Beside loading and finalizing: leases, sweep, announcing, job watch. */
+const OTHER_CONNECTIONS = 4;
 
 @Module({})
 export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -44,7 +46,10 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
   static for(context: ServiceContext<LoaderConfig>): DynamicModule {
     const { config, settings, instance, fatal } = context;
     const finalize = settings.of(FinalizeConfig);
-    const poolSize = config.concurrentPartitions + finalize.indexConnections + OTHER_CONNECTIONS;
+    const poolSize =
+      config.concurrentPartitions +
+      finalize.finalizeAtOnce * (finalize.indexConnections + CONNECTIONS_A_JOB) +
+      OTHER_CONNECTIONS;
     return {
       module: LoaderModule,
       imports: [ServiceModule.for({ ...context, poolSize })],
@@ -53,9 +58,16 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
         { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
         {
           provide: GroupLoader,
-          inject: [PG_POOL, LOGGER],
-          useFactory: (pool: pg.Pool, logger: Logger) =>
-            new GroupLoader({ pool, logger, sessionTimeoutMs: config.sessionTimeoutMs }),
+          inject: [PG_POOL, LoaderMetrics, LOGGER],
+          useFactory: (pool: pg.Pool, metrics: LoaderMetrics, logger: Logger) =>
+            new GroupLoader({
+              pool,
+              logger,
+              sessionTimeoutMs: config.sessionTimeoutMs,
+              onFault: (dataset) => {
+                metrics.faulted(dataset);
+              },
+            }),
         },
         {
           provide: MessageParking,
@@ -78,8 +90,14 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
         },
         {
           provide: FinalizeSweep,
-          inject: [PG_POOL, DatasetRegistry, KafkaAnnouncer, LOGGER],
-          useFactory: (pool: pg.Pool, registry: DatasetRegistry, announcer: KafkaAnnouncer, logger: Logger) =>
+          inject: [PG_POOL, DatasetRegistry, KafkaAnnouncer, LoaderMetrics, LOGGER],
+          useFactory: (
+            pool: pg.Pool,
+            registry: DatasetRegistry,
+            announcer: KafkaAnnouncer,
+            metrics: LoaderMetrics,
+            logger: Logger,
+          ) =>
             new FinalizeSweep({
               pool,
               owner: instance,
@@ -87,6 +105,12 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               announcer,
               config: finalize,
               logger,
+              onFault: (dataset) => {
+                metrics.faulted(dataset);
+              },
+              onAnnounceFailure: () => {
+                metrics.announceFailed();
+              },
               onStep: (job, step, detail) => {
                 announcer
                   .announceJob({ ...job, state: 'finalizing' }, stepLabel(step, detail))

@@ -22,15 +22,10 @@ export function cutChunks(
 }
 
 /** One batch of all the records in it. */
-export function batchOf(
-  source: Buffer | string,
-  format: CuttingOptions['format'] = 'csv',
-  lineEnd: 'lf' | 'cr' = 'lf',
-): RawBatch {
+export function batchOf(source: Buffer | string, format: CuttingOptions['format'] = 'csv'): RawBatch {
   const bytes = Buffer.from(source);
   const options = {
     format,
-    lineEnd,
     maxBatchBytes: 2 ** 30,
     maxBatchRecords: 2 ** 30,
     maxRecordBytes: 2 ** 20,

@@ -29,7 +29,7 @@ export class KafkaAnnouncer {
    * Produces the dead letters of every refusal of the job that is not announced yet. Those whose raw batch has
    * expired are told without their bytes: what cannot be read any more must not keep the job's end from being told.
    */
-  async announceRefusals(job: string): Promise<void> {
+  async announceRefusals(job: string): Promise<boolean> {
     const unannounced = await unannouncedBatches(this.pool, job);
     const firsts = await firstOffsets(this.kafka, [...new Set(unannounced.map(({ rawTopic }) => rawTopic))]);
     const isExpired = ({ rawTopic, rawPartition, rawOffset }: UnannouncedBatch): boolean =>
@@ -51,6 +51,7 @@ export class KafkaAnnouncer {
       if (batch) await untold.add(batch, lettersOf(batch, decodeRawMessage(message)));
     });
     await untold.tell();
+    return false;
   }
 
   /** Announces the state of a job, or the step of its finalization that has just begun. */

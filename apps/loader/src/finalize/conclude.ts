@@ -86,15 +86,22 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
 }
 
 /**
- * finalizing → paused, reason `schema`: everything stays as it is until an operator has mended the tables or the grants
- * and continues the job, which is then claimed and finalized again. Reason `contract` when only versions differ.
+ * finalizing → paused: everything stays as it is until an operator has mended the tables or the grants (`schema`), or
+ * removed the cause of the fault, and continues the job, which is then claimed and finalized again. Reason `contract`
+ * when only versions differ.
  * @returns false when the job is not ours any more
  */
-export async function pauseForSchema(pool: Pool, job: FinalizingJob, error: SluiceError): Promise<boolean> {
+export async function pause(
+  pool: Pool,
+  job: FinalizingJob,
+  reason: 'schema' | 'contract' | 'fault',
+  error: SluiceError,
+): Promise<boolean> {
   const { rowCount } = await pool.query(
-    `UPDATE sluice.job SET state = 'paused', pause_reason = $4, pause_detail = $3, owner = NULL, lease_until = NULL
+    `UPDATE sluice.job SET state = 'paused', pause_reason = $3, pause_detail = $4, wait = NULL, owner = NULL,
+       lease_until = NULL
      WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`,
-    [job.id, job.epoch, jobErrorOf(error), error.code === 'CONTRACT_MISMATCH' ? 'contract' : 'schema'],
+    [job.id, job.epoch, reason, jobErrorOf(error)],
   );
   return rowCount === 1;
 }

@@ -7,15 +7,21 @@ import type { FinalizingJob } from './finalizing-job.js';
 const ROW_TOO_LONG = '54000';
 
 /**
- * What an error means for the job that was being finalized: it fails, it is paused until somebody has mended the
- * tables, or nothing at all (null), and finalizing is tried again (F3, Z2).
+ * What an error means for the job that was being finalized: it fails, it is paused until an operator has mended the
+ * tables, or nothing yet (null), and finalizing is tried again (F3, Z2).
  */
-export type Decision = { readonly state: 'failed' | 'paused'; readonly error: SluiceError };
+export type Decision =
+  | { readonly state: 'failed'; readonly error: SluiceError }
+  | {
+      readonly state: 'paused';
+      readonly reason: 'schema' | 'contract' | 'fault';
+      readonly error: SluiceError;
+    };
 
 export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob): Decision | null {
   const place = { dataset, job };
   if (error instanceof SluiceError) {
-    if (error.code === 'CONTRACT_MISMATCH') return { state: 'paused', error };
+    if (error.code === 'CONTRACT_MISMATCH') return { state: 'paused', reason: 'contract', error };
     const saysNothing = error.retryable || error.code === 'JOB_LOST' || error.code === 'INTERNAL';
     return saysNothing ? null : { state: 'failed', error };
   }
@@ -23,7 +29,11 @@ export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob):
   if (kind === 'schema' && error instanceof Error) {
     // Messages of these classes name relations, columns and privileges, never a value.
     const text = `PostgreSQL refuses to finalize: ${error.message} (SQLSTATE ${sqlstateOf(error) ?? ''}).`;
-    return { state: 'paused', error: new SluiceError('JOB_SCHEMA', text, place, { cause: error }) };
+    return {
+      state: 'paused',
+      reason: 'schema',
+      error: new SluiceError('JOB_SCHEMA', text, place, { cause: error }),
+    };
   }
   // Only what a data table refuses is the records' fault; our own statements would be at fault otherwise.
   if (kind !== 'record' || !namesDataTable(error)) return null;

@@ -6,10 +6,16 @@ import { controlDatabase } from '#core/schema/control-database.js';
 import { eventually } from '../../../../test/support/eventually.js';
 import { SHOPS, SweepHarness, untilRow } from '../../../../test/support/finalizing.js';
 import { StagedJobs } from '../../../../test/support/staged-job.js';
-import type { Announcer } from './announcer.js';
-import { FinalizeRepository } from './finalize.repository.js';
+import { AnnounceRepository } from '../announce/announce.repository.js';
+import type { Announcer } from '../announce/announcer.js';
 import type { FinalizeSweep } from './finalize-sweep.js';
 import type { FinalizedDataset } from './finalizing-job.js';
+
+/** Refuses every row that is inserted into `shop`. */
+const spoiler = (code: string): string => `
+  CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the moon is full' USING ERRCODE = '${code}'; END $$;
+  CREATE TRIGGER spoil BEFORE INSERT ON public.shop FOR EACH ROW EXECUTE FUNCTION public.spoil()`;
 
 const SHOP = { number: '1', name: 'a', items: ['x'] };
 
@@ -127,6 +133,97 @@ describe('FinalizeSweep', () => {
     expect(await jobs.end(id)).toMatchObject({ state: 'finalizing', error: null });
     await jobs.pool.query('DROP FUNCTION public.full CASCADE');
     await until(id, `state = 'succeeded'`);
+  });
+
+  it('says in the job what it waits for, and no longer once that is over (JW-3)', async () => {
+    const id = await jobs.loaded([[SHOP]], { mode: 'append' });
+    await jobs.pool.query(spoiler('disk_full'));
+    sweep();
+    await until(
+      id,
+      `wait @> '{"stage": "finalize", "code": "SERVER_AWAY"}' AND wait->>'message' LIKE '%the moon%'`,
+    );
+    await jobs.pool.query('DROP FUNCTION public.spoil CASCADE');
+    await until(id, `state = 'succeeded' AND wait IS NULL`);
+  });
+
+  it('says which sessions are in the way of a step', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    const reader = await jobs.session('nosy');
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    sweep({ swapLockTimeoutMs: 20 });
+    await until(id, `wait->>'code' = 'SESSIONS_IN_THE_WAY' AND wait->>'message' LIKE '%nosy%'`);
+    await reader.end();
+    await until(id, `state = 'succeeded' AND wait IS NULL`);
+  });
+
+  describe('pauses a job (reason fault) for an error that nobody knows, and lets all others pass (C8):', () => {
+    let database: DataSource;
+    beforeAll(async () => {
+      database = await controlDatabase({ url: jobs.url, applicationName: 'test' }).initialize();
+    });
+    afterAll(() => database.destroy());
+
+    it.each<[what: string, mode: WriteMode, spoil: string, mend: string, words: string]>([
+      [
+        'an unknown SQLSTATE of a trigger',
+        'append',
+        spoiler('XX001'),
+        'DROP FUNCTION public.spoil CASCADE',
+        'the moon is full (SQLSTATE XX001)',
+      ],
+      [
+        'what PostgreSQL says of a table without replica identity that is published (D05)',
+        'append',
+        spoiler('55000'),
+        'DROP FUNCTION public.spoil CASCADE',
+        'the moon is full (SQLSTATE 55000)',
+      ],
+      [
+        'a time limit that a step meets each time (D06)',
+        'replace',
+        `CREATE FUNCTION public.slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'terminating because of a limit' USING ERRCODE = '25P04'; END $$;
+         ALTER FUNCTION public.slow(text) SET search_path = '';
+         CREATE INDEX spoil ON public.shop (public.slow(name))`,
+        'DROP FUNCTION public.slow CASCADE',
+        'terminating because of a limit (SQLSTATE 25P04)',
+      ],
+    ])('%s', async (_what, mode, spoil, mend, words) => {
+      const faults: string[] = [];
+      const id = await jobs.loaded([[SHOP]], { mode });
+      await jobs.pool.query(spoil);
+      const datasets = new Map(['shops', 'shops-too'].map((name) => [name, SHOPS]));
+      try {
+        sweep({ finalizeAtOnce: 1 }, { datasets, onFault: (dataset) => faults.push(dataset) });
+        await until(id, `state = 'paused' AND pause_reason = 'fault' AND owner IS NULL AND wait IS NULL`);
+        const { rows } = await jobs.pool.query(
+          'SELECT pause_detail AS detail FROM sluice.job WHERE id = $1',
+          [id],
+        );
+        expect(rows).toEqual([
+          {
+            detail: {
+              code: 'JOB_FAULT',
+              message: `Finalizing failed 5 times: ${words}.`,
+              action: expect.stringContaining('sluice continue'),
+            },
+          },
+        ]);
+        expect(faults).toEqual(['shops']);
+        const other = await jobs.loaded([['skipped', { number: '2', name: 'b' }]], {
+          dataset: 'shops-too',
+          dryRun: true,
+        });
+        await until(other, `finished_at IS NOT NULL`);
+      } finally {
+        await jobs.pool.query(mend);
+      }
+      await eventually(() => told.includes('paused'), 'an event');
+      await new OperatorRepository(database).continue(id);
+      await until(id, `state = 'succeeded'`);
+      expect(await jobs.shops()).toContain('1 a x');
+    });
   });
 
   describe('pauses a job (reason schema) for what somebody has to mend, and goes on when it is continued:', () => {
@@ -320,15 +417,12 @@ describe('FinalizeSweep', () => {
       `UPDATE sluice.job SET state = 'failed', finished_at = now(), announced = false WHERE id = $1`,
       [id],
     );
-    const ends: boolean[] = [];
-    await new FinalizeRepository(jobs.pool, 'tester', 30).announcing(id, ({ end }) => {
-      ends.push(end);
-      return Promise.resolve();
-    });
+    const repository = new AnnounceRepository(jobs.pool, 'tester');
+    expect(await repository.take(id)).toMatchObject({ end: false });
+    await repository.giveBack(id);
     sweep();
     await until(id, 'announced');
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, refused: 1 }, findings: { BAD_NAME: 1 } });
-    expect(ends).toEqual([false]);
     expect(told).toContain('failed');
   });
 
@@ -339,6 +433,73 @@ describe('FinalizeSweep', () => {
     sweep();
     await untilRow(jobs.pool, 'SELECT FROM sluice.ledger WHERE job = $1 AND refusals_announced', [id]);
     expect(told).toEqual(['refusals']);
+  });
+
+  it('announces other jobs though one cannot be announced, which says so when it has ended (C9, AN1, AN2)', async () => {
+    const stuck = await jobs.loaded([[SHOP]], { mode: 'append' });
+    const other = await jobs.loaded([['skipped', SHOP]], { mode: 'append', dataset: 'shops-too' });
+    const { announceRefusals } = announcer;
+    let isWell = false;
+    let failures = 0;
+    await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = false');
+    sweep(
+      {},
+      {
+        datasets: new Map(['shops', 'shops-too'].map((name) => [name, SHOPS])),
+        onAnnounceFailure: () => (failures += 1),
+        announcer: {
+          ...announcer,
+          announceRefusals: (job) =>
+            job === stuck && !isWell ? Promise.reject(new RangeError('unreadable')) : announceRefusals(job),
+        },
+      },
+    );
+    await until(other, 'announced AND counts IS NOT NULL');
+    await until(stuck, `state = 'succeeded' AND wait->>'code' = 'OUTBOX_BEHIND' AND NOT announced`);
+    expect(failures).toBeGreaterThan(0);
+    isWell = true;
+    await until(stuck, 'announced AND wait IS NULL');
+  });
+
+  it('finalizes while something cannot be announced, and announces while a job is finalized (Z3)', async () => {
+    const slow = await jobs.loaded([[SHOP]]);
+    const reader = await jobs.session();
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    sweep({ finalizeAtOnce: 1, swapLockTimeoutMs: 20 });
+    await until(slow, `state = 'finalizing'`);
+    const ended = await jobs.loaded([['refused']], { dataset: 'other' });
+    await jobs.pool.query(
+      `UPDATE sluice.job SET state = 'failed', finished_at = now(), announced = false WHERE id = $1`,
+      [ended],
+    );
+    await until(ended, 'announced');
+    expect(await jobs.end(slow)).toMatchObject({ state: 'finalizing' });
+  });
+
+  it('lets a small job pass large ones that wait, and a large one say that it waits for a place (Z4)', async () => {
+    const names = ['large-1', 'large-2', 'large-3', 'small'];
+    const datasets = new Map(names.map((name) => [name, SHOPS]));
+    const reader = await jobs.session();
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    const large: string[] = [];
+    for (const dataset of names.slice(0, 3)) {
+      const id = await jobs.loaded([[SHOP]], { dataset });
+      await jobs.pool.query('UPDATE sluice.job SET expected_bytes = $2 WHERE id = $1', [id, 2 ** 30]);
+      large.push(id);
+    }
+    sweep({ finalizeAtOnce: 3, swapLockTimeoutMs: 20, sweepIntervalMs: 20 }, { datasets });
+    const finalizing = `SELECT FROM sluice.job WHERE state = 'finalizing' HAVING count(*) = 2`;
+    await untilRow(jobs.pool, finalizing);
+    await untilRow(
+      jobs.pool,
+      `SELECT FROM sluice.job WHERE id = ANY($1) AND state = 'running' AND wait->>'code' = 'SLOT_TAKEN'`,
+      [large],
+    );
+    const small = await jobs.loaded([[SHOP]], { dataset: 'small', dryRun: true });
+    await until(small, `state = 'succeeded'`);
+    await untilRow(jobs.pool, finalizing);
+    await reader.end();
+    for (const id of large) await until(id, `state = 'succeeded' AND wait IS NULL`);
   });
 
   it('two loaders finalize each job once', async () => {

@@ -1,16 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { SluiceError } from '#common/errors/sluice-error.js';
 import { Wakeup } from '#common/lifecycle/wakeup.js';
-import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
-import type { Announcer } from './announcer.js';
-import { fail, pauseForSchema } from './conclude.js';
-import { type Decision, decisionOf } from './decision.js';
+import { declareWait } from '#core/job/job-wait.js';
+import { AnnounceLoop } from '../announce/announce-loop.js';
+import type { Announcer } from '../announce/announcer.js';
 import type { FinalizeConfig } from './finalize.config.js';
-import { FinalizeRepository } from './finalize.repository.js';
+import { FinalizeRepository, LARGE_JOB_BYTES } from './finalize.repository.js';
 import { Finalizer } from './finalizer.js';
-import type { FinalizeStep, FinalizedDataset, FinalizingJob, OnStep } from './finalizing-job.js';
+import type { FinalizeStep, FinalizedDataset, FinalizingJob } from './finalizing-job.js';
+import { HeldJob } from './held-job.js';
 import { Leftovers } from './leftovers.js';
 
 export interface FinalizeSweepParts {
@@ -24,44 +22,64 @@ export interface FinalizeSweepParts {
   readonly logger: Logger;
   /** A step has begun, or says what it waits for. Must not throw. */
   readonly onStep: (job: FinalizingJob, step: FinalizeStep, detail: string | undefined) => void;
+  /** A job was paused for a fault. Must not throw. */
+  readonly onFault?: (dataset: string) => void;
+  /** Something of a job could not be announced. Must not throw. */
+  readonly onAnnounceFailure?: () => void;
+  /** Before a failed step is tried again; twice as long before each further time. */
+  readonly firstPauseMs?: number;
+}
+
+interface Held {
+  readonly job: FinalizingJob;
+  readonly work: Promise<void>;
 }
 
 const BUSY_PAUSE_MS = 200;
 /** While batches come in, a complete job is looked for after each group; leftovers are not that urgent. */
 const CLEARING_PAUSE_MS = 1_000;
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * In every loader, looks for what is due: complete jobs, finalizations whose loader is gone, outcomes that nobody
- * has announced, staging tables that nobody needs. Runs beside the poll loop, one finalization at a time.
+ * In every loader, looks for what is due: complete jobs, finalizations whose loader is gone, outcomes that are not
+ * announced, staging tables that are no longer needed. Runs beside the poll loop.
  *
- * - Z1: a job is worked on under its lease alone; without it (another epoch, cancelled) our backends are ended.
- * - Z2 (G10): only a decision of the finalizer fails a job, and what somebody has to mend in the tables pauses it.
- *   Whatever else goes wrong, the database first of all, is waited out and tried again: in the log as a warning, or
- *   as an error when it will not pass by itself.
- * - Z3: refusals are announced as they appear, and an ended job after them, until it is done.
+ * - Z3: announcing has a loop of its own ({@link AnnounceLoop}): finalizing never waits for it.
+ * - Z4: several finalizations run side by side, `SLUICE_FINALIZE_AT_ONCE` at most and one of each dataset. A large job
+ *   leaves the last place free, so a small one never waits behind large ones. A job that waits for a place says so.
+ *
+ * Z1 and Z2 are those of one job: {@link HeldJob}.
  */
 export class FinalizeSweep {
   private readonly repository: FinalizeRepository;
   private readonly finalizer: Finalizer;
   private readonly leftovers: Leftovers;
+  private readonly announcing: AnnounceLoop;
   private readonly wakeup = new Wakeup();
   private readonly stopping = new AbortController();
+  private readonly held = new Map<string, Held>();
   private nudgedAt = -Infinity;
   private clearedAt = -Infinity;
   private loop: Promise<void> | undefined;
-  private finalizing: Promise<void> | undefined;
 
   constructor(private readonly parts: FinalizeSweepParts) {
-    const { pool, owner, config } = parts;
+    const { pool, owner, config, announcer, logger } = parts;
     this.repository = new FinalizeRepository(pool, owner, config.finalizeLeaseSeconds);
     this.finalizer = new Finalizer(pool, config);
-    this.leftovers = new Leftovers(pool, config.keepFailedHours);
+    this.leftovers = new Leftovers(pool, config.keepFailedHours, logger);
+    this.announcing = new AnnounceLoop({
+      pool,
+      owner,
+      announcer,
+      logger,
+      pauseMs: () => this.pauseMs(),
+      onFailure: () => parts.onAnnounceFailure?.(),
+    });
   }
 
   start(): void {
     this.loop ??= this.run();
+    this.announcing.start();
   }
 
   /**
@@ -71,21 +89,22 @@ export class FinalizeSweep {
   nudge(): void {
     this.nudgedAt = performance.now();
     this.wakeup.wake();
+    this.announcing.wake();
   }
 
-  /** Gives a job that is being finalized back as it is: its steps so far are in the catalogs. */
+  /** Gives jobs that are being finalized back as they are: their steps so far are in the catalogs. */
   async stop(): Promise<void> {
     this.stopping.abort();
     this.wakeup.wake();
     await this.loop;
-    await this.finalizing;
+    await Promise.all([...this.held.values()].map(({ work }) => work));
+    await this.announcing.stop();
   }
 
   private async run(): Promise<void> {
     while (!this.isStopping()) {
-      await this.survives('finalize', () => this.finalizeNext());
+      await this.survives('finalize', () => this.finalizeDue());
       if (this.isClearingDue()) await this.survives('clear away', () => this.clearAway());
-      await this.survives('announce', () => this.announceAll());
       await this.wakeup.wait(this.pauseMs());
     }
   }
@@ -114,132 +133,63 @@ export class FinalizeSweep {
     }
   }
 
-  private async finalizeNext(): Promise<void> {
-    if (this.finalizing !== undefined) return;
-    const job = await this.repository.claimNext([...this.parts.datasets.keys()]);
-    const dataset = job && this.parts.datasets.get(job.dataset);
-    if (!job || !dataset) return;
-    this.finalizing = this.hold(job, dataset).finally(() => {
-      this.finalizing = undefined;
+  /** Z4. */
+  private async finalizeDue(): Promise<void> {
+    const places = this.parts.config.finalizeAtOnce;
+    while (this.held.size < places && !this.isStopping()) {
+      const isLastPlace = places > 1 && this.held.size === places - 1;
+      const job = await this.repository.claimNext(
+        this.freeDatasets(),
+        isLastPlace ? LARGE_JOB_BYTES : undefined,
+      );
+      const dataset = job && this.parts.datasets.get(job.dataset);
+      if (!job || !dataset) break;
+      this.hold(job, dataset);
+    }
+    if (this.held.size > 0) await this.declareWaits(this.held.size);
+  }
+
+  private freeDatasets(): string[] {
+    const taken = new Set([...this.held.values()].map(({ job }) => job.dataset));
+    return [...this.parts.datasets.keys()].filter((name) => !taken.has(name));
+  }
+
+  private hold(job: FinalizingJob, dataset: FinalizedDataset): void {
+    const { pool, logger, config, announcer, onStep, onFault, firstPauseMs } = this.parts;
+    const parts = {
+      pool,
+      repository: this.repository,
+      finalizer: this.finalizer,
+      announcer,
+      leaseSeconds: config.finalizeLeaseSeconds,
+      firstPauseMs: firstPauseMs ?? FIRST_PAUSE_MS,
+      logger,
+      onStep,
+      onFault: (name: string) => onFault?.(name),
+    };
+    const work = new HeldJob(parts, job, dataset, this.stopping.signal).finalize().finally(() => {
+      this.held.delete(job.id);
       // Write its counts if it failed, announce it, and look for the next one.
       this.clearedAt = -Infinity;
       this.nudge();
     });
+    this.held.set(job.id, { job, work });
   }
 
-  /** Z1: finalizes for as long as the lease is ours. */
-  private async hold(job: FinalizingJob, dataset: FinalizedDataset): Promise<void> {
-    const { logger, config } = this.parts;
-    const lost = new AbortController();
-    const over = AbortSignal.any([lost.signal, this.stopping.signal]);
-    const beat = setInterval(
-      () => {
-        this.repository.renewLease(job).then(
-          (held) => {
-            if (!held) lost.abort();
-          },
-          (error: unknown) => {
-            logger.warn({ job: job.id, err: error }, 'cannot renew the lease now');
-          },
-        );
-      },
-      Math.min(2_000, (config.finalizeLeaseSeconds * 1_000) / 3),
-    );
-    const endBackends = (): void => {
-      this.repository.terminateBackends(job.id, job.epoch).catch((error: unknown) => {
-        logger.warn({ job: job.id, err: error }, 'cannot end our own backends; a successor will');
-      });
-    };
-    over.addEventListener('abort', endBackends, { once: true });
-    try {
-      await this.finalizeUntilDecided(job, dataset, over);
-      if (this.isStopping()) await this.repository.release(job);
-    } catch (error) {
-      logger.warn(
-        { job: job.id, err: error },
-        'finalization is given up; whoever claims the job next goes on with it',
-      );
-    } finally {
-      clearInterval(beat);
-      over.removeEventListener('abort', endBackends);
-    }
-  }
-
-  /** Z2. */
-  private async finalizeUntilDecided(
-    job: FinalizingJob,
-    dataset: FinalizedDataset,
-    over: AbortSignal,
-  ): Promise<void> {
-    const { logger } = this.parts;
-    const isOver = (): boolean => over.aborted;
-    for (let pauseMs = FIRST_PAUSE_MS; !isOver(); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      try {
-        await this.attempt(job, dataset, over);
-        return;
-      } catch (error) {
-        if (error instanceof SluiceError && error.code === 'JOB_LOST') {
-          logger.info({ job: job.id }, 'the job is no longer ours to finalize');
-          return;
-        }
-        if (isOver()) return;
-        const passes = ['wait', 'retry'].includes(classifyDatabaseError(error));
-        const text = 'finalization cannot go on now; will try again';
-        if (passes) logger.warn({ job: job.id, err: error }, text);
-        else logger.error({ job: job.id, err: error }, text);
-        // An abort ends the pause; the loop's condition sees it.
-        await sleep(pauseMs, undefined, { signal: over }).catch(() => undefined);
-      }
-    }
-  }
-
-  private async attempt(job: FinalizingJob, dataset: FinalizedDataset, over: AbortSignal): Promise<void> {
-    const { logger, onStep } = this.parts;
-    try {
-      const announce: OnStep = (step, detail) => {
-        logger.info({ job: job.id, step, detail }, 'finalizing');
-        onStep(job, step, detail);
-      };
-      await this.finalizer.finalize(job, dataset, announce, over);
-    } catch (error) {
-      const decision = decisionOf(error, job);
-      if (decision === null) throw error;
-      await this.carryOut(decision, job);
-    }
-  }
-
-  private async carryOut({ state, error }: Decision, job: FinalizingJob): Promise<void> {
-    const { pool, logger, announcer } = this.parts;
-    const isCarriedOut = await (state === 'failed' ? fail : pauseForSchema)(pool, job, error);
-    if (!isCarriedOut) return;
-    logger.error({ job: job.id, code: error.code }, error.message);
-    // A failed job is announced by the sweep. That one is paused stands in its row; the event only makes it known sooner.
-    if (state === 'paused') {
-      await announcer.announceJob({ ...job, state }).catch((unsent: unknown) => {
-        logger.warn({ job: job.id, err: unsent }, 'cannot announce that the job is paused');
-      });
-    }
-  }
-
-  /** Z3. */
-  private async announceAll(): Promise<void> {
-    const { announcer } = this.parts;
-    for (const id of await this.repository.findUnannounced()) {
-      if (this.isStopping()) return;
-      await this.repository.announcing(id, async (job) => {
-        if (job.refusals) await announcer.announceRefusals(id);
-        if (!job.end) return;
-        await announcer.announceJob(job);
-        await this.repository.markAnnounced(id);
-      });
+  /** Jobs that are due and that neither we nor another loader has taken: all places are taken. */
+  private async declareWaits(taken: number): Promise<void> {
+    const due = await this.repository.findDue(this.freeDatasets());
+    const message = `the loader finalizes ${taken} other jobs: ${[...this.held.keys()].join(', ')}`;
+    for (const id of due) {
+      await declareWait(this.parts.pool, id, { stage: 'finalize', code: 'SLOT_TAKEN', message });
     }
   }
 
   private async clearAway(): Promise<void> {
     const { logger } = this.parts;
     this.clearedAt = performance.now();
-    // Before announcing: whoever hears of the end finds the counts.
-    await this.leftovers.countUnsuccessful();
+    // Before announcing: who learns of the end finds the counts.
+    if (await this.leftovers.countUnsuccessful()) this.announcing.wake();
     for (const job of await this.leftovers.giveUp()) {
       logger.info({ job }, 'a failed job is given up: it cannot be resumed any more');
     }

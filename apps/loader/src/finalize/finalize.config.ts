@@ -19,6 +19,15 @@ export class FinalizeConfig {
   maintenanceWorkMem: string = '64MB';
 
   @Variable(
+    'SLUICE_FINALIZE_AT_ONCE',
+    'How many jobs a loader finalizes at once; each takes two connections more than indexes are built on',
+  )
+  @IsInt()
+  @Min(1)
+  @Max(16)
+  finalizeAtOnce: number = 3;
+
+  @Variable(
     'SLUICE_SWAP_LOCK_TIMEOUT_MS',
     'How long one try to lock the tables for the swap may hold up their readers',
   )

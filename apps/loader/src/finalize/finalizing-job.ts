@@ -74,3 +74,8 @@ export type FinalizeStep =
 
 /** `detail` says what a step waits for, and for whom. */
 export type OnStep = (step: FinalizeStep, detail?: string) => void;
+
+/** What `detail` says that a step waits for; null when it waits for nothing. */
+export function whatIsWaitedFor(detail: string | undefined): string | null {
+  return detail === undefined ? null : (/^waiting for (.+)$/s.exec(detail)?.[1] ?? null);
+}

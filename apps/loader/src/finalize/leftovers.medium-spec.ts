@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
 import { inTransaction } from '#common/postgres/pool.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
@@ -13,7 +14,7 @@ describe('Leftovers', () => {
 
   beforeAll(async () => {
     jobs = await StagedJobs.start();
-    leftovers = new Leftovers(jobs.pool, KEEP_HOURS);
+    leftovers = new Leftovers(jobs.pool, KEEP_HOURS, pino({ level: 'silent' }));
   });
   afterAll(() => jobs.stop());
   beforeEach(() => jobs.reset());

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
+import type { Logger } from 'pino';
 import { inTransaction } from '#common/postgres/pool.js';
-import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { NEWER_SUCCESS } from '#core/job/newer-success.js';
 import { jobCounts } from '#core/ledger/balance.js';
 import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
@@ -29,6 +30,7 @@ export class Leftovers {
   constructor(
     private readonly pool: Pool,
     private readonly keepFailedHours: number,
+    private readonly logger: Logger,
   ) {}
 
   /** L2: failed → failed and not resumable. A job whose row somebody holds is left for the next look. */
@@ -46,8 +48,11 @@ export class Leftovers {
     return rows.map(({ id }) => id);
   }
 
-  /** L4: counts and findings of jobs that have failed or were cancelled, as far as their batches are loaded. */
-  async countUnsuccessful(): Promise<void> {
+  /**
+   * L4: counts and findings of jobs that have failed or were cancelled, as far as their batches are loaded.
+   * @returns whether there were any
+   */
+  async countUnsuccessful(): Promise<boolean> {
     const { rows } = await this.pool.query<{ id: string }>(
       `SELECT id FROM sluice.job
        WHERE state IN ('failed', 'cancelled') AND counts IS NULL
@@ -55,19 +60,28 @@ export class Leftovers {
              <> (SELECT coalesce(sum(records), 0) FROM sluice.ledger WHERE ledger.job = job.id)`,
     );
     for (const { id } of rows) await inTransaction(this.pool, (client) => writeCounts(client, id));
+    return rows.length > 0;
   }
 
   /**
-   * Drops what nobody needs any more (L1, L3); what somebody still holds is left for the next look.
+   * Drops what is not needed any more (L1, L3). What another session still holds is left for the next look, and so is
+   * the job of which something else cannot be dropped: the others do not wait for it.
    * @returns the jobs, known or not, that lost something
    */
   async clear(): Promise<string[]> {
     const staged = await findAbandonedStaging(this.pool);
-    // A finalizer whose job was cancelled may still build indexes; one that still loads is waited for.
-    for (const id of staged) await terminateBackends(this.pool, id, ANY_EPOCH);
     const listed = (await this.pool.query<{ id: string }>(LEDGERS_TO_DROP)).rows.map(({ id }) => id);
     const cleared: string[] = [];
-    for (const id of new Set([...staged, ...listed])) if (await this.clearJob(id)) cleared.push(id);
+    for (const id of new Set([...staged, ...listed])) {
+      try {
+        // A finalizer whose job was cancelled may still build indexes; one that still loads is waited for.
+        if (staged.includes(id)) await terminateBackends(this.pool, id, ANY_EPOCH);
+        if (await this.clearJob(id)) cleared.push(id);
+      } catch (error) {
+        if (classifyDatabaseError(error) === 'wait') throw error;
+        this.logger.error({ job: id, err: error }, 'cannot drop what a job has left behind; will try again');
+      }
+    }
     return cleared;
   }
 

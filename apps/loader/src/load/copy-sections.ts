@@ -41,12 +41,25 @@ export interface CopyFault {
   readonly column: string | null;
 }
 
-/** PostgreSQL names the row in the error's context: `COPY <table>, line <n>[, column <c>: "<value>"]`. */
-export function copyFaultOf(error: unknown): CopyFault | null {
+/**
+ * PostgreSQL names the row in the error's context: `COPY <table>, line <n>[, column <c>: "<value>"]`, in the language
+ * that `lc_messages` says (`Zeile`, `ligne`, `行`), and only a superuser may change that. The table's name, the number
+ * behind it and the column's name are the same in all of them.
+ * @param targets our own staging tables
+ */
+export function copyFaultOf(
+  error: unknown,
+  targets: readonly Pick<StagingTarget, 'stagingName' | 'columns'>[],
+): CopyFault | null {
   const where =
     error instanceof Error && 'where' in error && typeof error.where === 'string' ? error.where : '';
-  const found = /COPY (\S+), line (\d+)(?:, column ([^\s:]+))?/.exec(where);
-  return found?.[1] && found[2]
-    ? { table: found[1], line: Number(found[2]), column: found[3] ?? null }
-    : null;
+  for (const { stagingName: table, columns } of targets) {
+    const found = new RegExp(`${literally(table)}(?![A-Za-z0-9_$])[^\\d\\n]*(\\d+)([^:：\\n]*)`).exec(where);
+    if (found?.[1] === undefined) continue;
+    const words = found[2]?.split(/[\s,、，]+/) ?? [];
+    return { table, line: Number(found[1]), column: columns.find((name) => words.includes(name)) ?? null };
+  }
+  return null;
 }
+
+const literally = (text: string): string => text.replace(/[^A-Za-z0-9_]/g, '\\$&');

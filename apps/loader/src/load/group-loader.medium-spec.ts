@@ -55,7 +55,12 @@ describe('GroupLoader on real PostgreSQL', () => {
       if (typeof args[0] === 'string' && args[0].includes('pg_blocking_pids')) looks += 1;
       return answer;
     }) as typeof pool.query;
-    loader = new GroupLoader({ pool, logger: pino({ level: 'silent' }), sessionTimeoutMs: 1_000 });
+    loader = new GroupLoader({
+      pool,
+      logger: pino({ level: 'silent' }),
+      sessionTimeoutMs: 1_000,
+      retryPauseMs: 1,
+    });
     await pool.query(`
       CREATE SEQUENCE public.tries;
       CREATE FUNCTION public.passes(code text) RETURNS boolean LANGUAGE sql
@@ -153,15 +158,12 @@ describe('GroupLoader on real PostgreSQL', () => {
     const loading = loader.load({ dataset: 'things', job, batches: [batch(0)] }, plan, () => undefined);
     await expect(loading).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
     expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
-    const { rows } = await pool.query('SELECT state, pause_reason, pause_detail FROM sluice.job');
-    expect(rows).toMatchObject([
-      {
-        state: 'paused',
-        pause_reason: 'schema',
-        pause_detail: { code: 'JOB_SCHEMA', message: expect.stringContaining('42P01') },
-      },
-    ]);
-    await pool.query(`UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL`);
+    expect(await paused()).toMatchObject({
+      state: 'paused',
+      pause_reason: 'schema',
+      pause_detail: { code: 'JOB_SCHEMA', message: expect.stringContaining('42P01') },
+    });
+    await continued();
     expect(await load(batch(0))).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
   });
 
@@ -210,15 +212,63 @@ describe('GroupLoader on real PostgreSQL', () => {
       (message) => withSection(message, 'part', { table: 'parts' }),
     ],
   ])('takes no batch that brings %s (RC5, S4)', async (_, changed) => {
-    const loading = load(batch(0), changed(batch(1)));
-    await expect(loading).rejects.toMatchObject({ code: 'BATCH_MISCOUNTED', retryable: false });
+    await expect(load(batch(0), changed(batch(1)))).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+    expect(await paused()).toMatchObject({
+      pause_reason: 'fault',
+      pause_detail: { code: 'BATCH_MISCOUNTED' },
+    });
     expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
   });
 
   it('does not lose the refusal of a record that its batch does not hold (RC5)', async () => {
     const foreign = batch(0, { thing: '0\tt0\t1\n7\tt7\t1000\n', part: '' });
-    await expect(load(foreign)).rejects.toMatchObject({ code: 'BATCH_MISCOUNTED' });
+    await expect(load(foreign)).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+    expect(await paused()).toMatchObject({ pause_detail: { code: 'BATCH_MISCOUNTED' } });
   });
+
+  it('pauses a job for an error that nobody knows, with PostgreSQL’s words, and goes on when continued (LD8, C8)', async () => {
+    await withTrigger(job, `RAISE EXCEPTION 'the moon is full' USING ERRCODE = 'XX001'`);
+    await expect(load(batch(0))).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
+    expect(await paused()).toMatchObject({
+      pause_reason: 'fault',
+      pause_detail: {
+        code: 'JOB_FAULT',
+        message: 'Loading failed 4 times: the moon is full (SQLSTATE XX001).',
+      },
+    });
+    await pool.query('DROP FUNCTION public.spoil CASCADE');
+    await continued();
+    expect(await load(batch(0))).toMatchObject({ kind: 'loaded' });
+  });
+
+  it('drops what a failed job still brings and cannot load: others stand behind it (LD8)', async () => {
+    await withTrigger(job, `RAISE EXCEPTION 'no' USING ERRCODE = 'XX001'`);
+    await pool.query(`UPDATE sluice.job SET state = 'failed', finished_at = now() WHERE id = $1`, [job]);
+    expect(await load(batch(0))).toEqual({ kind: 'dropped', state: 'failed' });
+    await pool.query('DROP FUNCTION public.spoil CASCADE');
+  });
+
+  it('leaves the state of the database to be waited for, and pauses nothing', async () => {
+    await withTrigger(job, `RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'`);
+    await expect(load(batch(0))).rejects.toMatchObject({ code: '53100' });
+    expect(await paused()).toMatchObject({ state: 'running' });
+    await pool.query('DROP FUNCTION public.spoil CASCADE');
+  });
+
+  async function withTrigger(id: string, body: string): Promise<void> {
+    const staging = `sluice_staging."${stagingTargets(PLAN, id)[0]?.stagingName ?? ''}"`;
+    await pool.query(`
+      CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body}; END $$;
+      CREATE TRIGGER spoil BEFORE INSERT ON ${staging} FOR EACH ROW EXECUTE FUNCTION public.spoil()`);
+  }
+
+  async function paused(): Promise<unknown> {
+    return (await pool.query('SELECT state, pause_reason, pause_detail FROM sluice.job')).rows[0];
+  }
+
+  async function continued(): Promise<void> {
+    await pool.query(`UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL`);
+  }
 
   /** Parents and children of one batch of `records` records, the given ones refused by a CHECK or a length. */
   function wideBatch(records: number, bad: { things?: number[]; parts?: number[] }): CleanMessage {
@@ -262,13 +312,56 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(copiesOf('thing')).toBeLessThanOrEqual(3 * refused.length + 1);
   });
 
-  it('does not blame a record that is taken alone: it comes again (RC1, G10)', async () => {
+  it('finds the records without any word of the server (C14, D15)', async () => {
+    const bad = { things: [0, 41, 42], parts: [99] };
+    const unnamed = stagingTargets(PLAN, job).map((target) => ({ ...target, stagingName: 'not_named' }));
+    await loader.load(
+      { dataset: 'things', job, batches: [wideBatch(100, bad)] },
+      { ...loaderPlan(PLAN, 1, job), targets: unnamed },
+      () => undefined,
+    );
+    const { rows } = await pool.query<{ record: number }>(
+      `SELECT (refusal->>'record')::int AS record FROM sluice.ledger, jsonb_array_elements(load_refusals) AS refusal`,
+    );
+    expect(rows.map(({ record }) => record)).toEqual([0, 41, 42, 99]);
+    expect((await staged()).things).toHaveLength(96);
+  });
+
+  it.each([
+    ['a range whose ends are the wrong way round', 'int4range', '[1,5)', '[9,1)', '22000'],
+    ['bytes that are none', 'bytea', '\\\\x00ff', '\\\\xzz', '22023'],
+    ['too many bits', 'bit(8)', '10101010', '101010101', '22026'],
+  ])('refuses %s alone (H2)', async (_, type, good, wrong, sqlstate) => {
+    const table = `sluice_staging."${stagingTargets(PLAN, job)[1]?.stagingName ?? ''}"`;
+    await pool.query(`ALTER TABLE ${table}
+      ALTER name TYPE ${type} USING NULL`);
+    await load(batch(0, { part: `0\tt0\t${good}\n1\tt1\t${wrong}\n` }));
+    const { rows } = await pool.query<{ refusals: LoadRefusal[] }>(
+      'SELECT load_refusals AS refusals FROM sluice.ledger',
+    );
+    expect(rows[0]?.refusals).toMatchObject([
+      { record: 1, sqlstate, findings: [{ code: 'REFUSED_BY_DATABASE' }] },
+    ]);
+    expect((await pool.query(`SELECT FROM ${table}`)).rowCount).toBe(1);
+  });
+
+  it('refuses a record from which a generated column cannot be computed, alone (H3)', async () => {
+    await pool.query(`ALTER TABLE sluice_staging."${stagingTargets(PLAN, job)[0]?.stagingName ?? ''}"
+      ADD share int GENERATED ALWAYS AS (100 / amount) STORED`);
+    await load(batch(0, { thing: '0\tt0\t0\n1\tt1\t1\n' }));
+    expect((await staged()).things).toEqual(['t1']);
+  });
+
+  it('does not blame a record that is taken alone: the job is paused (RC1, G10)', async () => {
     const flaky = batch(0, { thing: '0\tt0\t1\n1\tevery other time\t1\n', part: '0\tt0\ta\n' });
-    await expect(load(flaky)).rejects.toMatchObject({
-      code: 'DATABASE_FAULT',
-      message: expect.stringContaining('took it alone'),
+    await expect(load(flaky)).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
+    expect(await paused()).toMatchObject({
+      state: 'paused',
+      pause_reason: 'fault',
+      pause_detail: { code: 'DATABASE_FAULT', message: expect.stringContaining('took it alone') },
     });
     expect(await staged()).toEqual({ things: [], parts: [], batches: [] });
+    await continued();
     // The next try is an even one.
     await pool.query(`SELECT setval('public.tries', 1)`);
     expect(await load(flaky)).toMatchObject({ kind: 'loaded' });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { isErrorCode } from '#common/errors/error-codes.js';
@@ -14,6 +15,7 @@ import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
 import type { BatchFault, CleanMessage } from '#core/message/clean-message.js';
 import type { BatchGroup } from './batch-group.js';
+import { jobFault } from './job-faults.js';
 import { RefusingCopy } from './refusing-copy.js';
 import { findDiffering } from './repeated-batches.js';
 import type { LoaderPlan } from './staging-targets.js';
@@ -40,12 +42,20 @@ export interface GroupLoaderParts {
   readonly logger: Logger;
   /** A loader that is silent for longer has lost its partitions. */
   readonly sessionTimeoutMs: number;
+  /** Before the second attempt at what failed for no known reason; as much longer before each further one. */
+  readonly retryPauseMs?: number;
+  /** A job was paused for a fault. Must not throw. */
+  readonly onFault?: (dataset: string) => void;
 }
 
 /** Ledger rows are waited for this long: longer, and something is wrong that only coming again can tell. */
 const LEDGER_LOCK_TIMEOUT = '10s';
 /** A job that has moved on as often is left for the next delivery. */
 const MAX_LOOKS = 5;
+
+/** All within one delivery, so that its messages are never parked for an error that belongs to the job. */
+const ATTEMPTS = 4;
+const RETRY_PAUSE_MS = 500;
 
 /**
  * Loads clean batches of one job in one transaction.
@@ -60,7 +70,7 @@ const MAX_LOOKS = 5;
  *   nothing is loaded afterwards. A failed job that may be resumed still takes what is under way for it: it only
  *   fills its own staging tables, and can go on from its checkpoint.
  * - LD3 (G10): only a fault of the allow-list on one of our own staging tables is looked into for records at
- *   fault (`RefusingCopy`); everything else fails the whole group, which comes again.
+ *   fault (`RefusingCopy`); everything else fails the whole group.
  * - LD4: when tables and contract do not fit, or a permission is missing, waiting does not help: the job is paused
  *   with reason `schema`, and goes on when an operator has mended it and continues it.
  * - LD5: batches of another contract version than the job's or ours, or written for other tables than ours, are never
@@ -70,19 +80,27 @@ const MAX_LOOKS = 5;
  *   does a batch that comes again with another content than the ledger has.
  * - LD7: batches of an epoch that the job has not had yet are foreign, those from before it began again are of no use:
  *   both are dropped.
+ * - LD8: whatever else fails is tried a few times and then pauses the job with reason `fault`. Only the state of the
+ *   database itself is left to the caller to wait for: one job's batches never keep those of others waiting.
  */
 export class GroupLoader {
   constructor(private readonly parts: GroupLoaderParts) {}
 
-  /** @throws SluiceError JOB_PAUSED; database errors as they are */
+  /** @throws SluiceError JOB_PAUSED; what waiting helps against, as it is */
   async load(group: BatchGroup, plan: LoaderPlan, progress: () => void): Promise<GroupOutcome> {
-    try {
-      return await this.attemptUntilDecided(group, plan, progress);
-    } catch (error) {
-      const kind = classifyDatabaseError(error);
-      if (kind === 'retry') return this.attemptUntilDecided(group, plan, progress);
-      if (kind === 'schema') await this.pauseForSchema(group, error);
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.attemptUntilDecided(group, plan, progress);
+      } catch (error) {
+        const kind = error instanceof SluiceError ? 'unknown' : classifyDatabaseError(error);
+        if (kind === 'wait' || (error instanceof SluiceError && error.retryable)) throw error;
+        if (kind === 'schema') return this.pause(group, 'schema', schemaFault(error, group));
+        if (attempt === ATTEMPTS)
+          return this.pause(group, 'fault', jobFault(error, 'Loading', attempt, group));
+        this.parts.logger.warn({ job: group.job, attempt, err: error }, 'loading failed; will try again');
+        progress();
+        if (kind !== 'retry') await sleep((this.parts.retryPauseMs ?? RETRY_PAUSE_MS) * attempt);
+      }
     }
   }
 
@@ -114,18 +132,29 @@ export class GroupLoader {
     });
   }
 
-  /** LD4. @throws SluiceError JOB_PAUSED; returns when the job was not running any more */
-  private async pauseForSchema({ job, dataset }: BatchGroup, error: unknown): Promise<void> {
-    const cause = new SluiceError(
-      'JOB_SCHEMA',
-      `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`,
-      { job, dataset },
-      { cause: error },
+  /**
+   * LD4, LD8. A job that has ended loses the batches: nothing that it still brings may stand before others.
+   * @throws SluiceError JOB_PAUSED, also when it was paused meanwhile by another
+   */
+  private async pause(
+    { job, dataset, batches }: BatchGroup,
+    reason: 'schema' | 'fault',
+    cause: SluiceError,
+  ): Promise<GroupOutcome> {
+    const { pool, logger } = this.parts;
+    const place = { job, dataset };
+    const isPaused = await pauseJob(pool, job, reason, jobErrorOf(cause));
+    const { rows } = await pool.query<{ state: JobState }>('SELECT state FROM sluice.job WHERE id = $1', [
+      job,
+    ]);
+    const state = rows[0]?.state ?? 'unknown';
+    logger.error(
+      { ...place, state, batches: batches.length, err: cause },
+      `cannot be loaded: ${cause.message}`,
     );
-    const { message } = cause;
-    if (!(await pauseJob(this.parts.pool, job, 'schema', jobErrorOf(cause)))) return;
-    this.parts.logger.error({ job, dataset, err: cause }, `paused: ${message}`);
-    throw new SluiceError('JOB_PAUSED', `Job ${job} is paused: ${message}`, { job, dataset }, { cause });
+    if (isPaused && reason === 'fault') this.parts.onFault?.(dataset);
+    if (!isPaused && state !== 'paused') return { kind: 'dropped', state };
+    throw new SluiceError('JOB_PAUSED', `Job ${job} is paused: ${cause.message}`, place, { cause });
   }
 
   private async attempt(
@@ -194,6 +223,11 @@ class Differing extends Error {
   constructor(readonly fault: SluiceError) {
     super(fault.message);
   }
+}
+
+function schemaFault(error: unknown, { job, dataset }: BatchGroup): SluiceError {
+  const text = `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`;
+  return new SluiceError('JOB_SCHEMA', text, { job, dataset }, { cause: error });
 }
 
 interface LockedJob {

@@ -12,11 +12,15 @@ import type { StagingTarget } from './staging-targets.js';
 /** From the next refusal on, records are sought in ranges: see RC3. */
 const REFUSALS_BY_WHOLE_COPIES = 3;
 
+/** The database refuses a row of what it was given, and its message does not say which. */
+const UNNAMED = 'unnamed';
+
 /**
  * COPYs the batches of a group and leaves out the records that the database itself refuses, inside the caller's
  * transaction.
  *
- * PostgreSQL stops a COPY at the first row that it refuses and names the line; the line's first column is the record.
+ * PostgreSQL stops a COPY at the first row that it refuses and names the line, in the server's language; the line's
+ * first column is the record.
  *
  * - RC1 (G10): a record is refused only when the database names it, refuses it alone too, and takes the others
  *   without it. Anything else fails the group, which comes again.
@@ -24,6 +28,7 @@ const REFUSALS_BY_WHOLE_COPIES = 3;
  *   bad record alone, all others.
  * - RC3: many bad records are found at a cost that grows with their number, not with its product with the group's
  *   size: what stands before the named record is kept and only the rest is tried again, three COPYs a record.
+ *   Where no line is named (a server that cannot put its message into our encoding), the rest is halved instead.
  * - RC4: a record is refused in all tables, or in none.
  * - RC5 (G1): what COPY says it took is, table by table, what the batches say they bring, less the rows of refused
  *   records; every section has a table. Anything else is an error: those rows would be missing, or of another batch.
@@ -48,7 +53,7 @@ export class RefusingCopy {
   async run(): Promise<LoadRefusal[]> {
     this.assertSectionsHaveTables();
     let bad = await this.attempt((table) => this.sectionsOf(table));
-    while (bad !== null && this.refusals.size < REFUSALS_BY_WHOLE_COPIES) {
+    while (typeof bad === 'number' && this.refusals.size < REFUSALS_BY_WHOLE_COPIES) {
       await this.refuse(bad);
       bad = await this.attempt((table) => this.indexed().textOf(table, this.others()));
     }
@@ -105,6 +110,10 @@ export class RefusingCopy {
       const tried = rest;
       const bad = await this.attempt((table) => this.indexed().textOf(table, tried));
       if (bad === null) return;
+      if (bad === UNNAMED) {
+        await this.copyHalves(tried);
+        return;
+      }
       const at = tried.indexOf(bad);
       await this.copyRanges(tried.slice(0, at));
       await this.refuse(bad);
@@ -112,15 +121,29 @@ export class RefusingCopy {
     }
   }
 
+  /** RC3. @param records of which the database refuses one without naming it */
+  private async copyHalves(records: readonly number[]): Promise<void> {
+    const [only] = records;
+    if (records.length === 1 && only !== undefined) {
+      await this.refuse(only);
+      return;
+    }
+    const middle = records.length >> 1;
+    await this.copyRanges(records.slice(0, middle));
+    await this.copyRanges(records.slice(middle));
+  }
+
   /** RC1: the record has to be refused alone as well. */
   private async refuse(record: number): Promise<void> {
     const fault = await this.tried((table) => this.indexed().textOf(table, [record]));
     if (fault === null) throw this.unexplained('took it alone', record);
-    this.refusals.set(record, refusalOf(record, fault));
+    this.refusals.set(record, refusalOf(record, fault, this.targets));
   }
 
-  /** @returns the record that the database named, or null when everything is in */
-  private async attempt(texts: (table: string) => readonly Buffer[]): Promise<number | null> {
+  /** @returns the record that the database named, or that it named none; null when everything is in */
+  private async attempt(
+    texts: (table: string) => readonly Buffer[],
+  ): Promise<number | typeof UNNAMED | null> {
     const fault = await this.tried(texts);
     return fault === null ? null : this.recordOf(fault, texts);
   }
@@ -143,12 +166,16 @@ export class RefusingCopy {
     }
   }
 
-  private recordOf(fault: pg.DatabaseError, texts: (table: string) => readonly Buffer[]): number {
-    const place = copyFaultOf(fault);
+  private recordOf(
+    fault: pg.DatabaseError,
+    texts: (table: string) => readonly Buffer[],
+  ): number | typeof UNNAMED {
+    const place = copyFaultOf(fault, this.targets);
     const target = this.targets.find(({ stagingName }) => stagingName === place?.table);
-    const record = place && target && recordOfLine(texts(target.table), place.line);
-    if (typeof record !== 'number' || this.refusals.has(record)) {
-      throw this.unexplained(`named no record of it (${fault.code ?? 'no SQLSTATE'})`, record ?? null, fault);
+    if (place === null || target === undefined) return UNNAMED;
+    const record = recordOfLine(texts(target.table), place.line);
+    if (record === null || this.refusals.has(record)) {
+      throw this.unexplained(`named no record of it (${fault.code ?? 'no SQLSTATE'})`, record, fault);
     }
     return record;
   }
@@ -194,15 +221,16 @@ function miscounted(job: string | undefined, batch: number | undefined, what: st
   });
 }
 
-function refusalOf(record: number, fault: pg.DatabaseError): LoadRefusal {
+function refusalOf(record: number, fault: pg.DatabaseError, targets: readonly StagingTarget[]): LoadRefusal {
   const { code, constraint, message } = fault;
+  const place = copyFaultOf(fault, targets);
   return {
     record,
     sqlstate: code ?? null,
     findings: [
       {
         code: GENERAL_FINDING_CODES.REFUSED_BY_DATABASE,
-        field: fault.column ?? copyFaultOf(fault)?.column ?? null,
+        field: fault.column ?? place?.column ?? null,
         message: constraint === undefined ? message : `${message} (constraint ${constraint})`,
         severity: 'error',
       },

@@ -12,6 +12,8 @@ export interface StagingTarget {
   readonly table: string;
   /** The job's staging table as PostgreSQL names it in errors. */
   readonly stagingName: string;
+  /** As in the contract. */
+  readonly columns: readonly string[];
   /** `COPY … FROM STDIN` into it, its columns in the order of the COPY text. */
   readonly copyStatement: string;
 }
@@ -33,6 +35,7 @@ export function stagingTargets(plan: readonly TablePlan[], job: string): Staging
   return plan.map((table) => ({
     table: table.table,
     stagingName: stagingTable(table.table, job),
+    columns: table.columns,
     copyStatement: copyIntoStaging(table, job),
   }));
 }

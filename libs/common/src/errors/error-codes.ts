@@ -49,12 +49,6 @@ export const ERROR_CODES = {
     meaning: 'The job is not in a state that allows this change.',
     action: 'Look at the job with `sluice job <id>`.',
   },
-  JOB_NOTHING_LOADED: {
-    retryable: false,
-    meaning: 'The source was read to its end and not one of its records was accepted, so nothing was loaded.',
-    action:
-      'Look at the reasons with `sluice dead-letters --job <id>`, and check that the source is the right one.',
-  },
   JOB_PAUSED: {
     retryable: true,
     meaning: 'The job is paused; its batches wait.',
@@ -70,6 +64,13 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'A table does not fit the contract any more, or permissions are missing, so the job was paused.',
     action: 'Mend the table or the grants, then `sluice continue <id>`; or `sluice cancel <id>`.',
+  },
+  JOB_FAULT: {
+    retryable: false,
+    meaning:
+      'An error that is no record’s fault and not known to pass came again and again, so the job was paused.',
+    action:
+      'Remove what the message names, then `sluice continue <id>`, which tries again; or `sluice cancel <id>`. If it names nothing of yours, report it.',
   },
   JOB_NOTHING_TO_RESUME: {
     retryable: false,
@@ -111,12 +112,6 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'The head of the source is not what the dataset expects, so none of it was loaded.',
     action: 'Read the reasons; get the file in the layout that the dataset’s README describes.',
-  },
-  DATASET_CODE_FAILED: {
-    retryable: false,
-    meaning:
-      'Code that a dataset brings (a kind, a rule, its prologue) threw on a record or on the head of a source.',
-    action: 'Correct the property and the record’s case that the message names; then `sluice resume <id>`.',
   },
   CONTRACT_MISMATCH: {
     retryable: false,
@@ -275,7 +270,7 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'PostgreSQL refused a batch for a reason that is neither a record’s fault nor known to pass.',
     action:
-      'Look up the SQLSTATE that the message names; the batch is tried again until it passes or is cancelled.',
+      'Look up the SQLSTATE that the message names; after a few attempts the job is paused and shows it.',
   },
   BATCH_MISCOUNTED: {
     retryable: false,

@@ -6,6 +6,12 @@ const withCode = (code: string): Error => Object.assign(new Error('refused'), { 
 describe('classifyDatabaseError', () => {
   it.each([
     ['22001', 'record'],
+    ['22000', 'record'],
+    ['22012', 'record'],
+    ['22026', 'record'],
+    ['2203G', 'record'],
+    ['54001', 'record'],
+    ['P0001', 'record'],
     ['23514', 'record'],
     ['40001', 'retry'],
     ['40P01', 'retry'],
@@ -22,7 +28,7 @@ describe('classifyDatabaseError', () => {
     expect(classifyDatabaseError(withCode(code))).toBe(kind);
   });
 
-  it.each(['22012', '23001', '25P02', '54001', 'XX000', '', '22', 'constructor'])(
+  it.each(['23001', '25P02', '25P04', '54011', '55000', 'P0002', 'XX000', '', '2', 'constructor'])(
     'does not know %p: no record is blamed for it (G10)',
     (code) => {
       expect(classifyDatabaseError(withCode(code))).toBe('unknown');

@@ -2,11 +2,13 @@ import { isNativeError } from 'node:util/types';
 
 /**
  * What a PostgreSQL error means for a batch: one table (DESIGN section 9), closed on the side of caution.
- * - `record`: the row's own fault; only these ever become dead letters (G10), and only on our own table.
+ * - `record`: the row's own fault, when it comes alone with one record; only these ever become dead letters (G10),
+ *   and only on our own table. All of class 22 but 22P04: types, expressions and generated columns that users add
+ *   refuse in any of its words (22000 for ranges, 22012 for a division, 22026 for bits).
  * - `retry`: try the transaction again at once.
  * - `wait`: the database's state; pause and back off, for as long as it takes.
  * - `schema`: tables and contract do not fit; the job is paused with reason `schema`.
- * - `unknown`: pause and alarm.
+ * - `unknown`: a few attempts, then the job is paused with reason `fault`.
  */
 export type FaultKind = 'record' | 'retry' | 'wait' | 'schema' | 'unknown';
 
@@ -18,18 +20,15 @@ interface SqlstateFacts {
 
 /** By whole SQLSTATE, or by class: its first two characters. docs/errors.md lists exactly these (a test compares). */
 export const SQLSTATES: ReadonlyMap<string, SqlstateFacts> = new Map([
-  ['22001', { kind: 'record', name: 'string_data_right_truncation' }],
-  ['22003', { kind: 'record', name: 'numeric_value_out_of_range' }],
-  ['22007', { kind: 'record', name: 'invalid_datetime_format' }],
-  ['22008', { kind: 'record', name: 'datetime_field_overflow' }],
-  ['22021', { kind: 'record', name: 'character_not_in_repertoire' }],
-  ['22P02', { kind: 'record', name: 'invalid_text_representation' }],
-  ['22P05', { kind: 'record', name: 'untranslatable_character' }],
+  ['22', { kind: 'record', name: 'class: data exception' }],
   ['23502', { kind: 'record', name: 'not_null_violation' }],
   ['23503', { kind: 'record', name: 'foreign_key_violation' }],
   ['23505', { kind: 'record', name: 'unique_violation' }],
   ['23514', { kind: 'record', name: 'check_violation' }],
+  ['23P01', { kind: 'record', name: 'exclusion_violation' }],
   ['54000', { kind: 'record', name: 'program_limit_exceeded' }],
+  ['54001', { kind: 'record', name: 'statement_too_complex' }],
+  ['P0001', { kind: 'record', name: 'raise_exception' }],
   ['40001', { kind: 'retry', name: 'serialization_failure' }],
   ['40P01', { kind: 'retry', name: 'deadlock_detected' }],
   ['25006', { kind: 'wait', name: 'read_only_sql_transaction' }],

@@ -33,7 +33,7 @@ export const WAIT_CODES = {
 export type WaitCode = keyof typeof WAIT_CODES;
 
 /**
- * Says in the job row what the job waits for.
+ * Says in the job row what the job waits for; without effect when its state cannot have such a wait any more.
  * @returns true when it is news: another stage or code than before
  */
 export async function declareWait(
@@ -48,6 +48,7 @@ export async function declareWait(
      UPDATE sluice.job SET wait = jsonb_build_object('stage', $2::text, 'code', $3::text, 'message', $4::text,
        'since', CASE WHEN known THEN before.wait->'since' ELSE to_jsonb(now()) END)
      FROM before WHERE job.id = before.id AND (NOT known OR before.wait->>'message' <> $4)
+       AND CASE WHEN $2 = 'announce' THEN finished_at IS NOT NULL ELSE finished_at IS NULL AND state <> 'paused' END
      RETURNING NOT known AS news`,
     [job, wait.stage, wait.code, wait.message],
   );

@@ -16,7 +16,6 @@ import {
   type OversizedRecord,
   type RawBatch,
 } from './raw-batch.js';
-import { type LineEnd, terminatorOf } from './line-ends.js';
 import { RecordBounds } from './record-bounds.js';
 
 /** Where a batch begins: its number, and number, line (from 1) and byte of its first record in the source. */
@@ -45,10 +44,11 @@ export function createCutter(options: CuttingOptions, from: CutPosition): Cutter
 }
 
 /** The format's own bounds: quotes mean something in CSV only. */
-export function boundsOf(format: SourceFormat, maxRecordBytes: number, lineEnd?: LineEnd): RecordBounds {
-  return new RecordBounds(format === 'csv', maxRecordBytes, lineEnd);
+export function boundsOf(format: SourceFormat, maxRecordBytes: number): RecordBounds {
+  return new RecordBounds(format === 'csv', maxRecordBytes);
 }
 
+const LINE_FEED = 0x0a;
 /** Larger chunks are worked off in slices, so that little has to be moved when the buffer's head is freed. */
 const SLICE_BYTES = 128 * 1024;
 const NOTHING = Buffer.alloc(0);
@@ -56,7 +56,6 @@ const NOTHING = Buffer.alloc(0);
 class BatchCutter implements Cutter {
   done: boolean;
   private readonly bounds: RecordBounds;
-  private readonly terminator: number;
   private readonly keptBytes: number;
   private readonly lastRecord: number;
 
@@ -80,8 +79,7 @@ class BatchCutter implements Cutter {
     private readonly options: CuttingOptions,
     from: CutPosition,
   ) {
-    this.bounds = boundsOf(options.format, options.maxRecordBytes, options.lineEnd);
-    this.terminator = terminatorOf(options.lineEnd ?? 'lf');
+    this.bounds = boundsOf(options.format, options.maxRecordBytes);
     this.keptBytes = Math.min(OVERSIZED_KEPT_BYTES, options.maxRecordBytes);
     this.lastRecord = options.limitRecords ?? Number.POSITIVE_INFINITY;
     this.buffer = Buffer.allocUnsafe(SLICE_BYTES);
@@ -113,7 +111,7 @@ class BatchCutter implements Cutter {
     let rest: Buffer | null = slice;
     while (rest !== null && !this.done) {
       if (this.passing !== null) {
-        const lineFeed = rest.indexOf(this.terminator);
+        const lineFeed = rest.indexOf(LINE_FEED);
         this.passing += lineFeed === -1 ? rest.length : lineFeed + 1;
         if (lineFeed === -1) return;
         rest = rest.subarray(lineFeed + 1);
@@ -181,7 +179,6 @@ class BatchCutter implements Cutter {
       byteEnd,
       bytes,
       oversized: this.oversized,
-      ...(this.options.lineEnd === 'cr' ? { lineEnd: 'cr' } : {}),
     });
     this.batch += 1;
     this.firstRecord += this.records;

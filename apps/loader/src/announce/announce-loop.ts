@@ -1,0 +1,138 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { Wakeup } from '#common/lifecycle/wakeup.js';
+import { loggableMessage } from '#common/telemetry/logger.js';
+import { clearWait, declareWait } from '#core/job/job-wait.js';
+import type { Announcer } from './announcer.js';
+import { AnnounceRepository } from './announce.repository.js';
+
+export interface AnnounceLoopParts {
+  readonly pool: Pool;
+  /** Who we are, for the job row. */
+  readonly owner: string;
+  readonly announcer: Announcer;
+  readonly logger: Logger;
+  /** How long to wait until the next look, unless woken. */
+  readonly pauseMs: () => number;
+  /** Something of a job could not be announced. */
+  readonly onFailure: () => void;
+}
+
+/** A job with many refusals takes a turn after the other; so many jobs have theirs side by side. */
+const JOBS_AT_ONCE = 3;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+interface Failures {
+  readonly times: number;
+  /** By `performance.now()`. */
+  readonly notBefore: number;
+}
+
+/**
+ * Announces what stands in the outboxes: refusals as they appear, and a job's end after them, until it is done. Runs
+ * beside finalizing, which never waits for it.
+ *
+ * - AN1: what fails for one job is put off for that job alone, with growing pauses; all others have their turns.
+ * - AN2: a job that has ended and cannot be announced says so in its row.
+ */
+export class AnnounceLoop {
+  private readonly repository: AnnounceRepository;
+  private readonly wakeup = new Wakeup();
+  private readonly atWork = new Map<string, Promise<void>>();
+  private readonly failures = new Map<string, Failures>();
+  private stopping = false;
+  private loop: Promise<void> | undefined;
+
+  constructor(private readonly parts: AnnounceLoopParts) {
+    this.repository = new AnnounceRepository(parts.pool, parts.owner);
+  }
+
+  start(): void {
+    this.loop ??= this.run();
+  }
+
+  wake(): void {
+    this.wakeup.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.wakeup.wake();
+    await this.loop;
+    await Promise.all(this.atWork.values());
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping) {
+      try {
+        await this.beginTurns();
+      } catch (error) {
+        this.parts.logger.warn({ err: error }, 'cannot look for what is to be announced now; will try again');
+      }
+      await this.wakeup.wait(this.parts.pauseMs());
+    }
+  }
+
+  private async beginTurns(): Promise<void> {
+    const due = await this.repository.findUnannounced();
+    for (const id of this.failures.keys()) if (!due.includes(id)) this.failures.delete(id);
+    const now = performance.now();
+    for (const id of due) {
+      if (this.stopping || this.atWork.size >= JOBS_AT_ONCE) return;
+      if (this.atWork.has(id) || (this.failures.get(id)?.notBefore ?? 0) > now) continue;
+      const turn = this.turn(id).finally(() => {
+        this.atWork.delete(id);
+      });
+      this.atWork.set(id, turn);
+    }
+  }
+
+  /** Does not throw. */
+  private async turn(id: string): Promise<void> {
+    try {
+      const isLeft = await this.announce(id);
+      this.failures.delete(id);
+      // The rest, or a job that found no place.
+      if (isLeft || this.atWork.size >= JOBS_AT_ONCE) this.wakeup.wake();
+    } catch (error) {
+      await this.failed(id, error);
+    }
+  }
+
+  /** @returns true when there is more to announce */
+  private async announce(id: string): Promise<boolean> {
+    const { pool, announcer } = this.parts;
+    const job = await this.repository.take(id);
+    if (job === null) return false;
+    try {
+      if (job.refusals && (await announcer.announceRefusals(id))) return true;
+      if (job.end) {
+        await announcer.announceJob(job);
+        await this.repository.markAnnounced(id);
+      }
+      await clearWait(pool, id, ['announce']);
+      return false;
+    } finally {
+      await this.repository.giveBack(id);
+    }
+  }
+
+  private async failed(id: string, error: unknown): Promise<void> {
+    const { pool, logger, onFailure } = this.parts;
+    const times = (this.failures.get(id)?.times ?? 0) + 1;
+    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (times - 1), LONGEST_PAUSE_MS);
+    this.failures.set(id, { times, notBefore: performance.now() + pauseMs });
+    onFailure();
+    const text = `cannot announce a job now; will try again in ${pauseMs} ms`;
+    if (error instanceof SluiceError && error.retryable) logger.warn({ job: id, err: error }, text);
+    else logger.error({ job: id, err: error }, text);
+    try {
+      const message = `announcing fails: ${loggableMessage(error)}`;
+      await declareWait(pool, id, { stage: 'announce', code: 'OUTBOX_BEHIND', message });
+    } catch (unwritten) {
+      logger.warn({ job: id }, `what the job waits for cannot be written: ${messageOf(unwritten)}`);
+    }
+  }
+}

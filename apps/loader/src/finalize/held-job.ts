@@ -1,0 +1,199 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
+import { loggableMessage } from '#common/telemetry/logger.js';
+import type { Announcer } from '../announce/announcer.js';
+import { jobFault } from '../load/job-faults.js';
+import { fail, pause } from './conclude.js';
+import { type Decision, decisionOf } from './decision.js';
+import { FinalizeWaits } from './finalize-waits.js';
+import type { FinalizeRepository } from './finalize.repository.js';
+import type { Finalizer } from './finalizer.js';
+import {
+  type FinalizeStep,
+  type FinalizedDataset,
+  type FinalizingJob,
+  whatIsWaitedFor,
+} from './finalizing-job.js';
+
+export interface HeldJobParts {
+  readonly pool: Pool;
+  readonly repository: FinalizeRepository;
+  readonly finalizer: Finalizer;
+  readonly announcer: Announcer;
+  readonly leaseSeconds: number;
+  /** Before the second attempt; twice as long before each further one. */
+  readonly firstPauseMs: number;
+  readonly logger: Logger;
+  readonly onStep: (job: FinalizingJob, step: FinalizeStep, detail: string | undefined) => void;
+  /** A job was paused for a fault. */
+  readonly onFault: (dataset: string) => void;
+}
+
+const LONGEST_PAUSE_MS = 30_000;
+/** Of an error that nobody knows: some seconds, so that the job does not hold its place for long. */
+const ATTEMPTS = 5;
+/** Of deadlocks and serialization failures: others are in the way, and that passes; minutes. */
+const ATTEMPTS_AGAINST_OTHERS = 20;
+
+/**
+ * One job in our hands, from its claim until it is decided, lost or given back.
+ *
+ * - Z1: a job is worked on under its lease alone; without it (another epoch, cancelled) our backends are ended.
+ * - Z2 (G10): a decision of the finalizer fails the job, and what an operator has to mend pauses it. The state of the
+ *   database is waited out, and the job row says so. Everything else is tried a few times, and then pauses the job with
+ *   reason `fault` and what was said: no job keeps its place, and its dataset, for an error that nobody knows.
+ */
+export class HeldJob {
+  private readonly waits: FinalizeWaits;
+  private readonly failures = { unknown: 0, others: 0 };
+
+  constructor(
+    private readonly parts: HeldJobParts,
+    private readonly job: FinalizingJob,
+    private readonly dataset: FinalizedDataset,
+    private readonly stopping: AbortSignal,
+  ) {
+    this.waits = new FinalizeWaits(parts.pool, job.id, parts.logger);
+  }
+
+  /** Z1: finalizes for as long as the lease is ours. Does not throw. */
+  async finalize(): Promise<void> {
+    const { job, parts } = this;
+    const { logger, repository, leaseSeconds } = parts;
+    const lost = new AbortController();
+    const over = AbortSignal.any([lost.signal, this.stopping]);
+    const beat = setInterval(
+      () => {
+        repository.renewLease(job).then(
+          (held) => {
+            if (!held) lost.abort();
+          },
+          (error: unknown) => {
+            logger.warn({ job: job.id, err: error }, 'cannot renew the lease now');
+          },
+        );
+      },
+      Math.min(2_000, (leaseSeconds * 1_000) / 3),
+    );
+    const endBackends = (): void => {
+      repository.terminateBackends(job.id, job.epoch).catch((error: unknown) => {
+        logger.warn({ job: job.id, err: error }, 'cannot end our own backends; a successor will');
+      });
+    };
+    over.addEventListener('abort', endBackends, { once: true });
+    try {
+      await this.untilDecided(over);
+      await this.waits.settled();
+      if (this.stopping.aborted) await repository.release(job);
+    } catch (error) {
+      logger.warn(
+        { job: job.id, err: error },
+        'finalization is given up; the loader that claims the job next continues it',
+      );
+    } finally {
+      clearInterval(beat);
+      over.removeEventListener('abort', endBackends);
+    }
+  }
+
+  /** Z2. */
+  private async untilDecided(over: AbortSignal): Promise<void> {
+    const { logger, firstPauseMs } = this.parts;
+    const isOver = (): boolean => over.aborted;
+    for (let pauseMs = firstPauseMs; !isOver(); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      try {
+        await this.attempt(over);
+        return;
+      } catch (error) {
+        if (error instanceof SluiceError && error.code === 'JOB_LOST') {
+          logger.info({ job: this.job.id }, 'the job is no longer ours to finalize');
+          return;
+        }
+        if (isOver()) return;
+        this.declare(error);
+        // An abort ends the pause; the loop's condition sees it.
+        await sleep(pauseMs, undefined, { signal: over }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** @throws what is to be tried again */
+  private async attempt(over: AbortSignal): Promise<void> {
+    try {
+      await this.parts.finalizer.finalize(
+        this.job,
+        this.dataset,
+        (step, detail) => {
+          this.onStep(step, detail);
+        },
+        over,
+      );
+    } catch (error) {
+      // Our own end of its backends, or of the process, is no fault of the job.
+      if (over.aborted) throw error;
+      const decision = decisionOf(error, this.job) ?? this.giveUp(error);
+      if (decision === null) throw error;
+      await this.waits.settled();
+      await this.carryOut(decision);
+    }
+  }
+
+  private onStep(step: FinalizeStep, detail: string | undefined): void {
+    const { logger, onStep } = this.parts;
+    logger.info({ job: this.job.id, step, detail }, 'finalizing');
+    const whom = whatIsWaitedFor(detail);
+    if (whom === null) this.waits.clear();
+    else this.waits.declare('SESSIONS_IN_THE_WAY', `${step} waits for ${whom}`);
+    onStep(this.job, step, detail);
+  }
+
+  /** Whether an error that decides nothing has come too often. */
+  private giveUp(error: unknown): Decision | null {
+    const kind = kindOf(error);
+    if (kind === 'wait') return null;
+    const failures = kind === 'retry' ? ++this.failures.others : ++this.failures.unknown;
+    if (failures < (kind === 'retry' ? ATTEMPTS_AGAINST_OTHERS : ATTEMPTS)) return null;
+    const { dataset, id: job } = this.job;
+    return {
+      state: 'paused',
+      reason: 'fault',
+      error: jobFault(error, 'Finalizing', failures, { dataset, job }),
+    };
+  }
+
+  private declare(error: unknown): void {
+    const { logger } = this.parts;
+    const kind = kindOf(error);
+    const text = 'finalization cannot continue now; will try again';
+    if (kind === 'unknown') logger.error({ job: this.job.id, err: error }, text);
+    else logger.warn({ job: this.job.id, err: error }, text);
+    this.waits.declare(kind === 'wait' ? 'SERVER_AWAY' : 'TRYING_AGAIN', loggableMessage(error));
+  }
+
+  private async carryOut(decision: Decision): Promise<void> {
+    const { pool, logger, announcer, onFault } = this.parts;
+    const { job } = this;
+    const { state, error } = decision;
+    const isCarriedOut = await (state === 'failed'
+      ? fail(pool, job, error)
+      : pause(pool, job, decision.reason, error));
+    if (!isCarriedOut) return;
+    logger.error({ job: job.id, code: error.code, err: error }, error.message);
+    if (state === 'failed') return; // The sweep announces it.
+    if (decision.reason === 'fault') onFault(job.dataset);
+    // That a job is paused stands in its row; the event only makes it known sooner.
+    await announcer.announceJob({ ...job, state }).catch((unsent: unknown) => {
+      logger.warn({ job: job.id, err: unsent }, 'cannot announce that the job is paused');
+    });
+  }
+}
+
+/** `wait`: it passes by itself, however long that takes. */
+function kindOf(error: unknown): 'wait' | 'retry' | 'unknown' {
+  if (error instanceof SluiceError) return error.retryable ? 'wait' : 'unknown';
+  const kind = classifyDatabaseError(error);
+  return kind === 'wait' || kind === 'retry' ? kind : 'unknown';
+}

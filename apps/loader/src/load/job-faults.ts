@@ -1,0 +1,20 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { loggableMessage } from '#common/telemetry/logger.js';
+
+/**
+ * What pauses a job after an error came again and again that is no record's fault and not known to pass. An error of
+ * ours keeps its code and its words; of PostgreSQL's the words are quoted, but not a value that it refused. PURE.
+ * @param doing e.g. `Loading`
+ */
+export function jobFault(
+  error: unknown,
+  doing: string,
+  attempts: number,
+  place: { readonly dataset: string; readonly job: string },
+): SluiceError {
+  if (error instanceof SluiceError && error.code !== 'INTERNAL') return error;
+  const state = sqlstateOf(error);
+  const said = state === null ? loggableMessage(error) : `${loggableMessage(error)} (SQLSTATE ${state})`;
+  return new SluiceError('JOB_FAULT', `${doing} failed ${attempts} times: ${said}.`, place, { cause: error });
+}

@@ -13,6 +13,8 @@ export interface SourceRecord {
   readonly line: number;
   readonly cells: readonly string[] | null;
   readonly isTooLarge: boolean;
+  /** Fields, from 0, that are not quoted and hold a quote. */
+  readonly strayQuotes: readonly number[];
 }
 
 /** Where a record is, and whether its quoting holds. */
@@ -53,12 +55,16 @@ export function* readRecords(
 }
 
 function* readGroup(file: Buffer, group: readonly Span[], firstRecord: number): Generator<SourceRecord> {
-  const texts = group.map((span) =>
-    span.isBroken || span.isTooLarge ? null : decode(file.subarray(span.start, span.end)),
-  );
+  const texts = group.map((span) => {
+    const text = span.isBroken || span.isTooLarge ? null : decode(file.subarray(span.start, span.end));
+    // What no writer of CSV means so: a CR that ends no line, a blank before an opening quote.
+    return text !== null && bareFields(text).some((field) => /\r|^[ \t\u3000]+"/.test(field ?? ''))
+      ? null
+      : text;
+  });
   const readable = texts.filter((text) => text !== null);
   const parsed: string[][] = parse(readable.join(''), {
-    record_delimiter: ['\r\n', '\n'],
+    record_delimiter: ['\r\r\n', '\r\n', '\n'],
     // Lengths are judged by the rules, and a quote inside a bare field is a letter.
     relax_column_count: true,
     relax_quotes: true,
@@ -68,9 +74,19 @@ function* readGroup(file: Buffer, group: readonly Span[], firstRecord: number): 
   }
   let next = 0;
   for (const [index, span] of group.entries()) {
-    const cells = texts[index] === null ? null : (parsed[next++] ?? null);
-    yield { record: firstRecord + index, line: span.line, cells, isTooLarge: span.isTooLarge };
+    const text = texts[index] ?? null;
+    const cells = text === null ? null : (parsed[next++] ?? null);
+    const strayQuotes = bareFields(text ?? '').flatMap((field, at) =>
+      field?.includes('"') === true ? [at] : [],
+    );
+    yield { record: firstRecord + index, line: span.line, cells, isTooLarge: span.isTooLarge, strayQuotes };
   }
+}
+
+/** The fields of one record that are not quoted as they stand there, null for the others. */
+function bareFields(text: string): (string | null)[] {
+  const line = text.replace(/\r{0,2}\n$/, '');
+  return [...line.matchAll(/(?:^|,)(?:("(?:[^"]|"")*")|([^,]*))/g)].map(([, , bare]) => bare ?? null);
 }
 
 function decode(bytes: Buffer): string | null {
@@ -118,7 +134,10 @@ function endByQuotes(
         continue;
       }
       const closes =
-        next === undefined || next === COMMA || next === LF || (next === CR && file[at + 2] === LF);
+        next === undefined ||
+        next === COMMA ||
+        next === LF ||
+        (next === CR && (file[at + 2] === LF || (file[at + 2] === CR && file[at + 3] === LF)));
       if (!closes) return { end: at, brokenAt: openedAt };
       openedAt = null;
     } else if (byte === QUOTE && isFieldStart) {

@@ -77,7 +77,7 @@ describe('oracle', () => {
     ['a null name', { 3: 'N/A' }, { business_name: '' }, []],
     ['no null token', { 6: 'Null' }, { business_type: 'Null' }, []],
     ['doubled quotes and a line break', { 3: '"a""b\nc"' }, { business_name: 'a"b\nc' }, []],
-    ['a quote in a bare field', { 6: 'a"b"' }, { business_type: 'a"b"' }, []],
+    ['a quote in a bare field', { 6: 'a"b"' }, { business_type: 'a"b"' }, ['STRAY_QUOTE']],
     [
       'NUL',
       { 3: '"a\0b\0"', 6: '\0' },

@@ -178,6 +178,7 @@ export function* judgeFile(file: Buffer, options: OracleOptions = {}): Generator
       continue;
     }
     const row = new RowJudge(new Map(head.columns.map((column, i) => [column, cells[i] ?? ''])), checksum);
+    row.warnings.push(...source.strayQuotes.map(() => 'STRAY_QUOTE'));
     const business = row.business(head.date);
     const industries = row.industries(business.ban);
     const warnings = row.warnings.sort();

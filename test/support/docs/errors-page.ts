@@ -35,10 +35,13 @@ function errorCodes(): string {
 }
 
 const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, string>> = {
-  MALFORMED_ROW: 'Wrong number of fields, broken quoting, no JSON object, or bytes that are not UTF-8.',
+  MALFORMED_ROW:
+    'Wrong number of fields, broken quoting, a line end of another kind than the file’s, no JSON object, a value of the wrong shape on a path, or bytes that are not UTF-8.',
   RECORD_TOO_LARGE: 'Longer than SLUICE_RECORD_BYTES. Its place and its first bytes are kept.',
   FIELD_TOO_LONG: 'A field has more characters than its column takes.',
   NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',
+  STRAY_QUOTE:
+    'A warning: a CSV field that is not quoted holds a quote. It is stored as it stands. (A blank before an opening quote refuses the record.)',
   DUPLICATE: 'Another record of the same job has the same key, and the dataset keeps that one.',
   REFUSED_BY_DATABASE: 'PostgreSQL itself refused the row. The dead letter carries its SQLSTATE.',
   BYTES_EXPIRED:
@@ -51,6 +54,17 @@ const MEANING_OF_FILE: Readonly<Record<FileFindingCode, string>> = {
   FILE_IS_HTML: 'An HTML or XML page stands where the data should be, often an error or login page.',
   FILE_IS_BINARY: 'The file is a workbook, an archive, a PDF, an image or other binary data.',
   FILE_NOT_UTF8: 'The file is UTF-16, Big5 or in another encoding.',
+  LINE_ENDS_MIXED:
+    'A line of the head ends with CR alone where other lines end with LF (or the other way round): a record could hide in it.',
+  HEAD_UNACCOUNTED:
+    'The prologue of the dataset takes other bytes for the head than the lines that it counts. A fault of the dataset.',
+  COLUMN_MISSING: 'The header lacks a column that the contract reads.',
+  COLUMN_REPEATED: 'The header has a column twice that the contract reads.',
+  FILE_IS_JSON_ARRAY: 'The file is one JSON array and not one object a line.',
+  FILE_IS_ENVELOPE: 'The file is one JSON object around the records, as APIs answer (`{"data": […]}`).',
+  FILE_IS_ERROR_BODY: 'The file is the error message of a service.',
+  FILE_IS_PRETTY_PRINTED: 'A JSON object is spread over several lines.',
+  FILE_IS_OTHER_JSON: 'The file is one JSON object without a single member that the contract reads.',
 };
 
 function findingCodes(): string {

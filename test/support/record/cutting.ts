@@ -22,10 +22,15 @@ export function cutChunks(
 }
 
 /** One batch of all the records in it. */
-export function batchOf(source: Buffer | string, format: CuttingOptions['format'] = 'csv'): RawBatch {
+export function batchOf(
+  source: Buffer | string,
+  format: CuttingOptions['format'] = 'csv',
+  lineEnd: 'lf' | 'cr' = 'lf',
+): RawBatch {
   const bytes = Buffer.from(source);
   const options = {
     format,
+    lineEnd,
     maxBatchBytes: 2 ** 30,
     maxBatchRecords: 2 ** 30,
     maxRecordBytes: 2 ** 20,

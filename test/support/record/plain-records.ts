@@ -12,8 +12,15 @@ export interface PlainRecord {
 }
 
 /** The rule of record bounds, character by character, for tests to compare the splitter with. */
-export function plainRecords(source: Buffer, format: SourceFormat, maxRecordBytes: number): PlainRecord[] {
-  const text = source.toString('latin1');
+export function plainRecords(
+  source: Buffer,
+  format: SourceFormat,
+  maxRecordBytes: number,
+  lineEnd: 'lf' | 'cr' = 'lf',
+): PlainRecord[] {
+  // Swapped, a file of CRs is one of LFs: CR CR LF has no meaning there, so what CR was must not look like a CR.
+  const latin = source.toString('latin1');
+  const text = lineEnd === 'lf' ? latin : latin.replaceAll('\n', 'n').replaceAll('\r', '\n');
   const records: PlainRecord[] = [];
   let line = 1;
   for (let start = 0; start < text.length;) {
@@ -44,7 +51,7 @@ function walk(
       if (letter !== '"') continue;
       const behind = text.slice(at + 1);
       if (behind.startsWith('"')) at += 1;
-      else if (/^(,|\n|\r\n|$)/.test(behind.slice(0, 2))) open = -1;
+      else if (/^(,|\r{0,2}\n|$)/.test(behind.slice(0, 3))) open = -1;
       else return { from: open };
       continue;
     }

@@ -217,6 +217,7 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
   add('check', 'Judge a file without Kafka and PostgreSQL', 'check customers customers.csv')
     .argument('<dataset>', 'whose contract to judge by')
     .addArgument(new Argument('<file>', 'plain text; unpack a zip or gzip first'))
+    .option('--mode <mode>', 'judge repeats as this mode does; a dataset has a default', parseMode)
     .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
     .option('--limit-findings <count>', 'show at most so many; all are counted', parseCount)
     .option('--json', JSON_HELP)

@@ -109,13 +109,15 @@ export class JobRunner {
         { ...cutting, limitRecords: job.limitRecords },
         begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
       );
-      const records = begin === null ? opened.records : source.chunks;
-      const end = await cutAndPublish(cutter, records, run.publisher);
+      const counted = begin === null ? opened : countFrom(begin.byte, source.chunks);
+      const end = await cutAndPublish(cutter, counted.records, run.publisher);
       if (end === null) {
         throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });
       }
       faultPoint('ingestor.before-totals');
-      await this.jobs.finishSource(run.claim, end);
+      // Counted apart from the cutter (B5); behind a limit nobody reads on.
+      const sourceBytes = cutter.done ? end.byteOffset : counted.bytesRead();
+      await this.jobs.finishSource(run.claim, end, sourceBytes);
       const { nextBatch: batches, nextRecord, byteOffset: bytes } = end;
       run.log.info({ batches, records: nextRecord, bytes }, 'source read to its end');
     } finally {
@@ -129,10 +131,10 @@ export class JobRunner {
     claim: Claim,
     dataset: Dataset,
     source: ByteSource,
-    { prologue }: OpenedHead,
+    { prologue, lineEnd, bytes, lines }: OpenedHead,
   ): Promise<{ cutting: PinnedCutting; head: PinnedHead }> {
     const { columns, context, dataStart, firstLine } = prologue;
-    const head: PinnedHead = { columns, context, dataStart, firstLine };
+    const head: PinnedHead = { columns, context, dataStart, firstLine, bytes, lines };
     assertSameHead(job, head);
     const topic = topicOf(dataset.name, 'raw');
     const partitions = (await countPartitions(this.kafka, [topic])).get(topic) ?? 1;
@@ -142,6 +144,7 @@ export class JobRunner {
     }
     const cutting: PinnedCutting = {
       format: dataset.format,
+      lineEnd,
       maxBatchBytes: this.config.maxBatchBytes,
       maxBatchRecords: this.config.maxBatchRecords,
       maxRecordBytes: this.config.maxRecordBytes,
@@ -225,10 +228,14 @@ export class JobRunner {
     const failure = error instanceof SluiceError ? error : unexpected(error);
     const { code } = failure;
     const isResumable = code !== 'SOURCE_CHANGED' || publisher?.hasUnprovedBatches !== true;
-    log.warn({ err: error, code }, 'the job failed');
+    // What stands in a source belongs into the job row alone: an address may answer with anything.
+    log.warn(QUOTES_SOURCE.includes(code) ? { code } : { err: error, code }, 'the job failed');
     await this.jobs.fail(claim, jobErrorOf(failure), isResumable);
   }
 }
+
+/** Codes whose messages may quote the head of a source. */
+const QUOTES_SOURCE: readonly string[] = ['SOURCE_REFUSED', 'SOURCE_CHANGED'];
 
 /** One claim of one job by this process. */
 interface Run {
@@ -270,6 +277,21 @@ function assertOwnVersion(
     `Job ${id} was started with version ${contractVersion} of the contract, this ingestor has ${own}.`,
     { dataset: name, job: id },
   );
+}
+
+/** The source from `byte` on, and how far it was read. */
+function countFrom(
+  byte: number,
+  chunks: AsyncIterable<Buffer>,
+): { records: AsyncIterable<Buffer>; bytesRead: () => number } {
+  let read = byte;
+  async function* records(): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      read += chunk.length;
+      yield chunk;
+    }
+  }
+  return { records: records(), bytesRead: () => read };
 }
 
 /** A head that is refused now and was not when the job began belongs to another source (R2). */

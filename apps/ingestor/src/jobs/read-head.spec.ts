@@ -1,10 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Dataset, Prologue } from '#core/dataset/dataset.js';
+import { Column, Table } from '#core/dataset/columns.js';
+import { type Dataset, MAX_HEAD_BYTES, type Prologue } from '#core/dataset/dataset.js';
 import { readHead } from './read-head.js';
+
+@Table({ name: 'thing', key: ['a'] })
+class Thing {
+  @Column({ source: 'a' })
+  a!: string | null;
+}
 
 /** A dataset whose head is its first line, which must be `a,b`. */
 const dataset = {
   name: 'things',
+  format: 'csv',
+  contract: Thing,
   prologue(head: Buffer, complete: boolean): Prologue | undefined {
     const end = head.indexOf('\n');
     if (end < 0 && !complete) return undefined;
@@ -35,11 +44,20 @@ function source(text: string): { chunks: AsyncIterable<Buffer>; isClosed: () => 
 
 describe('readHead', () => {
   it('gives the head, and every byte behind it exactly once', async () => {
-    const { prologue, records } = await readHead(dataset, source('a,b\n1,2\n3,4\n').chunks, 'f');
+    const rows = '1,2\n'.repeat(MAX_HEAD_BYTES / 3);
+    const { prologue, records, bytesRead } = await readHead(dataset, source(`a,b\n${rows}`).chunks, 'f');
     expect(prologue.columns).toEqual(['a', 'b']);
     const rest: Buffer[] = [];
     for await (const chunk of records) rest.push(chunk);
-    expect(Buffer.concat(rest).toString()).toBe('1,2\n3,4\n');
+    expect(Buffer.concat(rest).toString()).toBe(rows);
+    expect(bytesRead()).toBe(rows.length + 4);
+  });
+
+  it('names the file, and the line that a record would hide in', async () => {
+    await expect(readHead(dataset, source('a,b\r1,2\n3,4\n').chunks, 'f.csv')).rejects.toMatchObject({
+      code: 'SOURCE_REFUSED',
+      message: expect.stringMatching(/^f\.csv: LINE_ENDS_MIXED: Line 1 ends with CR alone/),
+    });
   });
 
   it('refuses a wrong head with its reasons, and closes the source', async () => {

@@ -1,16 +1,19 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type Dataset, MAX_HEAD_BYTES, type Prologue } from '#core/dataset/dataset.js';
+import { readSourceHead, refusalOf, type SourceHead } from '#core/dataset/source-head.js';
 
 /** What the head of a source says, and the stream from its very first byte on. */
-export interface OpenedHead {
+export interface OpenedHead extends SourceHead {
   readonly prologue: Prologue;
   /** Every byte of the source from `prologue.dataStart` on. */
   readonly records: AsyncIterable<Buffer>;
+  /** Bytes of the source that came so far, from byte 0, counted apart from whatever was made of them. */
+  readonly bytesRead: () => number;
 }
 
 /**
- * Reads as much of the source as the dataset's prologue needs, at most MAX_HEAD_BYTES.
- * @throws SluiceError SOURCE_REFUSED with every error of the prologue, SOURCE_EMPTY
+ * Reads MAX_HEAD_BYTES of the source, or all of it, and asks the dataset what it is.
+ * @throws SluiceError SOURCE_REFUSED with the errors of the head, SOURCE_EMPTY, DATASET_CODE_FAILED
  */
 export async function readHead(
   dataset: Dataset,
@@ -18,33 +21,48 @@ export async function readHead(
   file: string,
 ): Promise<OpenedHead> {
   const iterator = chunks[Symbol.asyncIterator]();
-  let head: Buffer = Buffer.alloc(0);
-  let prologue: Prologue | undefined;
-  while (!prologue) {
-    const next = await iterator.next();
-    if (!next.done) head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
-    if (next.done && head.length === 0)
-      throw new SluiceError('SOURCE_EMPTY', 'The source has no bytes.', { file });
-    const complete = next.done === true || head.length >= MAX_HEAD_BYTES;
-    prologue = dataset.prologue(head, complete);
-    if (!prologue && complete) {
-      throw new SluiceError('DATASET_INVALID', `The prologue of ${dataset.name} did not decide.`, { file });
-    }
-  }
-  const errors = prologue.findings.filter(({ severity }) => severity === 'error');
-  if (errors.length > 0) {
+  try {
+    return await openHead(dataset, iterator, file);
+  } catch (error) {
     await iterator.return?.();
-    const reasons = errors.map(({ code, message }) => `${code}: ${message}`).join(' ');
-    throw new SluiceError('SOURCE_REFUSED', reasons, { file, line: 1, dataset: dataset.name });
+    throw error;
   }
-  return { prologue, records: restOf(head.subarray(prologue.dataStart), iterator) };
 }
 
-async function* restOf(first: Buffer, iterator: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  try {
-    if (first.length > 0) yield first;
-    for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
-  } finally {
-    await iterator.return?.();
+async function openHead(
+  dataset: Dataset,
+  iterator: AsyncIterator<Buffer>,
+  file: string,
+): Promise<OpenedHead> {
+  const taken: Buffer[] = [];
+  let read = 0;
+  let isWhole = false;
+  while (!isWhole && read < MAX_HEAD_BYTES) {
+    const next = await iterator.next();
+    if (next.done === true) isWhole = true;
+    else {
+      taken.push(next.value);
+      read += next.value.length;
+    }
   }
+  if (read === 0) throw new SluiceError('SOURCE_EMPTY', 'The source has no bytes.', { file });
+  const bytes = Buffer.concat(taken);
+  const head = readSourceHead(dataset, bytes, isWhole);
+  const refusal = refusalOf(head.prologue);
+  if (refusal !== null) {
+    throw new SluiceError('SOURCE_REFUSED', `${file}: ${refusal}`, { file, line: 1, dataset: dataset.name });
+  }
+  async function* records(): AsyncGenerator<Buffer> {
+    try {
+      const first = bytes.subarray(head.prologue.dataStart);
+      if (first.length > 0) yield first;
+      for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+        read += next.value.length;
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+  return { ...head, records: records(), bytesRead: () => read };
 }

@@ -24,7 +24,7 @@ export function assertSameIdentity(job: Pinned, found: SourceIdentity): void {
 /** @throws SluiceError SOURCE_CHANGED with every difference */
 export function assertSameHead(job: Pinned, found: PinnedHead): void {
   const { head: pinned } = job;
-  if (pinned === null || isDeepStrictEqual(pinned, found)) return;
+  if (pinned === null || isSameHead(pinned, found)) return;
   const names = [...new Set([...Object.keys(pinned.context), ...Object.keys(found.context)])];
   const differences = [
     ...names.map((name) =>
@@ -34,6 +34,17 @@ export function assertSameHead(job: Pinned, found: PinnedHead): void {
   ].filter((text) => text !== null);
   if (differences.length === 0) differences.push('its records begin at another place');
   throw changedSource(job, differences.join('; '));
+}
+
+/** By what a job began with in every version of Sluice. */
+function isSameHead(one: PinnedHead, other: PinnedHead): boolean {
+  const partsOf = ({ columns, context, dataStart, firstLine }: PinnedHead): unknown => [
+    columns,
+    context,
+    dataStart,
+    firstLine,
+  ];
+  return isDeepStrictEqual(partsOf(one), partsOf(other));
 }
 
 /** The error of a source that is not the one that the job began with. @param how one or more clauses */

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
@@ -38,9 +38,70 @@ describe('gunzip', () => {
     );
   });
 
-  it('passes over zeros behind the last member', async () => {
-    const packed = Buffer.concat([gzipSync('content'), Buffer.alloc(5000)]);
-    await expect(unpack(packed)).resolves.toEqual(Buffer.from('content'));
+  it.each([
+    ['a line feed', '\n'],
+    ['CR LF', '\r\n'],
+    ['zeros', '\0'.repeat(5000)],
+    ['zeros and a line feed', `${'\0'.repeat(500)}\n`],
+    ['blanks and SUB', '  \t\x1a'],
+  ])('passes over %s behind the last member, in pieces of any size', async (_, padding) => {
+    const packed = Buffer.concat([gzipSync('con'), gzipSync('tent'), Buffer.from(padding)]);
+    for (const pieceBytes of [1, 7, packed.length - padding.length, 10_000]) {
+      await expect(unpack(packed, pieceBytes)).resolves.toEqual(Buffer.from('content'));
+    }
+  });
+
+  it.each(['x', 'garbage', '\n\nid,name', '\x1f', '\x1f\x8bno', `\n${gzipSync('more').toString('latin1')}`])(
+    'says that %j follows a whole gzip, in pieces of any size',
+    async (more) => {
+      const whole = gzipSync('content');
+      const packed = Buffer.concat([whole, Buffer.from(more, 'latin1')]);
+      const isStart = more.startsWith('\x1f');
+      for (const pieceBytes of [1, 7, whole.length, 10_000]) {
+        await expect(unpack(packed, pieceBytes)).rejects.toMatchObject(
+          isStart
+            ? { code: expect.stringMatching(/SOURCE_TRUNCATED|SOURCE_CORRUPT/) }
+            : {
+                code: 'SOURCE_CORRUPT',
+                message: `test.gz is damaged: something follows the end of the gzip, which is whole in its first ${whole.length} bytes.`,
+              },
+        );
+      }
+    },
+  );
+
+  it('reads members with every field of the header, and checks the header', async () => {
+    const plain = gzipSync('content');
+    const fields = Buffer.from('0400aabbccdd' + '6e616d6500' + '6100', 'hex');
+    const head = Buffer.concat([Buffer.from('1f8b081e000000000003', 'hex'), fields]);
+    const sum = Buffer.alloc(2);
+    sum.writeUInt16LE(crc32(head) & 0xffff);
+    const body = plain.subarray(10);
+    for (const pieceBytes of [1, 1000]) {
+      const packed = Buffer.concat([head, sum, body, head, sum, body]);
+      await expect(unpack(packed, pieceBytes)).resolves.toEqual(Buffer.from('contentcontent'));
+    }
+    await expect(unpack(Buffer.concat([head, Buffer.from('zz'), body]))).rejects.toEqual(
+      withCode('SOURCE_CORRUPT'),
+    );
+    const reserved = Buffer.from(plain);
+    reserved[3] = 0x20;
+    await expect(unpack(reserved)).rejects.toEqual(withCode('SOURCE_CORRUPT'));
+    const endless = Buffer.concat([Buffer.from('1f8b0808000000000003', 'hex'), Buffer.alloc(1e6, 'n')]);
+    await expect(unpack(endless)).rejects.toEqual(withCode('SOURCE_CORRUPT'));
+  });
+
+  it('unpacks members of any size behind the first one', async () => {
+    const large = randomBytes(1_000_000);
+    const zeros = Buffer.alloc(1_000_000);
+    const contents = [Buffer.from('first'), large, Buffer.alloc(0), zeros, Buffer.from('last')];
+    const packed = Buffer.concat(contents.map((content) => gzipSync(content)));
+    expect((await unpack(packed, 65_536)).equals(Buffer.concat(contents))).toBe(true);
+  });
+
+  it('passes over a hundred thousand members of nothing', async () => {
+    const packed = Buffer.concat([...Array<Buffer>(100_000).fill(gzipSync('')), gzipSync('end')]);
+    await expect(unpack(packed, 65_536)).resolves.toEqual(Buffer.from('end'));
   });
 
   it('refuses anything else there, also another member behind zeros', async () => {

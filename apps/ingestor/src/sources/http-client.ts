@@ -1,8 +1,10 @@
-import { Agent, type Dispatcher, request } from 'undici';
+import { Agent, request } from 'undici';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type AddressClass, type AddressPolicy, classifyAddress, guardedConnector } from './address-guard.js';
-import { networkTrouble } from './http-errors.js';
-import { single } from './http-headers.js';
+import { ChainCookies } from './chain-cookies.js';
+import { isFramedTwiceTrouble, networkTrouble } from './http-errors.js';
+import { type ResponseHeaders, isFramedTwice, locationOf, valuesOf } from './http-headers.js';
+import { lenientGet } from './lenient-get.js';
 import type { Lifetime } from './lifetime.js';
 import type { SourceConfig } from './source.config.js';
 import type { HttpAddress } from './source-uri.js';
@@ -12,18 +14,33 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A server that does not take a connection within this is tried again rather than waited for. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-export type HttpResponse = Dispatcher.ResponseData;
+export interface HttpResponse {
+  readonly statusCode: number;
+  readonly headers: ResponseHeaders;
+  readonly body: AsyncIterable<Buffer> & {
+    destroy(): unknown;
+    on(event: 'error', listener: () => void): unknown;
+  };
+}
+
+/** Where one kind of hops is sent through. */
+interface Road {
+  readonly agent: Agent;
+  readonly connect: ReturnType<typeof guardedConnector>;
+}
 
 /**
  * GET requests as sources need them: guarded addresses, idle time-outs, redirects followed by hand so that
  * credentials stay with the origin they were given for. Proxies are not used.
  */
 export class HttpClient {
-  readonly #agent: Agent;
+  readonly #road: Road;
   /** For hops behind one at a public address (G5 of address-guard.ts): its connections are its own. */
-  readonly #agentBehindPublic: Agent;
+  readonly #roadBehindPublic: Road;
   /** `host:port` of what was connected to at a public address. */
   readonly #public = new Set<string>();
+  /** Origins whose answers undici cannot read (lenient-get.ts). */
+  readonly #lenient = new Set<string>();
 
   /**
    * @param policy of the first address of a chain
@@ -35,47 +52,48 @@ export class HttpClient {
     policy: AddressPolicy,
     private readonly classify: (address: string) => AddressClass = classifyAddress,
   ) {
-    this.#agent = this.#agentFor(policy);
-    const isOpen = policy !== 'allow' || settings.redirectsToPrivate === 'allow';
-    this.#agentBehindPublic = isOpen ? this.#agent : this.#agentFor('from-public');
+    this.#road = this.#roadFor(policy);
+    const isSame = policy !== 'allow' || settings.redirectsToPrivate === 'allow';
+    this.#roadBehindPublic = isSame ? this.#road : this.#roadFor('from-public');
   }
 
-  #agentFor(policy: AddressPolicy): Agent {
+  #roadFor(policy: AddressPolicy): Road {
     const { idleTimeoutMs } = this.settings;
-    const agent = new Agent({
-      connect: guardedConnector(policy, Math.min(CONNECT_TIMEOUT_MS, idleTimeoutMs), {
-        classify: this.classify,
-        onConnect: ({ hostname, port }, kind) => {
-          if (kind === 'public') this.#public.add(`${hostname}:${port}`);
-        },
-      }),
-      headersTimeout: idleTimeoutMs,
-      bodyTimeout: idleTimeoutMs,
+    const connect = guardedConnector(policy, Math.min(CONNECT_TIMEOUT_MS, idleTimeoutMs), {
+      classify: this.classify,
+      onConnect: ({ hostname, port }, kind) => {
+        if (kind === 'public') this.#public.add(`${hostname}:${port}`);
+      },
     });
+    const agent = new Agent({ connect, headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs });
     // Ends requests under way, too.
     this.lifetime.holds(() => agent.destroy());
-    return agent;
+    return { agent, connect };
   }
 
   /**
-   * @param headers those of the resource, e.g. Range; identity and credentials are added here
+   * @param headers those of the resource, e.g. Range; identity, credentials and cookies are added here
    * @returns the first response that is no redirect, whatever its status; its body must be read or discarded
    * @throws Interruption, SluiceError; anything once the lifetime has ended
    */
   async get(address: HttpAddress, headers: Readonly<Record<string, string>>): Promise<HttpResponse> {
+    const cookies = new ChainCookies();
     let hop = address;
     let isBehindPublic = false;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const { hostname, port, origin } = hop.url();
-      const response = await this.#send(
-        hop,
-        isBehindPublic ? this.#agentBehindPublic : this.#agent,
-        origin === address.url().origin ? address : null,
-        headers,
-      );
-      isBehindPublic ||= this.#public.has(`${hostname.replace(/^\[(.*)\]$/, '$1')}:${port}`);
-      const location = REDIRECTS.has(response.statusCode) ? single(response.headers.location) : null;
+      const url = hop.url();
+      const road = isBehindPublic ? this.#roadBehindPublic : this.#road;
+      const authorization = url.origin === address.url().origin ? address.authorization() : null;
+      const cookie = cookies.headerFor(url);
+      const response = await this.#send(hop, road, {
+        ...(authorization === null ? {} : { authorization }),
+        ...(cookie === null ? {} : { cookie }),
+        ...headers,
+      });
+      isBehindPublic ||= this.#public.has(`${url.hostname.replace(/^\[(.*)\]$/, '$1')}:${url.port}`);
+      const location = REDIRECTS.has(response.statusCode) ? locationOf(response.headers) : null;
       if (location === null) return response;
+      cookies.take(url, valuesOf(response.headers['set-cookie']));
       discard(response);
       hop = hop.redirectedTo(location);
     }
@@ -83,31 +101,38 @@ export class HttpClient {
     throw new SluiceError('SOURCE_SERVER_ERROR', text, { file: address.display });
   }
 
-  async #send(
-    hop: HttpAddress,
-    agent: Agent,
-    credentials: HttpAddress | null,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<HttpResponse> {
-    const authorization = credentials?.authorization() ?? null;
+  async #send(hop: HttpAddress, road: Road, own: Readonly<Record<string, string>>): Promise<HttpResponse> {
+    const headers = {
+      'user-agent': this.settings.userAgent,
+      accept: '*/*',
+      // Offsets of Range and the content's own packing count, not what a server packs on the way.
+      'accept-encoding': 'identity',
+      ...own,
+    };
     try {
-      const response = await request(hop.url(), {
-        dispatcher: agent,
-        headers: {
-          'user-agent': this.settings.userAgent,
-          accept: '*/*',
-          // Offsets of Range and the content's own packing count, not what a server packs on the way.
-          'accept-encoding': 'identity',
-          ...(authorization === null ? {} : { authorization }),
-          ...headers,
-        },
-      });
-      // A body that is destroyed while nobody reads it (abort, close) would otherwise end the process.
+      const response = await this.#request(hop.url(), road, headers);
+      // A body that is destroyed while nothing reads it (abort, close) would otherwise end the process.
       response.body.on('error', () => undefined);
       return response;
     } catch (error) {
-      throw networkTrouble(error, hop.display, '');
+      throw networkTrouble(error, hop.display, null);
     }
+  }
+
+  async #request(url: URL, { agent, connect }: Road, headers: Record<string, string>): Promise<HttpResponse> {
+    if (!this.#lenient.has(url.origin)) {
+      try {
+        const response = await request(url, { dispatcher: agent, headers });
+        if (!isFramedTwice(response.headers)) return response;
+        response.body.on('error', () => undefined);
+        discard(response);
+      } catch (error) {
+        if (!isFramedTwiceTrouble(error)) throw error;
+      }
+      this.#lenient.add(url.origin);
+    }
+    const { idleTimeoutMs } = this.settings;
+    return lenientGet({ url, headers, connect, idleTimeoutMs, signal: this.lifetime.signal });
   }
 }
 

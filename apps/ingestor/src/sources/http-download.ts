@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type HttpClient, type HttpResponse, discard } from './http-client.js';
 import { Interruption, networkTrouble, statusTrouble } from './http-errors.js';
-import { type ContentHeaders, contentHeadersOf, retryAfterMs, single } from './http-headers.js';
+import {
+  type ContentHeaders,
+  contentHeadersOf,
+  oddEncodingOf,
+  retryAfterMs,
+  valuesOf,
+} from './http-headers.js';
 import { RetryBudget } from './retry-budget.js';
 import type { SourceConfig } from './source.config.js';
 import type { HttpAddress } from './source-uri.js';
@@ -52,8 +58,10 @@ export class HttpDownload {
     const part = await this.#requestUntilAnswered(() => this.#request());
     const { etag, lastModified, rangeValidator: validator } = part.content;
     const total = this.#total;
+    const odd = oddEncodingOf(part.response.headers);
     return {
       identity: { bytes: total, etag, lastModified, validator },
+      ...(odd === null ? {} : { oddEncoding: odd.value }),
       chunks: this.#chunks(part),
       from: async (offset) => {
         if (total === null || validator === null || offset > total) return null;
@@ -94,9 +102,17 @@ export class HttpDownload {
       try {
         return await request();
       } catch (error) {
-        await this.#waitAfter(error);
+        await this.#waitAfter(this.#withProgress(error));
       }
     }
+  }
+
+  /** What a request ended with, and how much had come before it: an address may be good for minutes only. */
+  #withProgress(error: unknown): unknown {
+    if (this.#position === (this.#begin?.offset ?? 0)) return error;
+    const more = `${this.#progress()} had come before.`;
+    if (error instanceof Interruption) return new Interruption(worded(error.lasting, more), error.waitMs);
+    return error instanceof SluiceError && error.code !== 'SOURCE_CHANGED' ? worded(error, more) : error;
   }
 
   /** Charges an interruption and waits as long as it costs, unless aborted; anything else is thrown on. */
@@ -131,7 +147,7 @@ export class HttpDownload {
     const { statusCode, headers } = part.response;
     if (statusCode === 206 && this.#continues(part.content)) return part;
     discard(part.response);
-    if (statusCode === 206 || statusCode === 200 || statusCode === 416) return null;
+    if (statusCode === 206 || statusCode === 416 || WHOLE_BODIES.has(statusCode)) return null;
     throw statusTrouble(statusCode, this.address.display, retryAfterMs(headers, Date.now()));
   }
 
@@ -152,8 +168,11 @@ export class HttpDownload {
     try {
       const { statusCode, headers } = response;
       const { display } = this.address;
-      if (statusCode !== 200) throw statusTrouble(statusCode, display, retryAfterMs(headers, Date.now()));
-      refuseEncoding(single(headers['content-encoding']), display);
+      if (!WHOLE_BODIES.has(statusCode)) {
+        throw statusTrouble(statusCode, display, retryAfterMs(headers, Date.now()));
+      }
+      refusePacking(headers, display);
+      refuseTwoLengths(headers, display);
       if (this.#total !== null && content.length !== null && content.length !== this.#total) {
         throw this.#changed(`its size went from ${this.#total} to ${content.length} bytes`);
       }
@@ -179,7 +198,7 @@ export class HttpDownload {
     const isRest = response.statusCode === 206;
     const proof = new PrefixProof(this.#begin?.offset ?? 0, isRest ? 0 : this.#position, this.#prefix);
     try {
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      for await (const chunk of response.body) {
         const wasOpen = proof.isOpen();
         const news = proof.passOver(chunk);
         if (news === null) throw this.#changed('it does not begin with the same bytes any more');
@@ -257,11 +276,23 @@ class PrefixProof {
   }
 }
 
+/** 203 is a 200 that a proxy has changed on the way. */
+const WHOLE_BODIES = new Set([200, 203]);
+
 /** gzip is recognised by content like any other; what else a server packs by, unasked, cannot be undone. */
-function refuseEncoding(encoding: string | null, display: string): void {
-  if (encoding === null || /^(identity|gzip|x-gzip)?$/i.test(encoding)) return;
-  const text = `${display} is sent with a Content-Encoding that was not asked for and cannot be read.`;
+function refusePacking(headers: HttpResponse['headers'], display: string): void {
+  const odd = oddEncodingOf(headers);
+  if (odd?.isPacking !== true) return;
+  const text = `${display} is sent with the Content-Encoding "${odd.value}", which was not asked for and cannot be read.`;
   throw new SluiceError('SOURCE_UNSUPPORTED', text, { file: display });
+}
+
+/** Which one is true is not known; with a transfer coding none of them counts. */
+function refuseTwoLengths(headers: HttpResponse['headers'], display: string): void {
+  const lengths = valuesOf(headers['content-length']).flatMap((value) => value.split(','));
+  if (lengths.length < 2 || headers['transfer-encoding'] !== undefined) return;
+  const text = `${display} announces more than one length of its body.`;
+  throw new SluiceError('SOURCE_SERVER_ERROR', text, { file: display });
 }
 
 function worded(error: SluiceError, more: string): SluiceError {

@@ -1,8 +1,6 @@
-import type { IncomingHttpHeaders } from 'undici/types/header.js';
-
 /** What a response's headers say about its content. Pure. */
 export interface ContentHeaders {
-  /** Content-Length; null when the length is not told. */
+  /** Content-Length; null when the length is not told, or does not count beside Transfer-Encoding. */
   readonly length: number | null;
   readonly etag: string | null;
   readonly lastModified: string | null;
@@ -19,17 +17,71 @@ export interface ContentRange {
   readonly total: number | null;
 }
 
-export function contentHeadersOf(headers: IncomingHttpHeaders): ContentHeaders {
+/** Of undici or of node:http. */
+export type ResponseHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+export function contentHeadersOf(headers: ResponseHeaders): ContentHeaders {
   const etag = single(headers.etag);
   const lastModified = single(headers['last-modified']);
   const acceptsRanges = single(headers['accept-ranges'])?.toLowerCase() !== 'none';
   const validator = strongEtag(etag) ?? strongDate(lastModified, single(headers.date));
   return {
-    length: lengthOf(single(headers['content-length'])),
+    length: isFramedTwice(headers) ? null : lengthOf(single(headers['content-length'])),
     etag,
     lastModified,
     rangeValidator: acceptsRanges ? validator : null,
     range: rangeOf(single(headers['content-range'])),
+  };
+}
+
+/** A length beside a transfer coding says nothing of the body (RFC 9112 section 6.3). */
+export function isFramedTwice(headers: ResponseHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined && headers['content-length'] !== undefined;
+}
+
+/**
+ * The Location of a redirect; null without one, or with several that differ. Servers write UTF-8 or another encoding
+ * into it as it is, which arrives as a character a byte: browsers and curl ask for these very bytes.
+ */
+export function locationOf(headers: ResponseHeaders): string | null {
+  const values = valuesOf(headers.location);
+  const [location] = values;
+  if (location === undefined || values.some((value) => value !== location)) return null;
+  return location
+    .trim()
+    .replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** All values of a header that may be repeated. */
+export function valuesOf(value: string | readonly string[] | undefined): readonly string[] {
+  if (value === undefined) return [];
+  return typeof value === 'string' ? [value] : value;
+}
+
+/** Packings by these names are real ones. gzip is recognised by content; the others cannot be undone. */
+const KNOWN_CODINGS = new Set([
+  ...['br', 'deflate', 'compress', 'x-compress', 'zstd', 'dcb', 'dcz', 'exi', 'pack200-gzip', 'aes128gcm'],
+  ...['bzip2', 'x-bzip2', 'bz2', 'xz', 'lzma', 'lz4', 'snappy', 'brotli'],
+]);
+const NO_CODINGS = new Set(['', 'identity', 'gzip', 'x-gzip']);
+
+/** What Content-Encoding says beyond what content shows by itself. */
+export interface OddEncoding {
+  /** As it came, fit to be shown. */
+  readonly value: string;
+  /** A packing that exists and is not undone; else a word that is none, as object stores keep them. */
+  readonly isPacking: boolean;
+}
+
+/** @returns null where the content speaks for itself */
+export function oddEncodingOf(headers: ResponseHeaders): OddEncoding | null {
+  const value = valuesOf(headers['content-encoding']).join(', ');
+  const words = value.split(',').map((word) => word.trim().toLowerCase());
+  if (words.every((word) => NO_CODINGS.has(word))) return null;
+  const shown = value.trim().replace(/[^\x20-\x7e]/g, '\u{FFFD}');
+  return {
+    value: shown.length > 60 ? `${shown.slice(0, 60)}…` : shown,
+    isPacking: words.some((word) => KNOWN_CODINGS.has(word)),
   };
 }
 
@@ -59,7 +111,7 @@ function rangeOf(text: string | null): ContentRange | null {
 }
 
 /** Milliseconds that a Retry-After header asks to wait, given as seconds or as a date; null without one. */
-export function retryAfterMs(headers: IncomingHttpHeaders, now: number): number | null {
+export function retryAfterMs(headers: ResponseHeaders, now: number): number | null {
   const text = single(headers['retry-after']);
   if (text === null) return null;
   const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
@@ -67,6 +119,6 @@ export function retryAfterMs(headers: IncomingHttpHeaders, now: number): number 
 }
 
 /** The one value of a header; null when it is absent or repeated. */
-export function single(value: string | string[] | undefined): string | null {
+export function single(value: string | readonly string[] | undefined): string | null {
   return typeof value === 'string' ? value.trim() : null;
 }

@@ -15,6 +15,7 @@ import {
   startServing,
   withCode,
 } from '../../../../test/support/http-sources.js';
+import { SELF_SIGNED } from '../../../../test/support/self-signed.js';
 import { serve, startSourceServer } from '../../../../test/support/source-server.js';
 
 import type { AddressClass, AddressPolicy } from './address-guard.js';
@@ -327,23 +328,3 @@ describe('an address', () => {
     }
   });
 });
-
-/** For localhost, valid until 2126; guards nothing. */
-const SELF_SIGNED = {
-  key: `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgQXq8n5vWDeHvzhto
-4aIIlk1OFtRmv95hoUpk5a0jfNihRANCAAS3oTrLpIYzDYVk+0fIX7QrgBto5OmH
-pqmey04dve1utxxpl7++arsZZijUmP8NUOJnCCgdvT5Q8zvTuajf1NfE
------END PRIVATE KEY-----`,
-  cert: `-----BEGIN CERTIFICATE-----
-MIIBmjCCAUGgAwIBAgIUDyM0utYNzYCVWcWwJZ+FBSkr6r0wCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTExMTk1NloYDzIxMjYxMDI4
-MTExOTU2WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAS3oTrLpIYzDYVk+0fIX7QrgBto5OmHpqmey04dve1utxxpl7++arsZ
-ZijUmP8NUOJnCCgdvT5Q8zvTuajf1NfEo28wbTAdBgNVHQ4EFgQU94vqzbb2b7+C
-H6yvo9b9+X7yfj4wHwYDVR0jBBgwFoAU94vqzbb2b7+CH6yvo9b9+X7yfj4wDwYD
-VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
-zj0EAwIDRwAwRAIgZs3xoCFiMXiaScR8D4rPQfiLQSiPNtPidziyCkvecncCIAdc
-96tztK9GJF0G5xyFwOdPsgpdS4dHFgNhQocevaDk
------END CERTIFICATE-----`,
-};

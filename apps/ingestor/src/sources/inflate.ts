@@ -38,6 +38,14 @@ export class RatioMeter {
   }
 }
 
+/** Zero, and what the eye does not see: TAB, LF, VT, FF, CR, blank; the 0x1a of DOS. */
+const PADDING = new Set([0x00, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x1a, 0x20]);
+
+/** Whether bytes behind the end of an archive mean nothing. */
+export function isPadding(bytes: Buffer): boolean {
+  return bytes.every((byte) => PADDING.has(byte));
+}
+
 /** The error of a compressed source that contradicts itself. */
 export function corrupt(display: string, what: string): SluiceError {
   return new SluiceError('SOURCE_CORRUPT', `${display} is damaged: ${what}.`, { file: display });

@@ -37,7 +37,9 @@ export async function openSource(
   const lifetime = new Lifetime(signal);
   try {
     const transport = await openTransport(address, settings, request.trustedCaller, lifetime);
-    const { content, isPlain } = await unpacked(new ByteReader(transport.chunks, address.display), settings);
+    const raw = new ByteReader(transport.chunks, address.display);
+    const { content, isPlain } = await unpacked(raw, settings);
+    if (isPlain && transport.oddEncoding !== undefined) await judgeAsText(raw, transport.oddEncoding);
     const expectedBytes = isPlain ? transport.identity.bytes : null;
     if (expectedBytes !== null && expectedBytes > settings.maxBytes) {
       throw tooLarge(address.display, settings.maxBytes);
@@ -85,6 +87,25 @@ async function unpacked(
   if (inner !== 'plain') throw unsupported(display, `is packed twice: as ${inner} within ${kind}`);
   return { content, isPlain: false };
 }
+
+const TEXT_SAMPLE_BYTES = 1024;
+
+/** Object stores hand out whatever was stored as Content-Encoding: plain text stays plain under any name. */
+async function judgeAsText(raw: ByteReader, encoding: string): Promise<void> {
+  const { display } = raw;
+  const head = await raw.peek(TEXT_SAMPLE_BYTES);
+  const named = `is sent with the Content-Encoding "${encoding}"`;
+  if (/^[0-9a-f]+;chunk-signature=/i.test(head.toString('latin1', 0, 64))) {
+    throw unsupported(display, `${named}, and its body still has the chunks of an upload between its bytes`);
+  }
+  // UTF-16 and UTF-32 begin with a mark; no other text has control characters but white space.
+  const hasMark = /^(fffe|feff)/.test(head.toString('hex', 0, 2));
+  if (hasMark || !head.some((byte) => byte < 0x20 && !TEXT_CONTROLS.has(byte))) return;
+  throw unsupported(display, `${named}, which is not known, and is no text`);
+}
+
+/** TAB, LF, VT, FF, CR, SUB (the end of a file under DOS), ESC (ISO 2022). */
+const TEXT_CONTROLS = new Set([0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x1a, 0x1b]);
 
 class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
   readonly identity: SourceIdentity;

@@ -1,5 +1,5 @@
 import type { ByteReader } from './byte-reader.js';
-import { corrupt } from './inflate.js';
+import { corrupt, isPadding } from './inflate.js';
 
 /**
  * The records of a zip file as they come by in a stream (PKWARE APPNOTE 6.3.10, section 4.3).
@@ -144,8 +144,7 @@ export async function readToEnd(reader: ByteReader): Promise<1 | 2> {
         await reader.take((await reader.take(18)).readUInt16LE(16));
         if (centralHeaders !== 1) throw corrupt(reader.display, 'the directory of the zip is missing');
         for await (const padding of reader.rest()) {
-          if (padding.some((byte) => byte !== 0))
-            throw corrupt(reader.display, 'something follows the end of the zip');
+          if (!isPadding(padding)) throw corrupt(reader.display, 'something follows the end of the zip');
         }
         return 1;
       default:

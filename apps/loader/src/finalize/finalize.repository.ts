@@ -81,6 +81,9 @@ export class FinalizeRepository {
         records: Number(row.total_records),
         bytes: Number(row.total_bytes),
         dataStart: row.head?.dataStart ?? 0,
+        ...(row.head?.bytes === undefined
+          ? {}
+          : { headBytes: row.head.bytes, headLines: row.head.lines, firstLine: row.head.firstLine }),
         crc32cSum: row.checkpoint?.crc32cSum ?? null,
       },
     };

@@ -49,6 +49,12 @@ export const ERROR_CODES = {
     meaning: 'The job is not in a state that allows this change.',
     action: 'Look at the job with `sluice job <id>`.',
   },
+  JOB_NOTHING_LOADED: {
+    retryable: false,
+    meaning: 'The source was read to its end and not one of its records was accepted, so nothing was loaded.',
+    action:
+      'Look at the reasons with `sluice dead-letters --job <id>`, and check that the source is the right one.',
+  },
   JOB_PAUSED: {
     retryable: true,
     meaning: 'The job is paused; its batches wait.',
@@ -112,6 +118,12 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'The head of the source is not what the dataset expects, so none of it was loaded.',
     action: 'Read the reasons; get the file in the layout that the dataset’s README describes.',
+  },
+  DATASET_CODE_FAILED: {
+    retryable: false,
+    meaning:
+      'Code that a dataset brings (a kind, a rule, its prologue) threw on a record or on the head of a source.',
+    action: 'Correct the property and the record’s case that the message names; then `sluice resume <id>`.',
   },
   CONTRACT_MISMATCH: {
     retryable: false,

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Finding } from '../record/finding.js';
+import { MAX_HEAD_BYTES } from './dataset.js';
 
 /**
  * What a file of text records can turn out not to be, judged by its first bytes. PURE.
@@ -13,6 +14,18 @@ export const FILE_FINDING_CODES = {
   FILE_IS_BINARY: 'FILE_IS_BINARY',
   /** UTF-16, Big5 or another encoding. */
   FILE_NOT_UTF8: 'FILE_NOT_UTF8',
+  /** A line of the head ends with the other kind of line end, so that a record may hide in it. */
+  LINE_ENDS_MIXED: 'LINE_ENDS_MIXED',
+  /** The prologue takes bytes for the head that are not the lines it says. */
+  HEAD_UNACCOUNTED: 'HEAD_UNACCOUNTED',
+  /** The header lacks a column that the contract reads, or has it twice. */
+  COLUMN_MISSING: 'COLUMN_MISSING',
+  COLUMN_REPEATED: 'COLUMN_REPEATED',
+  FILE_IS_JSON_ARRAY: 'FILE_IS_JSON_ARRAY',
+  FILE_IS_ENVELOPE: 'FILE_IS_ENVELOPE',
+  FILE_IS_ERROR_BODY: 'FILE_IS_ERROR_BODY',
+  FILE_IS_PRETTY_PRINTED: 'FILE_IS_PRETTY_PRINTED',
+  FILE_IS_OTHER_JSON: 'FILE_IS_OTHER_JSON',
 } as const;
 
 export type FileFindingCode = keyof typeof FILE_FINDING_CODES;
@@ -54,16 +67,16 @@ export function bomLength(head: Buffer): number {
 }
 
 /**
+ * The answer depends on the first bytes of the file, never on how many of them come at once.
  * @param complete as in `Dataset.prologue`
  * @returns the reason why this cannot be a file of text records; undefined when it may be one;
- * 'undecided' when so far there are only blanks
+ * 'undecided' when so far there are only blanks, or too few bytes to tell text from binary
  */
 export function findWrongKindOfFile(head: Buffer, complete: boolean): Finding | 'undecided' | undefined {
+  if (!complete && head.length < PROBE_BYTES) return 'undecided';
   const start = bomLength(head) + leadingBlanks(head.subarray(bomLength(head)));
   if (start === head.length) {
-    return complete
-      ? fileError('FILE_EMPTY', 'The file is empty: check that the download was finished.')
-      : 'undecided';
+    return complete ? fileError('FILE_EMPTY', emptyText(head.length)) : 'undecided';
   }
   const signature = SIGNATURES.find(([, bytes]) => bytes.every((byte, i) => head[i] === byte));
   if (signature) {
@@ -102,6 +115,11 @@ export function findWrongEncoding(text: Buffer, big5Hint?: string): Finding | un
     'FILE_NOT_UTF8',
     `The first line is ${isBig5 ? 'Big5' : 'in another encoding'}, not UTF-8: convert the file to UTF-8.`,
   );
+}
+
+function emptyText(bytes: number): string {
+  const what = bytes < MAX_HEAD_BYTES ? 'empty' : `empty in its first ${bytes} bytes`;
+  return `The file is ${what}: check that the download was finished.`;
 }
 
 function leadingBlanks(head: Buffer): number {

@@ -1,6 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { SluiceError } from '#common/errors/sluice-error.js';
 import type { Breaker, ExistingKeys, OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
+import type { LineEnd } from '../record/line-ends.js';
 import type { JobState, PauseReason } from './job-state.js';
 import type { JobWait } from './job-wait.js';
 
@@ -22,6 +23,8 @@ export interface JobSource {
 /** How a job is cut: pinned at the start, so that a resumed job re-cuts the same batches. */
 export interface PinnedCutting {
   readonly format: SourceFormat;
+  /** Absent in jobs from before there was a choice: `lf`. */
+  readonly lineEnd?: LineEnd;
   readonly maxBatchBytes: number;
   readonly maxBatchRecords: number;
   readonly maxRecordBytes: number;
@@ -35,6 +38,9 @@ export interface PinnedHead {
   readonly context: Readonly<Record<string, string>>;
   readonly dataStart: number;
   readonly firstLine: number;
+  /** Bytes and lines before the first record, counted apart from the prologue; absent in older jobs. */
+  readonly bytes?: number;
+  readonly lines?: number;
 }
 
 /** The highest contiguous acknowledged batch, and where the source goes on after it. */

@@ -149,12 +149,12 @@ export class JobRepository {
    * @param end the checkpoint behind the last batch: whoever reads the source again proves all of it
    * @throws SluiceError JOB_LOST
    */
-  async finishSource(claim: Claim, end: Checkpoint): Promise<void> {
+  async finishSource(claim: Claim, end: Checkpoint, sourceBytes = end.byteOffset): Promise<void> {
     const saved = await this.changed(
       `UPDATE sluice.job SET total_batches = $3, total_records = $4, total_bytes = $5, checkpoint = $6,
          republish_from = NULL, owner = NULL, lease_until = NULL
        WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused') RETURNING id`,
-      [claim.id, claim.epoch, end.nextBatch, end.nextRecord, end.byteOffset, end],
+      [claim.id, claim.epoch, end.nextBatch, end.nextRecord, sourceBytes, end],
     );
     if (!saved) throw lost(claim);
   }

@@ -44,6 +44,16 @@ describe('the balance of a job', () => {
     expect(imbalances(ledger, source, { ...outcome, ...change })).not.toEqual([]);
   });
 
+  it.each([
+    ['bytes that belong to neither head nor records', { headBytes: 49 }],
+    ['a source that is longer than head and records', { bytes: 5_001 }],
+    ['a head that holds a line more than its prologue says', { headLines: 3, firstLine: 3 }],
+  ])('names what is wrong when there are %s (B5)', (_, change) => {
+    const whole = { ...source, headBytes: 50, headLines: 2, firstLine: 3 };
+    expect(imbalances(ledger, whole, outcome)).toEqual([]);
+    expect(imbalances(ledger, { ...whole, ...change }, outcome)).not.toEqual([]);
+  });
+
   it('counts as DESIGN section 1 says', () => {
     expect(jobCounts(ledger, outcome)).toEqual({
       read: 100,

@@ -7,6 +7,8 @@ import type { JobCounts } from '../job/job.entity.js';
  * B3 (G2): for the job read = loaded + refused + skipped + superseded, and read is what the ingestor counted.
  * B4 (G1): what was loaded is what the ingestor read: the checksums of all batches add up to its own. Otherwise some
  * batches are of another version of the source, which changed between two runs and has nothing to tell it by.
+ * B5 (G1): from byte 0 on: the head's lines, counted apart from the prologue, end where the first record begins, they are
+ * as many as the prologue says, and head and records together are as long as the source was when it was read.
  */
 export interface LedgerTotals {
   readonly batches: number;
@@ -30,9 +32,15 @@ export interface LedgerTotals {
 export interface SourceTotals {
   readonly batches: number;
   readonly records: number;
-  /** First byte of the records, and the end of the last one. */
+  /** First byte of the records. */
   readonly dataStart: number;
+  /** Length of the source, counted as it was read and apart from its batches. */
   readonly bytes: number;
+  /** Bytes and lines of the head, counted apart from the prologue; absent in older jobs. */
+  readonly headBytes?: number;
+  readonly headLines?: number;
+  /** Line of the first record, as the prologue says. */
+  readonly firstLine?: number;
   /** CRC-32C of its batches, added up; null for a job of an ingestor that did not count it yet. */
   readonly crc32cSum: number | null;
 }
@@ -59,6 +67,11 @@ export function imbalances(ledger: LedgerTotals, source: SourceTotals, outcome: 
   if (source.batches > 0) {
     expect('first byte of the first batch', ledger.firstByte, source.dataStart);
     expect('last byte of the last batch', ledger.lastByte, source.bytes);
+    const { headBytes = source.dataStart, headLines, firstLine } = source;
+    const records = (ledger.lastByte ?? 0) - (ledger.firstByte ?? 0);
+    expect('bytes of head and records', headBytes + records, source.bytes);
+    if (headLines !== undefined && firstLine !== undefined)
+      expect('lines of the head', headLines, firstLine - 1);
   }
   const counts = jobCounts(ledger, outcome);
   expect('accepted records', counts.accepted, counts.loaded + counts.refusedAtLoad + counts.superseded);

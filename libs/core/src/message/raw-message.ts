@@ -61,8 +61,17 @@ export function encodeRawMessage(message: Omit<RawMessage, 'crc32c'>, partitions
       contract: String(message.contractVersion),
       options: JSON.stringify(message.options),
       attempt: String(message.attempt),
+      ...(batch.lineEnd === 'cr' ? { 'line-end': 'cr' } : {}),
     },
   };
+}
+
+/** Only the rarer kind of line end stands in a header. */
+function lineEndOf(read: HeaderReader): Pick<RawBatch, 'lineEnd'> {
+  const lineEnd = read.optionalText('line-end') ?? 'lf';
+  if (lineEnd === 'lf') return {};
+  if (lineEnd !== 'cr') throw read.invalid('header "line-end" is unknown');
+  return { lineEnd };
 }
 
 /** @throws SluiceError MESSAGE_INVALID, also when the value does not fit its checksum */
@@ -88,6 +97,7 @@ export function decodeRawMessage(message: IncomingMessage): RawMessage {
       byteEnd: read.count('byte-end'),
       bytes,
       oversized: read.checkedJson('oversized', isListOf(isOversized)),
+      ...lineEndOf(read),
     },
     crc32c: checksum,
     format,

@@ -198,6 +198,48 @@ describe('compiled contract', () => {
     expect(contract.judge(batchOf('ab,1234,,,,,Y,,,,,,,\n')).findings).toEqual({});
   });
 
+  it.each([
+    ['a CR inside a bare field', '1,a\rb\n', 'lf', /a CR, where lines end with LF/],
+    ['a CR where a line end was meant', '1,a\r2,b\n', 'lf', /a CR, where lines end with LF/],
+    ['three CRs before the LF', '1,a\r\r\r\n', 'lf', /a CR, where lines end with LF/],
+    ['a CR at the very end', '1,a\r', 'lf', /a CR, where lines end with LF/],
+    ['an LF in a file of CR', '1,a\n2,b\r', 'cr', /an LF, where lines end with CR/],
+    ['CRLF in a file of CR', '\n1,a\r', 'cr', /an LF, where lines end with CR/],
+    ['a blank before a quote', '1, "a"\n', 'lf', /blank before its opening quote/],
+    ['a tab before a quote', '1,\t"a"\n', 'lf', /blank before its opening quote/],
+    ['U+3000 before a quote', '1,\u3000"a"\n', 'lf', /blank before its opening quote/],
+    ['nothing but NULs', '\0\0\0\n', 'lf', /instead of 2; it holds nothing but NUL bytes/],
+    ['the end-of-file mark of DOS', '\x1a\n', 'lf', /instead of 2; it is 0x1A/],
+  ] as const)('refuses %s, and stores nothing of it', (_, text, lineEnd, message) => {
+    const end = lineEnd === 'cr' ? '\r' : '\n';
+    const more = text.endsWith('a\r') && lineEnd === 'lf' ? '' : `9,yes${end}`;
+    const verdict = compileContract(PLACE, NO_INPUTS).judge(
+      batchOf(`8,yes${end}${text}${more}`, 'csv', lineEnd),
+    );
+    expect(verdict.refused).toMatchObject([
+      { record: 1, line: 2, findings: [{ code: 'MALFORMED_ROW', message: expect.stringMatching(message) }] },
+    ]);
+    const stored = rowsOf(verdict).map(([, id]) => id);
+    expect(stored).toEqual(more === '' ? ['8'] : ['8', '9']);
+  });
+
+  it.each([
+    ['LF and CRLF', '1,a\n2,"\rc\n"\r\n3,e', 'lf', ['a', '\rc\n', 'e']],
+    ['CR CR LF', '1,a\r\r\n2,"b"\r\r\n\r\r\n3,e\r\r\n', 'lf', ['a', 'b', 'e']],
+    ['CR', '1,a\r2,"\rc\n"\r\r3,e\r', 'cr', ['a', '\rc\n', 'e']],
+  ] as const)('stores no part of a line end: %s', (_, text, lineEnd, names) => {
+    const verdict = compileContract(PLACE, NO_INPUTS).judge(batchOf(text, 'csv', lineEnd));
+    expect(verdict.findings).toEqual({});
+    expect(rowsOf(verdict).map(([, , name]) => name)).toEqual(names);
+  });
+
+  it('warns of a quote inside a bare field, and stores it', () => {
+    const verdict = compileContract(PLACE, NO_INPUTS).judge(batchOf('1,5"\n2,"""q"""\n3,a"b\n4,x\n'));
+    expect(verdict.findings).toEqual({ STRAY_QUOTE: 2 });
+    expect(verdict.counts).toMatchObject({ accepted: 4, warnings: 2 });
+    expect(rowsOf(verdict).map(([, , name]) => name)).toEqual(['5"', '"q"', 'a"b', 'x']);
+  });
+
   it('tells a listener of every record with findings, accepted ones too', () => {
     const heard: unknown[] = [];
     const contract = compileContract(SHOP, {
@@ -344,11 +386,16 @@ describe('compiled contract of NDJSON', () => {
 describe('codes that refuse nothing', () => {
   it('are those that are warnings wherever they are given, under the options of the job', () => {
     const always = ['BAD_CAPITAL', 'BAD_DATE', 'BAD_EMAIL', 'BAD_FLAG', 'BAD_HEAD', 'NUL_REMOVED', 'ORPHAN'];
-    expect([...warningCodes(SHOP, { repeats: 'reject' })].sort()).toEqual([...always, 'SAME_HEAD']);
+    expect([...warningCodes(SHOP, { repeats: 'reject' })].sort()).toEqual([
+      ...always,
+      'SAME_HEAD',
+      'STRAY_QUOTE',
+    ]);
     expect([...warningCodes(SHOP, { repeats: 'warn' })].sort()).toEqual([
       ...always,
       'SAME_DIGIT',
       'SAME_HEAD',
+      'STRAY_QUOTE',
     ]);
   });
 });

@@ -59,6 +59,8 @@ export function warningCodes(
     checks.filter((check) => severityOf(check, options) === severity).map(({ code }) => code);
   const refusing = new Set(codesOf('error'));
   return new Set(
-    [GENERAL_FINDING_CODES.NUL_REMOVED, ...codesOf('warning')].filter((code) => !refusing.has(code)),
+    [GENERAL_FINDING_CODES.NUL_REMOVED, GENERAL_FINDING_CODES.STRAY_QUOTE, ...codesOf('warning')].filter(
+      (code) => !refusing.has(code),
+    ),
   );
 }

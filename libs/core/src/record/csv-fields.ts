@@ -58,6 +58,47 @@ export class CsvFields {
   }
 }
 
+/** What no writer of CSV means so in a bare field. */
+export interface StrayBytes {
+  /** Numbers of the fields that hold a quote which neither opens nor closes them. */
+  readonly quotes: readonly number[];
+  /** What refuses the record: of the first such field its number and what is wrong. */
+  readonly problem: { readonly field: number; readonly is: 'line end' | 'blank before a quote' } | null;
+}
+
+/** Looks at the bare fields of a well-formed record. Not for the path of every record: only where there is cause. */
+export function findStray(bytes: Uint8Array, start: number, end: number, strayLineByte: number): StrayBytes {
+  const quotes: number[] = [];
+  let at = start;
+  for (let field = 0; at <= end; field += 1, at += 1) {
+    if (at < end && bytes[at] === QUOTE) {
+      at += 1;
+      while (at < end && (bytes[at] !== QUOTE || bytes[at + 1] === QUOTE)) at += bytes[at] === QUOTE ? 2 : 1;
+      at += 1;
+      continue;
+    }
+    let blankSoFar = true;
+    let hasQuote = false;
+    for (; at < end && bytes[at] !== COMMA; at += 1) {
+      const byte = bytes[at] ?? 0;
+      if (byte === strayLineByte) return { quotes, problem: { field, is: 'line end' } };
+      if (byte === QUOTE && blankSoFar) return { quotes, problem: { field, is: 'blank before a quote' } };
+      hasQuote ||= byte === QUOTE;
+      blankSoFar &&= isBlankAt(bytes, at);
+    }
+    if (hasQuote) quotes.push(field);
+  }
+  return { quotes, problem: null };
+}
+
+/** Blank, tab, or any byte of U+3000 (E3 80 80). */
+function isBlankAt(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at];
+  if (byte === 0x20 || byte === 0x09) return true;
+  const lead = byte === 0xe3 ? at : bytes[at - 1] === 0xe3 ? at - 1 : at - 2;
+  return bytes[lead] === 0xe3 && bytes[lead + 1] === 0x80 && bytes[lead + 2] === 0x80;
+}
+
 /** Writes [start, end) to `target` from `to` on, each doubled quote once. @returns where it ends */
 export function undouble(
   bytes: Uint8Array,

@@ -14,6 +14,7 @@ const options = fc.record({
   maxBatchRecords: fc.integer({ min: 1, max: 8 }),
   maxRecordBytes: fc.integer({ min: 1, max: 25 }),
   limitRecords: fc.option(fc.integer({ min: 0, max: 12 })),
+  lineEnd: fc.constantFrom('lf' as const, 'cr' as const),
 });
 
 const sourceInChunks = trickySource().chain((source) => fc.tuple(fc.constant(source), chunksOf(source)));
@@ -88,7 +89,7 @@ describe('cutter', () => {
     fc.assert(
       fc.property(trickySource(), options, (source, cutting) => {
         const records = walk(cutChunks([source], { ...cutting, limitRecords: null }), cutting.format);
-        const expected = plainRecords(source, cutting.format, cutting.maxRecordBytes);
+        const expected = plainRecords(source, cutting.format, cutting.maxRecordBytes, cutting.lineEnd);
         expect(
           records.map(({ record, line, byteStart, malformed, oversized }) => ({
             record,
@@ -113,7 +114,9 @@ describe('cutter', () => {
             expect(bytes.toString('latin1')).toBe(whole.slice(0, cutting.maxRecordBytes));
             expect(byteEnd).toBe(end);
           } else {
-            expect(bytes.toString('latin1')).toBe(whole.replace(/\r?\n$/, ''));
+            expect(bytes.toString('latin1')).toBe(
+              whole.replace(cutting.lineEnd === 'cr' ? /\r$/ : /\r{0,2}\n$/, ''),
+            );
             expect(source.subarray(byteStart, byteEnd)).toEqual(bytes);
           }
         }

@@ -16,6 +16,7 @@ import {
   type OversizedRecord,
   type RawBatch,
 } from './raw-batch.js';
+import { type LineEnd, terminatorOf } from './line-ends.js';
 import { RecordBounds } from './record-bounds.js';
 
 /** Where a batch begins: its number, and number, line (from 1) and byte of its first record in the source. */
@@ -44,11 +45,10 @@ export function createCutter(options: CuttingOptions, from: CutPosition): Cutter
 }
 
 /** The format's own bounds: quotes mean something in CSV only. */
-export function boundsOf(format: SourceFormat, maxRecordBytes: number): RecordBounds {
-  return new RecordBounds(format === 'csv', maxRecordBytes);
+export function boundsOf(format: SourceFormat, maxRecordBytes: number, lineEnd?: LineEnd): RecordBounds {
+  return new RecordBounds(format === 'csv', maxRecordBytes, lineEnd);
 }
 
-const LINE_FEED = 0x0a;
 /** Larger chunks are worked off in slices, so that little has to be moved when the buffer's head is freed. */
 const SLICE_BYTES = 128 * 1024;
 const NOTHING = Buffer.alloc(0);
@@ -56,6 +56,7 @@ const NOTHING = Buffer.alloc(0);
 class BatchCutter implements Cutter {
   done: boolean;
   private readonly bounds: RecordBounds;
+  private readonly terminator: number;
   private readonly keptBytes: number;
   private readonly lastRecord: number;
 
@@ -79,7 +80,8 @@ class BatchCutter implements Cutter {
     private readonly options: CuttingOptions,
     from: CutPosition,
   ) {
-    this.bounds = boundsOf(options.format, options.maxRecordBytes);
+    this.bounds = boundsOf(options.format, options.maxRecordBytes, options.lineEnd);
+    this.terminator = terminatorOf(options.lineEnd ?? 'lf');
     this.keptBytes = Math.min(OVERSIZED_KEPT_BYTES, options.maxRecordBytes);
     this.lastRecord = options.limitRecords ?? Number.POSITIVE_INFINITY;
     this.buffer = Buffer.allocUnsafe(SLICE_BYTES);
@@ -111,7 +113,7 @@ class BatchCutter implements Cutter {
     let rest: Buffer | null = slice;
     while (rest !== null && !this.done) {
       if (this.passing !== null) {
-        const lineFeed = rest.indexOf(LINE_FEED);
+        const lineFeed = rest.indexOf(this.terminator);
         this.passing += lineFeed === -1 ? rest.length : lineFeed + 1;
         if (lineFeed === -1) return;
         rest = rest.subarray(lineFeed + 1);
@@ -179,6 +181,7 @@ class BatchCutter implements Cutter {
       byteEnd,
       bytes,
       oversized: this.oversized,
+      ...(this.options.lineEnd === 'cr' ? { lineEnd: 'cr' } : {}),
     });
     this.batch += 1;
     this.firstRecord += this.records;

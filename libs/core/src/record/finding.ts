@@ -21,6 +21,8 @@ export const GENERAL_FINDING_CODES = {
   FIELD_TOO_LONG: 'FIELD_TOO_LONG',
   /** NUL characters were removed, because PostgreSQL cannot hold them. */
   NUL_REMOVED: 'NUL_REMOVED',
+  /** A quote inside a field that is not quoted (CSV): it is stored as it stands. */
+  STRAY_QUOTE: 'STRAY_QUOTE',
   /** The key stands earlier (or later, as the dataset says) in the same job. */
   DUPLICATE: 'DUPLICATE',
   /** PostgreSQL itself refused the row; the dead letter carries its SQLSTATE. */

@@ -1,4 +1,5 @@
 import type { SourceFormat } from '../dataset/dataset.js';
+import type { LineEnd } from './line-ends.js';
 
 /**
  * A numbered run of consecutive records of one job, as the source's own bytes.
@@ -20,6 +21,8 @@ export interface RawBatch {
   /** The records' bytes with their line ends; of an oversized record only its first bytes. */
   readonly bytes: Buffer;
   readonly oversized: readonly OversizedRecord[];
+  /** Absent: `lf`. */
+  readonly lineEnd?: LineEnd;
 }
 
 /**
@@ -49,6 +52,8 @@ export interface CuttingOptions {
   readonly maxRecordBytes: number;
   /** Stop after exactly this many records (`--limit`). */
   readonly limitRecords: number | null;
+  /** Told from the source's head (`line-ends.ts`). Absent: `lf`. */
+  readonly lineEnd?: LineEnd;
 }
 
 /** Of a record that is streamed past, this much at most is kept. */

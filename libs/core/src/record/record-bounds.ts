@@ -1,14 +1,16 @@
 /**
  * Where records begin and end, on bytes. PURE. The one splitter of ingestor and validator.
  *
- * A record ends with a line feed outside quotes (CRLF too, its CR belongs to the line end) or with the
- * source. In CSV a quote opens a quoted field only at the field's start, and closes it only before a
- * comma, a line end or the end of the source; `""` inside is one quote; any other quote is a letter.
+ * A record ends with the source's line end outside quotes, or with the source. There are two kinds of line ends,
+ * told from the head and pinned in the job (`line-ends.ts`): `lf` is LF, CRLF and CR CR LF (CRLF that was translated
+ * once more); `cr` is CR alone. In CSV a quote opens a quoted field only at the field's start, and closes it only
+ * before a comma, a line end or the end of the source; `""` inside is one quote; any other quote is a letter, and
+ * the record is noted for it (`strayQuote`). The other kind's line end is a letter here; the reader refuses it.
  *
  * Invariants
  * - B1: bounds depend on the bytes alone, never on how they came in pieces.
- * - B2: where a record ends depends only on the bytes from its start on, at most `maxRecordBytes + 1` of
- *   them: cutting can begin anew at any bound.
+ * - B2: where a record ends depends only on the bytes from its start on, at most `maxRecordBytes + 3` of
+ *   them: cutting can begin again at any bound.
  * - B3: a quoted field that breaks the rule, or is open when the record passes `maxRecordBytes` or the
  *   source ends, makes its record malformed. That record ends at the first line end after the opening
  *   quote, so that one stray quote costs one line and not the rest of the file.
@@ -18,8 +20,8 @@
  * more than ten times that, by `Buffer.indexOf` from line end to line end and quote to quote. It is the
  * reference: `csv-reference.spec.ts` proves equal results on a corpus and on fuzzed files.
  */
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
+import { CARRIAGE_RETURN, LINE_FEED, type LineEnd, MAX_RETURNS, terminatorOf } from './line-ends.js';
+
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 
@@ -38,6 +40,8 @@ export class RecordBounds {
   lines = 1;
   /** The record last found breaks the quoting rule or the size limit (B3, B4). */
   malformed = false;
+  /** It holds a quote that neither opens nor closes a field. */
+  strayQuote = false;
   /** It is malformed because a quoted field was still open when it passed `maxRecordBytes`. */
   overLimit = false;
 
@@ -50,9 +54,11 @@ export class RecordBounds {
   private open = -1;
   /** Of a malformed record: where looking for the line end that ends it goes on; else -1. */
   private forced = -1;
-  /** The first line feed and quote from where they were last asked for; `bytes.length` if there is none. */
+  /** The first line end and quote from where they were last asked for; `bytes.length` if there is none. */
   private lineFeed = -1;
   private quote = -1;
+  /** The byte that every line end ends with. */
+  private readonly terminator: number;
 
   /**
    * @param quoting whether quotes mean anything (CSV), or only line ends count (NDJSON)
@@ -61,7 +67,10 @@ export class RecordBounds {
   constructor(
     private readonly quoting: boolean,
     private readonly maxRecordBytes: number,
-  ) {}
+    lineEnd: LineEnd = 'lf',
+  ) {
+    this.terminator = terminatorOf(lineEnd);
+  }
 
   /**
    * @param bytes what was fed before, at the same offsets, and perhaps more behind
@@ -97,7 +106,7 @@ export class RecordBounds {
       this.start = this.at = this.end;
       this.open = this.forced = -1;
       this.lines = 1;
-      this.malformed = this.overLimit = false;
+      this.malformed = this.overLimit = this.strayQuote = false;
       if (this.start >= this.bytes.length) return this.complete ? 'none' : 'more';
       this.inRecord = true;
     }
@@ -153,15 +162,25 @@ export class RecordBounds {
         this.at = quote + 2;
         continue;
       }
-      const isCarriageReturn = next === CARRIAGE_RETURN;
-      if (!this.complete && quote + (isCarriageReturn ? 2 : 1) >= bytes.length) return 'unsure';
-      // Undefined: a quote as the very last byte of a source closes.
-      if (next !== COMMA && next !== LINE_FEED && next !== undefined) {
-        if (!isCarriageReturn || bytes[quote + 2] !== LINE_FEED) return 'broken';
+      if (next !== COMMA && next !== this.terminator) {
+        const behind = this.behindQuote(quote + 1);
+        if (behind !== 'closes') return behind;
       }
       this.close(quote);
       this.at = quote + 1;
     }
+  }
+
+  /** Whether the quote before `at`, which neither a comma nor the line end's last byte follows, closes its field. */
+  private behindQuote(at: number): 'closes' | 'broken' | 'unsure' {
+    const { bytes, complete, terminator } = this;
+    // A quote as the very last byte of a source closes.
+    if (at >= bytes.length) return complete ? 'closes' : 'unsure';
+    let end = at;
+    while (terminator === LINE_FEED && end < at + MAX_RETURNS && bytes[end] === CARRIAGE_RETURN) end += 1;
+    if (end === at) return 'broken';
+    if (end >= bytes.length) return complete ? 'broken' : 'unsure';
+    return bytes[end] === LINE_FEED ? 'closes' : 'broken';
   }
 
   /** The first quote from `at` to `end` that stands at a field's start, or -1. */
@@ -169,6 +188,7 @@ export class RecordBounds {
     let quote = this.quoteFrom(this.at);
     while (quote < end) {
       if (quote === this.start || this.bytes[quote - 1] === COMMA) return quote;
+      this.strayQuote = true;
       quote = this.quoteFrom(quote + 1);
     }
     return -1;
@@ -191,7 +211,7 @@ export class RecordBounds {
 
   private findForcedEnd(): Found {
     const limit = this.start + this.maxRecordBytes;
-    const lineFeed = this.bytes.indexOf(LINE_FEED, this.forced);
+    const lineFeed = this.bytes.indexOf(this.terminator, this.forced);
     this.lineFeed = this.quote = -1; // The next record may begin before what was looked at.
     if (lineFeed !== -1 && lineFeed < limit) {
       this.end = lineFeed + 1;
@@ -216,7 +236,7 @@ export class RecordBounds {
 
   private lineFeedFrom(from: number): number {
     if (this.lineFeed < from) {
-      const found = this.bytes.indexOf(LINE_FEED, from);
+      const found = this.bytes.indexOf(this.terminator, from);
       this.lineFeed = found === -1 ? this.bytes.length : found;
     }
     return this.lineFeed;

@@ -5,11 +5,9 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SourceFormat } from '../dataset/dataset.js';
 import { boundsOf } from './cutter.js';
+import { type LineEnd, textEnd } from './line-ends.js';
 import type { OversizedRecord, RawBatch } from './raw-batch.js';
 import type { RecordBounds } from './record-bounds.js';
-
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
 
 /** One record's place and bytes, line end left out. */
 export interface RecordPlace {
@@ -34,9 +32,12 @@ export class RecordWalker {
   line: number;
   /** It breaks the quoting rule (DESIGN section 5). */
   malformed = false;
+  /** It holds a quote that neither opens nor closes a field. */
+  strayQuote = false;
   /** It passed the size limit when it was cut. */
   oversized: OversizedRecord | null = null;
 
+  private readonly lineEnd: LineEnd;
   private readonly bounds: RecordBounds;
   private nextOversized = 0;
   private nextLine: number;
@@ -51,7 +52,8 @@ export class RecordWalker {
     format: SourceFormat,
   ) {
     // Sizes were judged by the cutter: what was over the limit is listed in the batch.
-    this.bounds = boundsOf(format, Number.POSITIVE_INFINITY);
+    this.lineEnd = batch.lineEnd ?? 'lf';
+    this.bounds = boundsOf(format, Number.POSITIVE_INFINITY, this.lineEnd);
     this.line = this.nextLine = batch.firstLine;
   }
 
@@ -76,6 +78,7 @@ export class RecordWalker {
       return false;
     }
     this.malformed = bounds.malformed;
+    this.strayQuote = bounds.strayQuote;
     this.nextLine += bounds.lines;
     this.cursor = bounds.end;
     this.setRange(bounds.start, bounds.end);
@@ -100,6 +103,7 @@ export class RecordWalker {
     this.oversized = oversized;
     this.nextOversized += 1;
     this.malformed = true;
+    this.strayQuote = false;
     this.nextLine += oversized.lines;
     this.cursor = oversized.offset + oversized.keptBytes;
     this.segmentEnd = -1;
@@ -117,14 +121,8 @@ export class RecordWalker {
   }
 
   private setRange(start: number, end: number): void {
-    const { bytes } = this.batch;
-    let last = end;
-    if (last > start && bytes[last - 1] === LINE_FEED) {
-      last -= 1;
-      if (last > start && bytes[last - 1] === CARRIAGE_RETURN) last -= 1;
-    }
     this.start = start;
-    this.end = last;
+    this.end = textEnd(this.batch.bytes, start, end, this.lineEnd);
   }
 
   private doesNotFit(): SluiceError {

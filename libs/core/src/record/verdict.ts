@@ -41,6 +41,6 @@ export interface RefusedRecord {
   readonly byteEnd: number;
   /** The record's own bytes without its line end; of an oversized record its first bytes. A view of the batch's. */
   readonly bytes: Buffer;
-  /** Errors and warnings: first NUL_REMOVED in the source's order, then in the order of the contract's columns. */
+  /** Errors and warnings: first NUL_REMOVED, then STRAY_QUOTE in the source's order, then in the order of the contract's columns. */
   readonly findings: readonly Finding[];
 }

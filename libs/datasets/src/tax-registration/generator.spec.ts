@@ -64,6 +64,7 @@ describe('generator of extracts', () => {
       'MALFORMED_ROW',
       'NUL_REMOVED',
       'ORPHAN_INDUSTRY',
+      'STRAY_QUOTE',
     ]);
     expect(counts.skipped).toBeGreaterThan(0);
   });

@@ -113,7 +113,7 @@ describe('the head of an extract', () => {
 
   describe('asks for more bytes', () => {
     it('until the first record is there, and then says what the whole file says', () => {
-      const bytes = Buffer.from(`\uFEFF${FILE}`);
+      const bytes = Buffer.from(`\uFEFF${FILE.replace('範例商行', '範例商行'.repeat(40))}`);
       const whole = readPrologue(bytes, true);
       for (let end = 0; end < bytes.length; end += 1)
         expect(readPrologue(bytes.subarray(0, end), false)).toBeUndefined();
@@ -124,6 +124,13 @@ describe('the head of an extract', () => {
       const bytes = Buffer.from(FILE);
       for (let end = 0; end < bytes.length; end += 1)
         expect(readPrologue(bytes.subarray(0, end), true)).toBeDefined();
+    });
+
+    it('and leaves it to the sums of the job whether blank lines are all there is, few or many', () => {
+      for (const blanks of [3, MAX_HEAD_BYTES]) {
+        const head = Buffer.from(`${HEADER}\n${'\n'.repeat(blanks)}`).subarray(0, MAX_HEAD_BYTES);
+        expect(readPrologue(head, true)).toMatchObject({ firstLine: 2, findings: [] });
+      }
     });
 
     it('and takes a head full of a first record that does not end', () => {
@@ -141,12 +148,6 @@ describe('the head of an extract', () => {
       ['a header only', HEADER, 'FILE_WITHOUT_RECORDS', 'no record'],
       ['a header and its line end', `${HEADER}\n`, 'FILE_WITHOUT_RECORDS', 'no record'],
       ['header and date line only', `${HEADER}\n${DATE_LINE}\n`, 'FILE_WITHOUT_RECORDS', 'no record'],
-      [
-        'header, date line and blank lines',
-        `${HEADER}\n${DATE_LINE}\n\n \r\n`,
-        'FILE_WITHOUT_RECORDS',
-        'no record',
-      ],
       [
         'an HTML page',
         '<!DOCTYPE html>\n<html><body>Forbidden</body></html>',
@@ -196,10 +197,19 @@ describe('the head of an extract', () => {
       ]);
     });
 
-    it('a header that is no header, naming each missing column', () => {
-      expect(
-        codesOf(`${RECORD}\n${RECORD}\n`).filter((code) => code === 'error COLUMN_MISSING'),
-      ).toHaveLength(16);
+    it('a first line that is no header, in one sentence and without quoting it', () => {
+      for (const line of [
+        RECORD,
+        '{"password":"hunter2"}',
+        Array.from({ length: 5000 }, (_, i) => `c${i}`).join(','),
+      ]) {
+        expect(codesOf(`${line}\n${RECORD}\n`)).toEqual(['error HEADER_MISSING']);
+        expect(messagesOf(`${line}\n${RECORD}\n`)).not.toMatch(/商行|hunter2|c1/);
+      }
+    });
+
+    it('a date line that ends with CR alone, which would take the first record with it', () => {
+      expect(codesOf(`${HEADER}\n${DATE_LINE}\r${RECORD}\n${RECORD}\n`)).toEqual(['error LINE_ENDS_MIXED']);
     });
 
     it('the file of suspended businesses, which has one column more', () => {

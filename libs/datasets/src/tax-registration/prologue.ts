@@ -1,6 +1,5 @@
 import { parse } from 'csv-parse/sync';
 import type { Prologue } from '#core/dataset/dataset.js';
-import { MAX_HEAD_BYTES } from '#core/dataset/dataset.js';
 import { bomLength, fileError, findWrongEncoding, findWrongKindOfFile } from '#core/dataset/file-head.js';
 import type { Finding } from '#core/record/finding.js';
 
@@ -38,6 +37,7 @@ export type PrologueFindingCode =
   | 'LAYOUT_OUTDATED'
   | 'SEPARATOR_WRONG'
   | 'HEADER_UNREADABLE'
+  | 'HEADER_MISSING'
   | 'COLUMN_MISSING'
   | 'COLUMN_UNKNOWN'
   | 'COLUMN_REPEATED'
@@ -81,12 +81,15 @@ export function readPrologue(head: Buffer, complete: boolean): Prologue | undefi
 
   const second = lineAt(head, header.next);
   if (!second.ended && !complete) return undefined;
+  const mixed = findHiddenRecord(second.bytes);
+  if (mixed) return refuse([mixed]);
   const dateLine = readDateLine(second.bytes);
   const dataStart = dateLine ? second.next : header.next;
 
   const record = firstNonBlankLine(head, dataStart);
   if (!record?.ended && !complete) return undefined;
-  if (!record && head.length < MAX_HEAD_BYTES) {
+  // Blank lines are records, and skipped; what else there is, is told by the job's sums and not by a bound of bytes.
+  if (dataStart === head.length) {
     return refuse([
       fileError(
         'FILE_WITHOUT_RECORDS',
@@ -137,7 +140,8 @@ function firstNonBlankLine(head: Buffer, start: number): Line | undefined {
 /** @returns the trimmed fields (U+3000 and byte order marks count as blanks); undefined when a quote stays open */
 function splitLine(line: string): string[] | undefined {
   try {
-    const [fields] = parse(line, { relax_quotes: true });
+    // A line is one record, whatever stands in it: left to itself, csv-parse takes a CR for a line end.
+    const [fields] = parse(line, { relax_quotes: true, record_delimiter: '\n' });
     return (fields ?? []).map((field) => field.trim());
   } catch {
     return undefined;
@@ -173,6 +177,14 @@ function findOldLayout(header: string): Finding | undefined {
 
 function findWrongColumns(columns: readonly string[]): Finding[] {
   const known: readonly string[] = SOURCE_COLUMNS;
+  if (!columns.some((name) => known.includes(name))) {
+    return [
+      fileError(
+        'HEADER_MISSING',
+        `Line 1 holds none of the ${known.length} column names, so it is no header: check that the address names the data file.`,
+      ),
+    ];
+  }
   const count = (name: string): number => columns.filter((column) => column === name).length;
   return [
     ...known
@@ -213,6 +225,14 @@ function findOtherSeparator(line: string): string | undefined {
 function separatorError(what: string, separator: string): Finding {
   const advice = 'take the current file from the publisher';
   return fileError('SEPARATOR_WRONG', `${what} separated by ${separator} instead of commas: ${advice}.`);
+}
+
+/** A date line that ends with CR alone would take the first record with it. */
+function findHiddenRecord(line: Buffer): Finding | undefined {
+  const end = line.indexOf(CR);
+  if (end < 0 || !readDateLine(line.subarray(0, end))) return undefined;
+  const advice = 'write the whole file with one kind of line end';
+  return fileError('LINE_ENDS_MIXED', `Line 2 ends with CR alone, and other lines end with LF: ${advice}.`);
 }
 
 /** README section 3. @returns undefined when the line is not a date line; without `isoDate` when it names no calendar date */

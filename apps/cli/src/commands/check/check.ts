@@ -1,5 +1,5 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { type Dataset, resolveOptions } from '#core/dataset/dataset.js';
+import { type Dataset, resolveOptions, type WriteMode } from '#core/dataset/dataset.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { exceedsRefusedShare } from '#core/ledger/balance.js';
 import type { Exit } from '../../exit-codes.js';
@@ -16,6 +16,8 @@ import { type FileVerdict, judgeFile, type PlacedFinding } from './judge-file.js
 /** `sluice check`: what a job would say about a file, without Kafka and PostgreSQL. */
 export interface CheckOptions {
   readonly option?: Readonly<Record<string, string>>;
+  /** The mode that a job would have; by default the dataset's own. */
+  readonly mode?: WriteMode;
   readonly json?: boolean;
   /** Findings to show; all are counted. */
   readonly limitFindings?: number;
@@ -33,20 +35,30 @@ export async function check(
   const { values, problems } = resolveOptions(dataset, options.option ?? {});
   if (problems.length > 0) throw new SluiceError('USAGE_INVALID', `Dataset ${name}: ${problems.join('; ')}.`);
 
+  const mode = options.mode ?? dataset.writeModes[0] ?? 'replace';
+  if (!dataset.writeModes.includes(mode))
+    throw new SluiceError('USAGE_INVALID', `Dataset ${name} allows ${dataset.writeModes.join(', ')}.`);
+
   const started = context.now();
   const output = options.json === true ? new JsonOutput(context, name, path) : new TextOutput(context, file);
   const limit = options.limitFindings ?? Infinity;
   let shown = 0;
   await output.begin();
-  const verdict = await judgeFile(dataset, values, path, async (findings) => {
+  const onFindings = async (findings: readonly PlacedFinding[]): Promise<void> => {
     for (const finding of findings) {
       if (shown >= limit) return;
       shown++;
       await output.finding(finding);
     }
-  });
+  };
+  const verdict = await judgeFile(dataset, values, path, onFindings, mode);
   await output.end(verdict, dataset, shown, (context.now() - started) / 1000);
-  return verdict.fileRefused || verdict.refused > 0 ? 'findings' : 'success';
+  return verdict.fileRefused || verdict.refused > 0 || nothingLoads(verdict) ? 'findings' : 'success';
+}
+
+/** A job ends with JOB_NOTHING_LOADED then, whatever its size. */
+function nothingLoads({ accepted }: FileVerdict): boolean {
+  return accepted === 0;
 }
 
 interface CheckOutput {
@@ -89,16 +101,22 @@ class TextOutput implements CheckOutput {
 
 function summaryText(verdict: FileVerdict, dataset: Dataset, shown: number, seconds: number): string {
   if (verdict.fileRefused) return 'The file is refused as a whole; none of its records was looked at.\n';
-  const { read, accepted, refused, skipped, warnings } = verdict;
+  const { read, accepted, refused, skipped, warnings, superseded } = verdict;
   const found = Object.values(verdict.findings).reduce((sum, count) => sum + count, 0);
   const share = refused === 0 ? '' : ` (${formatShare(refused / read)})`;
   const lines = [
     `${formatCount(read)} records read in ${formatDuration(seconds)}: ${formatCount(accepted)} accepted, ` +
       `${formatCount(refused)} refused${share}, ${formatCount(skipped)} skipped; ${formatCount(warnings)} warnings.`,
   ];
+  if (superseded > 0) {
+    lines.push(
+      `Of the accepted ones ${formatCount(superseded)} are superseded by others with their key (mode upsert).`,
+    );
+  }
   if (shown < found) lines.push(`Shown are ${formatCount(shown)} of ${formatCount(found)} findings.`);
   if (found > 0) lines.push(findingsTable(verdict.findings).trimEnd());
-  if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
+  if (nothingLoads(verdict)) lines.push('A job would fail: no record is accepted (JOB_NOTHING_LOADED).');
+  else if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
     lines.push(
       `A job would fail: more than ${formatShare(dataset.maxRefusedShare)} of the records are refused.`,
     );

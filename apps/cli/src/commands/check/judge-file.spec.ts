@@ -89,6 +89,7 @@ describe('judging a file without the services', () => {
       refused: 2,
       skipped: 1,
       warnings: 1,
+      superseded: 0,
       findings: { BAD_AGE: 1, NO_NUMBER: 1, MALFORMED_ROW: 1 },
       duplicatesIncomplete: false,
     });

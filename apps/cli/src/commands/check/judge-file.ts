@@ -1,10 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { type Dataset, MAX_HEAD_BYTES, type OptionValues, type Prologue } from '#core/dataset/dataset.js';
+import { type Dataset, MAX_HEAD_BYTES, type OptionValues, type WriteMode } from '#core/dataset/dataset.js';
+import { readSourceHead, refusalOf, type SourceHead } from '#core/dataset/source-head.js';
+import { imbalances } from '#core/ledger/balance.js';
 import { compileContract } from '#core/record/compile-contract.js';
 import { createCutter } from '#core/record/cutter.js';
 import type { Finding } from '#core/record/finding.js';
 import { DEFAULT_CUTTING, type RawBatch } from '#core/record/raw-batch.js';
+import type { BatchVerdict } from '#core/record/verdict.js';
 import { DuplicateFinder } from './duplicate-finder.js';
 
 /** Judges a file as the services would, in one process, batch by batch. */
@@ -18,10 +21,13 @@ export interface FileVerdict {
   /** The head is wrong: no record was looked at. */
   readonly fileRefused: boolean;
   readonly read: number;
+  /** Superseded ones among them. */
   readonly accepted: number;
   readonly refused: number;
   readonly skipped: number;
   readonly warnings: number;
+  /** In mode `upsert`: records whose key another record of the file has, which takes their place. */
+  readonly superseded: number;
   /** Code → how often. */
   readonly findings: Readonly<Record<string, number>>;
   /** There were too many keys to compare all of them. */
@@ -30,21 +36,36 @@ export interface FileVerdict {
 
 /**
  * @param onFindings told of the findings batch by batch, those of a batch in the order of their lines
- * @throws SluiceError USAGE_INVALID when the file is packed or cannot be read
+ * @param mode the one that the job would have; by default the dataset's own
+ * @throws SluiceError USAGE_INVALID when the file is packed or cannot be read, DATASET_CODE_FAILED
  */
 export async function judgeFile(
   dataset: Dataset,
   options: OptionValues,
   path: string,
   onFindings: (findings: readonly PlacedFinding[]) => Promise<void>,
+  mode: WriteMode = dataset.writeModes[0] ?? 'replace',
 ): Promise<FileVerdict> {
-  const chunks = chunksOf(path);
-  const { prologue, rest } = await readHead(dataset, chunks, path);
+  return judgeChunks(dataset, options, mode, chunksOf(path), path, onFindings);
+}
+
+/** The same of bytes that come in chunks of any size. @param name what to call them */
+export async function judgeChunks(
+  dataset: Dataset,
+  options: OptionValues,
+  mode: WriteMode,
+  chunks: AsyncIterable<Buffer>,
+  name: string,
+  onFindings: (findings: readonly PlacedFinding[]) => Promise<void>,
+): Promise<FileVerdict> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const source = await readHead(dataset, iterator, name);
+  const { prologue } = source.head;
   const sums = new Sums();
   const headFindings = prologue.findings.map((finding) => ({ ...finding, line: 1 }));
   sums.addFindings(headFindings);
   await onFindings(headFindings);
-  if (prologue.findings.some(({ severity }) => severity === 'error')) return sums.verdict(true, false);
+  if (refusalOf(prologue) !== null) return sums.verdict(true, false);
 
   let placed: PlacedFinding[] = [];
   const contract = compileContract(dataset, {
@@ -60,11 +81,15 @@ export async function judgeFile(
   const duplicates = new DuplicateFinder(dataset, table);
   const judge = async (batch: RawBatch): Promise<void> => {
     const verdict = contract.judge(batch);
-    sums.addCounts(verdict.counts);
+    sums.addBatch(batch, verdict);
     for (const section of verdict.sections.slice(0, 1)) {
       for (const { line, finding } of duplicates.find(batch, section)) {
-        placed.push({ ...finding, line });
-        sums.refuseAccepted();
+        // A merge by key makes repeats superseded records, and refuses none of them.
+        if (mode === 'upsert') sums.supersede();
+        else {
+          placed.push({ ...finding, line });
+          sums.refuseAccepted();
+        }
       }
     }
     placed.sort((a, b) => a.line - b.line);
@@ -73,37 +98,78 @@ export async function judgeFile(
     placed = [];
   };
 
-  const cutting = { ...DEFAULT_CUTTING, format: dataset.format, limitRecords: null };
+  const cutting = {
+    ...DEFAULT_CUTTING,
+    format: dataset.format,
+    limitRecords: null,
+    lineEnd: source.head.lineEnd,
+  };
   const from = { batch: 0, record: 0, line: prologue.firstLine, byte: prologue.dataStart };
   const cutter = createCutter(cutting, from);
-  for (const batch of cutter.push(rest)) await judge(batch);
-  for await (const chunk of chunks) for (const batch of cutter.push(chunk)) await judge(batch);
+  for (const batch of cutter.push(source.rest)) await judge(batch);
+  let bytes = source.bytesRead;
+  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+    bytes += next.value.length;
+    for (const batch of cutter.push(next.value)) await judge(batch);
+  }
   for (const batch of cutter.end()) await judge(batch);
+  sums.prove(source.head, bytes, name);
   return sums.verdict(false, duplicates.gaveUp);
 }
 
+/** Adds up what a job's ledger would, and proves the same of it (`balance.ts`). */
 class Sums {
-  private readonly counts = { read: 0, accepted: 0, refused: 0, skipped: 0, warnings: 0 };
+  private readonly counts = { read: 0, accepted: 0, refused: 0, skipped: 0, warnings: 0, superseded: 0 };
   private readonly codes = new Map<string, number>();
+  private readonly ledger = { batches: 0, unbalancedBatches: 0, gaps: 0 };
+  private firstByte: number | null = null;
+  private lastByte: number | null = null;
+  private refusedAtLoad = 0;
 
-  addCounts(batch: {
-    records: number;
-    accepted: number;
-    refused: number;
-    skipped: number;
-    warnings: number;
-  }): void {
-    this.counts.read += batch.records;
-    this.counts.accepted += batch.accepted;
-    this.counts.refused += batch.refused;
-    this.counts.skipped += batch.skipped;
-    this.counts.warnings += batch.warnings;
+  addBatch(batch: RawBatch, { counts }: BatchVerdict): void {
+    this.counts.read += counts.records;
+    this.counts.accepted += counts.accepted;
+    this.counts.refused += counts.refused;
+    this.counts.skipped += counts.skipped;
+    this.counts.warnings += counts.warnings;
+    this.ledger.batches += 1;
+    if (counts.accepted + counts.refused + counts.skipped !== counts.records)
+      this.ledger.unbalancedBatches += 1;
+    if (this.lastByte !== null && this.lastByte !== batch.byteStart) this.ledger.gaps += 1;
+    this.firstByte ??= batch.byteStart;
+    this.lastByte = batch.byteEnd;
+  }
+
+  /** @throws SluiceError JOB_UNBALANCED when bytes or records are missing in the sums, as a job's finalizer would */
+  prove({ prologue, bytes: headBytes, lines: headLines }: SourceHead, bytes: number, name: string): void {
+    const { read: records, accepted, refused, skipped, warnings, superseded } = this.counts;
+    const { ledger, firstByte, lastByte, refusedAtLoad } = this;
+    const problems = imbalances(
+      {
+        ...{ ...ledger, records, skipped, warnings, firstByte, lastByte, refusedAtLoad, crc32cSum: 0 },
+        accepted: accepted + refusedAtLoad,
+        refusedAtValidate: refused - refusedAtLoad,
+      },
+      {
+        ...{ batches: ledger.batches, records, bytes, headBytes, headLines, crc32cSum: null },
+        ...{ dataStart: prologue.dataStart, firstLine: prologue.firstLine },
+      },
+      { inserted: accepted - superseded, updated: 0, unchanged: 0, superseded },
+    );
+    if (problems.length > 0)
+      throw new SluiceError('JOB_UNBALANCED', `The sums of ${name} do not add up: ${problems.join('; ')}.`);
   }
 
   /** A record that its own fields did not refuse. */
   refuseAccepted(): void {
     this.counts.accepted--;
     this.counts.refused++;
+    this.refusedAtLoad++;
+  }
+
+  /** A record that another one of its key takes the place of. */
+  supersede(): void {
+    this.counts.superseded++;
   }
 
   addFindings(findings: readonly Finding[]): void {
@@ -115,23 +181,27 @@ class Sums {
   }
 }
 
-/** Reads on until the dataset can tell what kind of file it is. @returns also the records' first bytes */
+/** Reads as much as the ingestor does before it asks the dataset. @returns also the records' first bytes */
 async function readHead(
   dataset: Dataset,
-  chunks: AsyncGenerator<Buffer>,
-  path: string,
-): Promise<{ prologue: Prologue; rest: Buffer }> {
-  let head: Buffer = Buffer.alloc(0);
-  for (;;) {
+  chunks: AsyncIterator<Buffer>,
+  name: string,
+): Promise<{ head: SourceHead; rest: Buffer; bytesRead: number }> {
+  const taken: Buffer[] = [];
+  let bytesRead = 0;
+  let isWhole = false;
+  while (!isWhole && bytesRead < MAX_HEAD_BYTES) {
     const next = await chunks.next();
-    if (next.done !== true) head = Buffer.concat([head, next.value]);
-    refusePacked(head, path);
-    const complete = next.done === true || head.length >= MAX_HEAD_BYTES;
-    const prologue = dataset.prologue(head.subarray(0, MAX_HEAD_BYTES), complete);
-    if (prologue !== undefined) return { prologue, rest: head.subarray(prologue.dataStart) };
-    if (complete)
-      throw new SluiceError('DATASET_INVALID', `Dataset ${dataset.name} cannot tell what ${path} is.`);
+    if (next.done === true) isWhole = true;
+    else {
+      taken.push(next.value);
+      bytesRead += next.value.length;
+    }
   }
+  const bytes = Buffer.concat(taken);
+  refusePacked(bytes, name);
+  const head = readSourceHead(dataset, bytes, isWhole);
+  return { head, rest: bytes.subarray(head.prologue.dataStart), bytesRead };
 }
 
 const PACKED: readonly (readonly [kind: string, signature: readonly number[]])[] = [

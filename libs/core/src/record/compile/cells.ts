@@ -1,3 +1,5 @@
+import type { LineEnd } from '../line-ends.js';
+
 /** The cleaned values of one record (or of one child of it), as ranges of bytes. PURE. */
 export class Cells {
   /** Value i is [starts[i], ends[i]) of bytes[i]; `ends[i]` is -1 for null. */
@@ -58,9 +60,15 @@ export interface RecordReader {
   readonly cellOf: Int32Array;
   /** Every field of the last loaded record is null. */
   readonly blank: boolean;
-  startBatch(bytes: Buffer): void;
-  /** Loads the record [start, end). @returns what makes it malformed, or null */
-  load(start: number, end: number): RecordProblem | null;
+  /** Cells of the last loaded record whose text holds a quote that neither opens nor closes it. */
+  readonly strayQuotes: readonly number[];
+  startBatch(bytes: Buffer, lineEnd: LineEnd): void;
+  /**
+   * Loads the record [start, end).
+   * @param hasStrayQuote as `RecordBounds.strayQuote`
+   * @returns what makes it malformed, or null
+   */
+  load(start: number, end: number, hasStrayQuote: boolean): RecordProblem | null;
   /** How many slots or elements the loaded record has for the child; a problem where that cannot be told. */
   openChild(child: number): number | RecordProblem;
   /** Loads one of them. @returns its cells, or what makes the record malformed */

@@ -69,7 +69,7 @@ export class ContractJudge implements CompiledContract {
 
   judge(batch: RawBatch): BatchVerdict {
     for (const out of this.outs) out.clear();
-    this.reader.startBatch(batch.bytes);
+    this.reader.startBatch(batch.bytes, batch.lineEnd ?? 'lf');
     const tally = new Tally();
     const walker = new RecordWalker(batch, this.dataset.format);
     const wellFormed = isUtf8(batch.bytes);
@@ -100,7 +100,7 @@ export class ContractJudge implements CompiledContract {
 
   private judgeRecord(tally: Tally, walker: RecordWalker, record: number): void {
     const { reader, findings, outs } = this;
-    const problem = reader.load(walker.start, walker.end);
+    const problem = reader.load(walker.start, walker.end, walker.strayQuote);
     if (problem !== null) {
       this.refuse(tally, walker, malformed(problem));
       return;
@@ -125,6 +125,9 @@ export class ContractJudge implements CompiledContract {
   private writeRows(): Defect | null {
     const { reader, findings } = this;
     this.reportNuls(reader.cells, this.readCells);
+    for (const at of reader.strayQuotes) {
+      if (this.readCells.includes(at)) findings.addAbout(STRAY_QUOTE, reader.cells.nameOf(at));
+    }
     this.parent.writeRow(reader.cells, reader.cellOf, this.around, findings);
     for (let child = 0; child < this.children.length; child += 1) {
       const defect = this.writeChildRows(child, this.children[child] as ChildJudge);
@@ -221,12 +224,24 @@ class Tally {
 /** What refuses a record as a whole. */
 type Defect = Omit<Finding, 'severity'>;
 
-const { MALFORMED_ROW, RECORD_TOO_LARGE, NUL_REMOVED: NUL_CODE } = GENERAL_FINDING_CODES;
+const {
+  MALFORMED_ROW,
+  RECORD_TOO_LARGE,
+  NUL_REMOVED: NUL_CODE,
+  STRAY_QUOTE: QUOTE_CODE,
+} = GENERAL_FINDING_CODES;
 
 const NUL_REMOVED: Complaint = {
   code: NUL_CODE,
   severity: 'warning',
   word: (field) => `${field} held NUL characters, which PostgreSQL cannot hold; they were removed`,
+  instead: undefined,
+};
+
+const STRAY_QUOTE: Complaint = {
+  code: QUOTE_CODE,
+  severity: 'warning',
+  word: (field) => `${field} holds a quote, though the field is not quoted; the quote is taken for text`,
   instead: undefined,
 };
 

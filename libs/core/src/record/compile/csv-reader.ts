@@ -1,6 +1,7 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { ByteCleaner } from '../cleaning.js';
-import { CsvFields, undouble } from '../csv-fields.js';
+import { CsvFields, findStray, undouble } from '../csv-fields.js';
+import { CARRIAGE_RETURN, type LineEnd, strayByteOf } from '../line-ends.js';
 import { Cells, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
 import type { ColumnPlan, ContractPlan } from './contract-plan.js';
 
@@ -14,6 +15,7 @@ export class CsvReader implements RecordReader {
   readonly cells: Cells;
   readonly cellOf: Int32Array;
   blank = false;
+  strayQuotes: readonly number[] = NONE;
 
   private readonly fields: CsvFields;
   private readonly cleaner: ByteCleaner;
@@ -22,6 +24,9 @@ export class CsvReader implements RecordReader {
   private bytes: Buffer = Buffer.alloc(0);
   /** The first NUL of the batch that is not before the record being loaded; the batch's length when there is none. */
   private nul = 0;
+  /** The same of the byte that ends no line here (CR in a file of LF, LF in a file of CR). */
+  private stray = 0;
+  private strayByte = 0;
   /** Fields that had to be rewritten (doubled quotes, NULs); used anew by each record. */
   private scratch = Buffer.alloc(4096);
   private scratchUsed = 0;
@@ -68,20 +73,27 @@ export class CsvReader implements RecordReader {
     this.cleaner = new ByteCleaner(plan.cleaning);
   }
 
-  startBatch(bytes: Buffer): void {
+  startBatch(bytes: Buffer, lineEnd: LineEnd): void {
     this.bytes = bytes;
-    this.nul = -1;
+    this.nul = this.stray = -1;
+    this.strayByte = strayByteOf(lineEnd);
     this.cells.clear();
   }
 
-  load(start: number, end: number): RecordProblem | null {
+  load(start: number, end: number, hasStrayQuote: boolean): RecordProblem | null {
     const { fields, cells, cleaner, bytes } = this;
     const expected = this.columns.length;
+    this.strayQuotes = NONE;
+    if (hasStrayQuote || this.strayFrom(start) < end) {
+      const problem = this.judgeStray(start, end);
+      if (problem !== null) return problem;
+    }
     const count = fields.split(bytes, start, end);
     if (count !== expected) {
+      const is = count === 1 ? '1 field' : `${count} fields`;
       return {
         field: null,
-        message: `the record has ${count} ${count === 1 ? 'field' : 'fields'} instead of ${expected}`,
+        message: `the record has ${is} instead of ${expected}${whatItIs(bytes, start, end)}`,
       };
     }
     let blank = true;
@@ -126,6 +138,31 @@ export class CsvReader implements RecordReader {
     return this.nul;
   }
 
+  /** As {@link nulFrom}. Where lines end with CRLF, each record looks as far as its own end. */
+  private strayFrom(start: number): number {
+    if (this.stray < start) {
+      const found = this.bytes.indexOf(this.strayByte, start);
+      this.stray = found === -1 ? this.bytes.length : found;
+    }
+    return this.stray;
+  }
+
+  private judgeStray(start: number, end: number): RecordProblem | null {
+    const { problem, quotes } = findStray(this.bytes, start, end, this.strayByte);
+    this.strayQuotes = quotes.filter((at) => at < this.columns.length);
+    if (problem === null) return null;
+    const field = this.columns[problem.field] ?? null;
+    if (problem.is === 'blank before a quote') {
+      return {
+        field,
+        message: `${field ?? 'a field'} has a blank before its opening quote, so the quote is text`,
+      };
+    }
+    const byte =
+      this.strayByte === CARRIAGE_RETURN ? 'a CR, where lines end with LF' : 'an LF, where lines end with CR';
+    return { field: null, message: `the record holds ${byte}, outside quotes` };
+  }
+
   /** Fields of a record take no more room rewritten than the record itself. */
   private loadRewritten(at: number, from: number, to: number, recordBytes: number): void {
     // A fresh buffer, not a larger one: earlier cells may point into the old one.
@@ -146,6 +183,17 @@ export class CsvReader implements RecordReader {
     this.cleaner.clean(scratch, start, kept);
     this.cells.set(at, scratch, this.cleaner.start, this.cleaner.end);
   }
+}
+
+const NONE: readonly number[] = [];
+const DOS_END_OF_FILE = 0x1a;
+
+/** What else is known of a record with a wrong number of fields: marks that a crash or an old editor leaves. */
+function whatItIs(bytes: Buffer, start: number, end: number): string {
+  if (end - start === 1 && bytes[start] === DOS_END_OF_FILE)
+    return '; it is 0x1A, the end-of-file mark of DOS';
+  for (let at = start; at < end; at += 1) if (bytes[at] !== NUL) return '';
+  return '; it holds nothing but NUL bytes, as a crash leaves them at the end of a file';
 }
 
 const NO_CELLS = new Int32Array(0);

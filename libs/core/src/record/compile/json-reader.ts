@@ -22,6 +22,7 @@ export class JsonReader implements RecordReader {
   readonly cells: Cells;
   readonly cellOf: Int32Array;
   blank = false;
+  readonly strayQuotes: readonly number[] = [];
 
   private readonly record: JsonCells;
   private readonly children: readonly JsonChild[];

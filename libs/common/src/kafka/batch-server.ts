@@ -11,7 +11,8 @@ import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { MessageParking } from './message-parking.js';
 import type { IncomingMessage } from './message.js';
 import { bytesOnTheWay } from './produce-request.js';
-import { countPartitions, findNarrowTopics } from './topics-admin.js';
+import { undecodableOf } from './record-batches.js';
+import { countPartitions, findUnfitTopics } from './topics-admin.js';
 
 /**
  * The batch transport: one Nest transport strategy over kafkajs `eachBatch`.
@@ -46,7 +47,7 @@ export interface BatchServerOptions extends GroupBounds {
    * by the delivery than by the message. Absent: handed over as they come.
    */
   readonly gather?: { readonly minBytes: number; readonly maxWaitMs: number };
-  /** The topics have to take messages of this size; one that does not is told of at the start. */
+  /** The topics have to take messages of this size; one that does not is reported at the start. */
   readonly maxMessageBytes: number;
   readonly sessionTimeoutMs: number;
   /** Takes messages that fail alone (T7). */
@@ -158,7 +159,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       try {
         await this.consumer.connect();
         await countPartitions(this.options.kafka, topics);
-        await this.tellOfNarrowTopics(topics);
+        await this.reportUnfitTopics(topics);
         // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
         await this.consumer.subscribe({ topics: [...topics], fromBeginning: true });
         this.health.recovered('brokers');
@@ -174,15 +175,13 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  /** An error and not the end: most messages are small, and whoever raises the limit need not restart anything. */
-  private async tellOfNarrowTopics(topics: readonly string[]): Promise<void> {
+  /** An error and not the end: most messages are small and not compressed, and correcting it needs no restart. */
+  private async reportUnfitTopics(topics: readonly string[]): Promise<void> {
     const { kafka, maxMessageBytes, logger } = this.options;
     try {
-      for (const narrow of await findNarrowTopics(kafka, topics, maxMessageBytes)) {
-        logger.error(narrow, `max.message.bytes of ${narrow.topic} must be ${maxMessageBytes} at least`);
-      }
+      for (const unfit of await findUnfitTopics(kafka, topics, maxMessageBytes)) logger.error(unfit);
     } catch (error) {
-      logger.warn(`the topics' message sizes could not be checked: ${messageOf(error)}`);
+      logger.warn(`the topics' settings could not be checked: ${messageOf(error)}`);
     }
   }
 
@@ -258,8 +257,18 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  private async hand(payload: EachBatchPayload, group: readonly KafkaMessage[]): Promise<Outcome> {
+  /** What cannot be decoded is parked first (G4), and the others are handed over without it. */
+  private async hand(payload: EachBatchPayload, fetched: readonly KafkaMessage[]): Promise<Outcome> {
     const { topic, partition } = payload.batch;
+    const group = fetched.filter((message) => undecodableOf(message) === null);
+    await this.options.parking.park(
+      fetched.flatMap((message) => {
+        const undecodable = undecodableOf(message);
+        if (undecodable === null) return [];
+        return { place: { topic, partition, offset: undecodable.firstOffset }, reason: undecodable.reason };
+      }),
+    );
+    if (group.length === 0) return { isDone: true, restMs: 0 };
     const handler = this.messageHandlers.get(this.kindOfTopic.get(topic) ?? '');
     if (!handler) throw new SluiceError('INTERNAL', `No handler for topic ${topic}.`);
     const work = this.health.begin();

@@ -1,6 +1,7 @@
 import kafkajs, { type Kafka, type LogEntry, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
 import { installProduceEncoding } from './produce-request.js';
+import { installRecordDecoding } from './record-decoding.js';
 import { installWaitingRequests } from './waiting-requests.js';
 
 export interface KafkaOptions {
@@ -16,6 +17,7 @@ export interface KafkaOptions {
  */
 export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka {
   installProduceEncoding();
+  installRecordDecoding();
   installWaitingRequests();
   return new kafkajs.Kafka({
     brokers: [...brokers],

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { SluiceError } from '../errors/sluice-error.js';
 import { brokerErrorCode, brokerErrorText, kafkaErrorName } from './kafka-errors.js';
@@ -20,25 +21,84 @@ export async function withAdmin<T>(kafka: Kafka, work: (admin: Admin) => Promise
   }
 }
 
-/** Creates the topics that are missing; leaves the others alone. @returns the names it created */
+/** A topic that is being deleted is not listed any more, and cannot be created yet. */
+const MAX_CREATING_MS = 30_000;
+const CREATE_AGAIN_MS = 500;
+
+/**
+ * Creates the topics that are missing; leaves the others alone.
+ * @returns the names it created
+ * @throws SluiceError BROKER_FAULT when topics of these names stay half deleted for half a minute
+ */
 export async function createTopics(
   kafka: Kafka,
   topics: readonly TopicSpecification[],
   replicationFactor: number,
 ): Promise<string[]> {
   return withAdmin(kafka, async (admin) => {
-    const present = new Set(await admin.listTopics());
-    const missing = topics.filter(({ topic }) => !present.has(topic));
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: missing.map(({ topic, partitions, config }) => ({
-        topic,
-        numPartitions: partitions,
-        replicationFactor,
-        configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
-      })),
+    const missingIn = async (): Promise<TopicSpecification[]> => {
+      const present = new Set(await admin.listTopics());
+      return topics.filter(({ topic }) => !present.has(topic));
+    };
+    const wanted = await missingIn();
+    const until = Date.now() + MAX_CREATING_MS;
+    for (let missing = wanted; missing.length > 0; missing = await missingIn()) {
+      // Of names that exist kafkajs says only that not all were created.
+      const isAllCreated = await admin.createTopics({
+        waitForLeaders: true,
+        topics: missing.map(({ topic, partitions, config }) => ({
+          topic,
+          numPartitions: partitions,
+          replicationFactor,
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        })),
+      });
+      if (isAllCreated) break;
+      if (Date.now() > until) {
+        const names = missing.map(({ topic }) => topic).join(', ');
+        throw new SluiceError('BROKER_FAULT', `Topics can neither be seen nor created: ${names}.`);
+      }
+      await delay(CREATE_AGAIN_MS);
+    }
+    return wanted.map(({ topic }) => topic);
+  });
+}
+
+/** Gives topics the settings that they must have and have not. @returns each as `topic: name=value` */
+export async function correctTopics(
+  kafka: Kafka,
+  topics: readonly Pick<TopicSpecification, 'topic' | 'config'>[],
+): Promise<string[]> {
+  return withAdmin(kafka, async (admin) => {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: topics.map(({ topic: name }) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name })),
     });
-    return missing.map(({ topic }) => topic);
+    const corrected: string[] = [];
+    for (const { topic, config } of topics) {
+      const entries = resources.find(({ resourceName }) => resourceName === topic)?.configEntries ?? [];
+      const valueOf = new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
+      const wrong = Object.entries(config).filter(([name, value]) => valueOf.get(name) !== value);
+      if (wrong.length === 0) continue;
+      // The request replaces all that was ever set on the topic, so that is sent along.
+      const own = entries.filter(({ configSource }) => configSource === kafkajs.ConfigSource.TOPIC_CONFIG);
+      const all = new Map([
+        ...own.map(({ configName, configValue }) => [configName, configValue] as const),
+        ...wrong,
+      ]);
+      await admin.alterConfigs({
+        validateOnly: false,
+        resources: [
+          {
+            type: kafkajs.ConfigResourceTypes.TOPIC,
+            name: topic,
+            configEntries: [...all].map(([name, value]) => ({ name, value })),
+          },
+        ],
+      });
+      corrected.push(...wrong.map(([name, value]) => `${topic}: ${name}=${value}`));
+    }
+    return corrected;
   });
 }
 
@@ -118,25 +178,25 @@ export async function firstOffsets(kafka: Kafka, topics: readonly string[]): Pro
   });
 }
 
-/** A topic that takes only smaller messages than it has to. */
-export interface NarrowTopic {
-  readonly topic: string;
-  readonly maxMessageBytes: number;
-}
-
-/** @returns those of the topics whose max.message.bytes is below `messageBytes` */
-export async function findNarrowTopics(
+/** @returns what of the topics' settings is not as it has to be, in words; empty when everything is */
+export async function findUnfitTopics(
   kafka: Kafka,
   topics: readonly string[],
   messageBytes: number,
-): Promise<NarrowTopic[]> {
-  const settings = await topicSettings(kafka, topics, ['max.message.bytes']);
-  return [...settings]
-    .map(([topic, values]) => ({
-      topic,
-      maxMessageBytes: Number(values.get('max.message.bytes') ?? Infinity),
-    }))
-    .filter(({ maxMessageBytes }) => maxMessageBytes < messageBytes);
+): Promise<string[]> {
+  const settings = await topicSettings(kafka, topics, ['max.message.bytes', 'compression.type']);
+  return [...settings].flatMap(([topic, values]) => {
+    const largest = Number(values.get('max.message.bytes') ?? Infinity);
+    const compression = values.get('compression.type') ?? 'uncompressed';
+    return [
+      ...(largest < messageBytes ? [`max.message.bytes of ${topic} must be ${messageBytes} at least`] : []),
+      ...(compression === 'uncompressed'
+        ? []
+        : [
+            `compression.type of ${topic} must be uncompressed, and is ${compression}; \`sluice migrate\` sets it`,
+          ]),
+    ];
+  });
 }
 
 /** @returns the largest batch of records, in bytes, that the topic takes; null when the brokers do not say */

@@ -31,6 +31,8 @@ export function planTopics(datasets: readonly string[], partitions: number): Top
       'retention.ms': String(retentionMs),
       'max.message.bytes': String(MAX_MESSAGE_BYTES),
       'cleanup.policy': 'delete',
+      // Whatever a foreign producer compresses, the brokers unpack (docs/decisions/0015).
+      'compression.type': 'uncompressed',
     },
   });
   const forever = -1;
@@ -42,4 +44,10 @@ export function planTopics(datasets: readonly string[], partitions: number): Top
       plan(topicOf(dataset, 'dead'), partitions, forever),
     ]),
   ];
+}
+
+/** What an existing topic is corrected in: its retention is the operator's to change, these are not. */
+export function correctedSettings({ topic, config }: TopicPlan): Pick<TopicPlan, 'topic' | 'config'> {
+  const { 'compression.type': compression = 'uncompressed' } = config;
+  return { topic, config: { 'compression.type': compression } };
 }

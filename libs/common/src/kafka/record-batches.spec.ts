@@ -1,0 +1,240 @@
+import { createRequire } from 'node:module';
+import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '@node-rs/crc32';
+import fc from 'fast-check';
+import { gzipSync } from 'node:zlib';
+import { type DecodedRecord, decodeRecordBatches, undecodableOf } from './record-batches.js';
+
+/** kafkajs's own, which nothing is installed into here. */
+const require = createRequire(import.meta.url);
+interface Encoded {
+  readonly buffer: Buffer;
+}
+const encodeRecord = require('kafkajs/src/protocol/recordBatch/record/v0/index.js') as (
+  of: object,
+) => Encoded;
+const { RecordBatch: encodeBatch } = require('kafkajs/src/protocol/recordBatch/v0/index.js') as {
+  RecordBatch: (of: object) => Promise<Encoded>;
+};
+type KafkajsDecoder = new (bytes: Buffer) => object;
+const Decoder = require('kafkajs/src/protocol/decoder.js') as KafkajsDecoder;
+const decodeBatch = require('kafkajs/src/protocol/recordBatch/v0/decoder.js') as (
+  decoder: object,
+) => Promise<{
+  records: object[];
+}>;
+
+const CHECKED_FROM = 21;
+const noSets = (): Promise<never> => Promise.reject(new TypeError('There are no old messages here.'));
+const decode = (bytes: Buffer): Promise<object[]> => decodeRecordBatches(bytes, noSets);
+
+const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
+const record = fc.record({
+  key: fc.option(bytes),
+  value: fc.option(bytes),
+  timestampDelta: fc.integer({ min: -5_000, max: 2 ** 30 }),
+  headers: fc.dictionary(
+    // kafkajs adds what a name inherits from Object to its values.
+    fc.string({ unit: 'grapheme', maxLength: 9 }).filter((name) => !(name in {})),
+    fc.oneof(bytes, fc.array(bytes, { minLength: 1, maxLength: 3 })),
+    { maxKeys: 4 },
+  ),
+});
+const batch = fc.record({
+  compression: fc.constantFrom<number>(0, 1),
+  firstOffset: fc.nat(2 ** 31 - 1),
+  partitionLeaderEpoch: fc.nat(9),
+  transactional: fc.boolean(),
+  records: fc.array(record, { minLength: 1, maxLength: 20 }),
+});
+type Batch = typeof batch extends fc.Arbitrary<infer T> ? T : never;
+
+async function encoded({ records, ...facts }: Partial<Batch> & Pick<Batch, 'records'>): Promise<Buffer> {
+  const { buffer } = await encodeBatch({
+    firstTimestamp: 1_790_000_000_123,
+    maxTimestamp: 1_790_000_009_123,
+    lastOffsetDelta: records.length - 1,
+    ...facts,
+    records: records.map((each, offsetDelta) => encodeRecord({ ...each, offsetDelta })),
+  });
+  return buffer;
+}
+
+/** Some of a batch's bytes are others now, and its checksum fits them. */
+function changed(given: Buffer, change: (bytes: Buffer) => void): Buffer {
+  const copy = Buffer.from(given);
+  change(copy);
+  copy.writeInt32BE(copy.length - 12, 8);
+  copy.writeUInt32BE(crc32c(copy.subarray(CHECKED_FROM)), 17);
+  return copy;
+}
+
+const record1 = { key: Buffer.from('k'), value: Buffer.from('v'), timestampDelta: 0, headers: {} };
+const whole = (firstOffset: number, count = 1, compression = 0): Promise<Buffer> =>
+  encoded({ firstOffset, compression, records: Array.from({ length: count }, () => record1) });
+const offsetsOf = (messages: object[]): unknown[] =>
+  messages.map((message) => {
+    const undecodable = undecodableOf(message);
+    const { offset } = message as DecodedRecord;
+    return undecodable === null ? offset : [undecodable.firstOffset, offset];
+  });
+const reasonsOf = (messages: object[]): (string | undefined)[] =>
+  messages.map((message) => undecodableOf(message)?.reason);
+
+describe('what a fetch brings', () => {
+  it('is decoded as kafkajs does, whatever the messages (RB4)', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(batch, { maxLength: 4 }), async (batches) => {
+        const all = await Promise.all(batches.map(encoded));
+        const theirs: object[] = [];
+        for (const each of all) theirs.push(...(await decodeBatch(new Decoder(each))).records);
+        expect(await decode(Buffer.concat(all))).toEqual(theirs);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('ends with the last whole batch', async () => {
+    const both = Buffer.concat([await whole(3, 2), await whole(5, 2)]);
+    for (const cut of [1, 40, 70]) {
+      const messages = await decode(both.subarray(0, both.length - cut));
+      expect(offsetsOf(messages)).toEqual(['3', '4']);
+    }
+    expect(await decode(Buffer.alloc(0))).toEqual([]);
+  });
+
+  it('tells a damaged batch with its offsets, and goes on behind it (RB1)', async () => {
+    const before = await whole(3, 2);
+    const damaged = await whole(5, 3);
+    damaged.writeUInt8(damaged.readUInt8(70) ^ 1, 70);
+    const messages = await decode(Buffer.concat([before, damaged, await whole(8)]));
+    expect(offsetsOf(messages)).toEqual(['3', '4', ['5', '7'], '8']);
+    expect(messages[2]).toMatchObject({ value: null, headers: {}, isControlRecord: false });
+    expect(reasonsOf(messages)[2]).toBe('a batch of offsets 5 to 7 cannot be decoded: its checksum is wrong');
+  });
+
+  it.each([
+    ['an unknown compression', (copy: Buffer) => copy.writeInt16BE(6, 21), 'in a way that is not known (6)'],
+    [
+      'a compression that it has not',
+      (copy: Buffer) => copy.writeInt16BE(4, 21),
+      'cannot be unpacked as zstd',
+    ],
+    [
+      'more records than it can hold',
+      (copy: Buffer) => copy.writeInt32BE(2 ** 31 - 1, 57),
+      'says that it holds 2147483647 records',
+    ],
+    [
+      'a negative number of records',
+      (copy: Buffer) => copy.writeInt32BE(-7, 57),
+      'says that it holds -7 records',
+    ],
+    ['fewer records than it holds', (copy: Buffer) => copy.writeInt32BE(1, 57), 'bytes are left over'],
+    [
+      'a record that is longer than it',
+      (copy: Buffer) => copy.writeUInt8(0x7e, 61),
+      'a record of it is cut off',
+    ],
+    [
+      'a key that is longer than its record',
+      (copy: Buffer) => copy.writeUInt8(0x7e, 65),
+      'a record of it is cut off',
+    ],
+    ['a length without end', (copy: Buffer) => copy.fill(0xff, 61), 'has more than 32 bits'],
+  ])('tells a batch with %s (RB1, RB2)', async (_what, change, reason) => {
+    const messages = await decode(Buffer.concat([changed(await whole(5, 2), change), await whole(7)]));
+    expect(offsetsOf(messages)).toEqual([['5', '6'], '7']);
+    expect(reasonsOf(messages)[0]).toContain(reason);
+  });
+
+  it('tells a batch of an unknown format, and one without a length', async () => {
+    const unknown = changed(await whole(5), (copy) => copy.writeInt8(9, 16));
+    expect(reasonsOf(await decode(unknown))[0]).toContain('its format is 9');
+    const endless = await whole(5);
+    endless.writeInt32BE(-1, 8);
+    expect(reasonsOf(await decode(endless))).toEqual([
+      'a batch of offset 5 cannot be decoded: its length is -1',
+    ]);
+  });
+
+  it('never throws, and loses no offset of the batches around, whatever happens to one (RB1)', async () => {
+    const before = await whole(0, 3);
+    const after = await whole(9, 2);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(0, 1),
+        fc.array(fc.tuple(fc.integer({ min: CHECKED_FROM, max: 300 }), fc.nat(255)), {
+          minLength: 1,
+          maxLength: 6,
+        }),
+        fc.boolean(),
+        async (compression, changes, hasRightChecksum) => {
+          const between = await whole(3, 6, compression);
+          const change = (copy: Buffer): void => {
+            for (const [at, byte] of changes) if (at < copy.length) copy[at] = byte;
+          };
+          const broken = hasRightChecksum ? changed(between, change) : Buffer.from(between);
+          if (!hasRightChecksum) change(broken);
+          const offsets = offsetsOf(await decode(Buffer.concat([before, broken, after])));
+          expect(offsets.slice(0, 3)).toEqual(['0', '1', '2']);
+          expect(offsets.slice(-2)).toEqual(['9', '10']);
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('does not unpack more than it is bounded by (RB2)', async () => {
+    const bomb = changed(await whole(5, 1, 1), () => undefined);
+    const inside = Buffer.concat([bomb.subarray(0, 61), gzipSync(Buffer.alloc(17 * 1024 * 1024))]);
+    const messages = await decode(changed(inside, () => undefined));
+    expect(reasonsOf(messages)).toEqual([
+      'a batch of offset 5 cannot be decoded: it cannot be unpacked as gzip: it unpacks to more than 16777216 bytes',
+    ]);
+  });
+
+  it('takes no batch of more records or headers than memory has room for (RB2)', async () => {
+    const head = (await whole(0)).subarray(0, 61);
+    const records = changed(Buffer.concat([head, Buffer.alloc(800_000)]), (copy) => {
+      copy.writeInt32BE(100_001, 57);
+    });
+    // Its length, nothing but its number of headers, zigzag as every number in it, and empty ones.
+    const body = Buffer.concat([Buffer.from([0, 0, 0, 1, 1, 0x82, 0xea, 0x30]), Buffer.alloc(800_002)]);
+    const headers = changed(Buffer.concat([head, Buffer.from([0x94, 0xd4, 0x61]), body]), () => undefined);
+    expect(reasonsOf(await decode(records))[0]).toContain('it holds 100001 records, and 100000 are allowed');
+    expect(reasonsOf(await decode(headers))[0]).toContain('a record of it has too many headers');
+  });
+
+  it('leaves for the next fetch what would be too much at once (RB3)', async () => {
+    const large = { ...record1, value: Buffer.alloc(3 * 1024 * 1024) };
+    const batches = await Promise.all(
+      [0, 1, 2, 3].map((firstOffset) => encoded({ firstOffset, compression: 1, records: [large] })),
+    );
+    expect(offsetsOf(await decode(Buffer.concat(batches)))).toEqual(['0', '1']);
+    expect(offsetsOf(await decode(Buffer.concat(batches.slice(2))))).toEqual(['2', '3']);
+  });
+
+  it('moves on over a batch whose records are all gone', async () => {
+    const empty = changed((await whole(5, 3)).subarray(0, 61), (copy) => copy.writeInt32BE(0, 57));
+    expect(await decode(empty)).toMatchObject([{ offset: '7', isControlRecord: true }]);
+  });
+
+  it('hands old message sets to kafkajs one by one, and tells those that it cannot decode', async () => {
+    const old = (offset: number, magic: number): Buffer => {
+      const message = Buffer.alloc(12 + 20);
+      message.writeBigInt64BE(BigInt(offset), 0);
+      message.writeInt32BE(20, 8);
+      message.writeInt8(magic, 16);
+      return message;
+    };
+    const messages = await decodeRecordBatches(
+      Buffer.concat([old(4, 0), old(5, 1), old(6, 1), await whole(7)]),
+      (set) => {
+        const offset = set.readBigInt64BE(0).toString();
+        return offset === '5' ? Promise.reject(new Error('no')) : Promise.resolve([{ offset }]);
+      },
+    );
+    expect(offsetsOf(messages)).toEqual(['4', ['5', '5'], '6', '7']);
+  });
+});

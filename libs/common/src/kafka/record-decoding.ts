@@ -1,0 +1,61 @@
+/**
+ * Lets kafkajs decode what it fetches by `record-batches.ts`, and read every compression.
+ *
+ * The hook: the one function by which kafkajs's answers to Fetch, versions 4 to 11, decode their records; it is loaded
+ * with the first fetch. `record-batches.medium-spec.ts` reads from a real broker through it.
+ */
+import { createRequire } from 'node:module';
+import kafkajs from 'kafkajs';
+import { CODECS, MAX_UNPACKED_BYTES } from './codecs/codecs.js';
+import { decodeRecordBatches } from './record-batches.js';
+
+/** kafkajs's reader of bytes. */
+interface Decoder {
+  readInt32(): number;
+  readBytes(length: number): Buffer;
+  canReadBytes(length: number): boolean;
+}
+type DecoderClass = new (bytes: Buffer) => Decoder;
+type DecodeSet = (decoder: Decoder, bytes: number) => Promise<readonly object[]>;
+
+const DECODE_MESSAGES = 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js';
+
+let isInstalled = false;
+
+/** Teaches this process's kafkajs; once, before the first fetch. */
+export function installRecordDecoding(): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  const require = createRequire(import.meta.url);
+  const KafkajsDecoder = require('kafkajs/src/protocol/decoder.js') as DecoderClass;
+  const decodeSet = require('kafkajs/src/protocol/messageSet/decoder.js') as DecodeSet;
+  // Inside old message sets kafkajs unpacks itself.
+  for (const [number, codec] of CODECS) {
+    const { compress } = ownCodec(number);
+    const decompress = async (bytes: Buffer): Promise<Buffer> => codec.inflate(bytes, MAX_UNPACKED_BYTES);
+    kafkajs.CompressionCodecs[number as 1] = () => ({ compress, decompress });
+  }
+  require(DECODE_MESSAGES);
+  const loaded = require.cache[require.resolve(DECODE_MESSAGES)];
+  if (!loaded) throw new TypeError('kafkajs has another inside than it is known for.');
+  loaded.exports = async (decoder: Decoder): Promise<object[]> => {
+    const length = decoder.readInt32();
+    if (length <= 0 || !decoder.canReadBytes(length)) return [];
+    return decodeRecordBatches(decoder.readBytes(length), (bytes) =>
+      decodeSet(new KafkajsDecoder(bytes), bytes.length),
+    );
+  };
+}
+
+interface KafkajsCodec {
+  compress(encoder: object): Promise<Buffer>;
+}
+
+/** kafkajs brings gzip along, and throws for the others. */
+function ownCodec(number: number): KafkajsCodec {
+  try {
+    return (kafkajs.CompressionCodecs[number as 1] as () => KafkajsCodec)();
+  } catch {
+    return { compress: () => Promise.reject(new TypeError('Sluice sends nothing compressed.')) };
+  }
+}

@@ -1,10 +1,11 @@
+import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/kafka-client.js';
-import { createTopics } from '#common/kafka/topics-admin.js';
+import { correctTopics, countPartitions, createTopics } from '#common/kafka/topics-admin.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { loadRegistry } from '#core/dataset/registry.js';
-import { planTopics } from '#core/message/topics.js';
+import { type TopicPlan, correctedSettings, planTopics } from '#core/message/topics.js';
 import { migrate as migrateTables } from '#core/schema/migrate.js';
 import type { Exit } from '../exit-codes.js';
 import { type CliContext, write } from './context.js';
@@ -37,13 +38,35 @@ export async function migrate(context: CliContext): Promise<Exit> {
   const topics = await reaching('BROKER_UNAVAILABLE', () =>
     createTopics(kafka, plan, settings.topicReplication),
   );
+  const existing = plan.filter(({ topic }) => !topics.includes(topic));
+  const corrected = await reaching('BROKER_UNAVAILABLE', () =>
+    correctTopics(kafka, existing.map(correctedSettings)),
+  );
   const made = [
     ...files.map((file) => `table migration ${file}\n`),
     ...topics.map((topic) => `topic ${topic}\n`),
+    ...corrected.map((setting) => `topic ${setting}\n`),
   ];
   await write(context.stdout, made.length === 0 ? 'Everything is up to date.\n' : made.join(''));
+  const fewer = await reaching('BROKER_UNAVAILABLE', () => topicsWithFewerPartitions(kafka, existing));
+  for (const line of fewer) await write(context.stderr, `${line}\n`);
   await warnOfLocalSystem(context);
   return 'success';
+}
+
+/** Partitions cannot be taken away, and adding some is an operator's decision: it is only said. */
+async function topicsWithFewerPartitions(kafka: Kafka, plan: readonly TopicPlan[]): Promise<string[]> {
+  const counts = await countPartitions(
+    kafka,
+    plan.map(({ topic }) => topic),
+  );
+  return plan.flatMap(({ topic, partitions }) => {
+    const count = counts.get(topic) ?? partitions;
+    if (count >= partitions) return [];
+    return [
+      `Topic ${topic} has fewer partitions (${count}) than SLUICE_TOPIC_PARTITIONS says (${partitions}).`,
+    ];
+  });
 }
 
 /** Names the part that did not answer; anything else it threw is passed on. */

@@ -30,10 +30,11 @@ export function installRecordDecoding(): void {
   const KafkajsDecoder = require('kafkajs/src/protocol/decoder.js') as DecoderClass;
   const decodeSet = require('kafkajs/src/protocol/messageSet/decoder.js') as DecodeSet;
   // Inside old message sets kafkajs unpacks itself.
+  const theirs = kafkajs.CompressionCodecs as Record<number, () => KafkajsCodec>;
   for (const [number, codec] of CODECS) {
-    const { compress } = ownCodec(number);
+    const compress = ownCompression(theirs[number]);
     const decompress = async (bytes: Buffer): Promise<Buffer> => codec.inflate(bytes, MAX_UNPACKED_BYTES);
-    kafkajs.CompressionCodecs[number as 1] = () => ({ compress, decompress });
+    theirs[number] = () => ({ compress, decompress });
   }
   require(DECODE_MESSAGES);
   const loaded = require.cache[require.resolve(DECODE_MESSAGES)];
@@ -48,14 +49,16 @@ export function installRecordDecoding(): void {
 }
 
 interface KafkajsCodec {
-  compress(encoder: object): Promise<Buffer>;
+  readonly compress: (encoder: object) => Promise<Buffer>;
+  readonly decompress: (bytes: Buffer) => Promise<Buffer>;
 }
 
 /** kafkajs brings gzip along, and throws for the others. */
-function ownCodec(number: number): KafkajsCodec {
+function ownCompression(codec: (() => KafkajsCodec) | undefined): KafkajsCodec['compress'] {
   try {
-    return (kafkajs.CompressionCodecs[number as 1] as () => KafkajsCodec)();
+    if (codec) return codec().compress;
   } catch {
-    return { compress: () => Promise.reject(new TypeError('Sluice sends nothing compressed.')) };
+    // Not implemented.
   }
+  return () => Promise.reject(new TypeError('Sluice sends nothing compressed.'));
 }

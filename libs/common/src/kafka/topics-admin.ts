@@ -23,7 +23,7 @@ export async function withAdmin<T>(kafka: Kafka, work: (admin: Admin) => Promise
 
 /** A topic that is being deleted is not listed any more, and cannot be created yet. */
 const MAX_CREATING_MS = 30_000;
-const CREATE_AGAIN_MS = 500;
+const LOOK_AGAIN_MS = 100;
 
 /**
  * Creates the topics that are missing; leaves the others alone.
@@ -41,28 +41,41 @@ export async function createTopics(
       return topics.filter(({ topic }) => !present.has(topic));
     };
     const wanted = await missingIn();
+    const names = wanted.map(({ topic }) => topic);
     const until = Date.now() + MAX_CREATING_MS;
-    for (let missing = wanted; missing.length > 0; missing = await missingIn()) {
-      // Of names that exist kafkajs says only that not all were created.
-      const isAllCreated = await admin.createTopics({
-        waitForLeaders: true,
-        topics: missing.map(({ topic, partitions, config }) => ({
-          topic,
-          numPartitions: partitions,
-          replicationFactor,
-          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
-        })),
-      });
-      if (isAllCreated) break;
-      if (Date.now() > until) {
-        const names = missing.map(({ topic }) => topic).join(', ');
-        throw new SluiceError('BROKER_FAULT', `Topics can neither be seen nor created: ${names}.`);
-      }
-      await delay(CREATE_AGAIN_MS);
+    for (let missing = wanted; names.length > 0; missing = await missingIn()) {
+      if (missing.length === 0 && (await haveLeaders(admin, names))) break;
+      if (Date.now() > until)
+        throw new SluiceError('BROKER_FAULT', `Topics can neither be seen nor created: ${names.join(', ')}.`);
+      // Names that exist are no error: kafkajs answers false.
+      if (missing.length > 0)
+        await admin.createTopics({
+          topics: missing.map(({ topic, partitions, config }) => ({
+            topic,
+            numPartitions: partitions,
+            replicationFactor,
+            configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+          })),
+          // kafkajs's own wait ends with an error when a broker has not heard of the topic yet.
+          waitForLeaders: false,
+        });
+      await delay(LOOK_AGAIN_MS);
     }
-    return wanted.map(({ topic }) => topic);
+    return names;
   });
 }
+
+async function haveLeaders(admin: Admin, topics: readonly string[]): Promise<boolean> {
+  try {
+    await admin.fetchTopicMetadata({ topics: [...topics] });
+    return true;
+  } catch (error) {
+    if (NOT_YET.has(kafkaErrorName(error) ?? '')) return false;
+    throw error;
+  }
+}
+
+const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 
 /** Gives topics the settings that they must have and have not. @returns each as `topic: name=value` */
 export async function correctTopics(
@@ -78,7 +91,9 @@ export async function correctTopics(
     for (const { topic, config } of topics) {
       const entries = resources.find(({ resourceName }) => resourceName === topic)?.configEntries ?? [];
       const valueOf = new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
-      const wrong = Object.entries(config).filter(([name, value]) => valueOf.get(name) !== value);
+      const wrong = Object.entries(config).filter(
+        ([name, value]) => !isAsWanted(name, valueOf.get(name), value),
+      );
       if (wrong.length === 0) continue;
       // The request replaces all that was ever set on the topic, so that is sent along.
       const own = entries.filter(({ configSource }) => configSource === kafkajs.ConfigSource.TOPIC_CONFIG);
@@ -100,6 +115,11 @@ export async function correctTopics(
     }
     return corrected;
   });
+}
+
+/** A limit may be larger than it has to be. */
+function isAsWanted(name: string, actual: string | undefined, wanted: string): boolean {
+  return name === 'max.message.bytes' ? Number(actual) >= Number(wanted) : actual === wanted;
 }
 
 /**

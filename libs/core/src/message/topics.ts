@@ -46,8 +46,12 @@ export function planTopics(datasets: readonly string[], partitions: number): Top
   ];
 }
 
-/** What an existing topic is corrected in: its retention is the operator's to change, these are not. */
+/** What an existing topic is corrected in; how long it keeps messages is its operator's to change. */
 export function correctedSettings({ topic, config }: TopicPlan): Pick<TopicPlan, 'topic' | 'config'> {
-  const { 'compression.type': compression = 'uncompressed' } = config;
-  return { topic, config: { 'compression.type': compression } };
+  return {
+    topic,
+    config: Object.fromEntries(
+      Object.entries(config).filter(([name]) => name === 'compression.type' || name === 'max.message.bytes'),
+    ),
+  };
 }

@@ -66,6 +66,14 @@ describe('Finalizer', () => {
     expect(await jobs.stagingTables()).toEqual([]);
   });
 
+  it('erases the credentials of the source with the end of the job', async () => {
+    const id = await jobs.loaded([[SHOP_A]]);
+    await jobs.pool.query(`UPDATE sluice.job SET secret_uri = 'canary' WHERE id = $1`, [id]);
+    await finalizeJob(jobs);
+    const { rows } = await jobs.pool.query('SELECT state, secret_uri FROM sluice.job WHERE id = $1', [id]);
+    expect(rows).toEqual([{ state: 'succeeded', secret_uri: '' }]);
+  });
+
   it('makes an empty snapshot visible when the job may shrink to nothing', async () => {
     await jobs.loaded([['skipped']]);
     await finalizeJob(jobs);

@@ -73,12 +73,16 @@ describe('Leftovers', () => {
 
   it('a failed job is given up when it has been kept long enough, not before (L2)', async () => {
     const id = await ended('failed');
-    await change(id, `finished_at = now() - interval '71 hours'`);
+    const secret = async (): Promise<unknown> =>
+      (await jobs.pool.query('SELECT secret_uri FROM sluice.job WHERE id = $1', [id])).rows;
+    await change(id, `finished_at = now() - interval '71 hours', secret_uri = 'canary'`);
     await sweep();
     expect(await left(id)).toEqual(BOTH);
+    expect(await secret()).toEqual([{ secret_uri: 'canary' }]);
     await change(id, `finished_at = now() - interval '73 hours'`);
     await sweep();
     expect(await left(id)).toEqual(NEITHER);
+    expect(await secret()).toEqual([{ secret_uri: '' }]);
   });
 
   it.each([

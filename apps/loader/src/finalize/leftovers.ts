@@ -36,7 +36,7 @@ export class Leftovers {
   /** L2: failed → failed and not resumable. A job whose row somebody holds is left for the next look. */
   async giveUp(): Promise<string[]> {
     const { rows } = await this.pool.query<{ id: string }>(
-      `UPDATE sluice.job SET resumable = false
+      `UPDATE sluice.job SET resumable = false, secret_uri = ''
        WHERE id IN (
          SELECT id FROM sluice.job WHERE state = 'failed' AND resumable
            AND (finished_at < now() - $1 * interval '1 hour'

@@ -160,7 +160,10 @@ export class Job {
   @Column('jsonb')
   source!: JobSource;
 
-  /** The full address, credentials and all. Read by the ingestor alone (`select: false`). */
+  /**
+   * The full address, credentials and all; empty once the job has ended and cannot be resumed. Read by the ingestor
+   * alone (`select: false`).
+   */
   @Column('text', { name: 'secret_uri', select: false })
   secretUri!: string;
 

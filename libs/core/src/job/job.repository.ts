@@ -168,7 +168,7 @@ export class JobRepository {
     const failed = await this.changed(
       `UPDATE sluice.job SET state = 'failed', error = $3, finished_at = now(), owner = NULL, lease_until = NULL,
          pause_reason = NULL, pause_detail = NULL, problem = NULL, wait = NULL, announced = false,
-         resumable = resumable AND $4
+         resumable = resumable AND $4, secret_uri = CASE WHEN resumable AND $4 THEN secret_uri ELSE '' END
        WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running', 'paused') RETURNING id`,
       [claim.id, claim.epoch, error, isResumable],
     );

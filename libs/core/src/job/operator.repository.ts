@@ -52,7 +52,7 @@ export class OperatorRepository {
       const discarded = await discardedWork(manager, id);
       await manager.query(
         `UPDATE sluice.job SET state = 'cancelled', pause_reason = NULL, pause_detail = NULL, problem = NULL, wait = NULL,
-           finished_at = now(), epoch = epoch + 1, announced = false, resumable = false, discarded = $2,
+           finished_at = now(), epoch = epoch + 1, announced = false, resumable = false, discarded = $2, secret_uri = '',
            owner = CASE WHEN state = 'finalizing' THEN NULL ELSE owner END,
            lease_until = CASE WHEN state = 'finalizing' THEN NULL ELSE lease_until END
          WHERE id = $1`,
@@ -139,7 +139,7 @@ export class OperatorRepository {
   async discard(id: string): Promise<CommandedJob> {
     return this.onLocked(id, async (job, manager) => {
       if (job.state !== 'failed') throw refused(job, 'has nothing to discard: it is');
-      await manager.query('UPDATE sluice.job SET resumable = false WHERE id = $1', [id]);
+      await manager.query(`UPDATE sluice.job SET resumable = false, secret_uri = '' WHERE id = $1`, [id]);
       return commanded(job, 'failed');
     });
   }

@@ -23,7 +23,7 @@ const WRONG: Readonly<Record<string, string | null>> = {
   SLUICE_LOCAL_TOKEN_FILE: '/no/such/file',
   SLUICE_LOG_LEVEL: 'loud',
   SLUICE_MAINTENANCE_WORK_MEM: '1kB',
-  SLUICE_MESSAGE_KEY: null,
+  SLUICE_MESSAGE_KEY: 'short',
   SLUICE_SOURCE_FOLDERS: 'relative/folder',
   SLUICE_SOURCE_PRIVATE_ADDRESSES: 'maybe',
   SLUICE_SOURCE_USER_AGENT: 'two\nlines',

@@ -1,5 +1,7 @@
 /** Every program as it is started, and nothing else: what its settings do to it before it does anything. */
-import { readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
@@ -54,6 +56,24 @@ describe('entry points', () => {
       }),
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it('a process whose log cannot be written goes on', async () => {
+    // Standard output is a file that was opened for reading: every write fails, as on a full disk.
+    const logger = pathToFileURL(join(checkoutFolder(), 'dist/libs/common/src/telemetry/logger.js')).href;
+    const script = `
+      const { createLogger } = await import(${JSON.stringify(logger)});
+      const logger = createLogger('loader', 'info');
+      for (let line = 0; line < 5000; line++) logger.error('cannot be written');
+      process.emitWarning('neither can this');
+      setTimeout(() => process.exit(7), 100);`;
+    const readOnly = openSync(join(checkoutFolder(), 'package.json'), 'r');
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', readOnly, readOnly],
+    });
+    const [code] = (await once(child, 'exit')) as [number];
+    closeSync(readOnly);
+    expect(code).toBe(7);
   });
 
   it.each([

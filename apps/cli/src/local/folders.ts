@@ -41,6 +41,11 @@ export class LocalFolder {
     return join(this.path, 'token');
   }
 
+  /** What the services of this system sign messages with. */
+  get messageKey(): string {
+    return join(this.path, 'message-key');
+  }
+
   get kafka(): string {
     return join(this.path, 'kafka');
   }

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { childEnvironment } from '#common/config/environment.js';
+import { childEnvironment, isSet } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { OWN_BUILD } from '#common/lifecycle/build.js';
 import type { LocalFolder } from './folders.js';
@@ -15,6 +14,7 @@ import { endProcess, isAlive } from './process-identity.js';
 import type { ProcessPlan } from './process-plan.js';
 import { planPostgres } from './postgres/postgres-server.js';
 import { type ServiceSpec, instanceNames, planService } from './services.js';
+import { secretFile } from './secret-file.js';
 import { runToEnd } from './start-process.js';
 import { SupervisedProcess } from './supervised-process.js';
 import { keepLock, takeLock } from './supervisor-lock.js';
@@ -149,7 +149,8 @@ export class Supervisor {
     const env = {
       KAFKA_BROKERS: kafkaBrokers,
       DATABASE_URL: databaseUrl,
-      SLUICE_LOCAL_TOKEN_FILE: this.makeToken(),
+      SLUICE_LOCAL_TOKEN_FILE: secretFile(folder.token),
+      ...(isSet('SLUICE_MESSAGE_KEY') ? {} : { SLUICE_MESSAGE_KEY_FILE: secretFile(folder.messageKey) }),
     };
     this.say('bringing tables and topics up to date');
     await this.migrate(env, signal);
@@ -282,13 +283,6 @@ export class Supervisor {
     const port = await this.ports.choose(this.state.ports[name], preferred);
     this.change({ ports: { ...this.state.ports, [name]: port } });
     return port;
-  }
-
-  private makeToken(): string {
-    const { token } = this.options.folder;
-    if (!existsSync(token)) writeFileSync(token, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
-    chmodSync(token, 0o600);
-    return token;
   }
 
   private say(line: string): void {

@@ -13,6 +13,14 @@ export class ConnectionConfig {
   databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
 
   @Variable(
+    'SLUICE_MESSAGE_KEY',
+    'Secret of this deployment, the same for all its services: messages that were not made with it are refused. Without it none is signed',
+    { secret: true },
+  )
+  @Matches(/^(.{16,1024})?$/s, { message: 'messageKey must have at least 16 characters' })
+  messageKey: string = '';
+
+  @Variable(
     'SLUICE_HOST',
     'Address that the HTTP port listens on; 127.0.0.1 keeps it closed to other machines',
   )

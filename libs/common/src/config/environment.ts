@@ -138,3 +138,8 @@ export function childEnvironment(
 ): NodeJS.ProcessEnv {
   return { ...process.env, ...changes };
 }
+
+/** Whether our own environment gives the variable a value, itself or by a file. */
+export function isSet(variable: string): boolean {
+  return [variable, `${variable}_FILE`].some((name) => (process.env[name] ?? '') !== '');
+}

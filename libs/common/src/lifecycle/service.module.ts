@@ -2,7 +2,7 @@ import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/
 import { ModuleRef } from '@nestjs/core';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Registry, collectDefaultMetrics } from 'prom-client';
 import type { ConnectionConfig } from '../config/connection.config.js';
 import { Health, HealthController } from '../http/health.controller.js';
 import { MetricsController } from '../http/metrics.controller.js';
@@ -10,6 +10,7 @@ import { createKafka } from '../kafka/kafka-client.js';
 import { Publisher } from '../kafka/publisher.js';
 import { DatabaseHealth } from '../postgres/database-health.js';
 import { createPool } from '../postgres/pool.js';
+import { standardLog } from '../telemetry/log-destination.js';
 import { KAFKA, LOGGER, PG_POOL } from './tokens.js';
 
 export interface ServiceFacts {
@@ -37,6 +38,7 @@ export class ServiceModule implements OnApplicationShutdown {
     const registry = new Registry();
     registry.setDefaultLabels({ service: name });
     collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_LOOKS_MS });
+    countDroppedLines(registry);
     const kafka = createKafka({ brokers: config.brokers(), clientId: `sluice-${name}`, logger });
     const applicationName = `sluice ${name} ${instance}`.slice(0, 63);
     const pool =
@@ -68,4 +70,16 @@ export class ServiceModule implements OnApplicationShutdown {
     await this.moduleRef.get(Publisher).disconnect();
     await this.moduleRef.get<pg.Pool | null>(PG_POOL)?.end();
   }
+}
+
+function countDroppedLines(registry: Registry): void {
+  new Counter({
+    name: 'sluice_log_lines_dropped_total',
+    help: 'Log lines that could not be written, as on a full disk',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(standardLog().losses().droppedLines);
+    },
+  });
 }

@@ -1,15 +1,24 @@
 import type { LoggerService } from '@nestjs/common';
-import { type DestinationStream, type Logger, destination, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 import { type ErrorCode, errorFacts } from '../errors/error-codes.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
+import { standardLog } from './log-destination.js';
 
 /**
  * JSON lines on standard output. The level says what the operator has to do:
  * error = act; warn = nothing is lost, look when it does not stop; info = nothing.
  */
 export function createLogger(service: string, level: string): Logger {
-  return loggerTo(destination(1), service, level);
+  const log = standardLog();
+  const logger = loggerTo(log, service, level);
+  log.onRecovered = (droppedLines) => {
+    logger.warn(
+      { droppedLines },
+      'the log could not be written for a while; lines that did not fit were dropped',
+    );
+  };
+  return logger;
 }
 
 /** The same into any stream. */

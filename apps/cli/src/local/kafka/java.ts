@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { loadSettings } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { LocalConfig } from '../local.config.js';
@@ -13,7 +13,7 @@ export const OLDEST_JAVA = 17;
  */
 export async function findJava(): Promise<{ command: string; version: number }> {
   const { javaHome } = loadSettings(LocalConfig);
-  const command = javaHome === undefined ? 'java' : join(javaHome, 'bin', 'java');
+  const command = javaHome === undefined ? 'java' : resolve(javaHome, 'bin', 'java');
   const where = javaHome === undefined ? 'in PATH' : 'where JAVA_HOME points';
   const outcome = await tryToRun(command, ['-version']);
   // macOS has a `java` that only says that there is none, with exit code 1.

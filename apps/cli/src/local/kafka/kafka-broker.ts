@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import kafkajs from 'kafkajs';
+import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { ProcessPlan } from '../process-plan.js';
 import { runToEnd } from '../start-process.js';
@@ -33,20 +34,27 @@ const LARGEST_REQUEST_BYTES = 10 * 1024 * 1024;
 
 /**
  * Fetches the jars and formats the storage when needed.
+ *
+ * K1. Whatever the folder is called (blanks, commas, colons, letters of any script), Kafka runs in it: it is started
+ *     there and is given relative names alone, since a comma would cut `log.dirs`, a colon the class path, and a
+ *     properties file is read as Latin-1. The jars, which lie elsewhere, are reached by a link.
+ * K2. Java asks for a locale of UTF-8 to understand the folder that it runs in; every Linux has C.UTF-8.
+ * K3. Nobody else can read the folder: its segments are records.
  * @throws SluiceError REQUIREMENT_MISSING, LOCAL_START_FAILED
  */
 export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
   const [java, jars] = await Promise.all([findJava(), ensureKafkaJars()]);
-  const settings = join(options.folder, 'server.properties');
-  const data = join(options.folder, 'data');
-  await mkdir(options.folder, { recursive: true });
-  await writeFile(settings, propertiesText({ ...brokerSettings(options, data), ...options.settings }));
-  const jvm = [
-    '-cp',
-    join(jars, '*'),
-    '-Djava.awt.headless=true',
-    `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'log4j2.properties')}`,
-  ];
+  const { folder } = options;
+  const data = join(folder, DATA);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await chmod(folder, 0o700); // K3: one that an earlier version has made
+  await linkTo(jars, join(folder, JARS));
+  await copyFile(join(import.meta.dirname, LOG_SETTINGS), join(folder, LOG_SETTINGS));
+  await writeFile(
+    join(folder, SETTINGS),
+    propertiesText({ ...brokerSettings(options, DATA), ...options.settings }),
+  );
+  const jvm = ['-cp', `${JARS}/*`, '-Djava.awt.headless=true', `-Dlog4j2.configurationFile=${LOG_SETTINGS}`];
   if (!existsSync(join(data, 'meta.properties'))) {
     await formatStorage(java.command, jvm, options, data);
   }
@@ -54,13 +62,32 @@ export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
   return {
     name: 'kafka',
     command: java.command,
-    args: [...SMALL_JVM, `-Xms64m`, `-Xmx${options.heapMb}m`, ...jvm, 'kafka.Kafka', settings],
-    cwd: options.folder,
+    args: [...SMALL_JVM, `-Xms64m`, `-Xmx${options.heapMb}m`, ...jvm, 'kafka.Kafka', SETTINGS],
+    cwd: folder,
+    env: javaEnvironment(),
     port: options.port,
     logFile: options.logFile,
     probe: () => describeBroker(`127.0.0.1:${options.port}`, clusterId),
     stopSteps: [{ signal: 'SIGTERM', waitMs: 20_000 }],
   };
+}
+
+/** Names within the broker's folder. */
+const DATA = 'data';
+const PARTIAL = 'data.partial';
+const JARS = 'jars';
+const SETTINGS = 'server.properties';
+const LOG_SETTINGS = 'log4j2.properties';
+
+/** K2. On macOS Java takes names as UTF-8 whatever the locale is. */
+function javaEnvironment(): NodeJS.ProcessEnv {
+  return childEnvironment(process.platform === 'linux' ? { LC_ALL: 'C.UTF-8' } : {});
+}
+
+async function linkTo(target: string, link: string): Promise<void> {
+  if ((await readlink(link).catch(() => undefined)) === target) return;
+  await rm(link, { recursive: true, force: true });
+  await symlink(target, link);
 }
 
 /** Exported for its test. */
@@ -99,9 +126,14 @@ export function brokerSettings(
 }
 
 function propertiesText(settings: Record<string, string | number | boolean>): string {
-  // java.util.Properties: a backslash escapes.
+  // java.util.Properties is Latin-1; a backslash escapes.
+  const escaped = (text: string): string =>
+    text.replace(
+      /[\\\u0000-\u001f\u007f-\uffff]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    );
   const line = ([name, value]: [string, string | number | boolean]): string =>
-    `${name}=${String(value).replaceAll('\\', '\\\\')}\n`;
+    `${name}=${escaped(String(value))}\n`;
   return `# Written at every start by Sluice.\n${Object.entries(settings).map(line).join('')}`;
 }
 
@@ -112,19 +144,33 @@ async function formatStorage(
   options: KafkaOptions,
   data: string,
 ): Promise<void> {
-  const partial = join(options.folder, 'data.partial');
+  const partial = join(options.folder, PARTIAL);
   const settings = join(options.folder, 'format.properties');
   await rm(partial, { recursive: true, force: true });
   await rm(data, { recursive: true, force: true });
-  await writeFile(settings, propertiesText(brokerSettings(options, partial)));
+  await writeFile(settings, propertiesText(brokerSettings(options, PARTIAL)));
   // A cluster id is 16 bytes in base64url without padding; one that begins with `-` would be taken for an option.
   const clusterId = `S${randomBytes(16).toString('base64url').slice(1)}`;
-  const arguments_ = [...jvm, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settings];
-  const outcome = await runToEnd(java, ['-Xmx128m', ...arguments_]);
+  const arguments_ = [
+    ...jvm,
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    clusterId,
+    '-c',
+    'format.properties',
+  ];
+  const outcome = await runToEnd(java, ['-Xmx128m', ...arguments_], {
+    cwd: options.folder,
+    env: javaEnvironment(),
+  });
   await rm(settings);
   if (outcome.code !== 0) {
     const last = `${outcome.stdout}\n${outcome.stderr}`.trim().slice(-1_000);
-    throw new SluiceError('LOCAL_START_FAILED', `Kafka's storage in ${data} could not be formatted: ${last}`);
+    throw new SluiceError(
+      'LOCAL_START_FAILED',
+      `Kafka's storage in ${data} could not be formatted, by Java (${java}): ${last}`,
+    );
   }
   await rename(partial, data);
 }
@@ -133,7 +179,7 @@ async function clusterIdOf(data: string): Promise<string> {
   const file = join(data, 'meta.properties');
   const clusterId = /^cluster\.id=(.+)$/m.exec(await readFile(file, 'utf8'))?.[1]?.trim();
   if (clusterId === undefined) {
-    throw new SluiceError('LOCAL_START_FAILED', `${file} names no cluster: remove ${data} to begin anew.`);
+    throw new SluiceError('LOCAL_START_FAILED', `${file} names no cluster: remove ${data} to start over.`);
   }
   return clusterId;
 }

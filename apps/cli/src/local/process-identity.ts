@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
@@ -25,6 +26,19 @@ export function startTimeOf(pid: number): string | null {
 export function refOf(pid: number): ProcessRef | null {
   const started = startTimeOf(pid);
   return started === null ? null : { pid, started };
+}
+
+/** @returns the name of the program that a living process runs, the first 15 characters of it at least; null when there is none */
+export function programOf(pid: number): string | null {
+  if (process.platform === 'linux') {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    } catch {
+      return null;
+    }
+  }
+  const { status, stdout } = spawnSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' });
+  return status === 0 ? basename(stdout.trim()) : null;
 }
 
 export function isAlive(ref: ProcessRef): boolean {

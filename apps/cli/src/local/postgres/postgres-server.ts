@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { removeStalePidFile } from './stale-pid-file.js';
 import type { ProcessPlan } from '../process-plan.js';
 import { runToEnd } from '../start-process.js';
 import { type PostgresHome, preparePostgresHome } from './postgres-home.js';
@@ -62,6 +63,7 @@ export async function planPostgres(options: PostgresOptions): Promise<PostgresPl
   const password = await passwordOf(home);
   if (!existsSync(join(data, 'PG_VERSION'))) await initialize(home, data, password);
   await checkData(home, data);
+  removeStalePidFile(data);
   const urlOf = (database: string): string =>
     `postgres://${SUPERUSER}:${password}@127.0.0.1:${options.port}/${database}`;
   const settings = { ...POSTGRES_SETTINGS, ...options.settings, port: options.port };

@@ -31,6 +31,7 @@ describe('the validator on Kafka', () => {
   let admin: Admin;
   let publisher: Publisher;
   let raw: string;
+  let message: Parameters<typeof encodeRawMessage>[0];
   let good: OutgoingMessage;
   let app: INestApplication;
   const logger = pino({ level: 'silent' });
@@ -58,7 +59,7 @@ describe('the validator on Kafka', () => {
       1,
     );
     publisher = new Publisher(kafka);
-    const message = {
+    message = {
       dataset: dataset.name,
       job: JOB,
       epoch: 1,
@@ -161,8 +162,25 @@ describe('the validator on Kafka', () => {
     expect(high).toBe('1');
   });
 
+  it('tells of every record of a batch that is all refused, however much that is to say (C1)', async () => {
+    const deadTopic = raw.replace(/raw$/, 'dead');
+    const end = async (): Promise<number> => Number((await admin.fetchTopicOffsets(deadTopic))[0]?.high);
+    const [before, begin] = [await end(), Number(await committed())];
+    // 41 bytes a row, two findings a field: by their values alone these dead letters would be half a megabyte.
+    const row = String.raw`\0,x\0,x\0,\0,x\0,x\0,\0,x\0,\0,x\0,\0,x\0,\0,x\0,\0,x\0`.replaceAll(
+      String.raw`\0`,
+      '\0',
+    );
+    const batch = batchOf(`${row}\n`.repeat(13_000), 'csv');
+    await publisher.send([encodeRawMessage({ ...message, batch }, 1), good]);
+    await eventually(async () => Number(await committed()) === begin + 2, 'the offset to follow');
+    expect((await end()) - before).toBe(13_000);
+  });
+
   it('hands what it cannot validate to the loader, and goes on behind it (RB1)', async () => {
     const begin = Number(await committed());
+    const topic = raw.replace(/raw$/, 'clean');
+    const cleanBegin = Number((await admin.fetchTopicOffsets(topic))[0]?.high);
     const faulty: [Record<string, string>, string, RegExp][] = [
       [{ contract: '999' }, 'CONTRACT_MISMATCH', /version 999/],
       [{ columns: '[]' }, 'DATASET_INVALID', /column/],
@@ -175,8 +193,9 @@ describe('the validator on Kafka', () => {
       'the offset to follow',
     );
     const cleans: CleanMessage[] = [];
-    const topic = raw.replace(/raw$/, 'clean');
-    const places = ['1', '2', '3'].map((offset) => ({ topic, partition: 0, offset }));
+    const places = [cleanBegin, cleanBegin + 1, cleanBegin + 2]
+      .map(String)
+      .map((offset) => ({ topic, partition: 0, offset }));
     await readMessages(kafka, places, (message) => {
       cleans.push(decodeCleanMessage(message));
       return Promise.resolve();

@@ -5,7 +5,6 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
-import { ByteGate } from '#common/kafka/byte-gate.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
@@ -16,14 +15,15 @@ import { encodeStatusEvent } from '#core/message/status-event.js';
 import { topicOf } from '#core/message/topics.js';
 import type { BatchVerdict } from '#core/record/verdict.js';
 import { ContractCache } from './contract-cache.js';
+import { type Judging, JudgingRoom } from './judging-room.js';
 import { ValidatorMetrics } from './validator.metrics.js';
 
 /**
  * What judged batches that are not published yet may hold, with all deliveries together (RB2). A record of 40 bytes can
- * have a dozen findings, and a finding takes some 150 bytes until it is encoded.
+ * have a dozen findings, and a finding takes some 160 bytes until it is encoded.
  */
-const MAX_UNPUBLISHED_BYTES = 32 * 1024 * 1024;
-const FINDING_BYTES = 150;
+const MAX_UNPUBLISHED_BYTES = 8 * 1024 * 1024;
+const FINDING_BYTES = 160;
 
 /**
  * Turns each raw batch into one clean batch and its dead letters.
@@ -33,12 +33,12 @@ const FINDING_BYTES = 150;
  * - RB1: a message that is none of ours is parked; whatever else keeps a batch from being validated (its contract's
  *   version, its columns, code of the dataset that throws) goes to the loader as a clean batch with a `fault`, which
  *   ends or pauses the job if there still is one. So no batch holds up those behind it, which may be of other jobs.
- * - RB2 (G9): a batch is judged when what was judged before is published, or small; dead letters are encoded request by
- *   request.
+ * - RB2 (G9): a batch is judged when what was judged before is published, or small (`JudgingRoom`); dead letters are
+ *   worded and encoded request by request.
  */
 @Controller()
 export class RawBatchController {
-  private readonly unpublished = new ByteGate(MAX_UNPUBLISHED_BYTES);
+  private readonly room = new JudgingRoom(MAX_UNPUBLISHED_BYTES);
 
   constructor(
     @Inject(ContractCache) private readonly contracts: ContractCache,
@@ -53,12 +53,12 @@ export class RawBatchController {
     const publishing: Promise<void>[] = [];
     for (const message of delivery.messages) {
       if (delivery.isStale()) break;
-      const judged = await this.parking.decode(message, (each) => this.judge(each));
+      const judging = await this.room.enter();
+      const judged = await this.parking.decode(message, (each) => this.judge(each, judging));
       if (!judged) continue;
-      const leave = await this.unpublished.enter(heldBytes(judged.outcome));
       const publication = this.publish(judged.raw, message, judged.outcome)
         .then(delivery.progress)
-        .finally(leave);
+        .finally(judged.leave);
       // Its failure is heard below; until then it must not count as unhandled, which would end the process.
       publication.catch(() => undefined);
       publishing.push(publication);
@@ -69,7 +69,18 @@ export class RawBatchController {
   }
 
   /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
-  private judge(message: IncomingMessage): { raw: RawMessage; outcome: CleanOutcome } {
+  private judge(message: IncomingMessage, judging: Judging): JudgedBatch {
+    try {
+      const { raw, outcome } = this.outcomeOf(message);
+      return { raw, outcome, leave: judging.judged(heldBytes(outcome)) };
+    } catch (error) {
+      judging.left();
+      throw error;
+    }
+  }
+
+  /** @throws SluiceError MESSAGE_INVALID */
+  private outcomeOf(message: IncomingMessage): Omit<JudgedBatch, 'leave'> {
     const raw = decodeRawMessage(message);
     try {
       const { contract, plan } = this.contracts.contractFor(raw);
@@ -124,11 +135,19 @@ function faultOf(error: unknown, { batch }: RawMessage): BatchFault {
   };
 }
 
+interface JudgedBatch {
+  readonly raw: RawMessage;
+  readonly outcome: CleanOutcome;
+  /** To be called when it is published, or never will be. */
+  readonly leave: () => void;
+}
+
 function heldBytes(outcome: CleanOutcome): number {
   if ('fault' in outcome) return 0;
-  const { refused, sections } = outcome.verdict;
+  const { counts, findings, sections } = outcome.verdict;
   const text = sections.reduce((sum, section) => sum + section.text.length, 0);
-  return refused.reduce((sum, { findings }) => sum + findings.length * FINDING_BYTES, text);
+  if (counts.refused === 0) return text;
+  return Object.values(findings).reduce((sum, count) => sum + count * FINDING_BYTES, text);
 }
 
 function* deadLettersOf(raw: RawMessage, verdict: BatchVerdict): Generator<DeadLetter> {

@@ -173,16 +173,16 @@ export class ContractJudge implements CompiledContract {
     for (const { code, severity } of findings.complaints()) tally.count(code, severity);
     const isRefused = findings.errors > 0;
     if (!isRefused && inputs.onFindings === undefined) return;
-    const worded = findings.worded();
-    if (isRefused) tally.refuse(walker.place(), worded);
-    inputs.onFindings?.(walker.place(), worded);
+    const words = findings.words();
+    if (isRefused) tally.refuse(walker.place(), words);
+    inputs.onFindings?.(walker.place(), words());
   }
 
   /** The record as a whole is refused, whatever its fields are. */
   private refuse(tally: Tally, walker: RecordWalker, defect: Defect): void {
     const findings: Finding[] = [{ ...defect, severity: 'error' }];
     tally.count(defect.code, 'error');
-    tally.refuse(walker.place(), findings);
+    tally.refuse(walker.place(), () => findings);
     this.inputs.onFindings?.(walker.place(), findings);
   }
 
@@ -216,8 +216,14 @@ class Tally {
     if (severity === 'warning') this.warnings += 1;
   }
 
-  refuse(place: RecordPlace, findings: readonly Finding[]): void {
-    this.refused.push({ ...place, findings });
+  /** @param words makes the findings each time that they are read */
+  refuse(place: RecordPlace, words: () => readonly Finding[]): void {
+    this.refused.push({
+      ...place,
+      get findings() {
+        return words();
+      },
+    });
   }
 }
 

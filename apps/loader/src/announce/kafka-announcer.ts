@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { readMessages } from '#common/kafka/message-reader.js';
-import { firstOffsets } from '#common/kafka/topics-admin.js';
+import type { MessagePlace } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { JobState } from '#core/job/job-state.js';
 import { type UnannouncedBatch, markAnnounced, unannouncedBatches } from '#core/ledger/ledger.repository.js';
@@ -31,25 +31,29 @@ export class KafkaAnnouncer {
    */
   async announceRefusals(job: string): Promise<boolean> {
     const unannounced = await unannouncedBatches(this.pool, job);
-    const firsts = await firstOffsets(this.kafka, [...new Set(unannounced.map(({ rawTopic }) => rawTopic))]);
-    const isExpired = ({ rawTopic, rawPartition, rawOffset }: UnannouncedBatch): boolean =>
-      BigInt(rawOffset) < (firsts.get(`${rawTopic}/${rawPartition}`) ?? 0n);
     const untold = new UntoldBatches(this.pool, this.publisher, job);
-    for (const batch of unannounced.filter(isExpired)) await untold.add(batch, lettersWithoutBytes(batch));
-    const batches = unannounced.filter((batch) => !isExpired(batch));
     const byPlace = new Map(
-      batches.map((batch) => [`${batch.rawTopic}/${batch.rawPartition}/${batch.rawOffset}`, batch]),
+      unannounced.map((batch) => [`${batch.rawTopic}/${batch.rawPartition}/${batch.rawOffset}`, batch]),
     );
-    const places = batches.map(({ rawTopic, rawPartition, rawOffset }) => ({
+    const batchAt = ({ topic, partition, offset }: MessagePlace): UnannouncedBatch | undefined =>
+      byPlace.get(`${topic}/${partition}/${offset}`);
+    const places = unannounced.map(({ rawTopic, rawPartition, rawOffset }) => ({
       topic: rawTopic,
       partition: rawPartition,
       offset: rawOffset,
     }));
-    await readMessages(this.kafka, places, async (message) => {
-      const { topic, partition, offset } = message.place;
-      const batch = byPlace.get(`${topic}/${partition}/${offset}`);
-      if (batch) await untold.add(batch, lettersOf(batch, decodeRawMessage(message)));
-    });
+    await readMessages(
+      this.kafka,
+      places,
+      async (message) => {
+        const batch = batchAt(message.place);
+        if (batch) await untold.add(batch, lettersOf(batch, decodeRawMessage(message)));
+      },
+      async (place) => {
+        const batch = batchAt(place);
+        if (batch) await untold.add(batch, lettersWithoutBytes(batch));
+      },
+    );
     await untold.tell();
     return false;
   }

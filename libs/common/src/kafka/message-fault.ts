@@ -42,7 +42,8 @@ function isValueFault(error: unknown): boolean {
   return /^(22|54)/.test(sqlstate) || classifyDatabaseError(error) === 'record';
 }
 
-function isKafkas(error: unknown): boolean {
+/** An error of the brokers' or of the connection to them. */
+export function isKafkas(error: unknown): boolean {
   return classifyBrokerError(error) !== 'unknown' || (error instanceof Error && /^Kafka/.test(error.name));
 }
 

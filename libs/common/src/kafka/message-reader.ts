@@ -1,82 +1,147 @@
 import { randomUUID } from 'node:crypto';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
+import { brokerErrorCode, brokerErrorText, classifyBrokerError } from './kafka-errors.js';
 import type { IncomingMessage, MessagePlace } from './message.js';
+import { isKafkas } from './message-fault.js';
+import { undecodableOf } from './record-batches.js';
+import { countPartitions, withAdmin } from './topics-admin.js';
 
-/** Nothing at all for so long means that the brokers are not there, or the messages are not. */
-const MAX_SILENCE_MS = 30_000;
+/** No wanted message for so long means that the brokers are away, however much else comes from them. */
+const MAX_MS_WITHOUT_PROGRESS = 30_000;
 /** A wanted message further ahead than this is sought, not read up to. */
 const SEEK_DISTANCE = 8n;
+/** Sought more often and not come to: the partition has no such offset any more. */
+const MAX_SEEKS = 3;
+
+/** Is told of a wanted message that cannot be had any more, and why. */
+export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>;
 
 /**
  * Reads single messages by their places, in offset order partition by partition.
  *
  * kafkajs cannot read one offset without a consumer group: this makes one of its own for each call, seeks,
  * commits nothing, and deletes the group afterwards.
+ *
+ * - MR1: it ends. A place below the first offset of its partition, at or above the next one, of a topic or partition that is
+ *   not there, or inside a batch that cannot be decoded is gone; whatever else keeps a wanted message away ends
+ *   the call after MAX_MS_WITHOUT_PROGRESS.
+ * - MR2: it never asks for an offset that it knows to be out of range: kafkajs would begin at another one, silently for us,
+ *   with a line in the log for each try.
+ *
  * @param take called once for each wanted message; reading goes on when its promise is kept
- * @throws SluiceError MESSAGE_EXPIRED when retention has removed a wanted message
- * @throws SluiceError BROKER_UNAVAILABLE
+ * @param gone called once for each message that is gone; without it the first one ends the call
+ * @throws SluiceError MESSAGE_EXPIRED when a wanted message is gone, and nobody asked to be told
+ * @throws SluiceError BROKER_UNAVAILABLE, BROKER_FAULT
  */
 export async function readMessages(
   kafka: Kafka,
   places: readonly MessagePlace[],
   take: (message: IncomingMessage) => Promise<void>,
+  gone: MessageGone = expired,
 ): Promise<void> {
-  if (places.length === 0) return;
-  const groupId = `sluice-reader-${randomUUID()}`;
   const wanted = new WantedOffsets(places);
+  try {
+    await passOverOutOfRange(kafka, wanted, gone);
+    if (!wanted.isEmpty()) await readWanted(kafka, wanted, take, gone);
+  } catch (error) {
+    // What `take` and `gone` throw is theirs.
+    throw isKafkas(error) ? unavailable(error, wanted.topics()) : error;
+  }
+}
+
+/** MR1 and MR2, as far as the ends of partitions say it. */
+async function passOverOutOfRange(kafka: Kafka, wanted: WantedOffsets, gone: MessageGone): Promise<void> {
+  for (const topic of wanted.topics()) {
+    const ends = await endsOf(kafka, topic);
+    for (const place of wanted.placesIn(topic)) {
+      const offset = BigInt(place.offset);
+      const end = ends.get(place.partition);
+      if (end && offset >= end.low && offset < end.high) continue;
+      wanted.drop(place);
+      if (end === undefined) await gone(place, 'its topic or partition is not there any more');
+      else if (offset < end.low) await gone(place, 'it is no longer in its topic');
+      else await gone(place, `its partition ends before it, at ${end.high}`);
+    }
+  }
+}
+
+/** Empty for a topic that is not there. */
+async function endsOf(
+  kafka: Kafka,
+  topic: string,
+): Promise<ReadonlyMap<number, { readonly low: bigint; readonly high: bigint }>> {
+  try {
+    // Asks first whether the topic is there: kafkajs would ask for the ends of a missing one for ten seconds.
+    await countPartitions(kafka, [topic]);
+    const ends = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
+    return new Map(
+      ends.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }]),
+    );
+  } catch (error) {
+    if (brokerErrorCode(error) === 'TOPIC_MISSING') return new Map();
+    throw error;
+  }
+}
+
+async function readWanted(
+  kafka: Kafka,
+  wanted: WantedOffsets,
+  take: (message: IncomingMessage) => Promise<void>,
+  gone: MessageGone,
+): Promise<void> {
+  const groupId = `sluice-reader-${randomUUID()}`;
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false });
+  let silence: NodeJS.Timeout | undefined;
   try {
     await consumer.connect();
     await consumer.subscribe({ topics: wanted.topics(), fromBeginning: true });
     await new Promise<void>((resolve, reject) => {
-      let silence = setTimeout(() => undefined, 0);
-      const heard = (): void => {
+      const progress = (): void => {
         clearTimeout(silence);
         silence = setTimeout(() => {
-          reject(
-            new SluiceError(
-              'BROKER_UNAVAILABLE',
-              `Nothing could be read from ${wanted.topics().join(', ')}.`,
-            ),
-          );
-        }, MAX_SILENCE_MS);
-      };
-      const end = (error?: unknown): void => {
-        clearTimeout(silence);
-        if (error === undefined) resolve();
-        else reject(error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error)));
+          const topics = wanted.topics().join(', ');
+          reject(new SluiceError('BROKER_UNAVAILABLE', `Wanted messages of ${topics} do not come.`));
+        }, MAX_MS_WITHOUT_PROGRESS);
       };
       consumer.on(consumer.events.CRASH, ({ payload }) => {
-        if (!payload.restart) end(unavailable(payload.error));
+        if (!payload.restart) reject(payload.error);
       });
-      heard();
+      progress();
       consumer
         .run({
           autoCommit: false,
           eachBatchAutoResolve: false,
           eachBatch: async (payload) => {
-            heard();
             try {
-              await takeWanted(payload, wanted, take);
               const { topic, partition } = payload.batch;
-              const next = wanted.next(topic, partition);
-              if (next === undefined) payload.pause();
-              else if (next > BigInt(payload.batch.lastOffset()) + SEEK_DISTANCE) {
-                consumer.seek({ topic, partition, offset: next.toString() });
+              const left = wanted.count(topic, partition);
+              await takeWanted(payload, wanted, take, gone);
+              let next = wanted.next(topic, partition);
+              while (next !== undefined && next > BigInt(payload.batch.lastOffset()) + SEEK_DISTANCE) {
+                const place = { topic, partition, offset: next.toString() };
+                if (wanted.seeksOf(place) < MAX_SEEKS) {
+                  wanted.sought(place);
+                  consumer.seek(place);
+                  break;
+                }
+                wanted.drop(place);
+                await gone(place, 'its partition does not come to it');
+                next = wanted.next(topic, partition);
               }
-              if (wanted.isEmpty()) end();
+              if (wanted.count(topic, partition) < left) progress();
+              if (next === undefined) payload.pause();
+              if (wanted.isEmpty()) resolve();
             } catch (error) {
-              end(error);
+              reject(error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error)));
             }
           },
         })
-        .catch(end);
-      for (const { topic, partition, offset } of wanted.firsts()) consumer.seek({ topic, partition, offset });
+        .catch(reject);
+      for (const place of wanted.firsts()) consumer.seek(place);
     });
-  } catch (error) {
-    throw error instanceof SluiceError ? error : unavailable(error);
   } finally {
+    clearTimeout(silence);
     await consumer.disconnect();
     await deleteGroup(kafka, groupId);
   }
@@ -86,28 +151,39 @@ async function takeWanted(
   payload: EachBatchPayload,
   wanted: WantedOffsets,
   take: (message: IncomingMessage) => Promise<void>,
+  gone: MessageGone,
 ): Promise<void> {
   const { topic, partition, messages } = payload.batch;
   for (const message of messages) {
-    const next = wanted.next(topic, partition);
-    if (next !== undefined && BigInt(message.offset) >= next) {
-      const place = { topic, partition, offset: message.offset };
-      if (BigInt(message.offset) > next) {
-        throw new SluiceError(
-          'MESSAGE_EXPIRED',
-          `Message ${topic}/${partition}/${next} is no longer in its topic.`,
-        );
-      }
-      await take({ place, headers: message.headers ?? {}, value: message.value });
-      wanted.taken(topic, partition);
+    const offset = BigInt(message.offset);
+    const undecodable = undecodableOf(message);
+    for (let next = wanted.next(topic, partition); next !== undefined && next <= offset;) {
+      const place = { topic, partition, offset: next.toString() };
+      wanted.drop(place);
+      if (undecodable !== null && next >= BigInt(undecodable.firstOffset))
+        await gone(place, undecodable.reason);
+      else if (next < offset || undecodable !== null) await gone(place, 'it is no longer in its topic');
+      else await take({ place, headers: message.headers ?? {}, value: message.value });
+      next = wanted.next(topic, partition);
     }
     payload.resolveOffset(message.offset);
     await payload.heartbeat();
   }
 }
 
-function unavailable(error: unknown): SluiceError {
-  return new SluiceError('BROKER_UNAVAILABLE', `Reading failed: ${messageOf(error)}`, {}, { cause: error });
+const expired: MessageGone = ({ topic, partition, offset }, reason) =>
+  Promise.reject(
+    new SluiceError('MESSAGE_EXPIRED', `Message ${topic}/${partition}/${offset} cannot be had: ${reason}.`),
+  );
+
+function unavailable(error: unknown, topics: readonly string[]): SluiceError {
+  const isUnknown = classifyBrokerError(error) === 'unknown';
+  return new SluiceError(
+    isUnknown ? 'BROKER_UNAVAILABLE' : brokerErrorCode(error),
+    `Reading ${topics.join(', ')} failed: ${brokerErrorText(error, 'READ')}`,
+    {},
+    { cause: error },
+  );
 }
 
 /** A left-over group is harmless and expires with `offsets.retention.minutes`, so failing to delete it is too. */
@@ -123,14 +199,22 @@ async function deleteGroup(kafka: Kafka, groupId: string): Promise<void> {
   }
 }
 
+interface Queue {
+  readonly topic: string;
+  readonly partition: number;
+  offsets: bigint[];
+  /** How often its first offset was sought. */
+  seeks: number;
+}
+
 /** The offsets still to be read, ascending, by partition. */
 class WantedOffsets {
-  private readonly queues = new Map<string, { topic: string; partition: number; offsets: bigint[] }>();
+  private readonly queues = new Map<string, Queue>();
 
   constructor(places: readonly MessagePlace[]) {
     for (const { topic, partition, offset } of places) {
       const key = `${topic}/${partition}`;
-      const queue = this.queues.get(key) ?? { topic, partition, offsets: [] };
+      const queue = this.queues.get(key) ?? { topic, partition, offsets: [], seeks: 0 };
       queue.offsets.push(BigInt(offset));
       this.queues.set(key, queue);
     }
@@ -139,8 +223,18 @@ class WantedOffsets {
     }
   }
 
+  /** Those of which something is wanted still. */
   topics(): string[] {
-    return [...new Set([...this.queues.values()].map(({ topic }) => topic))];
+    const wanted = [...this.queues.values()].filter(({ offsets }) => offsets.length > 0);
+    return [...new Set(wanted.map(({ topic }) => topic))];
+  }
+
+  placesIn(topic: string): MessagePlace[] {
+    return [...this.queues.values()]
+      .filter((queue) => queue.topic === topic)
+      .flatMap(({ partition, offsets }) =>
+        offsets.map((offset) => ({ topic, partition, offset: offset.toString() })),
+      );
   }
 
   firsts(): MessagePlace[] {
@@ -153,8 +247,26 @@ class WantedOffsets {
     return this.queues.get(`${topic}/${partition}`)?.offsets[0];
   }
 
-  taken(topic: string, partition: number): void {
-    this.queues.get(`${topic}/${partition}`)?.offsets.shift();
+  count(topic: string, partition: number): number {
+    return this.queues.get(`${topic}/${partition}`)?.offsets.length ?? 0;
+  }
+
+  seeksOf({ topic, partition }: MessagePlace): number {
+    return this.queues.get(`${topic}/${partition}`)?.seeks ?? 0;
+  }
+
+  sought({ topic, partition }: MessagePlace): void {
+    const queue = this.queues.get(`${topic}/${partition}`);
+    if (queue) queue.seeks += 1;
+  }
+
+  /** It was taken, or is gone. */
+  drop({ topic, partition, offset }: MessagePlace): void {
+    const queue = this.queues.get(`${topic}/${partition}`);
+    if (!queue) return;
+    const at = queue.offsets.indexOf(BigInt(offset));
+    if (at >= 0) queue.offsets.splice(at, 1);
+    queue.seeks = 0;
   }
 
   isEmpty(): boolean {

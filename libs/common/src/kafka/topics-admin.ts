@@ -183,21 +183,6 @@ async function faultOfTopics(admin: Admin, topics: readonly string[], first: unk
   );
 }
 
-/** @returns by `topic/partition` the offset of the oldest message that is still there, or of the next one */
-export async function firstOffsets(kafka: Kafka, topics: readonly string[]): Promise<Map<string, bigint>> {
-  if (topics.length === 0) return new Map();
-  return withAdmin(kafka, async (admin) => {
-    const offsets = await Promise.all(
-      topics.map(async (topic) =>
-        (await admin.fetchTopicOffsets(topic)).map(
-          ({ partition, low }) => [`${topic}/${partition}`, BigInt(low)] as const,
-        ),
-      ),
-    );
-    return new Map(offsets.flat());
-  });
-}
-
 /** @returns what of the topics' settings is not as it has to be, in words; empty when everything is */
 export async function findUnfitTopics(
   kafka: Kafka,

@@ -3,16 +3,15 @@ import { pino } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/kafka-client.js';
 import { correctTopics, countPartitions, createTopics } from '#common/kafka/topics-admin.js';
-import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { type TopicPlan, correctedSettings, planTopics } from '#core/message/topics.js';
-import { migrate as migrateTables } from '#core/schema/migrate.js';
+import { migrateAll } from '#core/schema/migrate.js';
 import type { Exit } from '../exit-codes.js';
 import { type CliContext, write } from './context.js';
 import { warnOfLocalSystem } from './other-build.js';
 
 /** `sluice migrate`: brings tables and topics up to date; run again, it finds nothing to do. */
-export async function migrate(context: CliContext): Promise<Exit> {
+export async function migrate(context: CliContext, options: { adopt?: string } = {}): Promise<Exit> {
   const settings = context.settings();
   const running = await context.local.state();
   const databaseUrl = settings.databaseUrl ?? running?.databaseUrl;
@@ -25,7 +24,15 @@ export async function migrate(context: CliContext): Promise<Exit> {
     );
   }
   const registry = await loadRegistry(settings.extraDatasetPaths());
-  const files = await reaching('DATABASE_UNAVAILABLE', () => migrateTables(databaseUrl, registry.entries()));
+  const { adopt } = options;
+  // An unknown name would adopt nothing, without a word.
+  if (adopt !== undefined) registry.get(adopt);
+  const said: Promise<void>[] = [];
+  const { problems } = await migrateAll(databaseUrl, registry.entries(), {
+    adopt: adopt === undefined ? [] : [adopt],
+    onApplied: (name) => said.push(write(context.stdout, `table migration ${name}\n`)),
+  });
+  await Promise.all(said);
   const plan = planTopics(
     registry.entries().map(({ name }) => name),
     settings.topicPartitions,
@@ -35,22 +42,19 @@ export async function migrate(context: CliContext): Promise<Exit> {
     clientId: 'sluice-migrate',
     logger: pino({ level: 'silent' }), // what goes wrong for good is thrown and printed
   });
-  const topics = await reaching('BROKER_UNAVAILABLE', () =>
-    createTopics(kafka, plan, settings.topicReplication),
-  );
+  const topics = await reachingBrokers(() => createTopics(kafka, plan, settings.topicReplication));
   const existing = plan.filter(({ topic }) => !topics.includes(topic));
-  const corrected = await reaching('BROKER_UNAVAILABLE', () =>
-    correctTopics(kafka, existing.map(correctedSettings)),
-  );
-  const made = [
-    ...files.map((file) => `table migration ${file}\n`),
-    ...topics.map((topic) => `topic ${topic}\n`),
-    ...corrected.map((setting) => `topic ${setting}\n`),
-  ];
-  await write(context.stdout, made.length === 0 ? 'Everything is up to date.\n' : made.join(''));
-  const fewer = await reaching('BROKER_UNAVAILABLE', () => topicsWithFewerPartitions(kafka, existing));
+  const corrected = await reachingBrokers(() => correctTopics(kafka, existing.map(correctedSettings)));
+  for (const topic of [...topics, ...corrected]) await write(context.stdout, `topic ${topic}\n`);
+  if (said.length + topics.length + corrected.length + problems.length === 0) {
+    await write(context.stdout, 'Everything is up to date.\n');
+  }
+  const fewer = await reachingBrokers(() => topicsWithFewerPartitions(kafka, existing));
   for (const line of fewer) await write(context.stderr, `${line}\n`);
   await warnOfLocalSystem(context);
+  const [problem, ...others] = problems;
+  for (const other of others) await write(context.stderr, `${other.message} [${other.code}]\n`);
+  if (problem !== undefined) throw problem;
   return 'success';
 }
 
@@ -69,22 +73,13 @@ async function topicsWithFewerPartitions(kafka: Kafka, plan: readonly TopicPlan[
   });
 }
 
-/** Names the part that did not answer; anything else it threw is passed on. */
-async function reaching<T>(
-  code: 'DATABASE_UNAVAILABLE' | 'BROKER_UNAVAILABLE',
-  work: () => Promise<T>,
-): Promise<T> {
+/** Names Kafka when it did not answer; anything else that it threw is passed on. */
+async function reachingBrokers<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const isAway =
-      code === 'DATABASE_UNAVAILABLE'
-        ? classifyDatabaseError(cause) === 'wait'
-        : /^KafkaJS/.test(nameOf(cause));
-    if (!isAway) throw cause;
-    const part = code === 'DATABASE_UNAVAILABLE' ? 'PostgreSQL' : 'Kafka';
-    throw new SluiceError(code, `${part} cannot be reached (${messageOf(cause)}).`, {}, { cause });
+    if (!(cause instanceof Error) || !cause.name.startsWith('KafkaJS')) throw cause;
+    const message = `Kafka cannot be reached (${messageOf(cause)}).`;
+    throw new SluiceError('BROKER_UNAVAILABLE', message, {}, { cause });
   }
 }
-
-const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '');

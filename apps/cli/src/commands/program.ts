@@ -104,10 +104,12 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
     .action(async (options: { settings?: boolean }) => {
       ended(options.settings === true ? await settings(context) : await env(context));
     });
-  add('migrate', 'Bring tables and topics up to date', 'migrate').action(async () => {
-    const { migrate } = await import('./migrate.js'); // TypeORM and kafkajs: no other command waits for them
-    ended(await migrate(context));
-  });
+  add('migrate', 'Bring tables and topics up to date', 'migrate')
+    .option('--adopt <dataset>', 'its tables are there already, e.g. restored: note its migrations as run')
+    .action(async (options: { adopt?: string }) => {
+      const { migrate } = await import('./migrate.js'); // TypeORM and kafkajs: no other command waits for them
+      ended(await migrate(context, options));
+    });
   add('demo', 'Show the whole way on a generated file, then stop everything', 'demo --rows 50000 --keep')
     .option('--keep', 'leave the system running')
     .option('--rows <count>', 'records in the file', parseCount, 300_000)

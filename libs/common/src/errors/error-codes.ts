@@ -19,6 +19,38 @@ export const ERROR_CODES = {
     meaning: 'The control tables are older than this service.',
     action: 'Run `sluice migrate`, then start the service again.',
   },
+  SCHEMA_NEWER: {
+    retryable: false,
+    meaning: 'The control tables belong to a newer build than this one, which could spoil them.',
+    action: 'Run the newer build, or restore the database from before it was migrated.',
+  },
+  MIGRATION_LOCKED: {
+    retryable: true,
+    meaning: 'Another migration holds the lock.',
+    action: 'Wait for it and run the command again; the message says which session holds the lock.',
+  },
+  MIGRATION_REFUSED: {
+    retryable: false,
+    meaning: 'PostgreSQL refused a SQL file of a dataset. Other datasets were migrated.',
+    action: 'Correct the file that the message names, and run `sluice migrate` again.',
+  },
+  TARGET_EXISTS: {
+    retryable: false,
+    meaning: 'A dataset’s tables are there, but not the note that its migrations have run.',
+    action:
+      'If they are the dataset’s own, run `sluice migrate --adopt <dataset>`; else rename or drop them.',
+  },
+  DATABASE_UNSUITABLE: {
+    retryable: false,
+    meaning:
+      'The database cannot hold what Sluice loads: its encoding is not UTF8, or the server is too old.',
+    action: 'Create a database with ENCODING UTF8 on PostgreSQL 15 or newer, and name it in DATABASE_URL.',
+  },
+  DATABASE_REFUSED: {
+    retryable: false,
+    meaning: 'PostgreSQL does not allow it: a login, a setting or a right.',
+    action: 'Do what the message says, then try again.',
+  },
   DATASET_INVALID: {
     retryable: false,
     meaning: 'A dataset folder does not fit the interface, or clashes with another one.',

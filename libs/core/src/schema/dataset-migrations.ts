@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from 'pg';
-import { SluiceError } from '#common/errors/sluice-error.js';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { databaseProblem } from '#common/postgres/database-problem.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
 
 /** A dataset as far as its tables are concerned: its name and the folder with `migrations/NNN-name.sql`. */
 export interface MigratedDataset {
@@ -10,69 +12,137 @@ export interface MigratedDataset {
   readonly folder: string;
 }
 
-/**
- * Runs each dataset's SQL files that have not run yet, in order, each in its own transaction together
- * with the note that it ran. A file that was changed after it ran is refused: write a new one instead.
- * @returns the files that ran, as `<dataset>/<file>`
- */
-export async function migrateDatasets(
-  client: Client,
-  datasets: readonly MigratedDataset[],
-): Promise<string[]> {
+interface File {
+  readonly dataset: string;
+  readonly name: string;
+  readonly sql: string;
+  readonly sha256: string;
+}
+
+/** What a file finds that wants to make what is there: schema, column, function, table, index or type, anything else. */
+const ALREADY_THERE = new Set(['42P06', '42701', '42723', '42P07', '42710']);
+
+export async function prepareDatasetMigrations(client: Client): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('sluice.dataset_migration') IS NOT NULL AS there`,
+  );
+  if (rows[0]?.there === true) return;
   await client.query(`
-    CREATE TABLE IF NOT EXISTS sluice.dataset_migration (
+    CREATE TABLE sluice.dataset_migration (
       dataset text NOT NULL,
       file text NOT NULL,
       sha256 text NOT NULL,
       applied_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (dataset, file)
     )`);
-  const applied: string[] = [];
-  for (const dataset of datasets) {
-    const folder = join(dataset.folder, 'migrations');
-    for (const file of (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()) {
-      const sql = await readFile(join(folder, file), 'utf8');
-      const sha256 = createHash('sha256').update(sql).digest('hex');
-      const { rows } = await client.query<{ sha256: string }>(
-        'SELECT sha256 FROM sluice.dataset_migration WHERE dataset = $1 AND file = $2',
-        [dataset.name, file],
-      );
-      if (rows[0] === undefined) {
-        await runOnce(client, dataset.name, file, sql, sha256);
-        applied.push(`${dataset.name}/${file}`);
-      } else if (rows[0].sha256 !== sha256) {
-        throw new SluiceError(
-          'DATASET_INVALID',
-          `Migration ${file} was changed after it ran; add a new file instead.`,
-          {
-            dataset: dataset.name,
-            file,
-          },
-        );
-      }
-    }
-  }
-  return applied;
 }
 
-async function runOnce(
+/**
+ * Runs a dataset's SQL files that have not run yet, in order, each in its own transaction together with the note that it
+ * ran. A file that was changed after it ran is refused: write a new one instead.
+ * @param adopt a file that finds what it makes counts as run: the tables outlived the notes, e.g. in a restored dump
+ * @param onApplied is told `<dataset>/<file>` of each file once it is committed
+ * @returns what stopped it, or null; errors that are no fault of the dataset's own (a lost connection) are thrown
+ */
+export async function migrateDataset(
   client: Client,
-  dataset: string,
-  file: string,
-  sql: string,
-  sha256: string,
-): Promise<void> {
-  await client.query('BEGIN');
+  dataset: MigratedDataset,
+  adopt: boolean,
+  onApplied: (name: string) => void,
+): Promise<SluiceError | null> {
   try {
-    await client.query(sql);
-    await client.query('INSERT INTO sluice.dataset_migration (dataset, file, sha256) VALUES ($1, $2, $3)', [
-      dataset,
-      file,
-      sha256,
-    ]);
-    await client.query('COMMIT');
+    for (const file of await filesOf(dataset)) {
+      const { rows } = await client.query<{ sha256: string }>(
+        'SELECT sha256 FROM sluice.dataset_migration WHERE dataset = $1 AND file = $2',
+        [file.dataset, file.name],
+      );
+      if (rows[0]?.sha256 === file.sha256) continue;
+      if (rows[0] !== undefined) throw changed(file);
+      const way = await runOnce(client, file, adopt);
+      onApplied(`${file.dataset}/${file.name}${way}`);
+    }
+    return null;
   } catch (error) {
-    await client.query('ROLLBACK');
+    if (error instanceof SluiceError) return error;
     throw error;
   }
+}
+
+async function filesOf({ name: dataset, folder }: MigratedDataset): Promise<File[]> {
+  const directory = join(folder, 'migrations');
+  try {
+    const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort();
+    return await Promise.all(
+      names.map(async (name) => {
+        const sql = await readFile(join(directory, name), 'utf8');
+        return { dataset, name, sql, sha256: createHash('sha256').update(sql).digest('hex') };
+      }),
+    );
+  } catch (cause) {
+    const message = `Migrations of ${dataset} cannot be read: ${messageOf(cause)}.`;
+    throw new SluiceError('DATASET_INVALID', message, { dataset }, { cause });
+  }
+}
+
+/** @returns how, to be put behind its name */
+async function runOnce(client: Client, file: File, adopt: boolean): Promise<'' | ' (adopted)'> {
+  await client.query('BEGIN');
+  try {
+    await client.query('SAVEPOINT before');
+    let way: '' | ' (adopted)' = '';
+    try {
+      await client.query(file.sql);
+    } catch (error) {
+      if (!adopt || !ALREADY_THERE.has(sqlstateOf(error) ?? '')) throw refused(file, error);
+      await client.query('ROLLBACK TO SAVEPOINT before');
+      way = ' (adopted)';
+    }
+    await client.query('INSERT INTO sluice.dataset_migration (dataset, file, sha256) VALUES ($1, $2, $3)', [
+      file.dataset,
+      file.name,
+      file.sha256,
+    ]);
+    await client.query('COMMIT');
+    return way;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+function changed({ dataset, name }: File): SluiceError {
+  return new SluiceError(
+    'DATASET_INVALID',
+    `Migration ${dataset}/${name} was changed after it ran; add a new file instead.`,
+    { dataset, file: name },
+  );
+}
+
+/** What PostgreSQL said to a file, in a code of its own. An error of the connection stays what it is. */
+function refused({ dataset, name }: File, error: unknown): unknown {
+  const sqlstate = sqlstateOf(error);
+  if (sqlstate === null) return error;
+  const problem = databaseProblem(error);
+  const where = { dataset, file: name };
+  if (problem?.code === 'DATABASE_UNAVAILABLE') return error;
+  if (problem !== null) {
+    return new SluiceError(problem.code, `Migration ${dataset}/${name}: ${problem.message}`, where, {
+      cause: error,
+    });
+  }
+  if (ALREADY_THERE.has(sqlstate)) {
+    return new SluiceError(
+      'TARGET_EXISTS',
+      `Migration ${dataset}/${name} has not run according to the control tables, and what it makes is there: ` +
+        `${messageOf(error)}. If these are the dataset's tables, e.g. after a restore: sluice migrate --adopt ${dataset}.`,
+      where,
+      { cause: error },
+    );
+  }
+  return new SluiceError(
+    'MIGRATION_REFUSED',
+    `PostgreSQL refused migration ${dataset}/${name} (SQLSTATE ${sqlstate}): ${messageOf(error)}.`,
+    where,
+    { cause: error },
+  );
 }

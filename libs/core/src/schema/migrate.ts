@@ -1,30 +1,111 @@
 import pg from 'pg';
-import type { DataSource } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { CONTROL_MIGRATIONS, controlDatabase } from './control-database.js';
-import { type MigratedDataset, migrateDatasets } from './dataset-migrations.js';
+import { databaseProblem } from '#common/postgres/database-problem.js';
+import { prepareConnection } from '#common/postgres/pool.js';
+import { assertDatabaseFits, assertSchemaIsNotNewer } from './check-database.js';
+import { controlDatabase } from './control-database.js';
+import { type MigratedDataset, migrateDataset, prepareDatasetMigrations } from './dataset-migrations.js';
+import { withMigrationLock } from './migration-lock.js';
 
-/** Any 64-bit number will do, as long as every `migrate` takes the same one. */
-const MIGRATION_LOCK = 8_420_371_001;
+export { assertSchemaIsCurrent } from './check-database.js';
+
+const DEFAULT_LOCK_WAIT_MS = 60_000;
+
+export interface MigrateOptions {
+  /** Datasets whose tables are there already: what their files would make counts as made. */
+  readonly adopt?: readonly string[];
+  /** How long another migration is waited for. */
+  readonly lockWaitMs?: number;
+  /** Is told each migration as soon as it is committed. */
+  readonly onApplied?: (name: string) => void;
+}
+
+export interface MigrationReport {
+  /** Names of the migrations that ran, or were adopted. */
+  readonly applied: readonly string[];
+  /** Of datasets that could not be brought up to date, each its first; the others are. */
+  readonly problems: readonly SluiceError[];
+}
 
 /**
  * Brings control tables and data tables up to date: the one command that changes schemas.
  *
- * TypeORM takes no lock of its own, so a session lock is held around everything, on a connection that
- * does nothing else: a second `migrate` waits and then finds nothing to do.
- * @returns names of the migrations that ran
+ * - MG1: one at a time (`migration-lock.ts`): TypeORM takes no lock of its own. A second one waits and then finds
+ *   nothing to do.
+ * - MG2: nothing that is there is made again, not even by IF NOT EXISTS: PostgreSQL asks for the right first.
+ * - MG3: a dataset that cannot be migrated keeps no other from it.
+ * @throws SluiceError DATABASE_UNSUITABLE, SCHEMA_NEWER, MIGRATION_LOCKED, and what `databaseProblem` makes of settings
+ *   and rights, before anything is changed
  */
-export async function migrate(databaseUrl: string, datasets: readonly MigratedDataset[]): Promise<string[]> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'sluice migrate' });
-  await client.connect();
+export async function migrateAll(
+  databaseUrl: string,
+  datasets: readonly MigratedDataset[],
+  options: MigrateOptions = {},
+): Promise<MigrationReport> {
+  const { adopt = [], lockWaitMs = DEFAULT_LOCK_WAIT_MS, onApplied } = options;
+  const applied: string[] = [];
+  const done = (name: string): void => {
+    applied.push(name);
+    onApplied?.(name);
+  };
   try {
-    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    await client.query('CREATE SCHEMA IF NOT EXISTS sluice');
-    const control = await migrateControlTables(databaseUrl);
-    return [...control, ...(await migrateDatasets(client, datasets))];
-  } finally {
-    await client.end();
+    return await withMigrationLock(databaseUrl, lockWaitMs, async () => {
+      await onConnection(databaseUrl, async (client) => {
+        await assertDatabaseFits(client);
+        await assertSchemaIsNotNewer(client);
+        await makeSchema(client);
+      });
+      for (const name of await migrateControlTables(databaseUrl)) done(name);
+      const problems: SluiceError[] = [];
+      await onConnection(databaseUrl, async (client) => {
+        await prepareDatasetMigrations(client);
+        for (const dataset of datasets) {
+          const problem = await migrateDataset(client, dataset, adopt.includes(dataset.name), done);
+          if (problem !== null) problems.push(problem);
+        }
+      });
+      return { applied, problems };
+    });
+  } catch (error) {
+    throw databaseProblem(error) ?? error;
   }
+}
+
+/** @returns names of the migrations that ran. @throws SluiceError the first problem, when all others are migrated */
+export async function migrate(
+  databaseUrl: string,
+  datasets: readonly MigratedDataset[],
+  options: MigrateOptions = {},
+): Promise<string[]> {
+  const { applied, problems } = await migrateAll(databaseUrl, datasets, options);
+  const [problem] = problems;
+  if (problem !== undefined) throw problem;
+  return [...applied];
+}
+
+/** MG2: a DBA may have made the schema for a role that may make none. */
+async function makeSchema(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regnamespace('sluice') IS NOT NULL AS there`,
+  );
+  if (rows[0]?.there === true) return;
+  try {
+    await client.query('CREATE SCHEMA sluice');
+  } catch (error) {
+    throw withoutSchemas(error) ?? error;
+  }
+}
+
+function withoutSchemas(error: unknown): SluiceError | null {
+  const problem = databaseProblem(error);
+  if (problem?.code !== 'DATABASE_REFUSED') return problem;
+  return new SluiceError(
+    problem.code,
+    `${problem.message} For schemas: GRANT CREATE ON DATABASE … TO …, or let the DBA make them (CREATE SCHEMA sluice ` +
+      'AUTHORIZATION …; CREATE SCHEMA sluice_staging AUTHORIZATION …).',
+    {},
+    { cause: error },
+  );
 }
 
 async function migrateControlTables(databaseUrl: string): Promise<string[]> {
@@ -36,22 +117,25 @@ async function migrateControlTables(databaseUrl: string): Promise<string[]> {
   await database.initialize();
   try {
     return (await database.runMigrations()).map((migration) => migration.name);
+  } catch (error) {
+    throw withoutSchemas(error) ?? error;
   } finally {
     await database.destroy();
   }
 }
 
-/** Every service calls this at its start. @throws SluiceError SCHEMA_OUTDATED when `migrate` has to run first */
-export async function assertSchemaIsCurrent(database: DataSource): Promise<void> {
-  const wanted = CONTROL_MIGRATIONS.map((migration) => migration.name);
-  const [present] = await database.query<{ name: string | null }[]>(
-    `SELECT to_regclass('sluice.migration')::text AS name`,
-  );
-  const done = present?.name
-    ? (await database.query<{ name: string }[]>('SELECT name FROM sluice.migration')).map((row) => row.name)
-    : [];
-  const missing = wanted.filter((name) => !done.includes(name));
-  if (missing.length > 0) {
-    throw new SluiceError('SCHEMA_OUTDATED', `Control tables lack ${missing.join(', ')}.`);
+async function onConnection<T>(databaseUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: 'sluice migrate',
+    connectionTimeoutMillis: 10_000,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await prepareConnection(client);
+    return await work(client);
+  } finally {
+    await client.end();
   }
 }

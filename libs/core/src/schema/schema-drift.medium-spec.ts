@@ -1,27 +1,33 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { Job } from '../job/job.entity.js';
 import { LedgerRow } from '../ledger/ledger.entity.js';
 import { controlDatabase } from './control-database.js';
-import { assertSchemaIsCurrent, migrate } from './migrate.js';
+import { assertSchemaIsCurrent } from './check-database.js';
+import { migrate } from './migrate.js';
 
 describe('control tables', () => {
   let server: TestDatabase;
   let database: DataSource;
+  let client: pg.Client;
 
   beforeAll(async () => {
     server = await startTestDatabase();
+    client = new pg.Client({ connectionString: server.url });
+    await client.connect();
     database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
   });
 
   afterAll(async () => {
+    await client.end();
     await database.destroy();
     await server.stop();
   });
 
   it('are asked for by name until they are there', async () => {
-    await expect(assertSchemaIsCurrent(database)).rejects.toMatchObject({
+    await expect(assertSchemaIsCurrent(client)).rejects.toMatchObject({
       code: 'SCHEMA_OUTDATED',
       message: expect.stringContaining('ControlTables'),
     });
@@ -30,8 +36,21 @@ describe('control tables', () => {
   it('are made once, also by two migrations at the same time', async () => {
     const ran = await Promise.all([migrate(server.url, []), migrate(server.url, [])]);
     expect(ran.filter((names) => names.length > 0)).toHaveLength(1);
-    await expect(assertSchemaIsCurrent(database)).resolves.toBeUndefined();
+    await expect(assertSchemaIsCurrent(client)).resolves.toBeUndefined();
     expect(await migrate(server.url, [])).toEqual([]);
+  });
+
+  it('of a newer build are refused: by services, and by migrate', async () => {
+    await client.query(
+      `INSERT INTO sluice.migration (timestamp, name) VALUES (9000000000000, 'FromTheFuture9000000000000')`,
+    );
+    const newer = { code: 'SCHEMA_NEWER', message: expect.stringContaining('FromTheFuture') };
+    try {
+      await expect(assertSchemaIsCurrent(client)).rejects.toMatchObject(newer);
+      await expect(migrate(server.url, [])).rejects.toMatchObject(newer);
+    } finally {
+      await client.query(`DELETE FROM sluice.migration WHERE name LIKE 'FromTheFuture%'`);
+    }
   });
 
   it.each([

@@ -70,7 +70,11 @@ export class ControlTables1700000000001 implements MigrationInterface {
     await runner.query(
       `CREATE INDEX ledger_unannounced ON sluice.ledger (job, batch) WHERE NOT refusals_announced`,
     );
-    await runner.query(`CREATE SCHEMA IF NOT EXISTS sluice_staging`);
+    // Looked for first: IF NOT EXISTS asks for the right before it looks.
+    await runner.query(`
+      DO $$ BEGIN
+        IF to_regnamespace('sluice_staging') IS NULL THEN CREATE SCHEMA sluice_staging; END IF;
+      END $$`);
   }
 
   async down(runner: QueryRunner): Promise<void> {

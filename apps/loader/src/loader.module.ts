@@ -17,6 +17,8 @@ import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA, LOGGER, PG_POOL } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
+import { checkDatabase } from '#core/schema/database.provider.js';
+import { noteServiceRole } from '#core/staging/checks/service-role.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
 import { KafkaAnnouncer } from './announce/kafka-announcer.js';
@@ -35,6 +37,9 @@ import { WatchConfig } from './watch/watch.config.js';
 const CONNECTIONS_A_JOB = 2;
 /** Beside loading and finalizing: leases, sweep, announcing, job watch. */
 const OTHER_CONNECTIONS = 4;
+
+/** Nest starts nothing before every provider is there. */
+const CHECKED_DATABASE = Symbol('checked database');
 
 @Module({})
 export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -56,6 +61,12 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
       controllers: [CleanBatchController],
       providers: [
         { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
+        {
+          provide: CHECKED_DATABASE,
+          inject: [PG_POOL, LOGGER],
+          useFactory: (pool: pg.Pool, logger: Logger) =>
+            checkDatabase(pool, logger, (client) => noteServiceRole(client, 'loader')),
+        },
         {
           provide: GroupLoader,
           inject: [PG_POOL, LoaderMetrics, LOGGER],

@@ -8,6 +8,7 @@ import { classifyBrokerError } from '#common/kafka/kafka-errors.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { countPartitions } from '#common/kafka/topics-admin.js';
 import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
+import { databaseProblem } from '#common/postgres/database-problem.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
@@ -225,7 +226,7 @@ export class JobRunner {
       await this.jobs.pauseForContract(claim, jobErrorOf(error));
       return;
     }
-    const failure = error instanceof SluiceError ? error : unexpected(error);
+    const failure = error instanceof SluiceError ? error : (databaseProblem(error) ?? unexpected(error));
     const { code } = failure;
     const isResumable = code !== 'SOURCE_CHANGED' || publisher?.hasUnprovedBatches !== true;
     // What stands in a source belongs into the job row alone: an address may answer with anything.

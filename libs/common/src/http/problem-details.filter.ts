@@ -2,7 +2,8 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '
 import type { Logger } from 'pino';
 import { type ErrorCode, errorFacts } from '../errors/error-codes.js';
 import { SluiceError } from '../errors/sluice-error.js';
-import { classifyDatabaseError } from '../postgres/sqlstate.js';
+import { databaseProblem } from '../postgres/database-problem.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
 
 /** Body of every error answer: RFC 9457, with the code, what to do, and whatever the thrower adds. */
 export interface ProblemBody {
@@ -70,8 +71,12 @@ export class ProblemDetailsFilter implements ExceptionFilter {
     if (exception instanceof HttpException && exception.getStatus() < 500) {
       return problem('REQUEST_INVALID', exception.getStatus(), exception.message);
     }
-    if (classifyDatabaseError(exception) === 'wait') {
-      return problem('DATABASE_UNAVAILABLE', 503, 'The database does not answer.');
+    const cause = databaseProblem(exception);
+    if (cause !== null) {
+      // A server that says why says it to the caller too: that it is read-only, full, or that a right is missing.
+      const detail = sqlstateOf(exception) === null ? 'The database does not answer.' : cause.message;
+      this.logger.warn({ err: exception }, `a request failed: ${cause.message}`);
+      return problem(cause.code, 503, detail);
     }
     this.logger.error({ err: exception }, 'a request failed');
     return problem('INTERNAL', 500, 'Something unexpected happened; the log has the details.');

@@ -1,10 +1,10 @@
 import type { Pool } from 'pg';
-import { messageOf } from '../errors/sluice-error.js';
+import { databaseProblem } from './database-problem.js';
 
 const PROBE_INTERVAL_MS = 2_000;
 
 /**
- * Asks the database every two seconds whether it answers. An outage makes a service not ready, never not
+ * Asks the database every two seconds whether it answers, and whether it can be written to. An outage makes a service not ready, never not
  * live: restarting every service would not bring the database back.
  */
 export class DatabaseHealth {
@@ -36,10 +36,15 @@ export class DatabaseHealth {
     if (this.asking) return;
     this.asking = true;
     try {
-      await this.pool.query('SELECT 1');
-      this.problem = null;
+      const { rows } = await this.pool.query<{ isReadOnly: boolean }>(
+        `SELECT current_setting('transaction_read_only')::boolean AS "isReadOnly"`,
+      );
+      this.problem =
+        rows[0]?.isReadOnly === true
+          ? 'the database is read-only: a standby, or default_transaction_read_only; nothing can be written'
+          : null;
     } catch (error) {
-      this.problem = `the database does not answer: ${messageOf(error)}`;
+      this.problem = `the database does not answer: ${(databaseProblem(error) ?? (error as Error)).message}`;
     } finally {
       this.asking = false;
     }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { QueryRunnerAlreadyReleasedError, QueryRunnerProviderAlreadyReleasedError } from 'typeorm';
 import { classifyDatabaseError, sqlstateOf } from './sqlstate.js';
 
 const withCode = (code: string): Error => Object.assign(new Error('refused'), { code });
@@ -38,6 +39,13 @@ describe('classifyDatabaseError', () => {
   it('takes a connection that broke off for waiting, by its words alone', () => {
     expect(classifyDatabaseError(new Error('Connection terminated unexpectedly'))).toBe('wait');
     expect(classifyDatabaseError(new AggregateError([withCode('ECONNREFUSED')]))).toBe('wait');
+    for (const released of [
+      new QueryRunnerAlreadyReleasedError(),
+      new QueryRunnerProviderAlreadyReleasedError(),
+    ]) {
+      expect(classifyDatabaseError(released)).toBe('wait');
+    }
+    expect(classifyDatabaseError(new Error('Client was closed and is not queryable'))).toBe('wait');
     expect(classifyDatabaseError(new AggregateError([withCode('EACCES')]))).toBe('unknown');
     expect(classifyDatabaseError('no error at all')).toBe('unknown');
   });

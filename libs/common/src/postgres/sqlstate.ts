@@ -52,9 +52,12 @@ const NETWORK_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
-/** pg reports a lost connection by message only. */
+/**
+ * pg reports a lost connection by message only; and so does TypeORM, when it ends between two statements: the next one
+ * finds its query runner released.
+ */
 const LOST_CONNECTION =
-  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
+  /connection terminated|timeout exceeded when trying to connect|is not queryable|query runner (was )?already released|stream (was|has been) (ended|destroyed)|ended by the other party/i;
 
 export function classifyDatabaseError(error: unknown): FaultKind {
   // Not `instanceof`: an error of Node's own modules is of another realm when the code runs in a VM context.

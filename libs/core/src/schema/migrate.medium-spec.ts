@@ -178,7 +178,7 @@ describe('a database that is not UTF8', () => {
       await client.connect();
       const name = `other_${encoding.toLowerCase()}_${process.pid}`;
       await client.query(
-        `CREATE DATABASE ${name} ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
+        `CREATE DATABASE ${name} ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc TEMPLATE template0`,
       );
       const address = new URL(outer.url);
       address.pathname = `/${name}`;

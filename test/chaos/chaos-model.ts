@@ -21,7 +21,7 @@ export interface ChaosExpectation {
 
 /**
  * What both tables hold, from round to round: the oracle says what is in a file, this says what the write modes make
- * of it (DESIGN sections 1 and 8). Written apart from the product.
+ * of it (docs/guarantees.md, G2 and G5). Written apart from the product.
  */
 export class ChaosModel {
   businesses: ReadonlyMap<string, BusinessRow> = new Map();

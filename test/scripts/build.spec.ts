@@ -68,6 +68,25 @@ function touchLater(path: string): void {
 }
 
 describe('scripts/build.js', () => {
+  it('B3: the same sources have the same name, others another one, and none while a build is under way', () => {
+    const idOf = (): string =>
+      (JSON.parse(readFileSync(join(checkout, 'dist/build.json'), 'utf8')) as { id: string }).id;
+    expect(node('scripts/build.js')).toBe('0');
+    const first = idOf();
+    expect(first).toMatch(/^[0-9a-f]{12}$/);
+    rmSync(join(checkout, 'dist'), { recursive: true });
+    expect(node('scripts/build.js')).toBe('0');
+    expect(idOf()).toBe(first);
+    put('apps/loader/src/main.ts', 'export const main = 2;');
+    expect(node('scripts/build.js')).toBe('0');
+    expect(idOf()).not.toBe(first);
+    put('apps/loader/src/main.ts', 'export const main: string = 3;');
+    expect(node('scripts/build.js')).toMatch(/^1 /);
+    expect(inDist('build.json')).toBe(false);
+    put('apps/loader/src/main.ts', 'export const main = 1;');
+    rmSync(join(checkout, 'dist'), { recursive: true });
+  });
+
   it('compiles, and puts every other file beside what was compiled', () => {
     expect(isBuilt()).toBe('0 false');
     expect(node('scripts/build.js')).toBe('0');
@@ -130,5 +149,15 @@ describe('scripts/setup.js', () => {
     expect(isInstalled()).toBe('0 false');
     put('node_modules/.package-lock.json', lock({ 'node_modules/b': { version: '1.0.0' } }));
     expect(isInstalled()).toBe('0 false');
+  });
+});
+
+describe('scripts/sluice.js', () => {
+  it('helps in a fresh clone without installing anything', () => {
+    put('docs/cli.md', readFileSync(join(REPOSITORY, 'docs/cli.md'), 'utf8'));
+    const help = node('scripts/sluice.js', '--help');
+    for (const command of ['up', 'run <dataset>', 'check', 'status'])
+      expect(help).toContain(`\n  ${command}`);
+    expect(help).toContain('not installed yet');
   });
 });

@@ -1,6 +1,6 @@
 import type { SourceFormat } from '../../../libs/core/src/dataset/dataset.js';
 
-/** One record of a source as DESIGN section 5 words it. */
+/** One record of a source as libs/core/src/record/README.md words it. */
 export interface PlainRecord {
   readonly start: number;
   /** Behind its line end. */

@@ -36,7 +36,7 @@ const MERGE_LOOKS_MS = 4_000;
 const MERGE_WAYS = { append: APPEND, upsert: UPSERT } as const satisfies Partial<Record<WriteMode, MergeWay>>;
 
 /**
- * Makes a complete job visible, whole or not at all (DESIGN section 8).
+ * Makes a complete job visible, whole or not at all (docs/architecture.md, How a job becomes visible).
  *
  *     replace:  check → index ⇄ settle → vacuum → index ⇄ settle → constraints → analyze → check → snapshots → swap
  *     append:   check → index ⇄ settle → merge

@@ -409,7 +409,7 @@ describe('GroupLoader on real PostgreSQL', () => {
 
     afterEach(() => other.end().catch(() => undefined));
 
-    it('ends one that has stalled, and goes on (DESIGN section 7)', async () => {
+    it('ends one that has stalled, and goes on', async () => {
       expect(await load(batch(0))).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
       expect(await ended).toMatchObject({ code: '57P01' });
     });

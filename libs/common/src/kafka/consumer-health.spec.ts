@@ -3,7 +3,7 @@ import { ConsumerHealth } from './consumer-health.js';
 
 const MAX_SILENCE_MS = 1_000;
 
-describe('what a consumer says about itself (DESIGN section 9)', () => {
+describe('what a consumer says about itself', () => {
   let now: number;
   let health: ConsumerHealth;
 

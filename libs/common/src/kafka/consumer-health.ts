@@ -9,7 +9,7 @@ export interface WorkInHand {
 const MAX_FETCH_GAP_MS = 90_000;
 
 /**
- * What a consumer says about itself (DESIGN section 9).
+ * What a consumer says about itself (docs/failure.md, Alive and ready).
  * Live: every handler in hand has made progress lately, waits are declared and retried, and fetching goes on.
  * Ready: member of the group and not waiting for anything.
  */

@@ -9,7 +9,7 @@ const protocolError = (type: string): Error =>
 const givenUpAfter = (cause: Error): Error =>
   new KafkaJSNumberOfRetriesExceeded(cause, { retryCount: 5, retryTime: 100 });
 
-describe('the table of Kafka errors (DESIGN section 9)', () => {
+describe('the table of Kafka errors', () => {
   it('names the brokers’ own errors as the protocol does, and kafkajs’s as it does', () => {
     const known = [...KAFKA_ERRORS.keys()];
     expect(known.filter((name) => !/^([A-Z]+_)*[A-Z]+$|^KafkaJS[A-Z]\w+$/.test(name))).toEqual([]);

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../errors/error-codes.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 
 /**
- * What an error of Kafka's means: one table (DESIGN section 9), closed on the side of caution.
+ * What an error of Kafka's means: one table (docs/failure.md, Kafka), closed on the side of caution.
  * - `wait`: the brokers' state; pause and back off, for as long as it takes.
  * - `setup`: topics, permissions or settings are not as they have to be; waits too, and alarms.
  * - `message`: the message's own fault.

@@ -21,7 +21,7 @@ const METADATA_MAX_AGE_MS = 30_000;
  *
  * Deliberately a plain producer with `acks: -1` and several requests in flight, not an idempotent one:
  * kafkajs's idempotent producer loses messages silently when a response is lost and more than one send
- * is outstanding (DESIGN section 3). A repeat is harmless, every message has a natural id.
+ * is outstanding (docs/guarantees.md, G4). A repeat is harmless, every message has a natural id.
  *
  * - PU1 (G4): a call resolves only when the brokers' answers name every partition that was asked for. kafkajs leaves
  *   out partitions that it has no metadata of, and those whose leader moved to a broker that has answered already.

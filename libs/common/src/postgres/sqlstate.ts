@@ -1,7 +1,7 @@
 import { isNativeError } from 'node:util/types';
 
 /**
- * What a PostgreSQL error means for a batch: one table (DESIGN section 9), closed on the side of caution.
+ * What a PostgreSQL error means for a batch: one table (docs/failure.md, PostgreSQL), closed on the side of caution.
  * - `record`: the row's own fault, when it comes alone with one record; only these ever become dead letters (G10),
  *   and only on our own table. All of class 22 but 22P04: types, expressions and generated columns that users add
  *   refuse in any of its words (22000 for ranges, 22012 for a division, 22026 for bits).

@@ -10,7 +10,8 @@
  *       └─────────┴────────────┴───────▶ cancelled / failed
  *
  * Invariants
- * - J1: state changes by compare-and-set in SQL only (`JobRepository`), never by read and write.
+ * - J1: state changes in SQL that names the state it comes from, or under the lock of the job's row; never by a read that
+ *   another session can overtake.
  * - J2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
  * - J3: `succeeded` and `cancelled` are never left; `failed` only by resuming, and only while the job is
  *   `resumable`: its staging and ledger are still there, and no newer job of the dataset has succeeded.

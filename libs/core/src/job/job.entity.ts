@@ -73,7 +73,7 @@ export interface SourceIdentity {
 }
 
 /**
- * The sums of a job (DESIGN section 1):
+ * The sums of a job (docs/guarantees.md, G2):
  * read = accepted + refusedAtValidate + skipped; accepted = loaded + refusedAtLoad + superseded;
  * loaded = inserted + updated + unchanged.
  */

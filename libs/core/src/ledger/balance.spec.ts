@@ -54,7 +54,7 @@ describe('the balance of a job', () => {
     expect(imbalances(ledger, { ...whole, ...change }, outcome)).not.toEqual([]);
   });
 
-  it('counts as DESIGN section 1 says', () => {
+  it('counts as the guarantees say', () => {
     expect(jobCounts(ledger, outcome)).toEqual({
       read: 100,
       accepted: 90,

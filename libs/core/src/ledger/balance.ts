@@ -79,7 +79,7 @@ export function imbalances(ledger: LedgerTotals, source: SourceTotals, outcome: 
   return problems;
 }
 
-/** The job's counts (DESIGN section 1), from the ledger and the outcome alone. */
+/** The job's counts (docs/guarantees.md, G2), from the ledger and the outcome alone. */
 export function jobCounts(ledger: LedgerTotals, outcome: Outcome): JobCounts {
   return {
     read: ledger.records,

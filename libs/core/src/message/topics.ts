@@ -22,7 +22,7 @@ export interface TopicPlan {
   readonly config: Readonly<Record<string, string>>;
 }
 
-/** Every topic that the given datasets need, as the migration command creates them (DESIGN section 4). */
+/** Every topic that the given datasets need, as the migration command creates them (docs/architecture.md, Topics). */
 export function planTopics(datasets: readonly string[], partitions: number): TopicPlan[] {
   const plan = (topic: string, count: number, retentionMs: number): TopicPlan => ({
     topic,

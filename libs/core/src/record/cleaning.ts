@@ -1,5 +1,5 @@
 /**
- * Cleaning: what is done to every field before anything is asked of it (DESIGN section 6; for the
+ * Cleaning: what is done to every field before anything is asked of it (libs/core/src/record/README.md; for the
  * registrations, taxreg section 15). PURE.
  *
  * In this order: NULs are removed, blank, tab and U+3000 are taken off both ends, and null tokens become

@@ -38,7 +38,7 @@ function fieldsOf(bytes: Buffer, start: number, end: number): string[] {
   });
 }
 
-/** csv-parse, told what DESIGN section 5 says: the kind of line end, and that a quote inside a bare field is a letter. */
+/** csv-parse, told what this reader does: the kind of line end, and that a quote inside a bare field is a character. */
 function referenceRecords(source: Buffer, lineEnd: LineEnd = 'lf'): string[][] {
   const record_delimiter = lineEnd === 'cr' ? '\r' : ['\r\r\n', '\r\n', '\n'];
   return parse(source, { record_delimiter, relax_column_count: true, relax_quotes: true });

@@ -30,7 +30,7 @@ export class RecordWalker {
   index = -1;
   /** Its line in the source. */
   line: number;
-  /** It breaks the quoting rule (DESIGN section 5). */
+  /** It breaks the quoting rule (libs/core/src/record/README.md). */
   malformed = false;
   /** It holds a quote that neither opens nor closes a field. */
   strayQuote = false;

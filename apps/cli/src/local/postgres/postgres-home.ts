@@ -82,12 +82,6 @@ function nearestExisting(path: string): string {
   return existsSync(path) ? path : nearestExisting(dirname(path));
 }
 
-/** Removes what preparePostgresHome made, wherever it is; only after the server has ended. */
-export async function removePostgresHome(home: PostgresHome, wanted: string): Promise<void> {
-  await rm(wanted, { recursive: true, force: true });
-  if (home.movedTo !== null) await rm(home.movedTo, { recursive: true, force: true });
-}
-
 /** @returns the outermost folder on the way to (and including) `path` that the user may not enter; null when none */
 export function closedFolder(
   path: string,

@@ -31,7 +31,7 @@ export const POSTGRES_SETTINGS: Readonly<Record<string, string | number>> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   max_connections: 60,
-  // As measured for DESIGN section 13: half the seconds of the defaults for a load of 1.6 million rows.
+  // As measured (docs/performance.md): half the seconds of the defaults for a load of 1.6 million rows.
   shared_buffers: '512MB',
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',

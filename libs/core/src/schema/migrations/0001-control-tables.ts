@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** The job row and the ledger: what every part of Sluice agrees on (DESIGN sections 5 to 8). */
+/** The job row and the ledger: what every part of Sluice agrees on (docs/architecture.md, Tables). */
 export class ControlTables1700000000001 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -3,7 +3,7 @@ import type { IncomingMessage } from '#common/kafka/message.js';
 import { type DatasetTopic, topicOf } from './topics.js';
 import { isUuid } from './wire-checks.js';
 
-export type { IncomingMessage, MessagePlace, OutgoingMessage } from '#common/kafka/message.js';
+export type { IncomingMessage, MessagePlace, OutgoingMessage, RawHeaders } from '#common/kafka/message.js';
 
 /** Reads typed headers; whatever is missing or malformed is MESSAGE_INVALID with topic, partition and offset. */
 export class HeaderReader {

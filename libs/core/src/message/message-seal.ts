@@ -1,0 +1,90 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { IncomingMessage, OutgoingMessage, RawHeaders } from './header-reader.js';
+
+/** The header that holds the seal: an HMAC-SHA-256 in hex. */
+const SEAL = 'seal';
+/** Keys stay derived for the last few jobs. */
+const MAX_KEYS = 64;
+
+/**
+ * Proves that a raw or clean message was made by a service of this deployment. PURE.
+ *
+ * - MS1: the key of a job is derived from the deployment's secret (`SLUICE_MESSAGE_KEY`) and the job's id, so a service
+ *   without a database has it as well.
+ * - MS2: a seal covers the topic, every other header by name and value, and the value: nothing of a sealed message can be
+ *   changed, taken for another topic, or added to it.
+ * - MS3: whether a job's messages are sealed is pinned in its row when it begins. Messages without a seal pass here:
+ *   it is the loader, who knows the job, that takes none of them for a sealed one.
+ *
+ * It does not tell a message from its repeat; that is harmless, for every batch has a natural id.
+ */
+export class MessageSeal {
+  private readonly keys = new Map<string, Buffer>();
+
+  private constructor(private readonly secret: string) {}
+
+  /** @param secret empty: nothing is sealed and nothing can be checked; the result is null */
+  static of(secret: string): MessageSeal | null {
+    return secret === '' ? null : new MessageSeal(secret);
+  }
+
+  sealed(message: OutgoingMessage): OutgoingMessage {
+    const { headers } = message;
+    return {
+      ...message,
+      headers: { ...headers, [SEAL]: this.sealOf(message.topic, headers, message.value) },
+    };
+  }
+
+  /** @returns false when it has none (MS3). @throws SluiceError MESSAGE_INVALID when it has a wrong one */
+  check({ place, headers, value }: IncomingMessage): boolean {
+    const found = headers[SEAL];
+    if (found === undefined) return false;
+    const right = Buffer.from(this.sealOf(place.topic, headers, value ?? Buffer.alloc(0)));
+    // A list of seals is not of the right length, either.
+    const given = Buffer.from(found.toString());
+    if (given.length === right.length && timingSafeEqual(given, right)) return true;
+    throw foreign(place, 'its seal is not one of this deployment');
+  }
+
+  private sealOf(topic: string, headers: RawHeaders, value: Buffer): string {
+    const facts = Object.entries(headers)
+      .filter(([name]) => name !== SEAL)
+      .map(([name, given]) => [name, Array.isArray(given) ? given.map(String) : String(given)])
+      .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
+    return createHmac('sha256', this.keyOf(String(headers.job)))
+      .update(JSON.stringify([topic, facts]))
+      .update(value)
+      .digest('hex');
+  }
+
+  private keyOf(job: string): Buffer {
+    const known = this.keys.get(job);
+    if (known !== undefined) return known;
+    const key = createHmac('sha256', this.secret).update(`sluice messages of job ${job}`).digest();
+    const oldest = this.keys.keys().next();
+    if (this.keys.size >= MAX_KEYS && !oldest.done) this.keys.delete(oldest.value);
+    this.keys.set(job, key);
+    return key;
+  }
+}
+
+/** Whether a message says that it is sealed. */
+export function isSealed({ headers }: IncomingMessage): boolean {
+  return headers[SEAL] !== undefined;
+}
+
+/**
+ * For a service that passes on what it is given: true when the message is sealed and right.
+ * @throws SluiceError MESSAGE_INVALID when its seal is wrong, or cannot be checked for want of the secret
+ */
+export function checkedSeal(seal: MessageSeal | null, message: IncomingMessage): boolean {
+  if (seal !== null) return seal.check(message);
+  if (!isSealed(message)) return false;
+  throw foreign(message.place, 'it is sealed, and this service has no SLUICE_MESSAGE_KEY to check that');
+}
+
+function foreign({ topic, partition, offset }: IncomingMessage['place'], problem: string): SluiceError {
+  return new SluiceError('MESSAGE_INVALID', `Message ${topic}/${partition}/${offset}: ${problem}.`);
+}

@@ -103,7 +103,7 @@ function batch(job: string, group: number, bad: number): CleanMessage {
     raw: { topic: `sluice.${DATASET}.raw`, partition: 0, offset: String(group) },
     counts: { records: GROUP_RECORDS, accepted: GROUP_RECORDS, refused: 0, skipped: 0, warnings: 0 },
     findings: {},
-    ...{ fault: null, contractVersion: 1, plan: null },
+    ...{ fault: null, contractVersion: 1, plan: null, sealed: false },
     sections: [{ table: 'thing', text: Buffer.from(rows.join('')), rows: GROUP_RECORDS }],
   };
 }

@@ -72,6 +72,8 @@ export class HeldBroker {
   readonly values = new Map<number, string>();
   /** Partitions that batches were sent to. */
   readonly partitions = new Set<number | undefined>();
+  /** Whether batches were sealed. */
+  readonly seals = new Set<boolean>();
   /** Batches from here on are acknowledged by `acknowledge` only. */
   heldFrom = Infinity;
   private readonly waiting = new Set<{ acknowledge: () => void; lose: (error: Error) => void }>();
@@ -83,6 +85,7 @@ export class HeldBroker {
     this.sent.push(batch);
     this.partitions.add(message.partition);
     this.values.set(batch, message.value.toString());
+    this.seals.add('seal' in message.headers);
     if (batch < this.heldFrom) return Promise.resolve();
     return new Promise((acknowledge, lose) => this.waiting.add({ acknowledge, lose }));
   }
@@ -166,12 +169,12 @@ export class Ingesting {
     return new JobRepository(this.database).load(id);
   }
 
-  ingestor(owner = 'one', leaseSeconds = 30): TestIngestor {
+  ingestor(owner = 'one', leaseSeconds = 30, settings: Partial<IngestorConfig> = {}): TestIngestor {
     const jobs = new JobRepository(this.database, leaseSeconds);
     const registry = new DatasetRegistry([
       { name: THINGS.name, dataset: THINGS, folder: '', tables: ['thing'] },
     ]);
-    const config = Object.assign(new IngestorConfig(), { maxBatchRecords: 2, leaseSeconds });
+    const config = Object.assign(new IngestorConfig(), { maxBatchRecords: 2, leaseSeconds }, settings);
     const broker = new HeldBroker();
     const drain = new AbortController();
     const runner = new JobRunner(

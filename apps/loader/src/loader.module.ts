@@ -28,7 +28,7 @@ import { FinalizeSweep } from './finalize/finalize-sweep.js';
 import { CleanBatchController } from './load/clean-batch.controller.js';
 import { GroupLoader } from './load/group-loader.js';
 import { LOAD_GROUP } from './load/load-group.js';
-import type { LoaderConfig } from './loader.config.js';
+import { LoaderConfig } from './loader.config.js';
 import { LoaderMetrics } from './loader.metrics.js';
 import { JobWatch, watchedDatasets } from './watch/job-watch.js';
 import { WatchConfig } from './watch/watch.config.js';
@@ -60,6 +60,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
       imports: [ServiceModule.for({ ...context, poolSize })],
       controllers: [CleanBatchController],
       providers: [
+        { provide: LoaderConfig, useValue: config },
         { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
         {
           provide: CHECKED_DATABASE,

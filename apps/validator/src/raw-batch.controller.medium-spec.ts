@@ -14,6 +14,7 @@ import { createTopics } from '#common/kafka/topics-admin.js';
 import { readMessages } from '#common/kafka/message-reader.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
+import { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
@@ -23,6 +24,7 @@ import { batchOf } from '../../../test/support/record/cutting.js';
 import { ValidatorConfig } from './validator.config.js';
 import { ValidatorModule } from './validator.module.js';
 
+const SECRET = 'a secret of this deployment';
 const JOB = '01890000-0000-7000-8000-000000000001';
 
 describe('the validator on Kafka', () => {
@@ -73,7 +75,10 @@ describe('the validator on Kafka', () => {
       attempt: 0,
     };
     good = encodeRawMessage(message, 1);
-    const config = Object.assign(new ValidatorConfig(), { kafkaBrokers: broker.brokers.join(',') });
+    const config = Object.assign(new ValidatorConfig(), {
+      kafkaBrokers: broker.brokers.join(','),
+      messageKey: SECRET,
+    });
     const fatal = (error: Error): never => {
       throw error;
     };
@@ -175,6 +180,27 @@ describe('the validator on Kafka', () => {
     await publisher.send([encodeRawMessage({ ...message, batch }, 1), good]);
     await eventually(async () => Number(await committed()) === begin + 2, 'the offset to follow');
     expect((await end()) - before).toBe(13_000);
+  });
+
+  it('seals what came sealed, and parks what was sealed with another secret (RB3)', async () => {
+    const begin = Number(await committed());
+    const topic = raw.replace(/raw$/, 'clean');
+    const cleanBegin = Number((await admin.fetchTopicOffsets(topic))[0]?.high);
+    const seal = MessageSeal.of(SECRET) as MessageSeal;
+    const foreign = MessageSeal.of('a secret of somewhere else') as MessageSeal;
+    await publisher.send([foreign.sealed(good), seal.sealed(good), good]);
+    await eventually(async () => Number(await committed()) === begin + 3, 'the offset to follow');
+    const seals: boolean[] = [];
+    const places = [cleanBegin, cleanBegin + 1].map((offset) => ({
+      topic,
+      partition: 0,
+      offset: String(offset),
+    }));
+    await readMessages(kafka, places, (clean) => {
+      seals.push(seal.check(clean));
+      return Promise.resolve();
+    });
+    expect(seals.sort()).toEqual([false, true]);
   });
 
   it('hands what it cannot validate to the loader, and goes on behind it (RB1)', async () => {

@@ -10,12 +10,14 @@ import { Publisher } from '#common/kafka/publisher.js';
 import { LOGGER } from '#common/lifecycle/tokens.js';
 import { type BatchFault, type CleanOutcome, encodeCleanMessage } from '#core/message/clean-message.js';
 import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
+import { MessageSeal, UNSEALED, checkedSeal } from '#core/message/message-seal.js';
 import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { topicOf } from '#core/message/topics.js';
 import type { BatchVerdict } from '#core/record/verdict.js';
 import { ContractCache } from './contract-cache.js';
 import { type Judging, JudgingRoom } from './judging-room.js';
+import { ValidatorConfig } from './validator.config.js';
 import { ValidatorMetrics } from './validator.metrics.js';
 
 /**
@@ -35,10 +37,13 @@ const FINDING_BYTES = 160;
  *   ends or pauses the job if there still is one. So no batch holds up those behind it, which may be of other jobs.
  * - RB2 (G9): a batch is judged when what was judged before is published, or small (`JudgingRoom`); dead letters are
  *   worded and encoded request by request.
+ * - RB3: a raw message with a wrong seal is parked; one without a seal becomes a clean batch without, which the loader
+ *   does not take for a job whose messages are sealed (`MessageSeal`).
  */
 @Controller()
 export class RawBatchController {
   private readonly room = new JudgingRoom(MAX_UNPUBLISHED_BYTES);
+  private readonly seal: MessageSeal | null;
 
   constructor(
     @Inject(ContractCache) private readonly contracts: ContractCache,
@@ -46,7 +51,11 @@ export class RawBatchController {
     @Inject(ValidatorMetrics) private readonly metrics: ValidatorMetrics,
     @Inject(MessageParking) private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
+    @Inject(ValidatorConfig) config: ValidatorConfig,
+  ) {
+    this.seal = MessageSeal.of(config.messageKey);
+    if (this.seal === null) logger.warn(UNSEALED);
+  }
 
   @BatchHandler('raw')
   async validate(@Payload() delivery: Delivery): Promise<void> {
@@ -56,9 +65,7 @@ export class RawBatchController {
       const judging = await this.room.enter();
       const judged = await this.parking.decode(message, (each) => this.judge(each, judging));
       if (!judged) continue;
-      const publication = this.publish(judged.raw, message, judged.outcome)
-        .then(delivery.progress)
-        .finally(judged.leave);
+      const publication = this.publish(judged, message).then(delivery.progress).finally(judged.leave);
       // Its failure is heard below; until then it must not count as unhandled, which would end the process.
       publication.catch(() => undefined);
       publishing.push(publication);
@@ -71,8 +78,10 @@ export class RawBatchController {
   /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
   private judge(message: IncomingMessage, judging: Judging): JudgedBatch {
     try {
+      // RB3: what came without a seal goes on without one.
+      const seal = checkedSeal(this.seal, message) ? this.seal : null;
       const { raw, outcome } = this.outcomeOf(message);
-      return { raw, outcome, leave: judging.judged(heldBytes(outcome)) };
+      return { raw, outcome, seal, leave: judging.judged(heldBytes(outcome)) };
     } catch (error) {
       judging.left();
       throw error;
@@ -80,7 +89,7 @@ export class RawBatchController {
   }
 
   /** @throws SluiceError MESSAGE_INVALID */
-  private outcomeOf(message: IncomingMessage): Omit<JudgedBatch, 'leave'> {
+  private outcomeOf(message: IncomingMessage): Omit<JudgedBatch, 'leave' | 'seal'> {
     const raw = decodeRawMessage(message);
     try {
       const { contract, plan } = this.contracts.contractFor(raw);
@@ -95,14 +104,15 @@ export class RawBatchController {
     }
   }
 
-  private async publish(raw: RawMessage, message: IncomingMessage, outcome: CleanOutcome): Promise<void> {
+  private async publish({ raw, outcome, seal }: JudgedBatch, message: IncomingMessage): Promise<void> {
     const { batch, dataset, job, epoch } = raw;
     const verdict = 'verdict' in outcome ? outcome.verdict : null;
     faultPoint('validator.before-dead');
     if (verdict !== null) await this.publisher.send(encodeDeadLetters(deadLettersOf(raw, verdict)));
     faultPoint('validator.dead-sent');
     const partitions = await this.publisher.partitionsOf(topicOf(dataset, 'clean'));
-    await this.publisher.send([encodeCleanMessage(raw, message.place, outcome, partitions)]);
+    const clean = encodeCleanMessage(raw, message.place, outcome, partitions);
+    await this.publisher.send([seal?.sealed(clean) ?? clean]);
     faultPoint('validator.clean-sent');
     if (verdict === null) return;
     await this.publisher.send([
@@ -138,6 +148,8 @@ function faultOf(error: unknown, { batch }: RawMessage): BatchFault {
 interface JudgedBatch {
   readonly raw: RawMessage;
   readonly outcome: CleanOutcome;
+  /** For its clean batch. */
+  readonly seal: MessageSeal | null;
   /** To be called when it is published, or never will be. */
   readonly leave: () => void;
 }

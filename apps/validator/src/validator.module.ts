@@ -13,7 +13,7 @@ import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
 import { ContractCache } from './contract-cache.js';
 import { RawBatchController } from './raw-batch.controller.js';
-import type { ValidatorConfig } from './validator.config.js';
+import { ValidatorConfig } from './validator.config.js';
 import { ValidatorMetrics } from './validator.metrics.js';
 
 const MIB = 1024 * 1024;
@@ -27,6 +27,7 @@ export class ValidatorModule {
       imports: [ServiceModule.for({ ...context, poolSize: 0 })],
       controllers: [RawBatchController],
       providers: [
+        { provide: ValidatorConfig, useValue: config },
         { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
         {
           provide: ContractCache,

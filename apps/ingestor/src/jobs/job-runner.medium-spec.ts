@@ -99,6 +99,29 @@ describe('a job that goes on', () => {
     expect(await ingesting.load(id)).toMatchObject({ contractVersion: 1 });
   });
 
+  it('seals its messages if it began so, and is not gone on with by an ingestor that cannot', async () => {
+    const key = 'a secret of this deployment';
+    const id = await ingesting.queue(ingesting.file('sealed', CONTENT));
+    const ingestor = ingesting.ingestor('one', 30, { messageKey: key });
+    ingestor.broker.heldFrom = 4;
+    const run = ingestor.run();
+    await eventually(() => ingestor.broker.sent.includes(4), 'batch 4 to be sent');
+    ingestor.drain.abort(new SluiceError('JOB_LOST', 'The ingestor is ending.'));
+    ingestor.broker.lose();
+    await run;
+    expect(await ingesting.load(id)).toMatchObject({ state: 'running', signed: true });
+    expect(ingestor.broker.seals).toEqual(new Set([true]));
+    const other = ingesting.ingestor();
+    await other.run();
+    expect(other.broker.sent).toEqual([]);
+    expect(await ingesting.load(id)).toMatchObject({
+      state: 'failed',
+      error: { code: 'SETTING_INVALID', message: expect.stringContaining('SLUICE_MESSAGE_KEY') },
+    });
+    await ingesting.operator.resume(id);
+    expect(await goOn(id, ingesting.ingestor('one', 30, { messageKey: key }))).toEqual(BATCHES.slice(4));
+  });
+
   it('has the same end as a job that was never interrupted', async () => {
     const whole = await ingesting.queue(ingesting.file('whole', CONTENT));
     expect(await goOn(whole)).toEqual(BATCHES);

@@ -20,6 +20,7 @@ import {
   jobErrorOf,
 } from '#core/job/job.entity.js';
 import { type Claim, JobRepository } from '#core/job/job.repository.js';
+import { MessageSeal } from '#core/message/message-seal.js';
 import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
 import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
@@ -54,6 +55,7 @@ const LONGEST_SETTLE_MS = 3_000;
  */
 @Injectable()
 export class JobRunner {
+  private readonly seal: MessageSeal | null;
   private readonly leases = new Map<string, LeaseKeeper>();
 
   constructor(
@@ -65,7 +67,9 @@ export class JobRunner {
     @Inject(IngestorMetrics) private readonly metrics: IngestorMetrics,
     @Inject(KAFKA) private readonly kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
+  ) {
+    this.seal = MessageSeal.of(config.messageKey);
+  }
 
   /**
    * Never rejects: a source's own fault fails the job; trouble with Kafka or PostgreSQL leaves it to be
@@ -154,7 +158,14 @@ export class JobRunner {
     const { tables } = compileContract(dataset, { columns, context, options: job.options });
     const { identity: sourceIdentity, expectedBytes } = source;
     const { contractVersion } = dataset;
-    const start = { cutting, head, sourceIdentity, expectedBytes, contractVersion, signed: false };
+    const start = {
+      cutting,
+      head,
+      sourceIdentity,
+      expectedBytes,
+      contractVersion,
+      signed: this.seal !== null,
+    };
     await this.jobs.start(claim, start, async (client) => {
       await createStaging(client, tables, job);
       await checkColumnTypes(client, dataset);
@@ -176,6 +187,7 @@ export class JobRunner {
       publisher: this.publisher,
       partitions,
       maxInFlight: this.config.publishesInFlight,
+      seal: this.sealFor(job),
       resumeFrom: job.checkpoint,
       beginsThere,
       republishFrom: job.republishFrom,
@@ -190,6 +202,22 @@ export class JobRunner {
         attempt: 0,
       },
     });
+  }
+
+  /**
+   * Whether a job is sealed is pinned when it begins, which it has not in the row that we read if it begins now.
+   * @throws SluiceError SETTING_INVALID
+   */
+  private sealFor({ id, state, signed }: Job): MessageSeal | null {
+    if (state !== 'queued' && !signed) return null;
+    if (signed && state !== 'queued' && this.seal === null) {
+      throw new SluiceError(
+        'SETTING_INVALID',
+        `The messages of job ${id} are sealed, and this ingestor has no SLUICE_MESSAGE_KEY.`,
+        { job: id },
+      );
+    }
+    return this.seal;
   }
 
   /** Ends a run that did not come to the end of its source. */

@@ -7,6 +7,7 @@ import { faultPoint } from '#common/faults/fault-point.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
+import type { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage, type RawMessage } from '#core/message/raw-message.js';
 import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
@@ -19,6 +20,8 @@ export interface BatchPublisherOptions {
   /** Pinned partitions of the raw topic. */
   readonly partitions: number;
   readonly maxInFlight: number;
+  /** Of a job whose messages are sealed. */
+  readonly seal?: MessageSeal | null;
   /** Where an earlier run of the job had got to: batches before `nextBatch` are there already. */
   readonly resumeFrom: Checkpoint | null;
   /** The first batch that is offered is `resumeFrom.nextBatch`, because the source is read on from there; else 0. */
@@ -159,7 +162,9 @@ export class BatchPublisher {
   }
 
   private async sendUntilAcknowledged(batch: RawBatch, after: Checkpoint): Promise<void> {
-    const message = encodeRawMessage({ ...this.options.facts, batch }, this.options.partitions);
+    const { facts, partitions, seal } = this.options;
+    const unsealed = encodeRawMessage({ ...facts, batch }, partitions);
+    const message = seal?.sealed(unsealed) ?? unsealed;
     const event = encodeStatusEvent(this.eventOf(batch));
     await this.sendPersistently([message], batch.batch);
     await this.sendPersistently([event], batch.batch);

@@ -114,6 +114,7 @@ describe('GroupLoader on real PostgreSQL', () => {
       fault: null,
       contractVersion: 1,
       plan: loaderPlan(PLAN, 1, job).mark,
+      sealed: false,
     };
   }
 
@@ -510,6 +511,23 @@ describe('GroupLoader on real PostgreSQL', () => {
       expect(await load(batch(1), again)).toEqual({ kind: 'dropped', state: 'failed' });
       expect(await jobRow()).toMatchObject({ state: 'failed', why: { code: 'BATCH_DIFFERS' } });
       expect((await staged()).batches).toEqual([0]);
+    });
+
+    it('takes none without a seal for a job whose messages are sealed (LD7)', async () => {
+      await pool.query('UPDATE sluice.job SET signed = true');
+      const checking = loaderPlan(PLAN, 1, job, true);
+      const group = { dataset: 'things', job, batches: [batch(0), { ...batch(1), sealed: true }] };
+      expect(await loader.load(group, checking, () => undefined)).toMatchObject({ fresh: [{ batch: 1 }] });
+      expect((await staged()).batches).toEqual([1]);
+    });
+
+    it('pauses such a job, and keeps its batches, when it cannot check seals itself (LD8)', async () => {
+      await pool.query('UPDATE sluice.job SET signed = true');
+      await expect(load({ ...batch(0), sealed: false })).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+      expect(await jobRow()).toMatchObject({
+        ...{ state: 'paused', reason: 'fault' },
+        why: { message: expect.stringContaining('SLUICE_MESSAGE_KEY') },
+      });
     });
 
     it('drops batches of epochs that the job never had, or that it had before it began again (LD7)', async () => {

@@ -1,21 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { isErrorCode } from '#common/errors/error-codes.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { failRunningJob } from '#core/job/fail-job.js';
-import type { JobState, PauseReason } from '#core/job/job-state.js';
+import type { JobState } from '#core/job/job-state.js';
 import { jobErrorOf } from '#core/job/job.entity.js';
 import { pauseJob } from '#core/job/pause-job.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
-import type { BatchFault, CleanMessage } from '#core/message/clean-message.js';
+import type { CleanMessage } from '#core/message/clean-message.js';
 import type { BatchGroup } from './batch-group.js';
 import { jobFault } from './job-faults.js';
+import { type Obstacle, lockJob, obstacleOf, ownBatches } from './locked-job.js';
 import { RefusingCopy } from './refusing-copy.js';
 import { findDiffering } from './repeated-batches.js';
 import type { LoaderPlan } from './staging-targets.js';
@@ -30,12 +30,6 @@ export type GroupOutcome =
     }
   /** The job takes no batches any more, or is unknown, or was ended or paused because of them: they are dropped. */
   | { readonly kind: 'dropped'; readonly state: JobState | 'unknown' };
-
-/** What a group says about its job: why it must not be loaded. */
-interface Obstacle {
-  readonly does: 'pause' | 'fail';
-  readonly error: SluiceError;
-}
 
 export interface GroupLoaderParts {
   readonly pool: pg.Pool;
@@ -79,7 +73,7 @@ const RETRY_PAUSE_MS = 500;
  * - LD6: a batch that the validator could not validate fails the job (or pauses it, when only versions differ), and so
  *   does a batch that comes again with another content than the ledger has.
  * - LD7: batches of an epoch that the job has not had yet are foreign, those from before it began again are of no use:
- *   both are dropped.
+ *   both are dropped, and so are batches without a seal when the job's messages are sealed.
  * - LD8: whatever else fails is tried a few times and then pauses the job with reason `fault`. Only the state of the
  *   database itself is left to the caller to wait for: one job's batches never keep those of others waiting.
  */
@@ -168,10 +162,10 @@ export class GroupLoader {
       const { state, takesBatches, pid } = job;
       if (state === 'paused' && job.pauseReason !== 'contract')
         throw new SluiceError('JOB_PAUSED', `Job ${group.job} is paused.`, { job: group.job });
-      const batches = ofEpochs(group.batches, job);
+      const batches = ownBatches(group.batches, job, plan);
       if (batches.length < group.batches.length) {
         const facts = { job: group.job, dropped: group.batches.length - batches.length, epoch: job.epoch };
-        this.parts.logger.warn(facts, 'batches of another epoch dropped');
+        this.parts.logger.warn(facts, 'batches of another epoch, or without a seal, dropped');
       }
       if (!takesBatches || batches.length === 0) return { kind: 'dropped', state };
       const obstacle = obstacleOf(batches, job, plan);
@@ -228,80 +222,4 @@ class Differing extends Error {
 function schemaFault(error: unknown, { job, dataset }: BatchGroup): SluiceError {
   const text = `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`;
   return new SluiceError('JOB_SCHEMA', text, { job, dataset }, { cause: error });
-}
-
-interface LockedJob {
-  readonly state: JobState | 'unknown';
-  readonly pauseReason: PauseReason | null;
-  readonly takesBatches: boolean;
-  readonly contractVersion: number;
-  readonly firstEpoch: number;
-  readonly epoch: number;
-  /** Of our own backend. */
-  readonly pid: number;
-}
-
-const UNKNOWN_JOB: LockedJob = {
-  state: 'unknown',
-  pauseReason: null,
-  takesBatches: false,
-  contractVersion: 0,
-  firstEpoch: 0,
-  epoch: 0,
-  pid: 0,
-};
-
-async function lockJob(client: pg.PoolClient, job: string): Promise<LockedJob> {
-  const { rows } = await client.query<LockedJob>(
-    `SELECT state, pause_reason AS "pauseReason", state = 'running' OR state = 'failed' AND resumable AS "takesBatches",
-       contract_version AS "contractVersion", first_epoch AS "firstEpoch", epoch, pg_backend_pid() AS pid
-     FROM sluice.job WHERE id = $1 FOR KEY SHARE`,
-    [job],
-  );
-  return rows[0] ?? UNKNOWN_JOB;
-}
-
-/** LD7. The epoch in the row is raised before anything is published under it. */
-function ofEpochs(batches: readonly CleanMessage[], job: LockedJob): readonly CleanMessage[] {
-  return batches.filter(({ epoch }) => epoch >= job.firstEpoch && epoch <= job.epoch);
-}
-
-/** LD5 and LD6: why none of these batches may be loaded, or null. */
-function obstacleOf(batches: readonly CleanMessage[], job: LockedJob, plan: LoaderPlan): Obstacle | null {
-  const [first] = batches;
-  if (first === undefined) return null;
-  const place = { job: first.job, dataset: first.dataset };
-  const mismatch = (message: string): Obstacle => ({
-    does: 'pause',
-    error: new SluiceError('CONTRACT_MISMATCH', message, place),
-  });
-  if (job.contractVersion !== plan.contractVersion) {
-    return mismatch(
-      `Job ${first.job} was started with version ${job.contractVersion} of the contract, this loader has ${plan.contractVersion}.`,
-    );
-  }
-  for (const { batch, fault, contractVersion, plan: mark } of batches) {
-    if (fault !== null) {
-      const error = faultOf(fault, place);
-      return { does: error.code === 'CONTRACT_MISMATCH' ? 'pause' : 'fail', error };
-    }
-    if (contractVersion !== null && contractVersion !== job.contractVersion) {
-      return mismatch(
-        `Batch ${batch} was validated by version ${contractVersion} of the contract, its job has ${job.contractVersion}.`,
-      );
-    }
-    if (mark !== null && mark !== plan.mark) {
-      return mismatch(
-        `Batch ${batch} was written for other tables or columns than this loader has, by the same version ${plan.contractVersion} of the contract.`,
-      );
-    }
-  }
-  return null;
-}
-
-/** A code that only a newer validator knows is told in the message. */
-function faultOf({ code, message }: BatchFault, place: { job: string; dataset: string }): SluiceError {
-  return isErrorCode(code)
-    ? new SluiceError(code, message, place)
-    : new SluiceError('INTERNAL', `${message} [${code}]`, place);
 }

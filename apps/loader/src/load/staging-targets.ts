@@ -24,10 +24,17 @@ export interface LoaderPlan {
   readonly contractVersion: number;
   /** `planMark` of the tables. */
   readonly mark: string;
+  /** It can check seals. */
+  readonly checksSeals: boolean;
 }
 
-export function loaderPlan(plan: readonly TablePlan[], contractVersion: number, job: string): LoaderPlan {
-  return { targets: stagingTargets(plan, job), contractVersion, mark: planMark(plan) };
+export function loaderPlan(
+  plan: readonly TablePlan[],
+  contractVersion: number,
+  job: string,
+  checksSeals = false,
+): LoaderPlan {
+  return { targets: stagingTargets(plan, job), contractVersion, mark: planMark(plan), checksSeals };
 }
 
 /** The staging tables of a job, in load order. */

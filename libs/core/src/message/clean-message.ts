@@ -55,6 +55,8 @@ export interface CleanMessage {
   readonly contractVersion: number | null;
   /** `planMark` of the tables that the sections were written for; null in messages of older builds. */
   readonly plan: string | null;
+  /** Proved to be made by this deployment (`MessageSeal`); false when it says nothing of that. */
+  readonly sealed: boolean;
 }
 
 /** What validating a raw batch came to. */
@@ -131,8 +133,11 @@ function faultToSend({ code, message }: BatchFault): BatchFault {
   return { code, message: cutStorable(message, MAX_FAULT_CHARACTERS) };
 }
 
-/** @throws SluiceError MESSAGE_INVALID */
-export function decodeCleanMessage(message: IncomingMessage): CleanMessage {
+/**
+ * @param sealed what checking the message's seal came to
+ * @throws SluiceError MESSAGE_INVALID
+ */
+export function decodeCleanMessage(message: IncomingMessage, sealed = false): CleanMessage {
   const read = new HeaderReader(message);
   read.version(VERSION);
   const value = read.value();
@@ -166,5 +171,6 @@ export function decodeCleanMessage(message: IncomingMessage): CleanMessage {
     fault: read.optional('fault', () => read.checkedJson('fault', isFault)) ?? null,
     contractVersion: read.optional('contract', () => read.count('contract')) ?? null,
     plan: read.optionalText('plan') ?? null,
+    sealed,
   };
 }

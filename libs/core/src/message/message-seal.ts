@@ -70,6 +70,9 @@ export class MessageSeal {
   }
 }
 
+/** Said once by a service that starts so. */
+export const UNSEALED = 'SLUICE_MESSAGE_KEY is not set: messages are neither signed nor checked';
+
 /** Whether a message says that it is sealed. */
 export function isSealed({ headers }: IncomingMessage): boolean {
   return headers[SEAL] !== undefined;

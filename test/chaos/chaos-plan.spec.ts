@@ -12,7 +12,7 @@ import {
 } from './chaos-plan.js';
 import { faultText } from './chaos-words.js';
 
-const ROUNDS = 400;
+const ROUNDS = 800;
 const rounds = (seed: number, count = ROUNDS): RoundPlan[] =>
   Array.from({ length: count }, (_, round) => planRound(seed, round));
 const faultsOf = ({ steps }: RoundPlan): Fault[] => steps.flatMap(({ faults }) => faults);
@@ -32,14 +32,19 @@ describe('the plan of a chaos run', () => {
       source: 'http',
       file: { rows: 5_886, contentSeed: expect.any(Number), firstKey: expect.any(Number) },
       steps: [
-        { at: 'start', faults: [{ kind: 'point', point: 'ingestor.published', action: 'kill' }] },
         {
           at: { loadedShare: 0.5 },
           faults: [
             { kind: 'point', point: 'finalizer.visible', action: 'kill' },
-            { kind: 'lose answers', service: 'validator', times: expect.any(Number) },
-            { kind: 'pause and continue' },
-            { kind: 'point', point: 'loader.announced', action: 'kill' },
+            { kind: 'stall', process: 'loader' },
+          ],
+        },
+        {
+          at: 'finalizing',
+          faults: [
+            { kind: 'fill disk', service: 'validator' },
+            { kind: 'kill', process: 'ingestor' },
+            { kind: 'kill', process: 'validator-2' },
           ],
         },
       ],
@@ -59,7 +64,16 @@ describe('the plan of a chaos run', () => {
       'break source',
       'fail source and resume',
       'pause and continue',
-      'cancel and start anew',
+      'cancel and start again',
+      ...['raw', 'clean', 'dead'].flatMap((topic) => [
+        `grow partitions of ${topic}`,
+        ...['gzip', 'snappy', 'lz4', 'zstd'].map((codec) => `compress ${topic} with ${codec}`),
+      ]),
+      ...['raw', 'clean', 'dead', 'status'].map((topic) => `send poison to ${topic}`),
+      ...['raw', 'clean'].map((topic) => `lose the tail of ${topic}`),
+      ...SERVICES.map((name) => `fill the disk under ${name}`),
+      'write beside',
+      'roll services',
     ];
     expect([...texts].sort()).toEqual(wanted.sort());
     expect(new Set(all.map(({ mode }) => mode))).toEqual(new Set(['replace', 'append', 'upsert']));

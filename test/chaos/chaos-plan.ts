@@ -22,6 +22,10 @@ export const SERVICES = [
 ];
 export const SERVERS = ['kafka', 'postgres'];
 export const RESENT_TOPICS = ['raw', 'clean', 'dead'] as const;
+export const CODECS = ['gzip', 'snappy', 'lz4', 'zstd'] as const;
+export const POISONED_TOPICS = ['raw', 'clean', 'dead', 'status'] as const;
+/** Only what a resumed job publishes again: a dead letter that the broker has lost is lost (docs/failure.md). */
+export const TRUNCATED_TOPICS = ['raw', 'clean'] as const;
 export const SOURCE_KINDS = ['http with Range', 'http', 'http, gzip', 'file', 'file, gzip'] as const;
 const PRODUCERS = ['ingestor', 'validator', 'loader'] as const;
 const MODES = ['replace', 'append', 'upsert'] as const satisfies readonly WriteMode[];
@@ -41,9 +45,27 @@ export type Fault =
   /** The source is gone until the job has failed; then the job is resumed. */
   | { readonly kind: 'fail source and resume' }
   | { readonly kind: 'pause and continue' }
-  /** Cancelled; the same job is started anew. */
-  | { readonly kind: 'cancel and start anew' }
+  /** Cancelled; the same job is started again. */
+  | { readonly kind: 'cancel and start again' }
   | { readonly kind: 'send again'; readonly topic: (typeof RESENT_TOPICS)[number]; readonly seed: number }
+  /** The broker stores what comes from now on compressed: an operator has changed `compression.type`. */
+  | {
+      readonly kind: 'compress topic';
+      readonly topic: (typeof RESENT_TOPICS)[number];
+      readonly codec: (typeof CODECS)[number];
+    }
+  /** Messages that cannot be read: each has to be parked, and none may hold up those behind it. */
+  | { readonly kind: 'send poison'; readonly topic: (typeof POISONED_TOPICS)[number] }
+  /** Another session updates rows of the target tables, without changing them, until the job has ended. */
+  | { readonly kind: 'write beside'; readonly seed: number }
+  /** One partition more, while messages are on their way. */
+  | { readonly kind: 'grow partitions'; readonly topic: (typeof RESENT_TOPICS)[number] }
+  /** SIGTERM of every service, one after the other, each waited for: what a deployment does. */
+  | { readonly kind: 'roll services' }
+  /** The broker is killed and has lost the end of a topic when it comes back. */
+  | { readonly kind: 'lose tail'; readonly topic: (typeof TRUNCATED_TOPICS)[number]; readonly share: number }
+  /** For a while, whatever the service writes to a file is refused. */
+  | { readonly kind: 'fill disk'; readonly service: string }
   /** The brokers' next answers to this service's produce requests are lost. */
   | { readonly kind: 'lose answers'; readonly service: string; readonly times: number };
 
@@ -134,11 +156,23 @@ function pickMoments(random: SeededRandom): Moment[] {
   return ['start', ...inOrder, 'finalizing'];
 }
 
+const AT_ANY_MOMENT: readonly Fault['kind'][] = [
+  'kill',
+  'terminate',
+  'stall',
+  'cut connections',
+  'send again',
+  'compress topic',
+  'send poison',
+  'fill disk',
+];
+
 function pickMoment(random: SeededRandom, fault: Fault, moments: readonly Moment[]): Moment {
   // A point of the ingestor or the validator may be passed for the last time before the end is near.
   if (fault.kind === 'point') return random.pick(moments.slice(0, 2));
   const whileLoading = moments.slice(1, -1);
-  const isOfLoading = !['kill', 'terminate', 'stall', 'cut connections', 'send again'].includes(fault.kind);
+  if (fault.kind === 'write beside') return moments[1] ?? 'finalizing';
+  const isOfLoading = !AT_ANY_MOMENT.includes(fault.kind);
   return random.pick(isOfLoading ? whileLoading : moments.slice(1));
 }
 
@@ -150,7 +184,12 @@ function onceKey(fault: Fault): string {
 
 function isPossible({ kind }: Fault, source: SourceKind): boolean {
   // A local file is read in no time: nothing of it can be interrupted or held back.
-  const needsHttp = ['break source', 'fail source and resume', 'pause and continue', 'cancel and start anew'];
+  const needsHttp = [
+    'break source',
+    'fail source and resume',
+    'pause and continue',
+    'cancel and start again',
+  ];
   return source.startsWith('http') || !needsHttp.includes(kind);
 }
 
@@ -166,8 +205,18 @@ function pickFault(random: SeededRandom, mode: WriteMode): Fault {
     [5, () => ({ kind: 'break source' })],
     [5, () => ({ kind: 'fail source and resume' })],
     [5, () => ({ kind: 'pause and continue' })],
-    [5, () => ({ kind: 'cancel and start anew' })],
+    [5, () => ({ kind: 'cancel and start again' })],
     [6, () => ({ kind: 'send again', topic: random.pick(RESENT_TOPICS), seed: random.below(2 ** 31) })],
+    [5, () => ({ kind: 'compress topic', topic: random.pick(RESENT_TOPICS), codec: random.pick(CODECS) })],
+    [6, () => ({ kind: 'send poison', topic: random.pick(POISONED_TOPICS) })],
+    [8, () => ({ kind: 'write beside', seed: random.below(2 ** 31) })],
+    [4, () => ({ kind: 'grow partitions', topic: random.pick(RESENT_TOPICS) })],
+    [2, () => ({ kind: 'roll services' })],
+    [
+      2,
+      () => ({ kind: 'lose tail', topic: random.pick(TRUNCATED_TOPICS), share: 0.2 + 0.6 * random.next() }),
+    ],
+    [4, () => ({ kind: 'fill disk', service: random.pick(SERVICES) })],
     [6, () => ({ kind: 'lose answers', service: random.pick(PRODUCERS), times: 1 + random.below(3) })],
   ];
   let draw = random.below(ways.reduce((sum, [weight]) => sum + weight, 0));

@@ -18,6 +18,7 @@ import { Patience } from './patience.js';
 import { ReaderWatch } from './reader-watch.js';
 import { type RoundVerdict, judgeLedger, judgeReport, judgeTables } from './round-verdict.js';
 import { type Supervision, problemOf } from './supervision.js';
+import { SecondWriter } from './second-writer.js';
 import type { ChaosTopics } from './topics.js';
 
 export const DATASET = 'tax-registration';
@@ -68,6 +69,8 @@ export class ChaosRound {
   job: string = NEVER;
   /** Faults that happened so far, by kind. */
   readonly happened: string[] = [];
+  private readonly writers: SecondWriter[] = [];
+  private resumesMissing = false;
   private readonly armed: (Fault & { kind: 'point' })[] = [];
   private readonly file: Buffer;
   private readonly content: Buffer;
@@ -109,6 +112,7 @@ export class ChaosRound {
       return await this.judge(before, readers);
     } finally {
       await readers.stop();
+      for (const writer of this.writers) await writer.stop();
       await this.source?.close();
       rmSync(this.path, { force: true });
     }
@@ -125,6 +129,16 @@ export class ChaosRound {
 
   now(): Promise<JobNow | null> {
     return this.parts.database.job(this.job);
+  }
+
+  /** Until the round is over. */
+  writeBeside(seed: number): void {
+    this.writers.push(new SecondWriter(this.parts.system.databaseUrl, seed));
+  }
+
+  /** Until the round is over. */
+  resumeWhenBatchesAreMissing(): void {
+    this.resumesMissing = true;
   }
 
   hasHappened(fault: Fault): void {
@@ -254,8 +268,9 @@ export class ChaosRound {
     return letters;
   }
 
-  /** For {@link Patience}: everything that moves while a job gets on. Not its epoch, which rises in a crash loop, too. */
+  /** For {@link Patience}, which asks twice a second: everything that moves while a job gets on. Not its epoch, which rises in a crash loop, too. */
   private async progress(): Promise<string | null> {
+    if (this.resumesMissing) await this.operator.resumeMissing(this.job);
     const job = await this.now();
     return job === null ? null : JSON.stringify({ ...job, owner: null });
   }

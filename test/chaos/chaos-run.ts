@@ -12,6 +12,8 @@ import { ChaosTopics } from './topics.js';
 /** Whoever is silent for so long is missed: Kafka members, and holders of leases. */
 const SESSION_MS = 3_000;
 const LEASE_SECONDS = 3;
+/** A job whose batches the broker has lost says so after this. */
+const MISSING_AFTER_SECONDS = 6;
 /** Longer than both, with time for the others to take over. */
 const STALL_MS = 5_000;
 
@@ -94,6 +96,7 @@ class Stage {
         SLUICE_LEASE_SECONDS: String(LEASE_SECONDS),
         SLUICE_FINALIZE_LEASE_SECONDS: String(LEASE_SECONDS),
         SLUICE_SWEEP_INTERVAL_MS: '300',
+        SLUICE_MISSING_AFTER_SECONDS: String(MISSING_AFTER_SECONDS),
         SLUICE_DRAIN_TIMEOUT_MS: '10000',
         SLUICE_SOURCE_IDLE_TIMEOUT_MS: '600000',
         SLUICE_SOURCE_RETRY_FACTOR_MS: '50',

@@ -27,11 +27,23 @@ export function faultText(fault: Fault): string {
       return `send ${fault.topic} messages again`;
     case 'lose answers':
       return `lose answers to ${fault.service}`;
+    case 'compress topic':
+      return `compress ${fault.topic} with ${fault.codec}`;
+    case 'send poison':
+      return `send poison to ${fault.topic}`;
+    case 'grow partitions':
+      return `grow partitions of ${fault.topic}`;
+    case 'lose tail':
+      return `lose the tail of ${fault.topic}`;
+    case 'fill disk':
+      return `fill the disk under ${fault.service}`;
+    case 'write beside':
+    case 'roll services':
     case 'cut connections':
     case 'break source':
     case 'fail source and resume':
     case 'pause and continue':
-    case 'cancel and start anew':
+    case 'cancel and start again':
       return fault.kind;
   }
 }

@@ -3,7 +3,7 @@ import { SERVERS, SERVICES, planRound } from './chaos-plan.js';
 import { isAllRight, reportText, runChaos } from './chaos-run.js';
 
 /** Chosen for its first rounds, which hold every mode, and faults of a dozen kinds; see docs/operations.md for more rounds. */
-const SEED = 38_373;
+const SEED = 41_777;
 const ROUNDS = 4;
 const MAX_ROWS = 3_000;
 /** Rounds are bounded by standstill; this is only for what no bound has foreseen. */

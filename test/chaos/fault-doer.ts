@@ -1,12 +1,17 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { topicOf } from '#core/message/topics.js';
+import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import type { JobNow } from './chaos-database.js';
-import type { Fault } from './chaos-plan.js';
+import { type Fault, SERVICES } from './chaos-plan.js';
 import { type ChaosRound, DATASET } from './chaos-round.js';
+import { fillDiskUnder, freeDiskUnder } from './full-disk.js';
+import { problemOf } from './supervision.js';
+import { truncateLogs } from './truncate-logs.js';
 
 /** How long a paused job is looked at: several looks of an ingestor and of a loader's back-off. */
 const PAUSE_MS = 700;
+const FULL_DISK_MS = 1_000;
 /** What a paused job's source has given. Not all: whoever cancels the job next wants it not to be over. */
 const MOST_WHILE_PAUSED = 0.98;
 
@@ -43,8 +48,8 @@ export class FaultDoer {
       case 'pause and continue':
         await this.pauseAndContinue();
         break;
-      case 'cancel and start anew':
-        await this.cancelAndStartAnew();
+      case 'cancel and start again':
+        await this.cancelAndStartAgain();
         break;
       case 'send again': {
         const start = this.round.audit.startOf(topicOf(DATASET, fault.topic));
@@ -52,11 +57,74 @@ export class FaultDoer {
         await patience.until('messages to be sent again', () => again().catch(() => null));
         break;
       }
+      case 'compress topic':
+        await patience.until('the topic to be compressed', () =>
+          parts.topics.compress(topicOf(DATASET, fault.topic), fault.codec).catch(() => null),
+        );
+        break;
+      case 'send poison': {
+        const topic = fault.topic === 'status' ? STATUS_TOPIC : topicOf(DATASET, fault.topic);
+        await patience.until('poison to be sent', () => parts.topics.sendPoison(topic).catch(() => null));
+        break;
+      }
+      case 'write beside':
+        this.round.writeBeside(fault.seed);
+        break;
+      case 'grow partitions':
+        await patience.until('partitions to be added', () =>
+          parts.topics.addPartition(topicOf(DATASET, fault.topic)).catch(() => null),
+        );
+        break;
+      case 'roll services':
+        for (const name of SERVICES) await this.roll(name);
+        break;
+      case 'lose tail':
+        await this.loseTail(topicOf(DATASET, fault.topic), fault.share);
+        break;
+      case 'fill disk':
+        await this.fillDisk(fault.service);
+        break;
       case 'lose answers':
         parts.system.kafkaProxy.loseProduceResponses(`sluice-${fault.service}`, '', fault.times);
         break;
     }
     this.round.hasHappened(fault);
+  }
+
+  /** Ends a service in good order; it is started again, and the next one has its turn when it is ready. */
+  private async roll(name: string): Promise<void> {
+    const { patience, parts } = this.round;
+    const { supervision, system } = parts;
+    await patience.until(`${name} to be there`, () => supervision.kill(name, 'SIGTERM'));
+    await patience.until(`${name} to end`, () => supervision.isGone(name));
+    await patience.until(
+      `${name} to be ready again`,
+      async () => system.isRunning(name) && (await problemOf(`${system.urlOf(name)}/health/ready`)) === null,
+    );
+  }
+
+  /** An operator resumes the job as soon as it says what is missing. */
+  private async loseTail(topic: string, share: number): Promise<void> {
+    const { patience, parts, audit } = this.round;
+    const { supervision, system } = parts;
+    await patience.until('kafka to be there', () => supervision.hold('kafka'));
+    await patience.until('its end', () => supervision.isGone('kafka'));
+    truncateLogs(join(system.folder, 'kafka', 'data'), topic, share);
+    supervision.letGo('kafka');
+    audit.forget();
+    this.round.resumeWhenBatchesAreMissing();
+  }
+
+  private async fillDisk(name: string): Promise<void> {
+    const { patience, parts, problems } = this.round;
+    const { supervision, system } = parts;
+    await patience.until(`${name} to be there`, () => supervision.isUp(name));
+    const pid = system.pidOf(name);
+    if (!fillDiskUnder(pid)) return;
+    await sleep(FULL_DISK_MS);
+    if (!freeDiskUnder(pid) && !supervision.isExpectedEnd(name, pid)) {
+      problems.push(`${name} ended because it could not write its log`);
+    }
   }
 
   /** @returns true when at least one was cut */
@@ -101,7 +169,7 @@ export class FaultDoer {
   }
 
   /** Nothing is loaded after the answer to `cancel`. */
-  private async cancelAndStartAnew(): Promise<void> {
+  private async cancelAndStartAgain(): Promise<void> {
     const { patience, operator, job } = this.round;
     await patience.until('the job to be cancelled', () => operator.command('cancel', job, ['cancelled']));
     const { loaded_batches: loaded } = await this.seen();

@@ -19,6 +19,7 @@ interface Sample {
 export class OffsetAudit {
   private readonly samples: Sample[] = [];
   private readonly starts = new Map<string, Offsets>();
+  private isLost = false;
   private readonly raw: string;
   private readonly clean: string;
 
@@ -44,8 +45,15 @@ export class OffsetAudit {
     return this.starts.get(topic) ?? new Map<number, number>();
   }
 
+  /** The broker has lost messages: nothing that was committed or durable before says anything any more. */
+  forget(): void {
+    this.samples.length = 0;
+    this.isLost = true;
+  }
+
   /** Does nothing while Kafka or PostgreSQL is away, or the job does not load. */
   async sample(job: string): Promise<void> {
+    if (this.isLost) return;
     try {
       const committedClean = await this.topics.committed('sluice-loader', this.clean);
       const state = await this.database.job(job);

@@ -57,6 +57,13 @@ export class Operator {
     return (await this.ask((client) => COMMANDS[verb](client, id))) !== null;
   }
 
+  /** Resumes a job that says which of its batches are missing. */
+  async resumeMissing(id: string): Promise<void> {
+    const job = await this.database.job(id);
+    if ((job?.problem as { code?: string } | null)?.code !== 'BATCHES_MISSING') return;
+    await this.ask((client) => client.resumeJob(id, {}));
+  }
+
   /** @returns null when somebody has to ask again */
   private async ask<T>(work: (client: SluiceClient) => Promise<T>): Promise<T | null> {
     const name = INGESTORS[this.turn++ % INGESTORS.length] ?? '';

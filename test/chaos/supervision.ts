@@ -31,6 +31,9 @@ export class Supervision {
   private readonly stopping = new AbortController();
   private readonly killedPids = new Map<string, number>();
   private readonly expectedEnds = new Set<string>();
+  private readonly held = new Set<string>();
+  /** Every process that was to end: by a signal or at a fault point. */
+  private readonly endedPids = new Set<number>();
   private loops: Promise<unknown> = Promise.resolve();
 
   /** @param stallMs how long a stalled process stays so */
@@ -61,9 +64,31 @@ export class Supervision {
   kill(name: string, signal: 'SIGKILL' | 'SIGTERM'): boolean {
     if (!this.system.isRunning(name)) return false;
     this.killedPids.set(name, this.system.pidOf(name));
+    this.endedPids.add(this.system.pidOf(name));
     this.expectedEnds.add(name);
     this.system.signal(name, signal);
     return true;
+  }
+
+  /** Kills it, and starts it again only after {@link letGo}. @returns false when it is not there just now */
+  hold(name: string): boolean {
+    this.held.add(name);
+    if (this.kill(name, 'SIGKILL')) return true;
+    this.held.delete(name);
+    return false;
+  }
+
+  letGo(name: string): void {
+    this.held.delete(name);
+  }
+
+  isUp(name: string): boolean {
+    return this.system.isRunning(name);
+  }
+
+  /** Whether this process was meant to end. */
+  isExpectedEnd(name: string, pid: number): boolean {
+    return this.endedPids.has(pid) || this.hasMetPoint(name);
   }
 
   /** Whether the process that was killed last has ended; another may have its name by now. */
@@ -99,7 +124,7 @@ export class Supervision {
 
   private async keepRunning(name: string): Promise<void> {
     await this.repeat(BEAT_MS, async () => {
-      if (this.system.isRunning(name)) return;
+      if (this.system.isRunning(name) || this.held.has(name)) return;
       const isExpected = this.expectedEnds.delete(name) || this.hasMetPoint(name);
       // PostgreSQL ends at once as long as children of the killed one are there.
       if (!isExpected && !SERVERS.includes(name)) this.remarks.push(`${name} ended by itself`);

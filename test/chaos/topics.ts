@@ -1,10 +1,11 @@
-import type { Admin, Kafka } from 'kafkajs';
+import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { createKafka } from '#common/kafka/kafka-client.js';
 import type { IncomingMessage, MessagePlace } from '#common/kafka/message.js';
 import { readMessages } from '#common/kafka/message-reader.js';
 import { Publisher } from '#common/kafka/publisher.js';
 import { createLogger } from '#common/telemetry/logger.js';
 import { SeededRandom } from '#core/dataset/generate.js';
+import { poisonMessages } from './poison.js';
 
 /** Partition → offset, of one topic: ends of partitions, or a group's next offsets to read. */
 export type Offsets = ReadonlyMap<number, number>;
@@ -67,6 +68,46 @@ export class ChaosTopics {
     return chosen.length;
   }
 
+  /** Whatever comes from now on is stored compressed. */
+  async compress(topic: string, codec: string): Promise<boolean> {
+    return this.withAdmin(async (admin) => {
+      const type = kafkajs.ConfigResourceTypes.TOPIC;
+      const { resources } = await admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type, name: topic }],
+      });
+      // Alter replaces all entries, so those that were set are given again.
+      const kept = (resources[0]?.configEntries ?? [])
+        .filter(({ configSource }) => configSource === kafkajs.ConfigSource.TOPIC_CONFIG)
+        .filter(({ configName }) => configName !== 'compression.type')
+        .map(({ configName, configValue }) => ({ name: configName, value: configValue }));
+      const configEntries = [...kept, { name: 'compression.type', value: codec }];
+      await admin.alterConfigs({ validateOnly: false, resources: [{ type, name: topic, configEntries }] });
+      return true;
+    });
+  }
+
+  async addPartition(topic: string): Promise<boolean> {
+    return this.withAdmin(async (admin) => {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      const count = (topics[0]?.partitions.length ?? 0) + 1;
+      await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+      return true;
+    });
+  }
+
+  /** One message of each kind that cannot be read. */
+  async sendPoison(topic: string): Promise<boolean> {
+    const producer = this.kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+    await producer.connect();
+    try {
+      await producer.send({ topic, messages: poisonMessages(datasetOf(topic)) });
+      return true;
+    } finally {
+      await producer.disconnect();
+    }
+  }
+
   private async withAdmin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = this.kafka.admin({ retry: { retries: 2 } });
     await admin.connect();
@@ -92,4 +133,9 @@ function places(topic: string, start: Offsets, end: Offsets): MessagePlace[] {
       offset: String(first + i),
     }));
   });
+}
+
+/** Null for the status topic. */
+function datasetOf(topic: string): string | null {
+  return /^sluice\.(.+)\.(?:raw|clean|dead)$/.exec(topic)?.[1] ?? null;
 }

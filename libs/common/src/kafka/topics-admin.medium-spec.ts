@@ -76,5 +76,7 @@ describe('topics of a real broker', () => {
       message: 'Topics are missing: not-there, nor-this.',
     });
     expect(await countPartitions(kafka, [])).toEqual(new Map());
+    expect(await correctTopics(kafka, [])).toEqual([]);
+    expect(await topicSettings(kafka, [], ['max.message.bytes'])).toEqual(new Map());
   });
 });

@@ -82,6 +82,8 @@ export async function correctTopics(
   kafka: Kafka,
   topics: readonly Pick<TopicSpecification, 'topic' | 'config'>[],
 ): Promise<string[]> {
+  // kafkajs refuses to describe nothing.
+  if (topics.length === 0) return [];
   return withAdmin(kafka, async (admin) => {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
@@ -217,6 +219,7 @@ export async function topicSettings(
   topics: readonly string[],
   names: readonly string[],
 ): Promise<Map<string, ReadonlyMap<string, string>>> {
+  if (topics.length === 0) return new Map();
   return withAdmin(kafka, async (admin) => {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,

@@ -1,4 +1,7 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { crc32c } from '@node-rs/crc32';
 import kafkajs, { type Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
@@ -23,6 +26,14 @@ const REFUSAL: LoadRefusal = {
   sqlstate: '23514',
   findings: [{ code: 'REFUSED_BY_DATABASE', field: null, message: 'no', severity: 'error' }],
 };
+
+/** What is reachable: garbage is collected first. */
+function heapBytes(): number {
+  setFlagsFromString('--expose_gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
   let server: TestDatabase;
@@ -82,12 +93,12 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     await pool.query(
       `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted,
          refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset, load_refusals, refusals_announced)
-       VALUES ($1, $4, $5, 12, 2, 100, 108, 1, 2, 0, 0, 0, '{}', $2, 0, $6, $3, false)`,
+       VALUES ($1, $4, $5, 12, 2, 100, 108, $7, 2, 0, 0, 0, '{}', $2, 0, $6, $3, false)`,
       [
         job,
         topicOf(dataset, 'raw'),
         JSON.stringify([{ ...REFUSAL, record: firstRecord + 1 }]),
-        ...[batch, firstRecord, offset],
+        ...[batch, firstRecord, offset, crc32c('one\ntwo\n')],
       ],
     );
   }
@@ -158,6 +169,128 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     expect(await isAnnounced()).toBe(true);
   });
 
+  const WITHOUT_BYTES = {
+    record: 11,
+    line: 12,
+    byteStart: 100,
+    byteEnd: 108,
+    sqlstate: '23514',
+    columns: null,
+  };
+
+  it.each<[string, string, (topic: string) => Promise<unknown>]>([
+    [
+      'is beyond the end of its topic (C2)',
+      'its partition ends before it, at 1',
+      () => pool.query('UPDATE sluice.ledger SET raw_offset = 999999 WHERE job = $1', [job]),
+    ],
+    [
+      'was in a partition that is not there any more',
+      'its topic or partition is not there any more',
+      () => pool.query('UPDATE sluice.ledger SET raw_partition = 7 WHERE job = $1', [job]),
+    ],
+    [
+      'was in a topic that is not there any more',
+      'its topic or partition is not there any more',
+      () => pool.query(`UPDATE sluice.ledger SET raw_topic = 'sluice.gone.raw' WHERE job = $1`, [job]),
+    ],
+    [
+      'gave its place to one of another job (C15)',
+      'another message has its place',
+      () => pool.query('UPDATE sluice.ledger SET batch = 4 WHERE job = $1', [job]),
+    ],
+    [
+      'gave its place to one with other bytes (C15)',
+      'another message has its place',
+      () => pool.query('UPDATE sluice.ledger SET crc32c = 5 WHERE job = $1', [job]),
+    ],
+    [
+      'is not one that can be read',
+      'it cannot be read',
+      async (topic) => {
+        await publisher.send([{ topic, partition: 0, key: 'x', value: Buffer.from('junk'), headers: {} }]);
+        await pool.query('UPDATE sluice.ledger SET raw_offset = 1 WHERE job = $1', [job]);
+      },
+    ],
+  ])('tells of it without bytes when its raw batch %s (KA1)', async (_, why, spoil) => {
+    await spoil(topicOf(dataset, 'raw'));
+    expect(await announcer.announceRefusals(job)).toBe(false);
+    const told = await letter();
+    expect(told).toMatchObject({ ...WITHOUT_BYTES, bytes: Buffer.alloc(0) });
+    expect(told.findings.at(-1)).toMatchObject({
+      code: 'BYTES_EXPIRED',
+      message: expect.stringContaining(why),
+    });
+    expect(await isAnnounced()).toBe(true);
+  });
+
+  it('tells of the others with their bytes when one has gone (KA1)', async () => {
+    await addBatch(4, 12, 1);
+    await pool.query('UPDATE sluice.ledger SET raw_offset = 999999 WHERE job = $1 AND batch = 3', [job]);
+    await announcer.announceRefusals(job);
+    const told = await letters(2);
+    expect(told.map(({ record, bytes }) => [record, bytes.toString()]).sort()).toEqual([
+      [11, ''],
+      [13, 'two'],
+    ]);
+  });
+
+  it('leaves out no refusal, though its record is not in the raw batch', async () => {
+    await recordRefusals(pool, job, 3, [{ ...REFUSAL, record: 77 }]);
+    await announcer.announceRefusals(job);
+    expect((await letters(2)).map(({ record, bytes }) => [record, bytes.toString()])).toEqual([
+      [11, 'two'],
+      [77, ''],
+    ]);
+  });
+
+  it('holds no more of batches of 20,000 refusals than goes out at once (KA2, C10, G9)', async () => {
+    const BATCHES = 3;
+    const records = 20_000;
+    const bytes = Buffer.from('record\n'.repeat(records));
+    await pool.query('DELETE FROM sluice.ledger WHERE job = $1', [job]);
+    for (let batch = 0; batch < BATCHES; batch++) {
+      await publisher.send([
+        encodeRawMessage(
+          {
+            ...{ dataset, job, epoch: 1, format: 'csv', columns: ['a'], context: {}, contractVersion: 1 },
+            options: {},
+            attempt: 0,
+            batch: {
+              ...{ batch, firstRecord: batch * records, firstLine: 2, records, lines: records },
+              ...{ byteStart: 0, byteEnd: bytes.length, bytes, oversized: [] },
+            },
+          },
+          1,
+        ),
+      ]);
+    }
+    await pool.query(
+      `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted,
+         refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset, load_refusals, refusals_announced)
+       SELECT $1, batch, batch * $3, 2, $3, 0, 1, $4, $3, 0, 0, 0, '{}', $2, 0, batch + 1,
+         (SELECT jsonb_agg($5::jsonb || jsonb_build_object('record', batch * $3 + at)) FROM generate_series(0, $3 - 1) AS at), false
+       FROM generate_series(0, 2) AS batch`,
+      [job, topicOf(dataset, 'raw'), records, crc32c(bytes), JSON.stringify(REFUSAL)],
+    );
+    let sent = 0;
+    let most = 0;
+    const before = heapBytes();
+    const watching = Object.assign(Object.create(publisher) as Publisher, {
+      send: async (messages: Parameters<Publisher['send']>[0]) => {
+        const all = [...messages];
+        sent += all.length;
+        if (sent % (records / 2) === 0) most = Math.max(most, heapBytes() - before);
+        await publisher.send(all);
+      },
+    });
+    expect(await new KafkaAnnouncer(pool, kafka, watching).announceRefusals(job)).toBe(false);
+    expect(sent).toBe(BATCHES * records);
+    // All at once would be more than twice as much.
+    expect(most).toBeLessThan(24 * 1024 * 1024);
+    expect(await isAnnounced()).toBe(true);
+  });
+
   it('tells of many batches, more than go out together, each once', async () => {
     const more = Array.from({ length: 20 }, (_, at) => at + 1);
     for (const at of more) await addBatch(3 + at, 10 + 2 * at, at);
@@ -176,7 +309,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
 
   it('leaves a batch unannounced to which refusals were added since it was read', async () => {
     await addBatch(4, 12, 1);
-    const read = await unannouncedBatches(pool, job);
+    const read = await unannouncedBatches(pool, job, 10);
     await recordRefusals(pool, job, 3, [{ ...REFUSAL, record: 10 }]);
     await markAnnounced(pool, job, read);
     const { rows } = await pool.query(

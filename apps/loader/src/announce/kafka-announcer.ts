@@ -1,61 +1,51 @@
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
-import { readMessages } from '#common/kafka/message-reader.js';
 import type { MessagePlace } from '#common/kafka/message.js';
+import { readMessages } from '#common/kafka/message-reader.js';
 import type { Publisher } from '#common/kafka/publisher.js';
 import type { JobState } from '#core/job/job-state.js';
-import { type UnannouncedBatch, markAnnounced, unannouncedBatches } from '#core/ledger/ledger.repository.js';
-import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
-import { decodeRawMessage } from '#core/message/raw-message.js';
+import { type UnannouncedBatch, unannouncedBatches } from '#core/ledger/ledger.repository.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
-import { lettersOf, lettersWithoutBytes } from './refusal-letters.js';
+import type { Announcer } from './announcer.js';
+import { RefusalOutbox } from './refusal-outbox.js';
 
-/** Bound what is held in memory: a batch's letters have at most its half a megabyte of bytes. */
-const BATCHES_AT_ONCE = 16;
-const LETTERS_AT_ONCE = 1_000;
+/** Of one turn, so that jobs take turns: some seconds of reading. */
+const BATCHES_A_TURN = 128;
 
 /**
- * Tells the topics what the database knows already: the ledger is the outbox.
- * Everything here may be repeated; letters and events have natural ids.
+ * Says in the topics what the database knows already: the ledger is the outbox.
+ * Everything here may be repeated; dead letters and events have natural ids.
+ *
+ * - KA1: what cannot be read any more (expired, beyond the end of a topic that was made again, of another job, not
+ *   decodable) goes out without its bytes: it must not keep the rest, or the job's end, from being announced.
+ * - KA2 (G9): what is held at once does not grow with the refusals of a job, nor with those of a batch.
  */
-export class KafkaAnnouncer {
+export class KafkaAnnouncer implements Announcer {
   constructor(
     private readonly pool: pg.Pool,
     private readonly kafka: Kafka,
     private readonly publisher: Publisher,
   ) {}
 
-  /**
-   * Produces the dead letters of every refusal of the job that is not announced yet. Those whose raw batch has
-   * expired are told without their bytes: what cannot be read any more must not keep the job's end from being told.
-   */
   async announceRefusals(job: string): Promise<boolean> {
-    const unannounced = await unannouncedBatches(this.pool, job);
-    const untold = new UntoldBatches(this.pool, this.publisher, job);
-    const byPlace = new Map(
-      unannounced.map((batch) => [`${batch.rawTopic}/${batch.rawPartition}/${batch.rawOffset}`, batch]),
-    );
-    const batchAt = ({ topic, partition, offset }: MessagePlace): UnannouncedBatch | undefined =>
-      byPlace.get(`${topic}/${partition}/${offset}`);
-    const places = unannounced.map(({ rawTopic, rawPartition, rawOffset }) => ({
-      topic: rawTopic,
-      partition: rawPartition,
-      offset: rawOffset,
-    }));
+    const batches = await unannouncedBatches(this.pool, job, BATCHES_A_TURN);
+    const places = batches.map(placeOf);
+    const byPlace = new Map(batches.map((batch) => [keyOf(placeOf(batch)), batch]));
+    const outbox = new RefusalOutbox(this.pool, this.publisher, job);
     await readMessages(
       this.kafka,
       places,
       async (message) => {
-        const batch = batchAt(message.place);
-        if (batch) await untold.add(batch, lettersOf(batch, decodeRawMessage(message)));
+        const batch = byPlace.get(keyOf(message.place));
+        if (batch) await outbox.add(batch, message);
       },
-      async (place) => {
-        const batch = batchAt(place);
-        if (batch) await untold.add(batch, lettersWithoutBytes(batch));
+      async (place, reason) => {
+        const batch = byPlace.get(keyOf(place));
+        if (batch) await outbox.addWithoutBytes(batch, reason);
       },
     );
-    await untold.tell();
-    return false;
+    await outbox.flush();
+    return batches.length === BATCHES_A_TURN;
   }
 
   /** Announces the state of a job, or the step of its finalization that has just begun. */
@@ -76,34 +66,10 @@ export class KafkaAnnouncer {
   }
 }
 
-/**
- * Batches whose letters go out together. Of a large file nearly every batch holds a record that has lost its key to
- * another: a request and a commit for each would be hundreds, just while indexes are built.
- */
-class UntoldBatches {
-  private batches: UnannouncedBatch[] = [];
-  private letters: DeadLetter[] = [];
+const placeOf = ({ rawTopic, rawPartition, rawOffset }: UnannouncedBatch): MessagePlace => ({
+  topic: rawTopic,
+  partition: rawPartition,
+  offset: rawOffset,
+});
 
-  constructor(
-    private readonly pool: pg.Pool,
-    private readonly publisher: Publisher,
-    private readonly job: string,
-  ) {}
-
-  async add(batch: UnannouncedBatch, letters: readonly DeadLetter[]): Promise<void> {
-    this.batches.push(batch);
-    // Copied: a view would keep all that was fetched with it in memory.
-    for (const letter of letters) this.letters.push({ ...letter, bytes: Buffer.from(letter.bytes) });
-    if (this.batches.length >= BATCHES_AT_ONCE || this.letters.length >= LETTERS_AT_ONCE) await this.tell();
-  }
-
-  /** What was added is acknowledged by the brokers first, and marked then: a repeat does no harm, a loss would. */
-  async tell(): Promise<void> {
-    const { batches, letters } = this;
-    if (batches.length === 0) return;
-    this.batches = [];
-    this.letters = [];
-    await this.publisher.send(encodeDeadLetters(letters));
-    await markAnnounced(this.pool, this.job, batches);
-  }
-}
+const keyOf = ({ topic, partition, offset }: MessagePlace): string => `${topic}/${partition}/${offset}`;

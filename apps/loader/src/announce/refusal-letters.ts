@@ -1,3 +1,4 @@
+import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import type { UnannouncedBatch } from '#core/ledger/ledger.repository.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { RawMessage } from '#core/message/raw-message.js';
@@ -5,12 +6,17 @@ import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RecordWalker } from '#core/record/record-walker.js';
 
 /**
- * What can be told of a batch's refusals when its raw message has expired: every reason, no bytes, and the batch's
+ * What can be told of refusals of a batch whose raw message cannot be had: every reason, no bytes, and the batch's
  * place instead of the record's. Pure.
+ * @param why in a clause, e.g. `it is no longer in its topic`
  */
-export function lettersWithoutBytes(batch: UnannouncedBatch): DeadLetter[] {
+export function lettersWithoutBytes(
+  batch: UnannouncedBatch,
+  refusals: readonly LoadRefusal[],
+  why: string,
+): DeadLetter[] {
   const { dataset, job, firstLine, byteStart, byteEnd } = batch;
-  return batch.refusals.map(({ record, findings, sqlstate }) => ({
+  return refusals.map(({ record, findings, sqlstate }) => ({
     dataset,
     job,
     batch: batch.batch,
@@ -25,29 +31,35 @@ export function lettersWithoutBytes(batch: UnannouncedBatch): DeadLetter[] {
       {
         code: GENERAL_FINDING_CODES.BYTES_EXPIRED,
         field: null,
-        message: `its bytes have expired from the raw topic; it stands in bytes ${byteStart} to ${byteEnd} of the source, on line ${firstLine} or later`,
+        message: `its bytes cannot be had from its raw message any more: ${why}; the record stands in bytes ${byteStart} to ${byteEnd} of the source, on line ${firstLine} or later`,
         severity: 'warning',
       },
     ],
     sqlstate,
     attempt: 0,
-    columns: [],
+    columns: null,
     bytes: Buffer.alloc(0),
   }));
 }
 
 /**
- * The dead letters of one batch's load-stage refusals: reasons from the ledger's outbox, bytes and place
- * from the raw message. Pure, so the letters are the same however often they are made.
+ * The dead letters of load-stage refusals of one batch: reasons from the ledger's outbox, bytes and place from the raw
+ * message. Pure, so the dead letters are the same however often they are made. None is left out: a record that the
+ * message does not hold comes without bytes, at the end.
  */
-export function lettersOf(batch: UnannouncedBatch, raw: RawMessage): DeadLetter[] {
-  const refusalOf = new Map(batch.refusals.map((refusal) => [refusal.record, refusal]));
-  const letters: DeadLetter[] = [];
+export function* lettersOf(
+  batch: UnannouncedBatch,
+  refusals: readonly LoadRefusal[],
+  raw: RawMessage,
+): Generator<DeadLetter> {
+  const refusalOf = new Map(refusals.map((refusal) => [refusal.record, refusal]));
   const walker = new RecordWalker(raw.batch, raw.format);
-  while (letters.length < refusalOf.size && walker.next()) {
-    const refusal = refusalOf.get(raw.batch.firstRecord + walker.index);
+  while (refusalOf.size > 0 && walker.next()) {
+    const record = raw.batch.firstRecord + walker.index;
+    const refusal = refusalOf.get(record);
     if (!refusal) continue;
-    letters.push({
+    refusalOf.delete(record);
+    yield {
       ...walker.place(),
       dataset: raw.dataset,
       job: raw.job,
@@ -58,7 +70,7 @@ export function lettersOf(batch: UnannouncedBatch, raw: RawMessage): DeadLetter[
       sqlstate: refusal.sqlstate,
       attempt: raw.attempt,
       columns: raw.columns,
-    });
+    };
   }
-  return letters;
+  yield* lettersWithoutBytes(batch, [...refusalOf.values()], 'it does not hold the record');
 }

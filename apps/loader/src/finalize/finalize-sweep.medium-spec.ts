@@ -212,6 +212,7 @@ describe('FinalizeSweep', () => {
         ]);
         expect(faults).toEqual(['shops']);
         const other = await jobs.loaded([['skipped', { number: '2', name: 'b' }]], {
+          mode: 'append',
           dataset: 'shops-too',
           dryRun: true,
         });
@@ -369,7 +370,7 @@ describe('FinalizeSweep', () => {
     );
     await until(id, 'announced AND counts IS NOT NULL');
     await reader.end();
-    expect(await jobs.stagingTables()).toEqual([]);
+    await eventually(async () => (await jobs.stagingTables()).length === 0, 'staging to go');
     expect(await jobs.end(id)).toMatchObject({ state: 'cancelled', counts: { read: 2, loaded: 0 } });
     expect(told).toContain('cancelled');
   });

@@ -104,6 +104,15 @@ async function readWanted(
           reject(new SluiceError('BROKER_UNAVAILABLE', `Wanted messages of ${topics} do not come.`));
         }, MAX_MS_WITHOUT_PROGRESS);
       };
+      // While a message is dealt with, it is not the brokers that are waited for.
+      const untimed =
+        <T extends unknown[]>(work: (...args: T) => Promise<void>) =>
+        async (...args: T): Promise<void> => {
+          clearTimeout(silence);
+          await work(...args);
+          progress();
+        };
+      const [taking, missing] = [untimed(take), untimed(gone)];
       consumer.on(consumer.events.CRASH, ({ payload }) => {
         if (!payload.restart) reject(payload.error);
       });
@@ -115,8 +124,7 @@ async function readWanted(
           eachBatch: async (payload) => {
             try {
               const { topic, partition } = payload.batch;
-              const left = wanted.count(topic, partition);
-              await takeWanted(payload, wanted, take, gone);
+              await takeWanted(payload, wanted, taking, missing);
               let next = wanted.next(topic, partition);
               while (next !== undefined && next > BigInt(payload.batch.lastOffset()) + SEEK_DISTANCE) {
                 const place = { topic, partition, offset: next.toString() };
@@ -126,10 +134,9 @@ async function readWanted(
                   break;
                 }
                 wanted.drop(place);
-                await gone(place, 'its partition does not come to it');
+                await missing(place, 'its partition does not come to it');
                 next = wanted.next(topic, partition);
               }
-              if (wanted.count(topic, partition) < left) progress();
               if (next === undefined) payload.pause();
               if (wanted.isEmpty()) resolve();
             } catch (error) {
@@ -245,10 +252,6 @@ class WantedOffsets {
 
   next(topic: string, partition: number): bigint | undefined {
     return this.queues.get(`${topic}/${partition}`)?.offsets[0];
-  }
-
-  count(topic: string, partition: number): number {
-    return this.queues.get(`${topic}/${partition}`)?.offsets.length ?? 0;
   }
 
   seeksOf({ topic, partition }: MessagePlace): number {

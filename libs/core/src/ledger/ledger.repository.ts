@@ -88,13 +88,25 @@ export interface UnannouncedBatch {
   readonly firstLine: number;
   readonly byteStart: number;
   readonly byteEnd: number;
-  readonly refusals: readonly LoadRefusal[];
+  /** CRC-32C of the raw batch that was loaded. */
+  readonly crc32c: number;
+  readonly refusalCount: number;
+  /** Null when there are many: {@link refusalsOf} gives them page by page. */
+  readonly refusals: readonly LoadRefusal[] | null;
   readonly rawTopic: string;
   readonly rawPartition: number;
   readonly rawOffset: string;
 }
 
-export async function unannouncedBatches(client: SqlClient, job: string): Promise<UnannouncedBatch[]> {
+/** Of a batch with more refusals than this none are read with it: `unannouncedBatches` stays small (G9). */
+const MANY_REFUSALS = 64;
+
+/** The first batches of the job, so many at most, that have refusals to be announced. */
+export async function unannouncedBatches(
+  client: SqlClient,
+  job: string,
+  limit: number,
+): Promise<UnannouncedBatch[]> {
   const { rows } = await client.query<{
     dataset: string;
     batch: string;
@@ -102,15 +114,19 @@ export async function unannouncedBatches(client: SqlClient, job: string): Promis
     first_line: string;
     byte_start: string;
     byte_end: string;
-    load_refusals: LoadRefusal[];
+    crc32c: string;
+    count: number;
+    refusals: LoadRefusal[] | null;
     raw_topic: string;
     raw_partition: number;
     raw_offset: string;
   }>(
-    `SELECT dataset, batch, epoch, first_line, byte_start, byte_end, load_refusals, raw_topic, raw_partition, raw_offset
+    `SELECT dataset, batch, epoch, first_line, byte_start, byte_end, crc32c, raw_topic, raw_partition, raw_offset,
+       jsonb_array_length(load_refusals) AS count,
+       CASE WHEN jsonb_array_length(load_refusals) <= ${MANY_REFUSALS} THEN load_refusals END AS refusals
      FROM sluice.ledger JOIN sluice.job ON job.id = ledger.job
-     WHERE ledger.job = $1 AND NOT refusals_announced ORDER BY batch`,
-    [job],
+     WHERE ledger.job = $1 AND NOT refusals_announced ORDER BY batch LIMIT $2`,
+    [job, limit],
   );
   return rows.map((row) => ({
     dataset: row.dataset,
@@ -120,11 +136,29 @@ export async function unannouncedBatches(client: SqlClient, job: string): Promis
     firstLine: Number(row.first_line),
     byteStart: Number(row.byte_start),
     byteEnd: Number(row.byte_end),
-    refusals: row.load_refusals,
+    crc32c: Number(row.crc32c),
+    refusalCount: row.count,
+    refusals: row.refusals,
     rawTopic: row.raw_topic,
     rawPartition: row.raw_partition,
     rawOffset: row.raw_offset,
   }));
+}
+
+/** Refusals `from` to before `to` of a batch's outbox, in the order in which they were recorded. */
+export async function refusalsOf(
+  client: SqlClient,
+  { job, batch }: UnannouncedBatch,
+  from: number,
+  to: number,
+): Promise<LoadRefusal[]> {
+  const { rows } = await client.query<{ refusal: LoadRefusal }>(
+    `SELECT refusal FROM sluice.ledger,
+       jsonb_array_elements(load_refusals) WITH ORDINALITY AS recorded (refusal, number)
+     WHERE job = $1 AND batch = $2 AND number > $3 AND number <= $4 ORDER BY number`,
+    [job, batch, from, to],
+  );
+  return rows.map(({ refusal }) => refusal);
 }
 
 /** Marks the outboxes of these batches as announced, but for those to which refusals were added since they were read. */
@@ -137,6 +171,6 @@ export async function markAnnounced(
     `UPDATE sluice.ledger SET refusals_announced = true
      FROM unnest($2::bigint[], $3::int[]) AS told (batch, refusals)
      WHERE job = $1 AND ledger.batch = told.batch AND jsonb_array_length(load_refusals) = told.refusals`,
-    [job, batches.map(({ batch }) => batch), batches.map(({ refusals }) => refusals.length)],
+    [job, batches.map(({ batch }) => batch), batches.map(({ refusalCount }) => refusalCount)],
   );
 }

@@ -36,7 +36,7 @@ class Thing {
 }
 
 /** Two records a batch, each `<number>\n`, behind a line `number <date>`. */
-const THINGS: Dataset = {
+export const THINGS: Dataset = {
   name: 'things',
   title: 'Things',
   contractVersion: 1,

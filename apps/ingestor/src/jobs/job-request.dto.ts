@@ -1,33 +1,30 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import {
-  IsBoolean,
-  IsIn,
-  IsInt,
-  IsNotEmpty,
-  IsObject,
-  IsOptional,
-  IsString,
-  Matches,
-  Max,
-  Min,
-  IsNumber,
-} from 'class-validator';
+import { Transform } from 'class-transformer';
+import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, Matches, Max, Min, IsNumber } from 'class-validator';
+import { IsRecordOfTexts, IsText, MAX_TEXT_BYTES } from '#common/http/is-text.js';
 import { EXISTING_KEYS, type ExistingKeys, WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
 import type { JobRequest } from '#core/job/job-view.js';
 import { LimitsDto } from './limits.dto.js';
 
+/** What OpenAPI can say of `IsText`. */
+function text(minLength: number): { minLength: number; maxLength: number; pattern: string } {
+  return { minLength, maxLength: MAX_TEXT_BYTES, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' };
+}
+
 /** Body of `POST /jobs`. */
 export class JobRequestDto extends LimitsDto implements JobRequest {
-  @ApiProperty({ example: 'my-dataset', description: 'Name of a registered dataset' })
-  @IsString()
+  @ApiProperty({ example: 'my-dataset', description: 'Name of a registered dataset', ...text(1) })
+  @IsText()
   @IsNotEmpty()
   dataset!: string;
 
   @ApiPropertyOptional({
     description: 'http(s)://…, file:///… or an absolute path; the dataset’s own default when left out',
+    maxLength: MAX_TEXT_BYTES,
+    pattern: '^([Hh][Tt][Tt][Pp][Ss]?://|[Ff][Ii][Ll][Ee]://|/)[^\\u0000-\\u001f\\u007f-\\u009f]*$',
   })
   @IsOptional()
-  @IsString()
+  @IsText()
   @Matches(/^(https?:\/\/|file:\/\/|\/)/i, {
     message: 'source must be a URL (http, https, file) or an absolute path',
   })
@@ -41,10 +38,16 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
   @IsIn([...WRITE_MODES])
   mode?: WriteMode;
 
-  @ApiPropertyOptional({ description: 'Exactly the first so many records' })
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: 'Exactly the first so many records',
+  })
   @IsOptional()
   @IsInt()
   @Min(1)
+  @Max(Number.MAX_SAFE_INTEGER)
   limit?: number;
 
   @ApiPropertyOptional({ description: 'The whole way into staging, measured and dropped' })
@@ -63,6 +66,8 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
   @ApiPropertyOptional({
     description:
       'Pause the job when a larger share (0 to 1) of the records loaded lately was refused; 1 never does',
+    minimum: 0,
+    maximum: 1,
   })
   @IsOptional()
   @IsNumber()
@@ -70,14 +75,26 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
   @Max(1)
   breakerShare?: number;
 
-  @ApiPropertyOptional({ description: 'Pause the job when more than so many of them were refused' })
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: 'Pause the job when more than so many of them were refused',
+  })
   @IsOptional()
   @IsInt()
   @Min(0)
+  @Max(Number.MAX_SAFE_INTEGER)
   breakerCount?: number;
 
-  @ApiPropertyOptional({ type: Object, description: 'Options of the dataset, e.g. {"checksum": "reject"}' })
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'string', maxLength: MAX_TEXT_BYTES },
+    description: 'Options of the dataset, e.g. {"checksum": "reject"}',
+  })
   @IsOptional()
-  @IsObject()
+  // As it came: class-transformer leaves out what it calls by the name of a method, and a typo would not be told.
+  @Transform(({ obj }) => (obj as { options?: unknown }).options)
+  @IsRecordOfTexts()
   options?: Record<string, string>;
 }

@@ -1,11 +1,15 @@
 import { Body, Controller, Headers, HttpCode, Inject, Param, ParseUUIDPipe, Post, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
+  ApiBadRequestResponse,
   ApiConflictResponse,
+  ApiForbiddenResponse,
   ApiNotFoundResponse,
   ApiOkResponse,
+  ApiParam,
   ApiTags,
   ApiUnprocessableEntityResponse,
+  ApiUnsupportedMediaTypeResponse,
 } from '@nestjs/swagger';
 import { JobAcceptedDto, JobCancelledDto, ResumeRequestDto } from './job-command.dto.js';
 import { JobCommands } from './job-commands.js';
@@ -21,7 +25,13 @@ interface HeaderSetter {
   setHeader(name: string, value: string): unknown;
 }
 
+/** The id in an address. */
+const ById = (): MethodDecorator => ApiParam({ name: 'id', schema: { type: 'string', format: 'uuid' } });
+
 @ApiTags('jobs')
+@ApiBadRequestResponse({ description: 'The id is none, or the body is no JSON of reasonable depth' })
+@ApiForbiddenResponse({ description: 'Asked by a foreign host name, or by a page of another site' })
+@ApiUnsupportedMediaTypeResponse({ description: 'Content-Type is not application/json' })
 @Controller('jobs')
 export class JobsController {
   constructor(
@@ -52,6 +62,7 @@ export class JobsController {
   @Post('resume')
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
+  @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
   @ApiConflictResponse({ description: 'There is nothing to resume, or another job of the dataset is active' })
   async resumeNewest(@Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
     const resumed = await this.commands.resumeNewest(limits);
@@ -61,9 +72,11 @@ export class JobsController {
 
   /** Takes a job up again where it was left; an ingestor or finalizer goes on with it. */
   @Post(':id/resume')
+  @ById()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   @ApiNotFoundResponse({ description: UNKNOWN })
+  @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
   @ApiConflictResponse({ description: 'Nothing to resume, no longer possible, or another job is active' })
   async resume(
     @Param('id', ParseUUIDPipe) id: string,
@@ -76,6 +89,7 @@ export class JobsController {
 
   /** After this answer nothing more is published or loaded for the job, and its tables are as they were. */
   @Post(':id/cancel')
+  @ById()
   @HttpCode(200)
   @ApiOkResponse({ type: JobCancelledDto })
   @ApiNotFoundResponse({ description: UNKNOWN })
@@ -86,6 +100,7 @@ export class JobsController {
 
   /** After this answer nothing more is loaded for the job until it is continued. */
   @Post(':id/pause')
+  @ById()
   @HttpCode(200)
   @ApiOkResponse({ type: JobAcceptedDto })
   @ApiNotFoundResponse({ description: UNKNOWN })
@@ -96,6 +111,7 @@ export class JobsController {
 
   /** Lets a paused job go on, whatever paused it. */
   @Post(':id/continue')
+  @ById()
   @HttpCode(200)
   @ApiOkResponse({ type: JobAcceptedDto })
   @ApiNotFoundResponse({ description: UNKNOWN })
@@ -106,6 +122,7 @@ export class JobsController {
 
   /** Gives a failed job up: it cannot be resumed any more, and the loaders drop what it had staged. */
   @Post(':id/discard')
+  @ById()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   @ApiNotFoundResponse({ description: UNKNOWN })

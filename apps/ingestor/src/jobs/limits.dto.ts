@@ -3,7 +3,11 @@ import { IsBoolean, IsNumber, IsOptional, Max, Min } from 'class-validator';
 
 /** Limits of a job that may be set when it is started, and raised when it is resumed. */
 export class LimitsDto {
-  @ApiPropertyOptional({ description: 'Share of refused records (0 to 1) over which the job fails' })
+  @ApiPropertyOptional({
+    minimum: 0,
+    maximum: 1,
+    description: 'Share of refused records (0 to 1) over which the job fails',
+  })
   @IsOptional()
   @IsNumber()
   @Min(0)

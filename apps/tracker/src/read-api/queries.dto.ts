@@ -1,4 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsOptional, IsUUID, Matches, Max, Min } from 'class-validator';
 import { JOB_STATES, type JobState } from '#core/job/job-state.js';
@@ -7,7 +7,18 @@ import { JOB_STATES, type JobState } from '#core/job/job-state.js';
 
 const MAX_ITEMS = 1000;
 const UUID = '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const DATASET_NAME = /^[a-z0-9-]{1,100}$/;
 const DATASET = { message: 'dataset must be the name of a dataset' };
+const FINDING_CODE = /^[^\s\p{C}]{1,100}$/u;
+const BATCH_CURSOR = /^\d{1,15}$/;
+const LETTER_CURSOR = new RegExp(`^${UUID}:\\d{1,15}$`);
+const PARKED_CURSOR = /^[\w.-]{1,249}\/\d{1,9}\/\d{1,18}$/;
+const RECORD = /^\d{1,15}$/;
+
+/** What OpenAPI says of a text that `Matches` judges. Its patterns have no flag `u`, so classes are left out. */
+function textLike(pattern: RegExp): ApiPropertyOptions {
+  return { type: 'string', pattern: pattern.source.replaceAll('\\p{C}', '\\u0000-\\u001f\\u007f-\\u009f') };
+}
 
 /** For addresses that take no query parameters. */
 export class NoQuery {}
@@ -23,9 +34,9 @@ class PageQuery {
 }
 
 export class JobsQuery extends PageQuery {
-  @ApiPropertyOptional({ description: 'Only jobs of this dataset' })
+  @ApiPropertyOptional({ ...textLike(DATASET_NAME), description: 'Only jobs of this dataset' })
   @IsOptional()
-  @Matches(/^[a-z0-9-]{1,100}$/, DATASET)
+  @Matches(DATASET_NAME, DATASET)
   dataset?: string;
 
   @ApiPropertyOptional({ enum: JOB_STATES, description: 'Only jobs in this state' })
@@ -33,16 +44,16 @@ export class JobsQuery extends PageQuery {
   @IsIn(JOB_STATES)
   state?: JobState;
 
-  @ApiPropertyOptional({ description: '`next` of the page before' })
+  @ApiPropertyOptional({ format: 'uuid', description: '`next` of the page before' })
   @IsOptional()
   @IsUUID(undefined, { message: 'cursor must be the next of an earlier page' })
   cursor?: string;
 }
 
 export class BatchesQuery extends PageQuery {
-  @ApiPropertyOptional({ description: '`next` of the page before' })
+  @ApiPropertyOptional({ ...textLike(BATCH_CURSOR), description: '`next` of the page before' })
   @IsOptional()
-  @Matches(/^\d{1,15}$/, { message: 'cursor must be the next of an earlier page' })
+  @Matches(BATCH_CURSOR, { message: 'cursor must be the next of an earlier page' })
   cursor?: string;
 }
 
@@ -52,14 +63,14 @@ export class DeadLettersQuery extends PageQuery {
   @IsUUID()
   job?: string;
 
-  @ApiPropertyOptional({ description: 'Only records refused for this reason' })
+  @ApiPropertyOptional({ ...textLike(FINDING_CODE), description: 'Only records refused for this reason' })
   @IsOptional()
-  @Matches(/^[^\s\p{C}]{1,100}$/u, { message: 'code must be the code of a finding' })
+  @Matches(FINDING_CODE, { message: 'code must be the code of a finding' })
   code?: string;
 
-  @ApiPropertyOptional()
+  @ApiPropertyOptional(textLike(DATASET_NAME))
   @IsOptional()
-  @Matches(/^[a-z0-9-]{1,100}$/, DATASET)
+  @Matches(DATASET_NAME, DATASET)
   dataset?: string;
 
   @ApiPropertyOptional({ enum: ['validate', 'load'] })
@@ -67,28 +78,31 @@ export class DeadLettersQuery extends PageQuery {
   @IsIn(['validate', 'load'])
   stage?: 'validate' | 'load';
 
-  @ApiPropertyOptional({ description: '`next` of the page before' })
+  @ApiPropertyOptional({ ...textLike(LETTER_CURSOR), description: '`next` of the page before' })
   @IsOptional()
-  @Matches(new RegExp(`^${UUID}:\\d{1,15}$`), { message: 'cursor must be the next of an earlier page' })
+  @Matches(LETTER_CURSOR, { message: 'cursor must be the next of an earlier page' })
   cursor?: string;
 }
 
 export class ParkedMessagesQuery extends PageQuery {
-  @ApiPropertyOptional({ description: '`next` of the page before' })
+  @ApiPropertyOptional({ ...textLike(PARKED_CURSOR), description: '`next` of the page before' })
   @IsOptional()
-  @Matches(/^[\w.-]{1,249}\/\d{1,9}\/\d{1,18}$/, { message: 'cursor must be the next of an earlier page' })
+  @Matches(PARKED_CURSOR, { message: 'cursor must be the next of an earlier page' })
   cursor?: string;
 }
 
 export class JobPath {
+  @ApiProperty({ format: 'uuid' })
   @IsUUID()
   id!: string;
 }
 
 export class DeadLetterPath {
+  @ApiProperty({ format: 'uuid' })
   @IsUUID()
   job!: string;
 
-  @Matches(/^\d{1,15}$/, { message: 'record must be the number of a record' })
+  @ApiProperty(textLike(RECORD))
+  @Matches(RECORD, { message: 'record must be the number of a record' })
   record!: string;
 }

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, Get, type INestApplication, Module, Post } from '@nestjs/common';
+import pg from 'pg';
 import { pino } from 'pino';
 import { createHttpApp } from './http-app.js';
 import { depthOf } from './json-depth.js';
@@ -13,19 +14,24 @@ class EchoController {
     return 'read';
   }
 
+  fail(): never {
+    throw Object.assign(new pg.DatabaseError('invalid value "canary"', 0, 'error'), { code: '22P02' });
+  }
+
   write(body: unknown): unknown {
     return { got: body ?? null };
   }
 }
 Controller()(EchoController);
 decorate('read', Get());
+decorate('fail', Get('fail'));
 decorate('write', Post());
 Body()(EchoController.prototype, 'write', 0);
 
 class EchoModule {}
 Module({ controllers: [EchoController] })(EchoModule);
 
-function decorate(method: 'read' | 'write', decorator: MethodDecorator): void {
+function decorate(method: 'read' | 'fail' | 'write', decorator: MethodDecorator): void {
   const descriptor = Object.getOwnPropertyDescriptor(EchoController.prototype, method);
   if (descriptor) decorator(EchoController.prototype, method, descriptor);
 }
@@ -118,11 +124,21 @@ describe('the HTTP side of a service', () => {
     ['a list nested 30,000 deep', '['.repeat(30_000) + ']'.repeat(30_000), 400],
     ['an object nested 17 deep', '{"a":'.repeat(17) + '1' + '}'.repeat(17), 400],
     ['an object nested 16 deep', '{"a":'.repeat(16) + '1' + '}'.repeat(16), 201],
+    ['an object with a name that every object has', '{"toString":1}', 400],
+    ['an object with the name of its prototype', '{"__proto__":{"dataset":"x"}}', 400],
     ['more than 100 KiB', JSON.stringify({ a: 'x'.repeat(102_400) }), 413],
   ])('a body of %s is answered %j', async (_, body, status) => {
     const answer = await post('application/json', body);
     expect(answer.status).toBe(status);
     if (status !== 201) expect(await answer.json()).toMatchObject({ code: 'REQUEST_INVALID', status });
+  });
+
+  it('takes a value that PostgreSQL does not take for the fault of the request', async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/fail`);
+    const text = await answer.text();
+    expect(answer.status).toBe(422);
+    expect(text).toContain('22P02');
+    expect(text).not.toContain('canary');
   });
 
   it('says nothing of what it is made of, and tells browsers to guess nothing', async () => {

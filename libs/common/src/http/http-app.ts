@@ -108,7 +108,18 @@ function refuseOddBodies(
   if (notUtf8.has(request)) next(oddBody('The body is not UTF-8.'));
   else if (depthOf(request.body) > MAX_BODY_DEPTH) {
     next(oddBody(`The body is nested deeper than ${MAX_BODY_DEPTH} levels.`));
+  } else if (hasInheritedName(request.body)) {
+    next(oddBody('The body has a member by a name that every object has, like "constructor".'));
   } else next();
+}
+
+/** Such members would be left out on the way into a class, and not be told as unknown. Of a body that is not deep. */
+function hasInheritedName(value: unknown, isBody = true): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(
+    ([name, member]) =>
+      name === '__proto__' || (isBody && name in Object.prototype) || hasInheritedName(member, false),
+  );
 }
 
 function oddBody(detail: string): ProblemError {

@@ -1,14 +1,18 @@
 import { type INestApplication, type PipeTransform, ValidationPipe } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { ProblemError } from './problem-details.filter.js';
 
 /** Serves the OpenAPI document at /openapi.json and a page to read it at /docs. */
 export function serveOpenApi(app: INestApplication, title: string, description: string): void {
-  const config = new DocumentBuilder().setTitle(title).setDescription(description).setVersion('1').build();
-  SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, config), {
+  SwaggerModule.setup('docs', app, () => openApiDocument(app, title, description), {
     jsonDocumentUrl: 'openapi.json',
   });
+}
+
+export function openApiDocument(app: INestApplication, title: string, description: string): OpenAPIObject {
+  const config = new DocumentBuilder().setTitle(title).setDescription(description).setVersion('1').build();
+  return SwaggerModule.createDocument(app, config);
 }
 
 /**

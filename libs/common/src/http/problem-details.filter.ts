@@ -71,10 +71,17 @@ export class ProblemDetailsFilter implements ExceptionFilter {
     if (exception instanceof HttpException && exception.getStatus() < 500) {
       return problem('REQUEST_INVALID', exception.getStatus(), exception.message);
     }
+    const state = sqlstateOf(exception);
+    if (state?.startsWith('22') === true) {
+      // The checks of the request should have said so; the value is in PostgreSQL's message alone.
+      this.logger.warn({ err: exception }, 'a request held a value that PostgreSQL does not take');
+      const detail = `The database does not take a value of the request (SQLSTATE ${state}).`;
+      return problem('REQUEST_INVALID', 422, detail);
+    }
     const cause = databaseProblem(exception);
     if (cause !== null) {
       // A server that says why says it to the caller too: that it is read-only, full, or that a right is missing.
-      const detail = sqlstateOf(exception) === null ? 'The database does not answer.' : cause.message;
+      const detail = state === null ? 'The database does not answer.' : cause.message;
       this.logger.warn({ err: exception }, `a request failed: ${cause.message}`);
       return problem(cause.code, 503, detail);
     }

@@ -94,11 +94,11 @@ export function resolveOptions(
 ): { values: OptionValues; problems: readonly string[] } {
   const problems: string[] = [];
   for (const name of Object.keys(given)) {
-    if (!(name in dataset.options)) problems.push(`unknown option "${name}"`);
+    if (!Object.hasOwn(dataset.options, name)) problems.push(`unknown option "${name}"`);
   }
   const values = Object.fromEntries(
     Object.entries(dataset.options).map(([name, allowed]) => {
-      const value = given[name] ?? allowed[0] ?? '';
+      const value = (Object.hasOwn(given, name) ? given[name] : undefined) ?? allowed[0] ?? '';
       if (!allowed.includes(value)) problems.push(`option "${name}" must be one of ${allowed.join(', ')}`);
       return [name, value];
     }),

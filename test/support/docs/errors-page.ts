@@ -42,6 +42,8 @@ const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, st
   NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',
   STRAY_QUOTE:
     'A warning: a CSV field that is not quoted holds a quote. It is stored as it stands. (A blank before an opening quote refuses the record.)',
+  UNKNOWN_MEMBER:
+    'A JSON record has members that the contract does not read. Counted once a record, as a warning; `unknownMembers` of the dataset makes a finding of each.',
   DUPLICATE: 'Another record of the same job has the same key, and the dataset keeps that one.',
   REFUSED_BY_DATABASE: 'PostgreSQL itself refused the row. The dead letter carries its SQLSTATE.',
   BYTES_EXPIRED:

@@ -149,6 +149,8 @@ function valuesOf(type: ContractClass, place: PlainPlace, clean: Clean): Record<
     if (value === null) values[property] = null;
     else if (kind.reads === 'json') values[property] = JSON.stringify(value);
     else if (typeof value === 'object') values[property] = value;
+    else if (typeof value === 'number')
+      values[property] = clean(kind.plainNumber?.of(JSON.stringify(value)) ?? JSON.stringify(value));
     else values[property] = clean(typeof value === 'string' ? value : JSON.stringify(value));
   }
   return values;

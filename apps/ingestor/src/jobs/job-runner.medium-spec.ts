@@ -10,7 +10,16 @@ import { type SourceServer, serve, startSourceServer } from '../../../../test/su
 const NUMBERS = Array.from({ length: 20 }, (_, number) => 100 + number);
 const CONTENT = thingsOf(NUMBERS);
 const BATCHES = Array.from({ length: 10 }, (_, batch) => batch);
-const valueOf = (batch: number): string => `${100 + 2 * batch}\n${101 + 2 * batch}\n`;
+/** The same of 100 KB: more than is read before the dataset is asked what the source is. */
+const LONG_CONTENT = Buffer.from(
+  ['number today', ...NUMBERS.map((number) => String(number).padStart(5000, '0')), ''].join('\n'),
+);
+const valueOf = (content: Buffer, batch: number): string =>
+  `${content
+    .toString()
+    .split('\n')
+    .slice(1 + 2 * batch, 3 + 2 * batch)
+    .join('\n')}\n`;
 
 describe('a job that goes on', () => {
   let ingesting: Ingesting;
@@ -39,7 +48,11 @@ describe('a job that goes on', () => {
     return id;
   }
 
-  async function goOn(id: string, ingestor: TestIngestor = ingesting.ingestor()): Promise<number[]> {
+  async function goOn(
+    id: string,
+    ingestor: TestIngestor = ingesting.ingestor(),
+    content = CONTENT,
+  ): Promise<number[]> {
     await ingestor.run();
     expect(await ingesting.load(id)).toMatchObject({
       state: 'running',
@@ -48,11 +61,11 @@ describe('a job that goes on', () => {
       leaseUntil: null,
       totalBatches: 10,
       totalRecords: 20,
-      totalBytes: CONTENT.length,
+      totalBytes: content.length,
       republishFrom: null,
       checkpoint: { nextBatch: 10 },
     });
-    for (const [batch, value] of ingestor.broker.values) expect(value).toBe(valueOf(batch));
+    for (const [batch, value] of ingestor.broker.values) expect(value).toBe(valueOf(content, batch));
     return ingestor.broker.sent;
   }
 
@@ -137,12 +150,12 @@ describe('a job that goes on', () => {
       ['W/"v1"', false],
     ] as const) {
       const server = await startSourceServer((request, response) => {
-        serve(request, response, { content: CONTENT, headers: { etag }, rangeValidator: etag });
+        serve(request, response, { content: LONG_CONTENT, headers: { etag }, rangeValidator: etag });
       });
       servers.push(server);
       const id = await interruptedJob(server.url());
       const rest = `bytes=${(await ingesting.load(id)).checkpoint?.byteOffset ?? 0}-`;
-      expect(await goOn(id)).toEqual(BATCHES.slice(4));
+      expect(await goOn(id, ingesting.ingestor(), LONG_CONTENT)).toEqual(BATCHES.slice(4));
       const ranges = server.requests.map(({ headers }) => headers.range);
       expect(ranges).toStrictEqual(readsOn ? [undefined, undefined, rest] : [undefined, undefined]);
     }
@@ -222,9 +235,9 @@ describe('a job that goes on', () => {
   });
 
   it('goes on where it was when its source failed for good (R3)', async () => {
-    let cutAt: number | undefined = 45;
+    let cutAt: number | undefined = 90_000;
     const server = await startSourceServer((request, response) => {
-      serve(request, response, { content: CONTENT, ...(cutAt === undefined ? {} : { cutAt }) });
+      serve(request, response, { content: LONG_CONTENT, ...(cutAt === undefined ? {} : { cutAt }) });
     });
     servers.push(server);
     const id = await ingesting.queue(server.url());
@@ -235,7 +248,7 @@ describe('a job that goes on', () => {
     await ingesting.operator.resume(id);
     const next = failed.checkpoint?.nextBatch ?? 0;
     expect(next).toBeGreaterThan(0);
-    expect(await goOn(id)).toEqual(BATCHES.slice(next));
+    expect(await goOn(id, ingesting.ingestor(), LONG_CONTENT)).toEqual(BATCHES.slice(next));
   });
 
   async function withMissingBatch(path: string, firstMissingBatch: number): Promise<string> {

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
@@ -108,13 +109,13 @@ export class JobRunner {
       assertSameIdentity(job, source.identity);
       const opened = await headOf(job, dataset, source);
       const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened);
-      const begin = await placeToBeginAt(job, source);
+      const begin = await placeToBeginAt(job, source, opened);
       run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
       const cutter = createCutter(
         { ...cutting, limitRecords: job.limitRecords },
         begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
       );
-      const counted = begin === null ? opened : countFrom(begin.byte, source.chunks);
+      const counted = begin === null ? opened : countFrom(begin.byte, restOf(opened, source, begin.byte), source.expectedBytes);
       const end = await cutAndPublish(cutter, counted.records, run.publisher);
       if (end === null) {
         throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });
@@ -308,10 +309,16 @@ function assertOwnVersion(
   );
 }
 
+/** What follows `byte`: of a source that has come with its head nothing more will come, wherever it is moved. */
+function restOf({ whole }: OpenedHead, source: ByteSource, byte: number): AsyncIterable<Buffer> {
+  return whole === null ? source.chunks : Readable.from([whole.subarray(byte)]);
+}
+
 /** The source from `byte` on, and how far it was read. */
 function countFrom(
   byte: number,
   chunks: AsyncIterable<Buffer>,
+  expectedBytes: number | null,
 ): { records: AsyncIterable<Buffer>; bytesRead: () => number } {
   let read = byte;
   async function* records(): AsyncGenerator<Buffer> {
@@ -320,7 +327,8 @@ function countFrom(
       yield chunk;
     }
   }
-  return { records: records(), bytesRead: () => read };
+  // What was skipped is not counted, so the length that the source itself tells counts where it tells it.
+  return { records: records(), bytesRead: () => expectedBytes ?? read };
 }
 
 /** A head that is refused now and was not when the job began belongs to another source (R2). */
@@ -334,12 +342,16 @@ async function headOf(job: Job, dataset: Dataset, source: ByteSource): Promise<O
 }
 
 /** Where cutting goes on, with the source moved there; null when it is read from the start (R2). */
-async function placeToBeginAt(job: Job, source: ByteSource): Promise<CutPosition | null> {
+async function placeToBeginAt(
+  job: Job,
+  source: ByteSource,
+  { whole }: OpenedHead,
+): Promise<CutPosition | null> {
   const { checkpoint, republishFrom, sourceIdentity } = job;
   const { validator = null } = source.identity;
   if (checkpoint === null || republishFrom !== null) return null;
   if (validator === null || validator !== sourceIdentity?.validator) return null;
-  if (!(await source.skipTo(checkpoint.byteOffset))) return null;
+  if (whole === null && !(await source.skipTo(checkpoint.byteOffset))) return null;
   const { nextBatch: batch, nextRecord: record, nextLine: line, byteOffset: byte } = checkpoint;
   return { batch, record, line, byte };
 }

@@ -7,6 +7,8 @@ export interface OpenedHead extends SourceHead {
   readonly prologue: Prologue;
   /** Every byte of the source from `prologue.dataStart` on. */
   readonly records: AsyncIterable<Buffer>;
+  /** All of the source, where it has come already: then there is nothing left that could be skipped. */
+  readonly whole: Buffer | null;
   /** Bytes of the source that came so far, from byte 0, counted apart from whatever was made of them. */
   readonly bytesRead: () => number;
 }
@@ -64,5 +66,5 @@ async function openHead(
       await iterator.return?.();
     }
   }
-  return { ...head, records: records(), bytesRead: () => read };
+  return { ...head, records: records(), whole: isWhole ? bytes : null, bytesRead: () => read };
 }

@@ -30,6 +30,9 @@ export interface Breaker {
 /** Lenient on purpose: half of 20,000 rows refused is the wrong file, not a bad day. */
 export const DEFAULT_BREAKER: Breaker = { windowRecords: 20_000, maxShare: 0.5, maxCount: null };
 
+export type UnknownMembersMode = 'count' | 'warning' | 'error';
+export const UNKNOWN_MEMBERS_MODES: readonly UnknownMembersMode[] = ['count', 'warning', 'error'];
+
 /** Any class whose properties carry the column decorators of `columns.ts`. */
 export type ContractClass = abstract new () => object;
 
@@ -58,6 +61,11 @@ export interface Dataset {
   readonly maxShrinkShare: number;
   /** Options that the rules may read, e.g. a checksum mode: every allowed value, the default first. */
   readonly options: Readonly<Record<string, readonly string[]>>;
+  /**
+   * NDJSON: what a member leads to that the contract does not read. `count` (default): it is counted by name, and its
+   * record once as the warning `UNKNOWN_MEMBER`; `warning`, `error`: a finding for each.
+   */
+  readonly unknownMembers?: UnknownMembersMode;
   /** Where the data is published, for `sluice run` without `--source`. */
   readonly defaultSource?: string;
   /**

@@ -27,6 +27,11 @@ export interface Kind {
    * objects and arrays are not of the kind.
    */
   readonly reads?: 'text' | 'json';
+  /**
+   * In NDJSON: a number as the kind takes it, where it is written with an exponent (or, with `whole`, a fraction) and is
+   * exactly such a value: `1.5e1` is 15. What is not, is given back as it is. Module-level, so that kinds share it.
+   */
+  readonly plainNumber?: { readonly whole: boolean; readonly of: (number: string) => string };
 }
 
 /** Gives a kind its name in contracts; a dataset may bring its own, e.g. a date of another calendar. */
@@ -38,6 +43,44 @@ export function defineKind(kind: Kind): Kind {
 export function text(): Kind {
   return defineKind({ name: 'text', accepts: () => true, acceptsAll: true, message: 'must be text' });
 }
+
+/** No number of a database needs more digits; beyond it an exponent is left as it is, and refused. */
+const MAX_PLAIN_DIGITS = 1000;
+
+/** A JSON number without exponent, every digit kept; null where it is none, or has too many digits. */
+function plainDecimal(number: string): { sign: string; whole: string; fraction: string } | null {
+  const match = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(number);
+  if (match === null) return null;
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
+  const shift = Number(exponent);
+  if (Math.abs(shift) > MAX_PLAIN_DIGITS) return null;
+  const digits = whole + fraction;
+  const point = whole.length + shift;
+  if (point <= 0) return { sign, whole: '0', fraction: '0'.repeat(-point) + digits };
+  return {
+    sign,
+    whole: significant(digits.padEnd(point, '0').slice(0, point)) || '0',
+    fraction: digits.slice(point),
+  };
+}
+
+const PLAIN_WHOLE = {
+  whole: true,
+  of: (number: string): string => {
+    const plain = plainDecimal(number);
+    if (plain === null || /[1-9]/.test(plain.fraction)) return number;
+    return plain.whole === '0' ? '0' : plain.sign + plain.whole;
+  },
+};
+
+const PLAIN_DECIMAL = {
+  whole: false,
+  of: (number: string): string => {
+    const plain = plainDecimal(number);
+    if (plain === null) return number;
+    return `${plain.sign}${plain.whole}${plain.fraction === '' ? '' : `.${plain.fraction}`}`;
+  },
+};
 
 const INT64_MAX = '9223372036854775807';
 const INT64_MIN_DIGITS = '9223372036854775808';
@@ -70,11 +113,12 @@ export function int64(
       if (!removeCommas || areDigits(bytes, start, end)) out.raw(bytes, start, end);
       else out.ascii(bare(decode(bytes, start, end)));
     },
+    plainNumber: PLAIN_WHOLE,
   });
 }
 
 /**
- * A decimal number, `-12.50`, no exponent. With `precision` and `scale` (as in `numeric(12,2)`) more
+ * A decimal number, `-12.50`, no exponent (but see `plainNumber`). With `precision` and `scale` (as in `numeric(12,2)`) more
  * digits before or after the point are refused: PostgreSQL would fail, or round in silence.
  */
 export function numeric(size?: { readonly precision: number; readonly scale: number }): Kind {
@@ -92,7 +136,12 @@ export function numeric(size?: { readonly precision: number; readonly scale: num
     size === undefined
       ? ''
       : `, at most ${size.precision - size.scale} digits before and ${size.scale} after the point`;
-  return defineKind({ name: 'numeric', accepts, message: `must be a decimal number${limits}` });
+  return defineKind({
+    name: 'numeric',
+    accepts,
+    message: `must be a decimal number${limits}`,
+    plainNumber: PLAIN_DECIMAL,
+  });
 }
 
 /** Without leading zeros. By hand: `0*` before `[0-9]*` in a pattern takes quadratic time on long runs of zeros. */

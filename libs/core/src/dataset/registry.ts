@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { contractMetadata } from './columns.js';
-import { type Dataset, SOURCE_FORMATS, WRITE_MODES } from './dataset.js';
+import { type Dataset, SOURCE_FORMATS, UNKNOWN_MEMBERS_MODES, WRITE_MODES } from './dataset.js';
 
 /**
  * Every dataset of this installation, read from disk at start: the folders of `libs/datasets/src` and
@@ -191,6 +191,10 @@ function wrongParts(exported: unknown, folderName: string): string[] {
     'options does not name a list of values for each option',
   );
   demand(dataset.defaultSource === undefined || isText(dataset.defaultSource), 'defaultSource is empty');
+  demand(
+    dataset.unknownMembers === undefined || isOneOf(UNKNOWN_MEMBERS_MODES, dataset.unknownMembers),
+    `unknownMembers is not one of ${UNKNOWN_MEMBERS_MODES.join(', ')}`,
+  );
   demand(typeof dataset.prologue === 'function', 'prologue is not a function');
   return problems;
 }

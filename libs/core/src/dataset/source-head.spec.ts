@@ -116,6 +116,11 @@ describe('the head of a source', () => {
     );
   });
 
+  it('is empty where there is not one byte, whatever the prologue thinks', () => {
+    expect(codesOf('')).toEqual(['FILE_EMPTY']);
+    expect(codesOf('', orders)).toEqual(['FILE_EMPTY']);
+  });
+
   // H1, H6 of the cases
   it('has one answer, however many bytes come at first', () => {
     const file = Buffer.from(`k\u0001n,a,b,c\n${'1,2,3,4\n'.repeat(200)}`);

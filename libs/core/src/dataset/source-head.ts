@@ -146,6 +146,8 @@ function findUnaccounted(
   lineEnd: LineEnd,
 ): readonly Finding[] {
   const { dataStart, firstLine } = prologue;
+  if (head.length === 0)
+    return [fileError('FILE_EMPTY', 'The file is empty: check that the download was finished.')];
   const mixed = findMixedLine(head, 0, lineEnd, dataStart);
   if (mixed !== null) return [mixed];
   const { bytes, lines } = countHead(head, dataStart, lineEnd);

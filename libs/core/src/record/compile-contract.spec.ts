@@ -390,12 +390,14 @@ describe('codes that refuse nothing', () => {
       ...always,
       'SAME_HEAD',
       'STRAY_QUOTE',
+      'UNKNOWN_MEMBER',
     ]);
     expect([...warningCodes(SHOP, { repeats: 'warn' })].sort()).toEqual([
       ...always,
       'SAME_DIGIT',
       'SAME_HEAD',
       'STRAY_QUOTE',
+      'UNKNOWN_MEMBER',
     ]);
   });
 });

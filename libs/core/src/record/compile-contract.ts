@@ -18,6 +18,7 @@ import type { Dataset, OptionValues } from '../dataset/dataset.js';
 import { planContract, type TablePlan } from './compile/contract-plan.js';
 import type { CompileInputs, CompiledContract } from './compile/compiled-contract.js';
 import { severityOf } from './compile/check-plan.js';
+import { datasetCodeFailed } from './dataset-code.js';
 import { ContractJudge } from './compile/contract-judge.js';
 import { GENERAL_FINDING_CODES, type Severity } from './finding.js';
 
@@ -26,13 +27,18 @@ export type { TablePlan } from './compile/contract-plan.js';
 
 /**
  * @throws SluiceError DATASET_INVALID when the contract does not hold together, or does not fit the file's
- *   columns or context
+ *   columns or context; DATASET_CODE_FAILED when code of the dataset throws
  */
 export function compileContract(
-  dataset: Pick<Dataset, 'name' | 'contract' | 'format'>,
+  dataset: Pick<Dataset, 'name' | 'contract' | 'format' | 'unknownMembers'>,
   inputs: CompileInputs,
 ): CompiledContract {
-  return new ContractJudge(dataset, planContract(dataset), inputs);
+  try {
+    return new ContractJudge(dataset, planContract(dataset), inputs);
+  } catch (error) {
+    // Kinds judge what the head says, and severities may be functions: both are the dataset's own code.
+    throw datasetCodeFailed(error, { dataset: dataset.name, what: `class ${dataset.contract.name}` });
+  }
 }
 
 /**
@@ -43,12 +49,14 @@ export function planTables(dataset: Pick<Dataset, 'name' | 'contract'>): readonl
   return planContract(dataset).tables;
 }
 
+const ALWAYS_WARNINGS = [GENERAL_FINDING_CODES.NUL_REMOVED, GENERAL_FINDING_CODES.STRAY_QUOTE];
+
 /**
  * Finding codes that never refuse a record under the job's options: warnings, wherever the contract gives them.
  * @throws SluiceError DATASET_INVALID
  */
 export function warningCodes(
-  dataset: Pick<Dataset, 'name' | 'contract'>,
+  dataset: Pick<Dataset, 'name' | 'contract' | 'unknownMembers'>,
   options: OptionValues,
 ): ReadonlySet<string> {
   const { columns, children } = planContract(dataset);
@@ -58,9 +66,8 @@ export function warningCodes(
   const codesOf = (severity: Severity): string[] =>
     checks.filter((check) => severityOf(check, options) === severity).map(({ code }) => code);
   const refusing = new Set(codesOf('error'));
+  const unknownMembers = dataset.unknownMembers === 'error' ? [] : [GENERAL_FINDING_CODES.UNKNOWN_MEMBER];
   return new Set(
-    [GENERAL_FINDING_CODES.NUL_REMOVED, GENERAL_FINDING_CODES.STRAY_QUOTE, ...codesOf('warning')].filter(
-      (code) => !refusing.has(code),
-    ),
+    [...ALWAYS_WARNINGS, ...unknownMembers, ...codesOf('warning')].filter((code) => !refusing.has(code)),
   );
 }

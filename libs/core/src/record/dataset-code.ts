@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { SluiceError } from '#common/errors/sluice-error.js';
 
 /** Which code of a dataset was running, and on what. */
@@ -35,7 +36,7 @@ export function datasetCodeFailed(error: unknown, place: DatasetCodePlace): Slui
 
 /** `TypeError at contract.js:12:8`: no message, which may quote the value. */
 function thrown(error: unknown): string {
-  if (!(error instanceof Error)) return `a ${typeof error}`;
+  if (!(error instanceof Error) && !types.isNativeError(error)) return `a ${typeof error}`;
   const frame = /([^/\\()\s]+:\d+:\d+)\)?$/m.exec(
     error.stack?.split('\n').find((line) => /^\s+at /.test(line)) ?? '',
   );

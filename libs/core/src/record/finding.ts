@@ -23,6 +23,8 @@ export const GENERAL_FINDING_CODES = {
   NUL_REMOVED: 'NUL_REMOVED',
   /** A quote inside a field that is not quoted (CSV): it is stored as it stands. */
   STRAY_QUOTE: 'STRAY_QUOTE',
+  /** A JSON record has members that the contract does not read. */
+  UNKNOWN_MEMBER: 'UNKNOWN_MEMBER',
   /** The key stands earlier (or later, as the dataset says) in the same job. */
   DUPLICATE: 'DUPLICATE',
   /** PostgreSQL itself refused the row; the dead letter carries its SQLSTATE. */

@@ -8,6 +8,8 @@ export interface BatchVerdict {
   /** How often each finding code was given, errors and warnings alike. */
   readonly findings: Readonly<Record<string, number>>;
   readonly refused: readonly RefusedRecord[];
+  /** Members that the contract does not read → how many records hold them; absent for none. Bounded. */
+  readonly unknownMembers?: Readonly<Record<string, number>>;
 }
 
 export interface TableSection {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -82,6 +82,43 @@ describe('sluice check', () => {
       });
     },
   );
+
+  const webshop = 'webshop-orders';
+  const order = (more: string): string =>
+    `{"orderNo":"1","placedAt":"2026-09-01T08:30:00Z","currency":"EUR","total":1${more}}\n`;
+
+  it('judges repeats as the mode does: upsert supersedes them', async () => {
+    writeFileSync(join(folder, 'file'), order('') + order(''));
+    expect(await cli.run('check', webshop, 'file', '--mode', 'upsert')).toBe(0);
+    expect(cli.stdout.text).toContain('1 are superseded');
+    expect(await cli.run('check', webshop, 'file', '--mode', 'append')).toBe(7);
+    expect(await cli.run('check', webshop, 'file', '--mode', 'merge')).toBe(2);
+  });
+
+  it('names the members that the contract does not read', async () => {
+    writeFileSync(join(folder, 'file'), order(',"updated_at":"x"'));
+    expect(await cli.run('check', webshop, 'file')).toBe(0);
+    expect(cli.stdout.text).toMatch(/does not read.*\n {2}updated_at: 1\n/);
+  });
+
+  it.each([
+    ['blank lines only', 'tax-registration', (head: string) => `${head}${'\n'.repeat(10)}`],
+    [
+      'more blank lines than are read for the head',
+      'tax-registration',
+      (head: string) => `${head}${'\n'.repeat(80_000)}`,
+    ],
+    ['records of which all are refused', 'tax-registration', (head: string) => `${head}x,y\n`],
+    ['empty objects only', webshop, () => '{}\n{}\n'],
+  ])('says that a job would load nothing of %s', async (_, name, content) => {
+    const { folder: datasetFolder } = entries.find((entry) => entry.name === name)!;
+    const fixture = readFileSync(
+      join(datasetFolder, 'fixtures', `input.${name === webshop ? 'ndjson' : 'csv'}`),
+    );
+    writeFileSync(join(folder, 'file'), content(`${fixture.toString().split('\n', 1)[0] ?? ''}\n`));
+    expect(await cli.run('check', name, 'file')).toBe(7);
+    expect(cli.stdout.text).toContain('JOB_NOTHING_LOADED');
+  });
 
   it.each([
     ['an unknown dataset', ['x', 'file'], 'There is no dataset "x".'],

@@ -115,6 +115,11 @@ function summaryText(verdict: FileVerdict, dataset: Dataset, shown: number, seco
   }
   if (shown < found) lines.push(`Shown are ${formatCount(shown)} of ${formatCount(found)} findings.`);
   if (found > 0) lines.push(findingsTable(verdict.findings).trimEnd());
+  const members = Object.entries(verdict.unknownMembers).sort(([, a], [, b]) => b - a);
+  if (members.length > 0) {
+    const named = members.map(([name, records]) => `  ${plainText(name)}: ${formatCount(records)}`);
+    lines.push('Members that the contract does not read, and records that hold them:', ...named);
+  }
   if (nothingLoads(verdict)) lines.push('A job would fail: no record is accepted (JOB_NOTHING_LOADED).');
   else if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
     lines.push(
@@ -155,8 +160,10 @@ class JsonOutput implements CheckOutput {
   }
 
   end(verdict: FileVerdict, _dataset: Dataset, _shown: number, seconds: number): Promise<void> {
-    const { findings, fileRefused, duplicatesIncomplete, ...counts } = verdict;
-    const rest = JSON.stringify({ fileRefused, counts, findings, duplicatesIncomplete, seconds });
+    const { findings, fileRefused, duplicatesIncomplete, unknownMembers, ...counts } = verdict;
+    const rest = JSON.stringify({
+      ...{ fileRefused, counts, findings, unknownMembers, duplicatesIncomplete, seconds },
+    });
     return write(this.context.stdout, `],${rest.slice(1)}\n`);
   }
 }

@@ -91,6 +91,7 @@ describe('judging a file without the services', () => {
       warnings: 1,
       superseded: 0,
       findings: { BAD_AGE: 1, NO_NUMBER: 1, MALFORMED_ROW: 1 },
+      unknownMembers: {},
       duplicatesIncomplete: false,
     });
   });

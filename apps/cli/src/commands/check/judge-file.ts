@@ -30,6 +30,8 @@ export interface FileVerdict {
   readonly superseded: number;
   /** Code → how often. */
   readonly findings: Readonly<Record<string, number>>;
+  /** NDJSON: members that the contract does not read → how many records hold them. */
+  readonly unknownMembers: Readonly<Record<string, number>>;
   /** There were too many keys to compare all of them. */
   readonly duplicatesIncomplete: boolean;
 }
@@ -88,12 +90,12 @@ export async function judgeChunks(
         if (mode === 'upsert') sums.supersede();
         else {
           placed.push({ ...finding, line });
+          sums.addFindings([finding]);
           sums.refuseAccepted();
         }
       }
     }
     placed.sort((a, b) => a.line - b.line);
-    sums.addFindings(placed);
     await onFindings(placed);
     placed = [];
   };
@@ -125,8 +127,13 @@ class Sums {
   private firstByte: number | null = null;
   private lastByte: number | null = null;
   private refusedAtLoad = 0;
+  private readonly unknownMembers = new Map<string, number>();
 
-  addBatch(batch: RawBatch, { counts }: BatchVerdict): void {
+  addBatch(batch: RawBatch, { counts, findings, unknownMembers = {} }: BatchVerdict): void {
+    for (const [code, count] of Object.entries(findings))
+      this.codes.set(code, (this.codes.get(code) ?? 0) + count);
+    for (const [name, records] of Object.entries(unknownMembers))
+      this.unknownMembers.set(name, (this.unknownMembers.get(name) ?? 0) + records);
     this.counts.read += counts.records;
     this.counts.accepted += counts.accepted;
     this.counts.refused += counts.refused;
@@ -177,7 +184,13 @@ class Sums {
   }
 
   verdict(fileRefused: boolean, duplicatesIncomplete: boolean): FileVerdict {
-    return { fileRefused, ...this.counts, findings: Object.fromEntries(this.codes), duplicatesIncomplete };
+    return {
+      fileRefused,
+      ...this.counts,
+      findings: Object.fromEntries(this.codes),
+      unknownMembers: Object.fromEntries(this.unknownMembers),
+      duplicatesIncomplete,
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { LineEnd } from '../line-ends.js';
+import type { UnknownMembers } from './unknown-members.js';
 
 /** The cleaned values of one record (or of one child of it), as ranges of bytes. PURE. */
 export class Cells {
@@ -62,6 +63,8 @@ export interface RecordReader {
   readonly blank: boolean;
   /** Cells of the last loaded record whose text holds a quote that neither opens nor closes it. */
   readonly strayQuotes: readonly number[];
+  /** What the records of the batch hold and the contract does not read; null where there is no such thing. */
+  readonly unknown: UnknownMembers | null;
   startBatch(bytes: Buffer, lineEnd: LineEnd): void;
   /**
    * Loads the record [start, end).

@@ -9,6 +9,7 @@ import { CopyText, copyTextOf } from '../copy-text.js';
 import { type Finding, GENERAL_FINDING_CODES, type Severity } from '../finding.js';
 import type { RawBatch } from '../raw-batch.js';
 import { type RecordPlace, RecordWalker } from '../record-walker.js';
+import { datasetCodeFailed } from '../dataset-code.js';
 import type { BatchVerdict, RefusedRecord } from '../verdict.js';
 import type { CompiledContract, CompileInputs } from './compiled-contract.js';
 import { type Cells, isProblem, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
@@ -16,8 +17,9 @@ import type { ColumnPlan, ContractPlan, TablePlan } from './contract-plan.js';
 import { CsvReader } from './csv-reader.js';
 import { DistinctValues } from './distinct-values.js';
 import { JsonReader } from './json-reader.js';
+import type { UnknownMembers } from './unknown-members.js';
 import { type Complaint, RecordFindings } from './record-findings.js';
-import { type RowSurroundings, TableJudge } from './table-judge.js';
+import { type Culprit, type RowSurroundings, TableJudge } from './table-judge.js';
 
 interface ChildJudge {
   readonly judge: TableJudge;
@@ -45,8 +47,8 @@ export class ContractJudge implements CompiledContract {
   private readonly around: RowSurroundings = { record: new CopyText(16), slot: 0 };
 
   constructor(
-    private readonly dataset: Pick<Dataset, 'name' | 'format'>,
-    plan: ContractPlan,
+    private readonly dataset: Pick<Dataset, 'name' | 'format' | 'contract' | 'unknownMembers'>,
+    private readonly plan: ContractPlan,
     private readonly inputs: CompileInputs,
   ) {
     this.tables = plan.tables;
@@ -68,10 +70,19 @@ export class ContractJudge implements CompiledContract {
   }
 
   judge(batch: RawBatch): BatchVerdict {
+    const walker = new RecordWalker(batch, this.dataset.format);
+    try {
+      return this.judgeAll(batch, walker);
+    } catch (error) {
+      this.reader.unknown?.take();
+      throw error instanceof SluiceError ? error : this.faultOf(error, batch, walker);
+    }
+  }
+
+  private judgeAll(batch: RawBatch, walker: RecordWalker): BatchVerdict {
     for (const out of this.outs) out.clear();
     this.reader.startBatch(batch.bytes, batch.lineEnd ?? 'lf');
     const tally = new Tally();
-    const walker = new RecordWalker(batch, this.dataset.format);
     const wellFormed = isUtf8(batch.bytes);
     while (walker.next()) {
       const problem = problemOf(walker, batch.bytes, wellFormed);
@@ -81,7 +92,9 @@ export class ContractJudge implements CompiledContract {
     }
     const records = walker.index;
     const refused = tally.refused.length;
+    const unknownMembers = this.reader.unknown?.take();
     return {
+      ...(unknownMembers === undefined ? {} : { unknownMembers }),
       sections: this.tables.map(({ table }, at) => {
         const out = this.outs[at] as CopyText;
         return { table, rows: out.rows, text: out.take() };
@@ -114,6 +127,7 @@ export class ContractJudge implements CompiledContract {
     this.around.record.clear();
     this.around.record.count(record);
     const defect = this.writeRows();
+    if (reader.unknown !== null && reader.unknown.record.length > 0) this.countUnknown(tally, reader.unknown);
     if (defect !== null || findings.errors > 0) {
       for (const out of outs) out.rewind(); // V2
     }
@@ -165,6 +179,57 @@ export class ContractJudge implements CompiledContract {
     for (const at of which ?? cells.names.keys()) {
       if (cells.flags[at] === NUL_REMOVED_FLAG) this.findings.addAbout(NUL_REMOVED, cells.nameOf(at));
     }
+  }
+
+  private countUnknown(tally: Tally, unknown: UnknownMembers): void {
+    unknown.count();
+    const { unknownMembers = 'count' } = this.dataset;
+    if (unknownMembers === 'count') {
+      tally.count(UNKNOWN_CODE, 'warning');
+      return;
+    }
+    const complaint = { ...UNKNOWN_MEMBER, severity: unknownMembers };
+    for (const name of new Set(unknown.record)) this.findings.addAbout(complaint, name);
+  }
+
+  /**
+   * What was thrown while the walker's record was judged, as a fault of the dataset where its code threw: its checks
+   * are asked again, one by one. Nothing of this costs the path of a good record.
+   */
+  private faultOf(error: unknown, batch: RawBatch, walker: RecordWalker): unknown {
+    const culprit = this.culprit(walker);
+    if (culprit === null) return error;
+    return datasetCodeFailed(culprit.error, {
+      dataset: this.dataset.name,
+      what: culprit.what,
+      batch: batch.batch,
+      record: batch.firstRecord + walker.index,
+      line: walker.line,
+    });
+  }
+
+  private culprit(walker: RecordWalker): Culprit | null {
+    const { reader, plan, dataset } = this;
+    try {
+      this.findings.worded();
+    } catch (error) {
+      return { what: `class ${dataset.contract.name}, the message of a rule`, error };
+    }
+    if (reader.load(walker.start, walker.end, walker.strayQuote) !== null) return null;
+    const own = this.parent.culprit(reader.cells, reader.cellOf);
+    if (own !== null) return { ...own, what: `class ${dataset.contract.name}, ${own.what}` };
+    for (const [child, { judge, rowWhen }] of this.children.entries()) {
+      const slots = reader.openChild(child);
+      for (let slot = 0; typeof slots === 'number' && slot < slots; slot += 1) {
+        const cells = reader.loadChild(child, slot);
+        if (isProblem(cells)) break;
+        const cellOf = reader.childCellOf(child, slot);
+        const found = isRow(cells, cellOf, rowWhen) ? judge.culprit(cells, cellOf) : null;
+        if (found !== null)
+          return { ...found, what: `class ${plan.children[child]?.type.name ?? ''}, ${found.what}` };
+      }
+    }
+    return null;
   }
 
   /** The record that was judged has findings of the contract's. */
@@ -235,6 +300,7 @@ const {
   RECORD_TOO_LARGE,
   NUL_REMOVED: NUL_CODE,
   STRAY_QUOTE: QUOTE_CODE,
+  UNKNOWN_MEMBER: UNKNOWN_CODE,
 } = GENERAL_FINDING_CODES;
 
 const NUL_REMOVED: Complaint = {
@@ -248,6 +314,12 @@ const STRAY_QUOTE: Complaint = {
   code: QUOTE_CODE,
   severity: 'warning',
   word: (field) => `${field} holds a quote, though the field is not quoted; the quote is taken for text`,
+  instead: undefined,
+};
+
+const UNKNOWN_MEMBER: Omit<Complaint, 'severity'> = {
+  code: UNKNOWN_CODE,
+  word: (field) => `${field} is a member that the contract does not read`,
   instead: undefined,
 };
 

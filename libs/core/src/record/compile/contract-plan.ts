@@ -39,6 +39,7 @@ export interface ColumnPlan extends ColumnMetadata {
 }
 
 export interface ChildPlan {
+  readonly type: ContractClass;
   readonly table: ChildTableOptions;
   readonly columns: readonly ColumnPlan[];
   readonly options: ChildrenOptions;
@@ -123,7 +124,7 @@ function planChild(dataset: string, type: ContractClass, options: ChildrenOption
     }
   }
   if ('slots' in options && options.slots.length === 0) throw reader.invalid('@Children names no slots');
-  return { table: childTable, columns, options };
+  return { type, table: childTable, columns, options };
 }
 
 function sourcesOfChild(

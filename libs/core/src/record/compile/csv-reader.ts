@@ -16,6 +16,7 @@ export class CsvReader implements RecordReader {
   readonly cellOf: Int32Array;
   blank = false;
   strayQuotes: readonly number[] = NONE;
+  readonly unknown = null;
 
   private readonly fields: CsvFields;
   private readonly cleaner: ByteCleaner;
@@ -189,9 +190,10 @@ const NONE: readonly number[] = [];
 const DOS_END_OF_FILE = 0x1a;
 
 /** What else is known of a record with a wrong number of fields: marks that a crash or an old editor leaves. */
-function whatItIs(bytes: Buffer, start: number, end: number): string {
+export function whatItIs(bytes: Buffer, start: number, end: number): string {
   if (end - start === 1 && bytes[start] === DOS_END_OF_FILE)
     return '; it is 0x1A, the end-of-file mark of DOS';
+  if (start === end) return '';
   for (let at = start; at < end; at += 1) if (bytes[at] !== NUL) return '';
   return '; it holds nothing but NUL bytes, as a crash leaves them at the end of a file';
 }

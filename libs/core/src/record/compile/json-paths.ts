@@ -5,6 +5,8 @@
  * values keep what parsing loses: the digits of large numbers and decimals, and the text of a document.
  * Of a name that stands twice in an object the last one counts, as with `JSON.parse`.
  */
+import type { UnknownMembers } from './unknown-members.js';
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -14,9 +16,17 @@ const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 
+const LETTER_N = 0x6e;
+const DOT = 0x2e;
+const NOTHING = Buffer.alloc(0);
+
 interface PathNode {
   readonly name: Buffer;
+  /** From the root, dotted. */
+  readonly path: string;
   readonly members: PathNode[];
+  /** Something else than an object or null stands where its members are looked for. */
+  isWrong: boolean;
   /** Which range the value at this place goes to, or -1. */
   range: number;
 }
@@ -25,16 +35,27 @@ export class JsonPaths {
   /** Value i is [starts[i], ends[i]) of the text; `ends[i]` is -1 where nothing stands at its path. */
   readonly starts: Int32Array;
   readonly ends: Int32Array;
-  private readonly root: PathNode = { name: Buffer.alloc(0), members: [], range: -1 };
+  private readonly root: PathNode = { name: NOTHING, path: '', members: [], range: -1, isWrong: false };
+  private readonly nodes: PathNode[] = [];
+  private hasWrong = false;
+  private flattened: string | null = null;
   private bytes: Buffer = Buffer.alloc(0);
 
-  /** @param paths distinct; dotted names, `''` for the whole text. A name cannot hold a dot. */
-  constructor(readonly paths: readonly string[]) {
+  /**
+   * @param paths distinct; dotted names, `''` for the whole text. A name cannot hold a dot.
+   * @param unknown is told of members that no path leads to, in objects that are read by their members alone
+   * @param prefix stands before their names: of elements, the array
+   */
+  constructor(
+    readonly paths: readonly string[],
+    private readonly unknown: UnknownMembers | null = null,
+    private readonly prefix = '',
+  ) {
     this.starts = new Int32Array(paths.length);
     this.ends = new Int32Array(paths.length);
     paths.forEach((path, range) => {
       let node = this.root;
-      for (const name of path === '' ? [] : path.split('.')) node = memberOf(node, name);
+      for (const name of path === '' ? [] : path.split('.')) node = memberOf(node, name, this.nodes);
       node.range = range;
     });
   }
@@ -43,6 +64,9 @@ export class JsonPaths {
   find(bytes: Buffer, start: number): void {
     this.bytes = bytes;
     this.ends.fill(-1);
+    this.flattened = null;
+    if (this.hasWrong) for (const node of this.nodes) node.isWrong = false;
+    this.hasWrong = false;
     this.assign(this.root, skipBlanks(bytes, start));
   }
 
@@ -52,19 +76,46 @@ export class JsonPaths {
       this.starts[node.range] = start;
       this.ends[node.range] = end;
     }
-    if (node.members.length > 0 && this.bytes[start] === OPEN_OBJECT) this.walkObject(node, start);
+    if (node.members.length > 0) {
+      if (this.bytes[start] === OPEN_OBJECT) this.walkObject(node, start);
+      else if (this.bytes[start] !== LETTER_N) this.hasWrong = node.isWrong = true;
+    }
     return end;
+  }
+
+  /** The path at which the text last searched holds a value of another shape than an object, or null. */
+  get wrongShape(): string | null {
+    return this.hasWrong ? (this.nodes.find(({ isWrong }) => isWrong)?.path ?? null) : null;
+  }
+
+  /** A member whose name is a path, dots and all: what stands at the path is not found there. Or null. */
+  get flattenedPath(): string | null {
+    return this.flattened;
+  }
+
+  private noteUnknown(node: PathNode, start: number, end: number): void {
+    const { bytes } = this;
+    if (bytes.subarray(start, end).includes(DOT)) {
+      const name = node.path === '' ? nameOf(bytes, start, end) : `${node.path}.${nameOf(bytes, start, end)}`;
+      if (this.nodes.some(({ path }) => path === name)) this.flattened ??= name;
+    }
+    if (node.range !== -1) return;
+    const parent = node.path === '' ? this.prefix : `${this.prefix}${node.path}.`;
+    this.unknown?.note(parent, bytes, start + 1, end - 1);
   }
 
   private walkObject(node: PathNode, start: number): void {
     const { bytes } = this;
     let at = skipBlanks(bytes, start + 1);
     while (bytes[at] !== CLOSE_OBJECT) {
+      const nameStart = at;
       const nameEnd = skipValue(bytes, at);
       const member = this.memberNamed(node, at, nameEnd);
       at = skipBlanks(bytes, skipBlanks(bytes, nameEnd) + 1); // over the colon
-      if (member === undefined) at = skipValue(bytes, at);
-      else {
+      if (member === undefined) {
+        this.noteUnknown(node, nameStart, nameEnd);
+        at = skipValue(bytes, at);
+      } else {
         this.forget(member);
         at = this.assign(member, at);
       }
@@ -87,6 +138,7 @@ export class JsonPaths {
   /** What an earlier member of the same name gave does not count. */
   private forget(node: PathNode): void {
     if (node.range !== -1) this.ends[node.range] = -1;
+    node.isWrong = false;
     for (const member of node.members) this.forget(member);
   }
 }
@@ -153,11 +205,17 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
 }
 
-function memberOf(node: PathNode, name: string): PathNode {
+function nameOf(bytes: Buffer, start: number, end: number): string {
+  return JSON.parse(bytes.toString('utf8', start, end)) as string;
+}
+
+function memberOf(node: PathNode, name: string, all: PathNode[]): PathNode {
   const bytes = Buffer.from(name);
   const known = node.members.find((member) => member.name.equals(bytes));
   if (known !== undefined) return known;
-  const fresh: PathNode = { name: bytes, members: [], range: -1 };
+  const path = node.path === '' ? name : `${node.path}.${name}`;
+  const fresh: PathNode = { name: bytes, path, members: [], range: -1, isWrong: false };
   node.members.push(fresh);
+  all.push(fresh);
   return fresh;
 }

@@ -1,11 +1,12 @@
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { ByteCleaner, cleanString } from '../cleaning.js';
-import { HALF_SURROGATE_PAIR } from '../../dataset/kinds.js';
+import { HALF_SURROGATE_PAIR, type Kind } from '../../dataset/kinds.js';
 import type { CleaningOptions } from '../../dataset/columns.js';
 import { CONTAINER_FLAG, Cells, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
 import { elementsOf, hasEscape, JsonPaths, skipBlanks } from './json-paths.js';
 import type { ColumnPlan, ContractPlan } from './contract-plan.js';
-import { cellsOf } from './csv-reader.js';
+import { cellsOf, whatItIs } from './csv-reader.js';
+import { UnknownMembers } from './unknown-members.js';
 
 const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
@@ -24,6 +25,8 @@ export class JsonReader implements RecordReader {
   blank = false;
   readonly strayQuotes: readonly number[] = [];
 
+  readonly unknown = new UnknownMembers();
+
   private readonly record: JsonCells;
   private readonly children: readonly JsonChild[];
   private bytes: Buffer = Buffer.alloc(0);
@@ -40,12 +43,12 @@ export class JsonReader implements RecordReader {
         `Dataset ${dataset}: the rows of ${table.name} need a path, the format is ndjson.`,
       );
     });
-    this.record = new JsonCells(plan.columns, plan.cleaning, arrays, '');
+    this.record = new JsonCells(plan.columns, plan.cleaning, arrays, '', this.unknown, '');
     this.cells = this.record.cells;
     this.cellOf = this.record.cellOf;
     this.children = plan.children.map(({ columns }, child) => ({
       path: arrays[child] ?? '',
-      element: new JsonCells(columns, plan.cleaning, [], '.'),
+      element: new JsonCells(columns, plan.cleaning, [], '.', this.unknown, `${arrays[child] ?? ''}[].`),
       bounds: [],
     }));
   }
@@ -55,13 +58,15 @@ export class JsonReader implements RecordReader {
   }
 
   load(start: number, end: number): RecordProblem | null {
+    this.unknown.startRecord();
     this.blank = skipBlanks(this.bytes, start) >= end;
     if (this.blank) return null;
     let value: unknown;
     try {
       value = JSON.parse(this.bytes.toString('utf8', start, end));
     } catch (error) {
-      return { field: null, message: `the record is not JSON: ${messageOf(error)}` };
+      const why = whyNotJson(this.bytes, start, end) ?? `: ${messageOf(error)}`;
+      return { field: null, message: `the record is not JSON${why}` };
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return { field: null, message: 'the record is JSON, but not an object' };
@@ -99,6 +104,19 @@ export class JsonReader implements RecordReader {
   }
 }
 
+/** What an error message of `JSON.parse` cannot show, because it is invisible. */
+function whyNotJson(bytes: Buffer, start: number, end: number): string | null {
+  if (bytes.subarray(start, end).indexOf(BYTE_ORDER_MARK) === 0)
+    return ': it begins with a byte order mark, as where files were joined';
+  const is = whatItIs(bytes, start, end);
+  if (is !== '') return is;
+  const carriageReturn = bytes.subarray(start, end).indexOf('\r');
+  if (carriageReturn === -1 || carriageReturn === end - start - 1) return null;
+  return ': it holds a CR, where lines end with LF';
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
 interface JsonChild {
   readonly path: string;
   readonly element: JsonCells;
@@ -112,10 +130,15 @@ class JsonCells {
   readonly cellOf: Int32Array;
   /** Some column reads a member, so that anything but an object is an error. */
   readonly needsObject: boolean;
+  private readonly separator: string;
   private readonly paths: JsonPaths;
   private readonly cleaner: ByteCleaner;
   /** For each cell, which of the paths it reads, and how. */
-  private readonly sources: { readonly range: number; readonly reads: 'text' | 'json' }[] = [];
+  private readonly sources: {
+    readonly range: number;
+    readonly reads: 'text' | 'json';
+    readonly plainNumber: Kind['plainNumber'] | undefined;
+  }[] = [];
 
   /** @param more paths that are looked up besides the columns' */
   constructor(
@@ -123,6 +146,8 @@ class JsonCells {
     cleaning: CleaningOptions,
     more: readonly string[],
     separator: string,
+    unknown: UnknownMembers,
+    unknownPrefix: string,
   ) {
     const ranges = new Map<string, number>();
     const rangeOf = (path: string): number => {
@@ -132,15 +157,18 @@ class JsonCells {
     };
     const names: string[] = [];
     this.cellOf = cellsOf(columns, (source, { kind }) => {
-      const { reads = 'text' } = kind;
+      const { reads = 'text', plainNumber } = kind;
       const range = rangeOf(source);
-      const known = this.sources.findIndex((one) => one.range === range && one.reads === reads);
+      const known = this.sources.findIndex(
+        (one) => one.range === range && one.reads === reads && one.plainNumber === plainNumber,
+      );
       if (known !== -1) return known;
       names.push(source === '' ? '' : separator + source);
-      return this.sources.push({ range, reads }) - 1;
+      return this.sources.push({ range, reads, plainNumber }) - 1;
     });
     more.forEach(rangeOf);
-    this.paths = new JsonPaths([...ranges.keys()]);
+    this.separator = separator;
+    this.paths = new JsonPaths([...ranges.keys()], unknown, unknownPrefix);
     this.needsObject = columns.some(({ origin }) => origin.from === 'source' && origin.source !== '');
     this.cells = new Cells(names);
     this.cleaner = new ByteCleaner(cleaning);
@@ -155,6 +183,8 @@ class JsonCells {
   load(bytes: Buffer, start: number): RecordProblem | null {
     this.paths.find(bytes, skipBlanks(bytes, start));
     this.cells.clear();
+    const problem = this.problemOfShape();
+    if (problem !== null) return problem;
     for (let at = 0; at < this.sources.length; at += 1) {
       const { range, reads } = this.sources[at] as { range: number; reads: 'text' | 'json' };
       const from = this.paths.starts[range] ?? 0;
@@ -169,6 +199,19 @@ class JsonCells {
     return null;
   }
 
+  /** What stands at a path would be NULL without a word, if another shape than the path's meant nothing. */
+  private problemOfShape(): RecordProblem | null {
+    const { wrongShape, flattenedPath } = this.paths;
+    const field = wrongShape ?? flattenedPath;
+    if (field === null) return null;
+    const name = this.cells.prefix + this.separator + field;
+    if (wrongShape !== null) return { field: name, message: `${name} must be an object` };
+    return {
+      field: name,
+      message: `${name} stands as one name with dots; its members must stand in objects`,
+    };
+  }
+
   private loadText(at: number, bytes: Buffer, from: number, to: number): RecordProblem | null {
     const { cells } = this;
     const first = bytes[from];
@@ -178,7 +221,13 @@ class JsonCells {
       return null;
     }
     if (first !== QUOTE) {
-      this.clean(at, bytes, from, to);
+      const { plainNumber } = this.sources[at] as { plainNumber: Kind['plainNumber'] };
+      if (plainNumber === undefined || !isWrittenOut(bytes, from, to, plainNumber.whole))
+        this.clean(at, bytes, from, to);
+      else {
+        const plain = Buffer.from(plainNumber.of(bytes.toString('latin1', from, to)));
+        this.clean(at, plain, 0, plain.length);
+      }
       return null;
     }
     if (!hasEscape(bytes, from, to)) {
@@ -203,6 +252,15 @@ class JsonCells {
     this.cleaner.clean(bytes, from, to);
     this.cells.set(at, bytes, this.cleaner.start, this.cleaner.end);
   }
+}
+
+/** Whether a number has an exponent, or (where whole ones are asked) a fraction. */
+function isWrittenOut(bytes: Buffer, start: number, end: number, whole: boolean): boolean {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at];
+    if (byte === 0x65 || byte === 0x45 || (whole && byte === 0x2e)) return true;
+  }
+  return false;
 }
 
 function isBlank(value: unknown, cleaning: CleaningOptions): boolean {

@@ -46,6 +46,13 @@ export interface RowSurroundings {
   slot: number;
 }
 
+/** Code of a dataset that throws. */
+export interface Culprit {
+  /** `property total, its kind numeric`. */
+  readonly what: string;
+  readonly error: unknown;
+}
+
 export class TableJudge {
   readonly out = new CopyText();
   /** Where the columns of the row last written begin; one more stands for its end. */
@@ -59,7 +66,7 @@ export class TableJudge {
    * @param parent of a child table: its parent's judge and columns
    */
   constructor(
-    plans: readonly ColumnPlan[],
+    private readonly plans: readonly ColumnPlan[],
     options: OptionValues,
     constants: ReadonlyMap<string, Buffer>,
     private readonly parent: { readonly judge: TableJudge; readonly plans: readonly ColumnPlan[] } | null,
@@ -110,6 +117,35 @@ export class TableJudge {
         }
       }
     }
+  }
+
+  /** Which of the columns' checks or kinds throws for this row, asked one by one; null where none does. */
+  culprit(cells: Cells, cellOf: Int32Array): Culprit | null {
+    for (const [at, { from, valueChecks, containerChecks, nullChecks, write }] of this.columns.entries()) {
+      const plan = this.plans[at];
+      const cell = cellOf[at] as number;
+      if (from !== 'source' || plan === undefined) continue;
+      const end = cells.ends[cell] as number;
+      const isContainer = cells.flags[cell] === CONTAINER_FLAG;
+      const name = `property ${plan.property}`;
+      let settled = end === -1 || isContainer;
+      for (const check of end === -1 ? nullChecks : isContainer ? containerChecks : valueChecks) {
+        try {
+          if (passes(check, cells, cellOf, cell)) continue;
+        } catch (error) {
+          return { what: `${name}, the check that gives ${check.code}`, error };
+        }
+        settled ||= check.severity === 'error' || check.otherwise !== null;
+        if (settled) break;
+      }
+      if (settled) continue;
+      try {
+        write(cells.bytes[cell] as Buffer, cells.starts[cell] as number, end, new CopyText(64));
+      } catch (error) {
+        return { what: `${name}, its kind ${plan.kind.name}`, error };
+      }
+    }
+    return null;
   }
 
   /** Copies what the row last written stores in one column. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { Length } from 'class-validator';
 import type { SluiceError } from '#common/errors/sluice-error.js';
 import { batchOf, cutChunks } from '../../../../test/support/record/cutting.js';
 import { ChildTable, Children, Column, FromParent, Table } from '../dataset/columns.js';
@@ -10,6 +11,23 @@ import { DEFAULT_CUTTING } from './raw-batch.js';
 const NO_INPUTS = { columns: ['id', 'name'], context: {}, options: {} };
 
 describe('code of a dataset that throws', () => {
+  it('does not stop a job where it is but the message of a rule', () => {
+    @Table({ name: 'own', key: ['id'] })
+    class Own {
+      @Column({ source: 'id' }) id!: string;
+      @Length(9, 12, { message: ({ value }) => boom(String(value)), context: { code: 'SHORT' } })
+      @Column({ source: 'name' })
+      name!: string;
+    }
+    const contract = compileContract({ name: 'own', contract: Own, format: 'csv' }, NO_INPUTS);
+    expect(contract.judge(batchOf('1,SECRET\n')).refused[0]?.findings).toEqual([
+      {
+        ...{ code: 'SHORT', field: 'name', severity: 'error' },
+        message: 'name breaks the rule SHORT, whose message cannot be made',
+      },
+    ]);
+  });
+
   const boom = (value: string): never => {
     throw new TypeError(`boom ${value}`);
   };

@@ -210,11 +210,6 @@ export class ContractJudge implements CompiledContract {
 
   private culprit(walker: RecordWalker): Culprit | null {
     const { reader, plan, dataset } = this;
-    try {
-      this.findings.worded();
-    } catch (error) {
-      return { what: `class ${dataset.contract.name}, the message of a rule`, error };
-    }
     if (reader.load(walker.start, walker.end, walker.strayQuote) !== null) return null;
     const own = this.parent.culprit(reader.cells, reader.cellOf);
     if (own !== null) return { ...own, what: `class ${dataset.contract.name}, ${own.what}` };

@@ -66,11 +66,20 @@ function worded(broken: readonly Broken[]): Finding[] {
   const unsaid = broken.length - chosen.length;
   return chosen.map(({ complaint, field, shown }, at) => {
     const { code, severity, instead } = complaint;
-    let message = complaint.word(field, shown);
+    let message = wordOf(complaint, field, shown);
     if (instead !== undefined) message += `; stored as ${instead}`;
     if (unsaid > 0 && at === chosen.length - 1) message += `; the record has ${unsaid} more findings`;
     return { code, field, message, severity };
   });
+}
+
+/** A rule is broken, whatever becomes of its words: a dataset's own message that throws is no reason to stop a job. */
+function wordOf({ word, code }: Complaint, field: string, shown: string | null): string {
+  try {
+    return word(field, shown);
+  } catch {
+    return `${field} breaks the rule ${code}, whose message cannot be made`;
+  }
 }
 
 function chosenOf(broken: readonly Broken[]): readonly Broken[] {

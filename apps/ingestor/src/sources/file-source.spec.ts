@@ -184,6 +184,32 @@ describe('allowed folders (F1)', () => {
     expect(messages).toHaveLength(3);
     expect(new Set(messages).size).toBe(1);
   });
+
+  it('hide it behind symbolic links within them, too, and tell what is missing inside', async () => {
+    mkdirSync(join(root, 'other', 'inner'), { recursive: true });
+    writeFileSync(join(root, 'other', 'there.csv'), 'secret');
+    symlinkSync(join(root, 'other'), join(allowed, 'away'));
+    symlinkSync(join(root, 'other', 'gone.csv'), join(allowed, 'dangling.csv'));
+    symlinkSync('../other/gone/too.csv', join(allowed, 'relative.csv'));
+    symlinkSync(join(allowed, 'dangling.csv'), join(allowed, 'twice.csv'));
+    symlinkSync(join(allowed, 'gone.csv'), join(allowed, 'inside.csv'));
+    symlinkSync(join(root, 'other', 'inner'), join(allowed, 'inner'));
+    const codeOf = (path: string): Promise<string> =>
+      open(path).then(
+        () => 'opened',
+        (error: unknown) => (error as { code: string }).code,
+      );
+    for (const path of [
+      ...['away/there.csv', 'away/gone.csv', 'away/gone/deeper/x.csv', 'away/there.csv/below'],
+      ...['dangling.csv', 'relative.csv', 'twice.csv', `away/${'x'.repeat(300)}`],
+      ...['inner/../there.csv', 'inner/../gone.csv', 'inner/../../allowed/../gone.csv'],
+    ]) {
+      expect([path, await codeOf(`${allowed}/${path}`)]).toEqual([path, 'SOURCE_NOT_ALLOWED']);
+    }
+    for (const path of ['gone.csv', 'inside.csv', 'gone/deeper/x.csv', 'inner/../../allowed/gone.csv']) {
+      expect([path, await codeOf(`${allowed}/${path}`)]).toEqual([path, 'SOURCE_NOT_FOUND']);
+    }
+  });
 });
 
 describe('what is no readable file', () => {

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
-import { relative, isAbsolute, resolve, sep } from 'node:path';
+import { type FileHandle, open, readlink, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { ErrorCode } from '#common/errors/error-codes.js';
 import type { Lifetime } from './lifetime.js';
@@ -89,19 +89,35 @@ async function versionOf(handle: FileHandle): Promise<FileVersion> {
 
 /** The real path of a regular file that the caller may read. */
 async function judgedPath(address: FileAddress, folders: readonly string[] | null): Promise<string> {
-  // Whether a forbidden path exists is not told (F1), so a failure counts only where the path looks allowed.
-  const looksAllowed = folders === null || folders.some((folder) => contains(folder, resolve(address.path)));
   let path: string;
   try {
     path = await realpath(address.path);
   } catch (error) {
-    throw looksAllowed ? fileTrouble(error, address) : notAllowed(address);
+    // Whether a forbidden path exists is not told (F1): what fails is judged by the place that it would have.
+    const isAllowed = folders === null || (await isInside(folders, await placeOf(address.path)));
+    throw isAllowed ? fileTrouble(error, address) : notAllowed(address);
   }
   if (folders !== null && !(await isInside(folders, path))) throw notAllowed(address);
   const facts = await attempt(address, () => stat(path));
   if (facts.isDirectory()) throw unsupported(address, 'is a folder, not a file');
   if (!facts.isFile()) throw unsupported(address, 'is not a regular file');
   return path;
+}
+
+/** As many links as Linux follows in one path. */
+const MAX_LINKS = 40;
+
+/**
+ * Where a path leads that cannot be resolved wholly: its longest part that can, and the rest, links followed. Dots
+ * are left to it: behind a link they lead elsewhere than they look.
+ */
+async function placeOf(path: string, links = 0): Promise<string> {
+  const real = await realpath(path).catch(() => null);
+  const parent = dirname(path);
+  if (real !== null || parent === path) return real ?? path;
+  const place = join(await placeOf(parent, links), basename(path));
+  const target = links < MAX_LINKS ? await readlink(place).catch(() => null) : null;
+  return target === null ? place : placeOf(resolve(dirname(place), target), links + 1);
 }
 
 async function compareWithPath(address: FileAddress, path: string, version: FileVersion): Promise<void> {

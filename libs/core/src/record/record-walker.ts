@@ -127,11 +127,11 @@ export class RecordWalker {
 
   private doesNotFit(): SluiceError {
     const { batch, index } = this;
-    return new SluiceError(
-      'MESSAGE_INVALID',
-      `Batch ${batch.batch} says that it holds ${batch.records} records, and ${index} were found.`,
-      { batch: batch.batch },
-    );
+    const text =
+      index === batch.records
+        ? `Batch ${batch.batch} says that record ${batch.oversized[this.nextOversized]?.index} of it is too large, where there is no such one.`
+        : `Batch ${batch.batch} says that it holds ${batch.records} records, and ${index} were found.`;
+    return new SluiceError('MESSAGE_INVALID', text, { batch: batch.batch });
   }
 }
 

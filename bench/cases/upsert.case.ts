@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { MERGE_WORK_MEM } from '../../apps/loader/src/finalize/finalizer.js';
+import { MERGE_WORK_MEM } from '../../apps/loader/src/finalize/merge-judge.js';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
 import { writePublishedForm } from '../baselines/extract.js';

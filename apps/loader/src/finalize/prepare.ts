@@ -2,10 +2,10 @@ import pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
-import { inspectTargets } from '#core/staging/inspect-targets.js';
+import { inspectForMerge, inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
 import { mainTable } from '#core/staging/table-plan.js';
-import type { IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
+import type { IndexFacts, MergeFacts, TargetFacts } from '#core/staging/target-facts.js';
 import {
   UNIQUE_VIOLATION,
   type WantedIndex,
@@ -44,6 +44,11 @@ export class Preparation {
   /** What the targets are made of now. @throws SluiceError TARGET_MISSING */
   async targets(): Promise<TargetFacts[]> {
     return this.runner.step((client) => inspectTargets(client, this.tables()));
+  }
+
+  /** What a merge, or a dry run, goes by of them. @throws SluiceError TARGET_MISSING */
+  async mergeFacts(): Promise<MergeFacts[]> {
+    return this.runner.step((client) => inspectForMerge(client, this.tables()));
   }
 
   async staged(): Promise<TargetFacts[]> {
@@ -105,8 +110,8 @@ export class Preparation {
   }
 
   /** Refuses records while staging has no foreign keys: ON DELETE CASCADE would take rows of others in silence. */
-  private async settle<T>(
-    targets: readonly TargetFacts[],
+  async settle<T>(
+    targets: readonly MergeFacts[],
     work: (client: pg.PoolClient) => Promise<T>,
   ): Promise<T> {
     return this.runner.step(async (client) => {
@@ -152,22 +157,22 @@ export class Preparation {
    * References to tables of others are settled before duplicates: whoever refers to nothing keeps nobody out (D2).
    * Only datasets that have such keys pay for the search.
    */
-  async settleOuterOrphans(targets: readonly TargetFacts[]): Promise<void> {
+  async settleOuterOrphans(targets: readonly MergeFacts[]): Promise<void> {
     await this.settleOrphans(targets, true);
   }
 
   /** Merging modes and dry runs add no foreign keys; records that the target would refuse are refused here. */
-  async settleAllOrphans(targets: readonly TargetFacts[]): Promise<void> {
-    await this.settleOrphans(targets, false);
+  async settleAllOrphans(targets: readonly MergeFacts[]): Promise<number> {
+    return this.settleOrphans(targets, false);
   }
 
-  private async settleOrphans(targets: readonly TargetFacts[], outerOnly: boolean): Promise<void> {
+  private async settleOrphans(targets: readonly MergeFacts[], outerOnly: boolean): Promise<number> {
     const keys = targets.flatMap(({ foreignKeys }) => foreignKeys);
-    if (!keys.some((key) => !outerOnly || !isOwn(key, targets))) return;
+    if (!keys.some((key) => !outerOnly || !isOwn(key, targets))) return 0;
     this.onStep('settle');
     const { id, mode } = this.runner.job;
     const alsoInTarget = mode !== 'replace';
-    await this.settle(targets, (client) =>
+    return this.settle(targets, (client) =>
       settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget, outerOnly }),
     );
   }
@@ -243,7 +248,7 @@ export class Preparation {
     return true;
   }
 
-  private async dropForeignKeys(client: pg.PoolClient, targets: readonly TargetFacts[]): Promise<void> {
+  private async dropForeignKeys(client: pg.PoolClient, targets: readonly MergeFacts[]): Promise<void> {
     for (const { table, foreignKeys } of targets) {
       for (const { name } of foreignKeys) {
         await client.query(

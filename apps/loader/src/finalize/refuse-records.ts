@@ -8,6 +8,7 @@ import type { TablePlan } from '#core/staging/table-plan.js';
  *
  * - R1: a refused record goes wholly, its rows in child tables with it.
  * - R2: each refusal stands in the ledger row of the record's batch, in record order, and the row is unannounced.
+ * - R3: so do the rows that went with it, by table: what staging holds plus what was removed is what was loaded.
  */
 export const REFUSED = 'pg_temp.refused';
 
@@ -15,7 +16,8 @@ export const REFUSED = 'pg_temp.refused';
 export async function openRefusals(client: PoolClient): Promise<void> {
   await client.query(`
     CREATE TEMP TABLE refused (
-      record bigint PRIMARY KEY, code text NOT NULL, field text, message text NOT NULL, sqlstate text
+      record bigint PRIMARY KEY, code text NOT NULL, field text, message text NOT NULL, sqlstate text,
+      removed jsonb NOT NULL DEFAULT '{}'
     ) ON COMMIT DROP`);
 }
 
@@ -31,8 +33,13 @@ export async function refuseListed(
   await client.query(`ANALYZE ${REFUSED}`);
   for (const { table } of tables) {
     await client.query(
-      `DELETE FROM ${quotedStagingTable(table, jobId)} AS staged USING ${REFUSED} AS refused
-       WHERE staged.${RECORD_COLUMN} = refused.record`,
+      `WITH gone AS (
+         DELETE FROM ${quotedStagingTable(table, jobId)} AS staged USING ${REFUSED} AS refused
+         WHERE staged.${RECORD_COLUMN} = refused.record RETURNING refused.record
+       )
+       UPDATE ${REFUSED} AS refused SET removed = refused.removed || jsonb_build_object($1::text, own.rows)
+       FROM (SELECT record, count(*) AS rows FROM gone GROUP BY record) AS own WHERE own.record = refused.record`,
+      [table],
     );
   }
   await client.query(INTO_OUTBOX, [jobId]);
@@ -65,9 +72,19 @@ const INTO_OUTBOX = `
                'code', r.code, 'field', r.field, 'message', r.message, 'severity', 'error')),
              'sqlstate', r.sqlstate)) AS list
     FROM ${REFUSED} AS r CROSS JOIN starts GROUP BY 1
+  ),
+  removed AS (
+    SELECT batch, jsonb_object_agg(name, rows) AS rows FROM (
+      SELECT starts.batches[width_bucket(r.record, starts.firsts)] AS batch, own.key AS name, sum(own.value::bigint) AS rows
+      FROM ${REFUSED} AS r CROSS JOIN starts CROSS JOIN jsonb_each_text(r.removed) AS own GROUP BY 1, 2
+    ) AS sums GROUP BY batch
   )
   UPDATE sluice.ledger AS l
   SET refusals_announced = false,
       load_refusals = (SELECT jsonb_agg(refusal ORDER BY (refusal ->> 'record')::bigint)
-                       FROM jsonb_array_elements(l.load_refusals || refusals.list) AS refusal)
-  FROM refusals WHERE l.job = $1 AND l.batch = refusals.batch`;
+                       FROM jsonb_array_elements(l.load_refusals || refusals.list) AS refusal),
+      removed_rows = (SELECT coalesce(jsonb_object_agg(key, rows), '{}') FROM (
+                        SELECT key, sum(value::bigint) AS rows FROM (
+                          SELECT * FROM jsonb_each_text(l.removed_rows) UNION ALL SELECT * FROM jsonb_each_text(removed.rows)
+                        ) AS both_of_them GROUP BY key) AS sums)
+  FROM refusals LEFT JOIN removed USING (batch) WHERE l.job = $1 AND l.batch = refusals.batch`;

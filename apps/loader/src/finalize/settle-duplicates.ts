@@ -18,15 +18,33 @@ export async function settleDuplicates(
   jobId: string,
   dataset: FinalizedDataset,
   table: string,
-  index: IndexFacts,
+  index: UniqueTerms,
 ): Promise<number> {
   await openRefusals(client);
+  return refuseLosers(client, jobId, dataset, table, index, 'true');
+}
+
+/** What of a unique index decides on who shares a place in it. */
+export type UniqueTerms = Pick<IndexFacts, 'columns' | 'keys' | 'terms' | 'predicate' | 'nullsDistinct'>;
+
+/**
+ * The same with the list of refusals open.
+ * @param among condition on rows of staging: who takes part
+ */
+export async function refuseLosers(
+  client: PoolClient,
+  jobId: string,
+  dataset: FinalizedDataset,
+  table: string,
+  index: UniqueTerms,
+  among: string,
+): Promise<number> {
   const field = fieldOf(dataset, table, index.columns) || index.keys.join(', ');
   let refused = 0;
   let uncertain: boolean;
   do {
     const { rows } = await client.query<{ uncertain: boolean }>(
-      listLosers(quotedStagingTable(table, jobId), index, dataset.keepOfDuplicates),
+      listLosers(quotedStagingTable(table, jobId), index, dataset.keepOfDuplicates, among),
       [jobId, GENERAL_FINDING_CODES.DUPLICATE, field],
     );
     uncertain = rows[0]?.uncertain ?? false;
@@ -35,18 +53,21 @@ export async function settleDuplicates(
   return refused;
 }
 
-function listLosers(staging: string, index: IndexFacts, keep: 'first' | 'last'): string {
-  const keys = index.keys.map((key) => `(${key})`);
-  const conditions = [
-    ...(index.predicate === null ? [] : [`(${index.predicate})`]),
-    ...(index.nullsDistinct ? keys.map((key) => `${key} IS NOT NULL`) : []),
+/** Which rows have a place in the index at all. */
+export function indexed({ predicate, nullsDistinct, keys }: UniqueTerms): string {
+  return [
+    ...(predicate === null ? [] : [`(${predicate})`]),
+    ...(nullsDistinct ? keys.map((key) => `(${key}) IS NOT NULL`) : []),
     'true',
-  ];
+  ].join(' AND ');
+}
+
+function listLosers(staging: string, index: UniqueTerms, keep: 'first' | 'last', among: string): string {
   return `
     WITH ranked AS (
       SELECT ${RECORD_COLUMN} AS record, first_value(${RECORD_COLUMN}) OVER same AS winner, row_number() OVER same AS place
-      FROM ${staging} WHERE ${conditions.join(' AND ')}
-      WINDOW same AS (PARTITION BY ${keys.join(', ')} ORDER BY ${RECORD_COLUMN} ${keep === 'first' ? 'ASC' : 'DESC'}, ctid)
+      FROM ${staging} WHERE ${indexed(index)} AND ${among}
+      WINDOW same AS (PARTITION BY ${index.terms.join(', ')} ORDER BY ${RECORD_COLUMN} ${keep === 'first' ? 'ASC' : 'DESC'}, ctid)
     ),
     lost AS MATERIALIZED (SELECT record, winner FROM ranked WHERE place > 1),
     certain AS (

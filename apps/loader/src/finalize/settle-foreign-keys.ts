@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RECORD_COLUMN, columnList, quotedStagingTable } from '#core/staging/staging-names.js';
-import type { ForeignKeyFacts, TargetFacts } from '#core/staging/target-facts.js';
+import type { ForeignKeyFacts, MergeFacts } from '#core/staging/target-facts.js';
 import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 
@@ -23,7 +23,7 @@ export async function settleForeignKeys(
   client: PoolClient,
   jobId: string,
   dataset: FinalizedDataset,
-  targets: readonly TargetFacts[],
+  targets: readonly MergeFacts[],
   { alsoInTarget, outerOnly }: OrphanSearch,
 ): Promise<number> {
   await openRefusals(client);
@@ -54,7 +54,7 @@ export async function settleForeignKeys(
 }
 
 /** Whether a key refers to a table of the dataset itself. */
-export function isOwn(key: ForeignKeyFacts, targets: readonly TargetFacts[]): boolean {
+export function isOwn(key: ForeignKeyFacts, targets: readonly MergeFacts[]): boolean {
   return targets.some(({ oid }) => oid === key.referencedOid);
 }
 

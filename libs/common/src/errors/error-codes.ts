@@ -377,6 +377,23 @@ export const ERROR_CODES = {
       'The new snapshot is smaller than the table by more than the job allows. Nothing became visible.',
     action: 'See whether the source is complete; if it is, run the job again with --allow-shrink.',
   },
+  TARGET_CANNOT_BE_MERGED: {
+    retryable: false,
+    meaning:
+      'The key of a table, or a column of it, is such that a merge (append, upsert) could lose or mistake records.',
+    action: 'Change what the message names, or load with `replace`.',
+  },
+  TARGET_LOSES_ROWS: {
+    retryable: false,
+    meaning: 'A table did not keep rows as they were written, so nothing of the job was made visible.',
+    action:
+      'Look for a trigger of the table that returns NULL or writes another key; change it, then `sluice resume <id>`.',
+  },
+  MERGE_RACED: {
+    retryable: true,
+    meaning: 'Other writers changed the same rows each time that they were judged; the merge is tried again.',
+    action: 'If it keeps coming, find who writes to the table all the time.',
+  },
   FINALIZE_REFUSED: {
     retryable: false,
     meaning:

@@ -84,6 +84,10 @@ export class LedgerRow {
   @Column('jsonb', { name: 'table_rows', nullable: true })
   tableRows!: Record<string, number> | null;
 
+  /** Table → rows of this batch that were taken out of staging when records of it were refused in settling. */
+  @Column('jsonb', { name: 'removed_rows' })
+  removedRows!: Record<string, number>;
+
   @Column('timestamptz', { name: 'loaded_at' })
   loadedAt!: Date;
 }

@@ -8,6 +8,7 @@ import { LetterColumns1700000000003 } from './migrations/0003-letter-columns.js'
 import { GoingOn1700000000004 } from './migrations/0004-going-on.js';
 import { ForeignMessages1700000000005 } from './migrations/0005-foreign-messages.js';
 import { DeclaredWaits1700000000006 } from './migrations/0006-declared-waits.js';
+import { RemovedRows1700000000007 } from './migrations/0007-removed-rows.js';
 import { ServiceRoles1700000000008 } from './migrations/0008-service-roles.js';
 import { SourceCredentials1700000000009 } from './migrations/0009-source-credentials.js';
 import { AnnounceLease1700000000013 } from './migrations/0013-announce-lease.js';
@@ -20,6 +21,7 @@ export const CONTROL_MIGRATIONS = [
   GoingOn1700000000004,
   ForeignMessages1700000000005,
   DeclaredWaits1700000000006,
+  RemovedRows1700000000007,
   ServiceRoles1700000000008,
   SourceCredentials1700000000009,
   AnnounceLease1700000000013,

@@ -1,23 +1,37 @@
 /**
- * What the catalogs say about a target table, as far as a swap has to rebuild or keep it. Every name and
- * definition is SQL text, qualified and quoted, fit to be executed with an empty search path.
+ * What the catalogs say about a target table, as far as staging and a merge go by it. Every name and definition is SQL
+ * text, qualified and quoted, fit to be executed with an empty search path.
  */
-export interface TargetFacts {
+export interface MergeFacts {
   readonly oid: number;
   /** Unqualified, as in the contract. */
   readonly table: string;
   /** `public.t`, quoted where needed. */
   readonly name: string;
-  readonly owner: string;
   readonly tablespace: string | null;
   /** `fillfactor=70` …; those of the TOAST table begin with `toast.`. */
   readonly options: readonly string[];
   /** Unqualified names of the columns. */
   readonly columns: readonly string[];
-  /** Columns and CHECK constraints, one line each: equal lines mean that rows of one table fit the other. */
-  readonly shape: readonly string[];
+  /** Columns that may hold null. */
+  readonly nullable: readonly string[];
+  /** Columns whose values PostgreSQL makes itself and takes from no one: GENERATED ALWAYS, as identity or as expression. */
+  readonly generated: readonly string[];
+  /** Columns whose default draws from a sequence (`serial`). */
+  readonly serial: readonly string[];
+  /** Unqualified names of rules: with one an INSERT may become anything. */
+  readonly rules: readonly string[];
+  /** About how many rows it has, as of the last ANALYZE; negative when that is not known. */
+  readonly rows: number;
   readonly indexes: readonly IndexFacts[];
   readonly foreignKeys: readonly ForeignKeyFacts[];
+}
+
+/** What a swap has to rebuild or keep besides. */
+export interface TargetFacts extends MergeFacts {
+  readonly owner: string;
+  /** Columns and CHECK constraints, one line each: equal lines mean that rows of one table fit the other. */
+  readonly shape: readonly string[];
   readonly statistics: readonly StatisticsFacts[];
   readonly sequences: readonly SequenceFacts[];
   readonly views: readonly ViewFacts[];
@@ -38,8 +52,23 @@ export interface IndexFacts {
   readonly tablespace: string | null;
   /** Key columns and expressions, without INCLUDE. */
   readonly keys: readonly string[];
+  /**
+   * The same with the collation that the index compares by: terms to group, partition and compare by, as it does.
+   * `keys` says nothing of a collation that is not the column's own.
+   */
+  readonly terms: readonly string[];
   /** Names of the key columns; an expression has none and is left out. */
   readonly columns: readonly string[];
+  /** Names of all columns that decide on a place in it: in key columns, expressions and predicate. */
+  readonly uses: readonly string[];
+  /** Key columns that it compares in another way than `=` of the column does: by another collation or operator class. */
+  readonly otherwise: readonly string[];
+  /** Key columns in which values of different bytes are equal: nondeterministic collations, `citext`, `jsonb`. */
+  readonly lenient: readonly string[];
+  /** False after CREATE INDEX CONCURRENTLY has failed: it keeps nothing unique. */
+  readonly valid: boolean;
+  /** False for DEFERRABLE constraints, which ON CONFLICT cannot go by. */
+  readonly immediate: boolean;
   readonly predicate: string | null;
   readonly nullsDistinct: boolean;
   /** The constraint that owns it, always of the same name: `PRIMARY KEY` or `UNIQUE`, and what is behind it. */

@@ -1,0 +1,220 @@
+import type { PoolClient } from 'pg';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { faultPoint } from '#common/faults/fault-point.js';
+import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import type { Outcome } from '#core/ledger/balance.js';
+import { inspectForMerge } from '#core/staging/inspect-targets.js';
+import { dropStaging } from '#core/staging/staging-tables.js';
+import { mainTable } from '#core/staging/table-plan.js';
+import type { MergeFacts } from '#core/staging/target-facts.js';
+import { BlockerWatch } from './blocker-watch.js';
+import { checkLedger, succeed } from './conclude.js';
+import { type FinalizedDataset, type FinalizingJob, type OnStep, fieldOf } from './finalizing-job.js';
+import { type MergeResult, foresee, merge } from './merge.js';
+import { MergeStopped, type Obstacle, type RefusedRecord } from './merge-faults.js';
+import { countStaged } from './merge-judge.js';
+import { type MergedTables, mergedTables } from './merge-sql.js';
+import type { Preparation } from './prepare.js';
+import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
+import { advanceSequence } from './sequence-behind.js';
+import { clashingIndexes, settleClashes } from './settle-clashes.js';
+import { settleDuplicates } from './settle-duplicates.js';
+import { isOwn } from './settle-foreign-keys.js';
+import type { StepRunner } from './step-runner.js';
+import { proveTables } from './table-sums.js';
+
+/** A merge waits for other writers as long as they take; who they are is looked at four times in this. */
+const MERGE_LOOKS_MS = 4_000;
+
+/**
+ * Ends a complete job of `append` or `upsert`.
+ *
+ * - N1: where nothing has to be settled, one transaction does it all: the ledger is checked, the tables are looked at, the
+ *   merge is done and proved, the job has succeeded, staging is gone. Most of a small job's time would go into more.
+ * - N2: what has to be settled is found by trying: the transaction is undone, the refusals are committed with the ledger
+ *   (so that they are known whatever becomes of the job), and the merge is tried again without them.
+ * - N3: it ends: each further try has refused a record, moved a sequence, or begun to write record by record, and that one
+ *   merges, refuses a record or fails.
+ */
+export class Merging {
+  private readonly mode: 'append' | 'upsert';
+  private outerOrphansAreSettled = false;
+  /** Indexes whose sequence was moved. */
+  private readonly moved = new Set<string>();
+
+  constructor(
+    private readonly runner: StepRunner,
+    private readonly preparation: Preparation,
+    private readonly dataset: FinalizedDataset,
+    private readonly onStep: OnStep,
+  ) {
+    this.mode = runner.job.mode === 'append' ? 'append' : 'upsert';
+  }
+
+  /** @throws SluiceError MERGE_RACED, TARGET_LOSES_ROWS, JOB_UNBALANCED, EXISTING_KEYS and what ends a job otherwise */
+  async run(): Promise<void> {
+    let carefully = false;
+    for (;;) {
+      const tried = await this.tryOnce(carefully);
+      if (tried === null) return;
+      carefully = (await this.settle(tried.obstacle, tried.facts)) === 0;
+    }
+  }
+
+  /** A dry run: settles what can be foreseen, in staging alone, and counts. */
+  async foresee(): Promise<void> {
+    const { job } = this.runner;
+    await this.runner.step((client) => checkLedger(client, job));
+    const facts = await this.preparation.mergeFacts();
+    const tables = mergedTables(this.dataset.tables, facts, job.id);
+    await this.preparation.settleOuterOrphans(facts);
+    if (this.mode === 'append' && (await this.keysRepeat(tables))) await this.settle({ kind: 'repeats' }, facts);
+    const indexes = clashingIndexes(tables);
+    if (indexes.length > 0) {
+      this.onStep('settle');
+      await this.preparation.settle(facts, (client) =>
+        settleClashes(client, job, this.dataset, tables, indexes),
+      );
+    }
+    await this.preparation.settleAllOrphans(facts);
+    this.onStep('report');
+    await endJob(this.runner, async (client) => this.accepted(client, await foresee(client, tables, this.mode)));
+  }
+
+  /** @returns null when the job has succeeded, or what stands in the way */
+  private async tryOnce(carefully: boolean): Promise<{ obstacle: Obstacle; facts: MergeFacts[] } | null> {
+    const { runner, dataset, mode } = this;
+    const watch = new BlockerWatch(runner.pool, MERGE_LOOKS_MS, (whom) => {
+      this.onStep('merge', `waiting for ${whom}`);
+    });
+    let facts: MergeFacts[] = [];
+    try {
+      await endJob(runner, async (client) => {
+        await checkLedger(client, runner.job);
+        facts = await inspectForMerge(
+          client,
+          dataset.tables.map(({ table }) => table),
+        );
+        if (!this.outerOrphansAreSettled && hasOuterKeys(facts)) throw new MergeStopped({ kind: 'outer orphans' });
+        this.onStep('merge');
+        const tables = mergedTables(dataset.tables, facts, runner.job.id);
+        return this.accepted(
+          client,
+          await watch.during(client, () => merge(client, tables, { mode, carefully })),
+        );
+      });
+      return null;
+    } catch (error) {
+      if (error instanceof MergeStopped) return { obstacle: error.obstacle, facts };
+      throw error;
+    }
+  }
+
+  /** @returns how many records were refused, or what else was put right; 0 when the same would happen again */
+  private async settle(obstacle: Obstacle, facts: MergeFacts[]): Promise<number> {
+    const { runner, dataset, preparation } = this;
+    const { job } = runner;
+    this.onStep('settle');
+    const tables = mergedTables(dataset.tables, facts, job.id);
+    switch (obstacle.kind) {
+      case 'outer orphans':
+        this.outerOrphansAreSettled = true;
+        await preparation.settleOuterOrphans(facts);
+        return 1;
+      case 'orphans':
+        return preparation.settleAllOrphans(facts);
+      case 'repeats':
+        return preparation.settle(facts, (client) =>
+          settleDuplicates(client, job.id, dataset, tables.main.plan.table, keyTerms(tables)),
+        );
+      case 'unique':
+        return this.settleUnique(obstacle, facts, tables);
+      case 'refused':
+        return preparation.settle(facts, (client) => refuse(client, job, dataset, obstacle.records));
+    }
+  }
+
+  private async settleUnique(
+    { table, index }: Extract<Obstacle, { kind: 'unique' }>,
+    facts: MergeFacts[],
+    tables: MergedTables,
+  ): Promise<number> {
+    const { job } = this.runner;
+    const [clashing] = clashingIndexes(tables).filter(
+      (entry) => entry.table.plan.table === table && entry.index.name === index,
+    );
+    if (clashing !== undefined) {
+      return this.preparation.settle(facts, (client) =>
+        settleClashes(client, job, this.dataset, tables, [clashing]),
+      );
+    }
+    const place = facts.find((fact) => fact.table === table);
+    const found = place?.indexes.find(({ name }) => name === index);
+    if (place === undefined || found === undefined || this.moved.has(index)) return 0;
+    this.moved.add(index);
+    const sequence = await this.runner.step((client) => advanceSequence(client, place, found));
+    if (sequence === null) return 0;
+    this.onStep('settle', `${sequence} was behind the numbers in ${place.name}`);
+    return 1;
+  }
+
+  private async keysRepeat(tables: MergedTables): Promise<boolean> {
+    const { keys, rows } = await this.runner.step((client) => countStaged(client, tables));
+    return keys !== rows[0];
+  }
+
+  /** The proof of what was counted, by table. @throws SluiceError JOB_UNBALANCED, EXISTING_KEYS */
+  private async accepted(client: PoolClient, { outcome, staged }: MergeResult): Promise<Outcome> {
+    const { job } = this.runner;
+    await proveTables(client, job, this.dataset.tables, staged.rows);
+    if (job.mode !== 'append' || job.existingKeys !== 'fail' || outcome.superseded === 0) return outcome;
+    const { table, key } = mainTable(this.dataset.tables);
+    throw new SluiceError(
+      'EXISTING_KEYS',
+      `${outcome.superseded} of the job's records have a key (${fieldOf(this.dataset, table, key)}) that is in ${table} already.`,
+      { dataset: job.dataset, job: job.id },
+    );
+  }
+}
+
+/** Everything that ends a job without a swap: its outcome, the proof, the state, and staging gone, at once. */
+export async function endJob(
+  runner: StepRunner,
+  work: (client: PoolClient) => Promise<Outcome>,
+): Promise<void> {
+  await runner.lastStep(async (client) => {
+    await succeed(client, runner.job, await work(client));
+    await dropStaging(client, runner.job);
+  });
+  faultPoint('finalizer.visible');
+}
+
+function hasOuterKeys(facts: readonly MergeFacts[]): boolean {
+  return facts.some(({ foreignKeys }) => foreignKeys.some((key) => !isOwn(key, facts)));
+}
+
+/** The key as if it were an index of staging: a key is neither null nor compared in another way than its columns. */
+function keyTerms({ main }: Pick<MergedTables, 'main'>): Parameters<typeof settleDuplicates>[4] {
+  const terms = main.plan.key.map((column) => `"${column.replaceAll('"', '""')}"`);
+  return { columns: main.plan.key, keys: terms, terms, predicate: null, nullsDistinct: true };
+}
+
+async function refuse(
+  client: PoolClient,
+  job: FinalizingJob,
+  dataset: FinalizedDataset,
+  records: readonly RefusedRecord[],
+): Promise<number> {
+  await openRefusals(client);
+  await client.query(
+    `INSERT INTO ${REFUSED} (record, code, message, sqlstate)
+     SELECT record, $1, message, sqlstate FROM unnest($2::bigint[], $3::text[], $4::text[]) AS r (record, message, sqlstate)`,
+    [
+      GENERAL_FINDING_CODES.REFUSED_BY_DATABASE,
+      records.map(({ record }) => record),
+      records.map(({ message }) => message),
+      records.map(({ sqlstate }) => sqlstate),
+    ],
+  );
+  return refuseListed(client, job.id, dataset.tables);
+}

@@ -106,19 +106,22 @@ describe('FinalizeSweep', () => {
     expect(told).toEqual(['failed']);
   });
 
-  it('fails a job whose records PostgreSQL cannot merge, naming the constraint and no value', async () => {
-    await jobs.pool.query(
-      `INSERT INTO public.shop VALUES ('9', 'i'); INSERT INTO public.sale (shop_number, item) VALUES ('9', 'q')`,
-    );
-    const id = await jobs.loaded([[{ number: '3', name: 'secret', items: ['q'], itemsOf: '9' }]], {
-      mode: 'append',
-    });
-    sweep();
-    await until(id, `state = 'failed'`);
-    expect((await jobs.end(id)).error).toMatchObject({
-      code: 'FINALIZE_REFUSED',
-      message: 'PostgreSQL refused sale_shop_number_item_key of sale (SQLSTATE 23505).',
-    });
+  it('fails a job whose rows the table does not keep, naming the table and no value', async () => {
+    await jobs.pool.query(`
+      CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+      CREATE TRIGGER swallow BEFORE INSERT ON public.sale FOR EACH ROW EXECUTE FUNCTION public.swallow()`);
+    try {
+      const id = await jobs.loaded([[{ number: '3', name: 'secret', items: ['q'] }]], { mode: 'append' });
+      sweep();
+      await until(id, `state = 'failed'`);
+      expect((await jobs.end(id)).error).toMatchObject({
+        code: 'TARGET_LOSES_ROWS',
+        message: expect.stringContaining('0 of 1 rows inserted into public."sale" came back.'),
+      });
+      expect(await jobs.shops()).toEqual([]);
+    } finally {
+      await jobs.pool.query('DROP FUNCTION public.swallow CASCADE');
+    }
   });
 
   it('waits out what says nothing about the job, and goes on by itself', async () => {

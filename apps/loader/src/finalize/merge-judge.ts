@@ -73,11 +73,14 @@ export async function countStaged(client: PoolClient, { main, children }: Merged
   const tables = [main, ...children];
   const { rows } = await client.query<Record<string, string>>(
     `SELECT (SELECT count(*) FROM (SELECT FROM ${main.staging} GROUP BY ${columnList(main.plan.key)}) AS k) AS keys,
+     (SELECT reltuples FROM pg_class WHERE oid = $1) AS present,
      ${tables.map(({ staging }, index) => `(SELECT count(*) FROM ${staging}) AS rows_${index}`).join(', ')}`,
+    [main.facts.oid],
   );
   const count = (name: string): number => Number(rows[0]?.[name] ?? 0);
+  // As of its last ANALYZE, and negative before that: then nothing is small beside it.
   const counts = tables.map((_, index) => count(`rows_${index}`));
-  const isSmall = (counts[0] ?? 0) < main.facts.rows * SMALL_SHARE;
+  const isSmall = (counts[0] ?? 0) < count('present') * SMALL_SHARE;
   await client.query(
     `SELECT set_config('work_mem', $1, true), set_config('hash_mem_multiplier', '1', true), set_config('jit', 'off', true)
      ${isSmall ? `, set_config('random_page_cost', '1.1', true)` : ''}`,
@@ -128,7 +131,9 @@ async function listArriving(
   { rows, keys }: StagedRows,
 ): Promise<void> {
   const { key } = main.plan;
-  const carried = [...new Set([...key, ...children.flatMap(({ links }) => links.map(([, parent]) => parent))])];
+  const carried = [
+    ...new Set([...key, ...children.flatMap(({ links }) => links.map(([, parent]) => parent))]),
+  ];
   const repeats = keys !== rows[0];
   const newestFirst =
     main.plan.version === null ? '' : `${columnList([main.plan.version])} DESC NULLS LAST, `;
@@ -160,11 +165,7 @@ function isStale(version: string): string {
 }
 
 /** U4: one pass over both sides; by a unique index, or row by row as often as each stands there. */
-async function listChildren(
-  client: PoolClient,
-  mode: WriteMode,
-  child: MergedChild,
-): Promise<void> {
+async function listChildren(client: PoolClient, mode: WriteMode, child: MergedChild): Promise<void> {
   const name = child.list.slice('pg_temp.'.length);
   const columns = columnList(child.plan.columns, 'r.');
   const wanted = `

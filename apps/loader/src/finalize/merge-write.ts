@@ -40,7 +40,11 @@ export interface Written {
  * @returns false when a row has moved or gone since it was judged: what stands there now is locked, so that it can be
  *   judged again
  */
-export async function lockJudged(client: PoolClient, { main }: MergedTables, wanted: number): Promise<boolean> {
+export async function lockJudged(
+  client: PoolClient,
+  { main }: MergedTables,
+  wanted: number,
+): Promise<boolean> {
   if (wanted === 0) return true;
   // Place and version: a place is used again once the row that stood there is gone.
   const { rows } = await client.query<{ still: string }>(`
@@ -150,7 +154,11 @@ interface Expected {
   readonly children: readonly { readonly fresh: number; readonly gone: number }[];
 }
 
-async function expectedOf(client: PoolClient, { main, children }: MergedTables, part: Part): Promise<Expected> {
+async function expectedOf(
+  client: PoolClient,
+  { main, children }: MergedTables,
+  part: Part,
+): Promise<Expected> {
   const { rows } = await client.query<{ updates: string; inserts: string; image: string | null }>(`
     SELECT count(*) FILTER (WHERE ${FATE} = 'u') AS updates, count(*) FILTER (WHERE ${FATE} = 'i') AS inserts,
            ${imageOf(columnList(main.plan.key))} FILTER (WHERE ${FATE} = 'i') AS image

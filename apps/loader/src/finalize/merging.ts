@@ -68,7 +68,8 @@ export class Merging {
     const facts = await this.preparation.mergeFacts();
     const tables = mergedTables(this.dataset.tables, facts, job.id);
     await this.preparation.settleOuterOrphans(facts);
-    if (this.mode === 'append' && (await this.keysRepeat(tables))) await this.settle({ kind: 'repeats' }, facts);
+    if (this.mode === 'append' && (await this.keysRepeat(tables)))
+      await this.settle({ kind: 'repeats' }, facts);
     const indexes = clashingIndexes(tables);
     if (indexes.length > 0) {
       this.onStep('settle');
@@ -78,7 +79,9 @@ export class Merging {
     }
     await this.preparation.settleAllOrphans(facts);
     this.onStep('report');
-    await endJob(this.runner, async (client) => this.accepted(client, await foresee(client, tables, this.mode)));
+    await endJob(this.runner, async (client) =>
+      this.accepted(client, await foresee(client, tables, this.mode)),
+    );
   }
 
   /** @returns null when the job has succeeded, or what stands in the way */
@@ -95,7 +98,8 @@ export class Merging {
           client,
           dataset.tables.map(({ table }) => table),
         );
-        if (!this.outerOrphansAreSettled && hasOuterKeys(facts)) throw new MergeStopped({ kind: 'outer orphans' });
+        if (!this.outerOrphansAreSettled && hasOuterKeys(facts))
+          throw new MergeStopped({ kind: 'outer orphans' });
         this.onStep('merge');
         const tables = mergedTables(dataset.tables, facts, runner.job.id);
         return this.accepted(

@@ -110,10 +110,7 @@ export class Preparation {
   }
 
   /** Refuses records while staging has no foreign keys: ON DELETE CASCADE would take rows of others in silence. */
-  async settle<T>(
-    targets: readonly MergeFacts[],
-    work: (client: pg.PoolClient) => Promise<T>,
-  ): Promise<T> {
+  async settle<T>(targets: readonly MergeFacts[], work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return this.runner.step(async (client) => {
       await this.dropForeignKeys(client, targets);
       const result = await work(client);

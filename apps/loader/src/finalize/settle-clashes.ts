@@ -110,7 +110,9 @@ function listClashes(table: MergedTable | MergedChild, index: IndexFacts): strin
   const of = (alias: string): string[] => index.terms.map((_, at) => `${alias}._sluice_term_${at}`);
   // Where nulls are equal, rows are compared by their text: NULL = NULL finds nothing, and IS NOT DISTINCT FROM all pairs.
   const meet = index.nullsDistinct
-    ? of('w').map((term, at) => `${term} = ${of('p')[at] ?? ''}`).join(' AND ')
+    ? of('w')
+        .map((term, at) => `${term} = ${of('p')[at] ?? ''}`)
+        .join(' AND ')
     : `ROW(${of('w').join(', ')})::text = ROW(${of('p').join(', ')})::text`;
   return `
     INSERT INTO ${REFUSED} (record, code, field, message, sqlstate)

@@ -122,9 +122,9 @@ const TABLES = `
   SELECT c.oid, c.relname AS table, format('%I.%I', n.nspname, c.relname) AS name, ts.spcname AS tablespace,
          coalesce(c.reloptions, '{}')
            || ARRAY(SELECT 'toast.' || option FROM unnest(toast.reloptions) AS option) AS options,
-         own.columns, own.nullable, own.generated, own.serial, c.reltuples::float8 AS rows,
+         own.columns, own.nullable, own.generated, own.serial,
          ARRAY(SELECT r.rulename::text FROM pg_rewrite r
-               WHERE r.ev_class = c.oid AND c.relkind IN ('r', 'p') ORDER BY r.rulename) AS rules
+               WHERE r.ev_class = c.oid AND c.relkind IN ('r', 'p') AND r.ev_type IN ('2', '3') ORDER BY r.rulename) AS rules
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_tablespace ts ON ts.oid = c.reltablespace

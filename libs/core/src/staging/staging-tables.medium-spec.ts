@@ -98,6 +98,129 @@ describe('staging tables', () => {
     });
   });
 
+  describe('are refused for what a merge could lose', () => {
+    const PLAN = [{ ...SHOP_PLAN[0]!, table: 'kept' }];
+    const LENIENT = `CREATE COLLATION IF NOT EXISTS public.lenient (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`;
+
+    it.each<[what: string, columns: string, words: string]>([
+      ['a key that may be null (C6)', 'number text UNIQUE', 'key column number of public."kept" may be null'],
+      [
+        'a deferrable key (C8)',
+        'number text PRIMARY KEY DEFERRABLE',
+        'index kept_pkey of public."kept" is a DEFERRABLE constraint',
+      ],
+      [
+        'a key that the database makes',
+        'number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY',
+        'column number of public."kept" is GENERATED ALWAYS',
+      ],
+      [
+        'another column that the database makes',
+        `number text PRIMARY KEY, name text GENERATED ALWAYS AS (lower(number)) STORED`,
+        'column name of public."kept" is GENERATED ALWAYS',
+      ],
+      [
+        'a collation under which different keys are equal (C13)',
+        'number text COLLATE public.lenient PRIMARY KEY',
+        'index kept_pkey of public."kept" takes different values of number for equal',
+      ],
+      [
+        'a type under which different keys are equal',
+        'number jsonb PRIMARY KEY',
+        'takes different values of number for equal',
+      ],
+    ])('%s', async (_what, columns, words) => {
+      const others = ['name text', 'city text'].filter(
+        (column) => !columns.includes(column.split(' ')[0] ?? ''),
+      );
+      await jobs.pool.query(`${LENIENT}; CREATE TABLE public.kept (${[columns, ...others].join(', ')})`);
+      try {
+        for (const mode of ['append', 'upsert'] as const) {
+          await expect(
+            inTransaction(jobs.pool, (client) => createStaging(client, PLAN, { ...JOB, mode })),
+          ).rejects.toMatchObject({
+            code: 'TARGET_CANNOT_BE_MERGED',
+            message: expect.stringContaining(words),
+          });
+        }
+      } finally {
+        await jobs.pool.query('DROP TABLE public.kept');
+      }
+    });
+
+    it.each<[what: string, make: string, words: string]>([
+      [
+        'an index with another collation than its column',
+        `${LENIENT}; CREATE UNIQUE INDEX k ON public.kept (number COLLATE public.lenient)`,
+        'index k of public."kept" compares number in another way than the column does',
+      ],
+      [
+        'a rule',
+        `CREATE UNIQUE INDEX k ON public.kept (number);
+         CREATE RULE silent AS ON INSERT TO public.kept DO INSTEAD NOTHING`,
+        'public."kept" has the rule silent',
+      ],
+      [
+        'an invalid index',
+        `CREATE UNIQUE INDEX k ON public.kept (number);
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.k'::regclass`,
+        'index k of public."kept" is invalid',
+      ],
+    ])('%s', async (_what, make, words) => {
+      await jobs.pool.query('CREATE TABLE public.kept (number text NOT NULL, name text, city text)');
+      try {
+        await jobs.pool.query(make);
+        await expect(
+          inTransaction(jobs.pool, (client) => createStaging(client, PLAN, { ...JOB, mode: 'upsert' })),
+        ).rejects.toMatchObject({ code: 'TARGET_CANNOT_BE_MERGED', message: expect.stringContaining(words) });
+      } finally {
+        await jobs.pool.query('DROP TABLE public.kept');
+      }
+    });
+
+    it.each([
+      'numeric',
+      'char(8)',
+      'uuid',
+      'date',
+      'timestamptz',
+      'bytea',
+      'varchar(8) COLLATE "C"',
+      'bigint',
+    ])('and nothing else: a key of type %s', async (type) => {
+      await jobs.pool.query(`CREATE TABLE public.kept (number ${type} PRIMARY KEY, name text, city text)`);
+      try {
+        await inTransaction(jobs.pool, async (client) => {
+          await createStaging(client, PLAN, { ...JOB, mode: 'upsert' });
+          await dropStaging(client, JOB);
+        });
+      } finally {
+        await jobs.pool.query('DROP TABLE public.kept');
+      }
+    });
+  });
+
+  it.each([
+    ['append', false],
+    ['replace', true],
+  ] as const)('draw nothing from a sequence of the target (%s, dry run: %s; C16)', async (mode, dryRun) => {
+    await jobs.pool.query(
+      'CREATE TABLE public.kept (id serial PRIMARY KEY, number text NOT NULL UNIQUE, name text, city text)',
+    );
+    try {
+      const plan = [{ ...SHOP_PLAN[0]!, table: 'kept' }];
+      await inTransaction(jobs.pool, (client) => createStaging(client, plan, { ...JOB, mode, dryRun }));
+      const staging = `sluice_staging."${JOB.id.replaceAll('-', '')}_kept"`;
+      await jobs.pool.query(`INSERT INTO ${staging} (_sluice_record, number) VALUES (0, '1'), (1, '2')`);
+      expect((await jobs.pool.query('SELECT is_called FROM public.kept_id_seq')).rows).toEqual([
+        { is_called: false },
+      ]);
+    } finally {
+      await inTransaction(jobs.pool, (client) => dropStaging(client, JOB));
+      await jobs.pool.query('DROP TABLE public.kept');
+    }
+  });
+
   describe('are refused for what a swap cannot keep', () => {
     it.each<[what: string, make: string, undo: string, words: string]>([
       [

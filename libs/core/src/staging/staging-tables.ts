@@ -1,6 +1,6 @@
 import type { WriteMode } from '../dataset/dataset.js';
 import { checkTargets } from './checks/check-targets.js';
-import { inspectTargets } from './inspect-targets.js';
+import { inspectForMerge } from './inspect-targets.js';
 import {
   RECORD_COLUMN,
   STAGING_SCHEMA,
@@ -13,7 +13,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import pg from 'pg';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { type TablePlan, mainTable } from './table-plan.js';
-import type { IndexFacts, TargetFacts } from './target-facts.js';
+import type { IndexFacts, MergeFacts } from './target-facts.js';
 import { refuseUnkeepable } from './unkeepable.js';
 
 /**
@@ -24,6 +24,8 @@ import { refuseUnkeepable } from './unkeepable.js';
  * - No keys and no indexes: those are built after the last batch, side by side, in a third of the time.
  * - CHECK constraints, defaults, identity and generated columns are the target's, so that a row which the
  *   target would refuse is refused when it is COPYed, batch by batch.
+ * - A column that draws from a sequence of the target's (`serial`) draws nothing here when the rows are merged, or in a
+ *   dry run: the sequence would run on with every load.
  * - Identity columns count in a sequence of the staging table's own, from its start value: with `replace`
  *   surrogate ids belong to the snapshot (as after TRUNCATE … RESTART IDENTITY), or a daily load would use
  *   up an `integer` within years. `append` and `upsert` draw their ids from the target's sequence when merging.
@@ -31,11 +33,12 @@ import { refuseUnkeepable } from './unkeepable.js';
 export interface StagedJob {
   readonly id: string;
   readonly mode: WriteMode;
+  readonly dryRun?: boolean;
 }
 
 /**
  * @param client in the transaction that sets the job `running`
- * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED, and whatever `checkTargets` finds
+ * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED, TARGET_CANNOT_BE_MERGED, and whatever `checkTargets` finds
  */
 export async function createStaging(
   client: SqlClient,
@@ -43,12 +46,12 @@ export async function createStaging(
   job: StagedJob,
 ): Promise<void> {
   const tables = plan.map(({ table }) => table);
-  const targets = await inspectTargets(client, tables);
+  const targets = await inspectForMerge(client, tables);
   if (job.mode === 'replace') await refuseUnkeepable(client, tables);
-  else requireKey(mainTable(plan), targets);
+  else requireMergeable(plan, targets);
   requireColumns(plan, targets);
   await checkTargets(client, plan, job);
-  for (const target of targets) {
+  for (const [index, target] of targets.entries()) {
     const { table } = target;
     const options = target.options.filter((option) => !option.includes('autovacuum_enabled='));
     const tablespace =
@@ -59,10 +62,18 @@ export async function createStaging(
       WITH (${[...options, 'autovacuum_enabled=false', 'toast.autovacuum_enabled=false'].join(', ')}) ${tablespace};
       -- For a publication that comes while the job runs: rows without a key may be deleted nevertheless.
       ALTER TABLE ${quotedStagingTable(table, job.id)} REPLICA IDENTITY FULL`);
+    const drawn = target.serial.filter((column) => plan[index]?.columns.includes(column) === false);
+    if (drawn.length > 0 && (job.mode !== 'replace' || job.dryRun === true)) {
+      const changes = drawn.map((column) => pg.escapeIdentifier(column));
+      await client.query(
+        `ALTER TABLE ${quotedStagingTable(table, job.id)}
+         ${changes.map((column) => `ALTER ${column} DROP DEFAULT, ALTER ${column} DROP NOT NULL`).join(', ')}`,
+      );
+    }
   }
 }
 
-function requireColumns(plan: readonly TablePlan[], targets: readonly TargetFacts[]): void {
+function requireColumns(plan: readonly TablePlan[], targets: readonly MergeFacts[]): void {
   for (const { table, columns } of plan) {
     const present = targets.find((target) => target.table === table)?.columns ?? [];
     const missing = columns.filter((column) => !present.includes(column));
@@ -74,19 +85,57 @@ function requireColumns(plan: readonly TablePlan[], targets: readonly TargetFact
   }
 }
 
-/** Merging finds rows by their key, and PostgreSQL wants a unique index for that. */
-function requireKey({ table, key }: TablePlan, targets: readonly TargetFacts[]): void {
-  const indexes = targets.find((target) => target.table === table)?.indexes ?? [];
-  const fits = ({ unique, columns, keys, predicate }: IndexFacts): boolean =>
-    unique &&
-    predicate === null &&
-    keys.length === key.length &&
-    key.every((column) => columns.includes(column));
-  if (indexes.some(fits)) return;
-  throw new SluiceError(
-    'TARGET_MISSING',
-    `Table ${quotedTarget(table)} has no unique index on (${key.join(', ')}).`,
+/**
+ * Merging finds rows by their key, and PostgreSQL wants a unique index for that. What could make two records of one, or
+ * lose one, is refused before anything is loaded: a null meets no null, a deferrable constraint settles nothing, and
+ * where 'ABC' equals 'abc' a row keeps one of them and its children have the other.
+ * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_MERGED
+ */
+function requireMergeable(plan: readonly TablePlan[], targets: readonly MergeFacts[]): void {
+  const { table, key } = mainTable(plan);
+  const name = quotedTarget(table);
+  const target = targets.find((facts) => facts.table === table);
+  const candidates = (target?.indexes ?? []).filter(
+    ({ unique, columns, keys, predicate }) =>
+      unique &&
+      predicate === null &&
+      keys.length === key.length &&
+      columns.length === key.length &&
+      key.every((column) => columns.includes(column)),
   );
+  if (candidates.length === 0) {
+    throw new SluiceError('TARGET_MISSING', `Table ${name} has no unique index on (${key.join(', ')}).`);
+  }
+  const problems = plan.flatMap(({ table: each, columns }) => {
+    const facts = targets.find((found) => found.table === each);
+    return columns
+      .filter((column) => facts?.generated.includes(column))
+      .map((column) => `column ${column} of ${quotedTarget(each)} is GENERATED ALWAYS`);
+  });
+  // ON CONFLICT is not for tables with rules. What one of a child table swallows is seen in the counts.
+  problems.push(...(target?.rules ?? []).map((rule) => `${name} has the rule ${rule}`));
+  const nullable = key.filter((column) => target?.nullable.includes(column));
+  problems.push(...nullable.map((column) => `key column ${column} of ${name} may be null`));
+  const reasons = candidates.map(problemOf);
+  if (!reasons.includes(null)) {
+    problems.push(
+      ...reasons.map((reason, at) => `index ${candidates[at]?.name ?? ''} of ${name} ${reason ?? ''}`),
+    );
+  }
+  if (problems.length === 0) return;
+  throw new SluiceError(
+    'TARGET_CANNOT_BE_MERGED',
+    `A merge could lose or mistake records: ${problems.join('; ')}.`,
+  );
+}
+
+/** Why a merge cannot go by a unique index; null when it can. */
+function problemOf({ valid, immediate, otherwise, lenient }: IndexFacts): string | null {
+  if (!valid) return 'is invalid (CREATE INDEX CONCURRENTLY has failed)';
+  if (!immediate) return 'is a DEFERRABLE constraint';
+  if (otherwise.length > 0) return `compares ${otherwise.join(', ')} in another way than the column does`;
+  if (lenient.length > 0) return `takes different values of ${lenient.join(', ')} for equal`;
+  return null;
 }
 
 /** Takes a section's COPY text: the record number, then the contract's columns. */

@@ -19,10 +19,8 @@ export interface MergeFacts {
   readonly generated: readonly string[];
   /** Columns whose default draws from a sequence (`serial`). */
   readonly serial: readonly string[];
-  /** Unqualified names of rules: with one an INSERT may become anything. */
+  /** Unqualified names of rules ON INSERT and ON UPDATE. */
   readonly rules: readonly string[];
-  /** About how many rows it has, as of the last ANALYZE; negative when that is not known. */
-  readonly rows: number;
   readonly indexes: readonly IndexFacts[];
   readonly foreignKeys: readonly ForeignKeyFacts[];
 }

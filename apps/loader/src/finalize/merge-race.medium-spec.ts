@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
+import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
+
+/** Other sessions write to the same rows while a merge is under way: what moved since it was judged is judged again. */
+describe('a merge beside other writers', () => {
+  let jobs: StagedJobs;
+  let writer: pg.Client;
+  const [shop, sale] = SHOP_PLAN;
+  const dataset = { ...SHOPS, tables: [{ ...shop!, version: 'city' }, sale!] };
+  const MERGES = `SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`;
+
+  beforeAll(async () => {
+    jobs = await StagedJobs.start(`
+      CREATE TABLE public.shop (number varchar(8) PRIMARY KEY, name text, city text);
+      CREATE TABLE public.sale (
+        shop_number varchar(8) NOT NULL REFERENCES public.shop ON DELETE CASCADE, item text NOT NULL,
+        PRIMARY KEY (shop_number, item)
+      )`);
+  });
+  afterAll(() => jobs.stop());
+  beforeEach(async () => {
+    await jobs.reset();
+    await jobs.pool.query(`
+      INSERT INTO public.shop VALUES ('1', 'one', 'v1'), ('2', 'two', 'v1');
+      INSERT INTO public.sale VALUES ('1', 'x'), ('2', 'x')`);
+    writer = await jobs.session('writer');
+  });
+
+  /**
+   * Shop 2 is held while the merge, which has judged everything, waits to lock it; `meanwhile` is committed by another
+   * session, and shop 2 is let go.
+   */
+  async function race(
+    records: { number: string; name: string; city: string; items?: string[] }[],
+    meanwhile: string,
+    mode: 'append' | 'upsert' = 'upsert',
+    hold = `UPDATE public.shop SET name = name WHERE number = '2'`,
+  ): Promise<unknown> {
+    const id = await jobs.loaded([records], { mode });
+    await writer.query(`BEGIN; ${hold}`);
+    const merging = finalizeJob(jobs, { dataset });
+    await untilRow(jobs.pool, MERGES);
+    await jobs.pool.query(meanwhile);
+    await writer.query('COMMIT');
+    await writer.end();
+    await merging;
+    return (await jobs.end(id)).counts;
+  }
+
+  const SHOP_1 = { number: '1', name: 'one', city: 'v1', items: ['x'] };
+  const SHOP_2 = { number: '2', name: 'changed', city: 'v1', items: ['x'] };
+
+  it.each([
+    ['moves', `UPDATE public.shop SET name = name WHERE number = '2'`, { updated: 1, superseded: 1 }],
+    // Nothing is judged again: that is as if we had come before whoever made shop 1 newer.
+    ['stays', `SELECT FROM public.shop WHERE number = '2' FOR UPDATE`, { updated: 1, unchanged: 1 }],
+  ])(
+    'a row found unchanged stays, with its children, as another session leaves it meanwhile (C7; the row that is waited for %s)',
+    async (_what, hold, counts) => {
+      const found = await race(
+        [SHOP_1, SHOP_2],
+        `UPDATE public.shop SET name = 'newer', city = 'v2' WHERE number = '1';
+         DELETE FROM public.sale WHERE shop_number = '1'; INSERT INTO public.sale VALUES ('1', 'n')`,
+        'upsert',
+        hold,
+      );
+      expect(found).toMatchObject(counts);
+      expect(await jobs.shops()).toEqual(['1 newer n', '2 changed x']);
+    },
+  );
+
+  it('a row that is deleted meanwhile is inserted, and counted as that', async () => {
+    const counts = await race(
+      [{ number: '3', name: 'three', city: 'v1', items: ['a'] }, { ...SHOP_1, items: ['x', 'y'] }, SHOP_2],
+      'SELECT 1',
+      'upsert',
+      `DELETE FROM public.shop WHERE number = '1'`,
+    );
+    expect(counts).toMatchObject({ inserted: 2, updated: 1, unchanged: 0, superseded: 0 });
+    expect(await jobs.shops()).toEqual(['1 one x+y', '2 changed x', '3 three a']);
+  });
+
+  it.each([
+    ['append', { inserted: 1, superseded: 1 }, ['1 one x', '2 two x', '3 theirs', '4 four b']],
+    ['upsert', { inserted: 1, updated: 1 }, ['1 one x', '2 two x', '3 three a', '4 four b']],
+  ] as const)(
+    'a row that is inserted meanwhile is judged as one that is there (%s)',
+    async (mode, counts, after) => {
+      const found = await race(
+        [
+          { number: '3', name: 'three', city: 'v1', items: ['a'] },
+          { number: '4', name: 'four', city: 'v1', items: ['b'] },
+        ],
+        'SELECT 1',
+        mode,
+        `INSERT INTO public.shop VALUES ('3', 'theirs', 'v1')`,
+      );
+      expect(found).toMatchObject(counts);
+      expect(await jobs.shops()).toEqual(after);
+    },
+  );
+
+  it('a row that is made newer meanwhile is not overwritten, and its children are left (U5)', async () => {
+    const counts = await race(
+      [SHOP_1, { ...SHOP_2, items: ['y'] }],
+      'SELECT 1',
+      'upsert',
+      `UPDATE public.shop SET name = 'newest', city = 'v2' WHERE number = '2'`,
+    );
+    expect(counts).toMatchObject({ unchanged: 1, superseded: 1 });
+    expect(await jobs.shops()).toEqual(['1 one x', '2 newest x']);
+  });
+
+  it('a child that is removed meanwhile is judged again, and put back', async () => {
+    const counts = await race(
+      [{ ...SHOP_1, items: ['z'] }, SHOP_2],
+      'SELECT 1',
+      'upsert',
+      `DELETE FROM public.sale WHERE shop_number = '1' AND item = 'x'`,
+    );
+    expect(counts).toMatchObject({ updated: 2 });
+    expect(await jobs.shops()).toEqual(['1 one z', '2 changed x']);
+  });
+});

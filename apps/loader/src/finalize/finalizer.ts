@@ -7,7 +7,12 @@ import type { WantedIndex } from './build-indexes.js';
 import { checkLedger, percent } from './conclude.js';
 import { countRows } from './count-rows.js';
 import type { FinalizeConfig } from './finalize.config.js';
-import { type FinalizedDataset, type FinalizingJob, type OnStep, assertOwnVersion } from './finalizing-job.js';
+import {
+  type FinalizedDataset,
+  type FinalizingJob,
+  type OnStep,
+  assertOwnVersion,
+} from './finalizing-job.js';
 import { Merging, endJob } from './merging.js';
 import { waitForOldSnapshots } from './old-snapshots.js';
 import { Preparation } from './prepare.js';

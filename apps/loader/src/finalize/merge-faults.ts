@@ -30,19 +30,44 @@ export class MergeStopped extends Error {
 const CLASSES_OF_RECORDS = new Set(['09', '21', '22', '23', '2F', '38', '39', '44', '54', 'P0']);
 /** Of the COPY format: ours. */
 const OURS = '22P04';
+/**
+ * Classes that PostgreSQL has for states of its own: connection, feature, transaction, authorization, catalogs, rollback,
+ * syntax and access, resources, prerequisites, intervention, system, configuration, foreign data, internal.
+ */
+const CLASSES_OF_STATES = new Set([
+  '08',
+  '0A',
+  '25',
+  '26',
+  '28',
+  '2D',
+  '3D',
+  '3F',
+  '40',
+  '42',
+  '53',
+  '55',
+  '57',
+  '58',
+  'F0',
+  'HV',
+  'XX',
+]);
 /** Where PostgreSQL's server code says that a RAISE of PL/pgSQL stands. */
 const RAISE = 'exec_stmt_raise';
 
 /**
  * Whether an error of a statement that writes rows may be the fault of a single record. Whether it is, is seen when the
- * record is written alone. What a trigger raises counts whatever its SQLSTATE, unless that says to wait or to try again.
+ * record is written alone. What a trigger raises counts, unless its SQLSTATE is one of PostgreSQL's own states.
  */
 export function isRecordsFault(error: unknown): boolean {
   const kind = classifyDatabaseError(error);
   if (kind === 'wait' || kind === 'retry') return false;
   const sqlstate = sqlstateOf(error);
   if (sqlstate === null || sqlstate === OURS) return false;
-  return CLASSES_OF_RECORDS.has(sqlstate.slice(0, 2)) || (error as { routine?: string }).routine === RAISE;
+  const ofClass = sqlstate.slice(0, 2);
+  if (CLASSES_OF_RECORDS.has(ofClass)) return true;
+  return (error as { routine?: string }).routine === RAISE && !CLASSES_OF_STATES.has(ofClass);
 }
 
 /** Says why in words that hold nothing of the record: constraint, table, function and place, never PostgreSQL's message. */

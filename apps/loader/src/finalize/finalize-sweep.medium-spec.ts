@@ -217,7 +217,6 @@ describe('FinalizeSweep', () => {
         const other = await jobs.loaded([['skipped', { number: '2', name: 'b' }]], {
           mode: 'append',
           dataset: 'shops-too',
-          mode: 'append',
           dryRun: true,
         });
         await until(other, `finished_at IS NOT NULL`);

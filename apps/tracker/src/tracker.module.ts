@@ -17,6 +17,7 @@ import { JobBatch } from './fold/job-batch.entity.js';
 import { JobStage } from './fold/job-stage.entity.js';
 import { LetterColumns } from './fold/letter-columns.entity.js';
 import { LetterPace } from './fold/letter-pace.js';
+import { MetricLabels } from './fold/metric-labels.js';
 import { ParkedMessageRow } from './fold/parked-message.entity.js';
 import { ParkedMessageRepository } from './fold/parked-message.repository.js';
 import { TrackerMetrics } from './fold/tracker.metrics.js';
@@ -73,6 +74,7 @@ export class TrackerModule implements OnApplicationShutdown {
       controllers: [FoldConsumer, ...READ_API.controllers],
       providers: [
         { provide: DatasetRegistry, useValue: registry },
+        { provide: MetricLabels, useFactory: () => new MetricLabels(registry.all()) },
         { provide: LIVE_TIMING, useValue: DEFAULT_LIVE_TIMING },
         {
           provide: DataSource,

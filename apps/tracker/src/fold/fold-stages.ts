@@ -88,44 +88,51 @@ export function countLetters(newLetters: readonly LetterFact[]): StageSums[] {
 }
 
 /**
- * Adds up what concerns the same stage of the same job.
+ * Adds up what concerns the same stage of the same job, in one go: the work is what the parts hold, not its product with
+ * what has been added up so far.
  * @returns sorted by job and stage: rows are locked in one order everywhere, so transactions cannot deadlock
  */
 export function foldByStage(parts: readonly StageSums[]): StageSums[] {
-  const sums = new Map<string, StageSums>();
+  const sums = new Map<string, Adding>();
   for (const part of parts) {
     const key = `${part.job}:${part.stage}`;
     const sum = sums.get(key);
-    sums.set(key, sum ? add(sum, part) : part);
+    if (sum) add(sum, part);
+    else sums.set(key, { ...part, findings: new Map(Object.entries(part.findings)) });
   }
-  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
+  return [...sums]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, sum]) => ({ ...sum, findings: Object.fromEntries(sum.findings) }));
 }
 
-function add(a: StageSums, b: StageSums): StageSums {
-  return {
-    job: a.job,
-    stage: a.stage,
-    batches: a.batches + b.batches,
-    records: a.records + b.records,
-    bytes: a.bytes + b.bytes,
-    accepted: a.accepted + b.accepted,
-    refused: a.refused + b.refused,
-    skipped: a.skipped + b.skipped,
-    warnings: a.warnings + b.warnings,
-    deadLetters: a.deadLetters + b.deadLetters,
-    findings: addFindings(a.findings, b.findings),
-    firstAt: ofBoth(a.firstAt, b.firstAt, Math.min),
-    lastAt: ofBoth(a.lastAt, b.lastAt, Math.max),
-    step: laterStep(a.step, b.step),
-  };
+/** Sums that grow in place. */
+type Adding = { -readonly [K in keyof Omit<StageSums, 'findings'>]: StageSums[K] } & {
+  readonly findings: Map<string, number>;
+};
+
+function add(sum: Adding, part: StageSums): void {
+  sum.batches += part.batches;
+  sum.records += part.records;
+  sum.bytes += part.bytes;
+  sum.accepted += part.accepted;
+  sum.refused += part.refused;
+  sum.skipped += part.skipped;
+  sum.warnings += part.warnings;
+  sum.deadLetters += part.deadLetters;
+  addTo(sum.findings, part.findings);
+  sum.firstAt = ofBoth(sum.firstAt, part.firstAt, Math.min);
+  sum.lastAt = ofBoth(sum.lastAt, part.lastAt, Math.max);
+  sum.step = laterStep(sum.step, part.step);
+}
+
+function addTo(sums: Map<string, number>, findings: Readonly<Record<string, number>>): void {
+  for (const [code, count] of Object.entries(findings)) sums.set(code, (sums.get(code) ?? 0) + count);
 }
 
 /** Finding code → how often, added up. */
 export function addFindings(...parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums = new Map<string, number>();
-  for (const [code, count] of parts.flatMap((part) => Object.entries(part))) {
-    sums.set(code, (sums.get(code) ?? 0) + count);
-  }
+  for (const part of parts) addTo(sums, part);
   return Object.fromEntries(sums);
 }
 

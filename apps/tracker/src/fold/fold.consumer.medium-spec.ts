@@ -7,6 +7,8 @@ import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
 import { MessageParking } from '#common/kafka/message-parking.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import { createPool } from '#common/postgres/pool.js';
+import { Column, Table } from '#core/dataset/columns.js';
+import { MaxCharacters } from '#core/dataset/rules.js';
 import { isFinal } from '#core/job/job-state.js';
 import { Job } from '#core/job/job.entity.js';
 import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
@@ -26,8 +28,18 @@ import {
   RESTS_A_DELIVERY,
   SHORTEST_REST_MS,
 } from './letter-pace.js';
+import { MetricLabels } from './metric-labels.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
+
+@Table({ name: 'shop', key: ['name'] })
+class Shop {
+  @Column({ source: 'name' })
+  @MaxCharacters(5, { code: 'BAD' })
+  @MaxCharacters(9, { code: 'WORSE' })
+  name!: string | null;
+}
+const SHOPS = { name: 'shops', contract: Shop };
 
 describe('FoldConsumer', () => {
   let server: TestDatabase;
@@ -66,7 +78,7 @@ describe('FoldConsumer', () => {
       folds,
       pace,
       parkedMessages,
-      new TrackerMetrics(registry, database, logger),
+      new TrackerMetrics(registry, database, logger, new MetricLabels([SHOPS])),
       new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
       new JobWatcher({ detail: () => Promise.resolve(null) }, logger, DEFAULT_LIVE_TIMING),
     );
@@ -175,6 +187,18 @@ describe('FoldConsumer', () => {
     }
     expect(await counted('sluice_records_total')).toEqual({ 'shops validate': 20, 'load shops': 5 });
     expect(await counted('sluice_refused_records_total')).toEqual({ 'BAD shops': 2, 'WORSE shops': 1 });
+  });
+
+  it('gives metrics no name that is not registered, whatever messages say', async () => {
+    const strange = Array.from({ length: 50 }, (_, at) => at);
+    await consumer.foldStatus(
+      delivery(strange.map((at) => encodeStatusEvent(batchEvent({ batch: at, dataset: `strange-${at}` })))),
+    );
+    const findings = strange.map((at) => finding(`STRANGE_${at}`, 'error'));
+    await consumer.indexLetters(delivery([encodeDeadLetter(letter({ record: 9, findings }))]));
+    expect(Object.keys(await counted('sluice_records_total'))).toEqual(['other validate']);
+    expect(Object.keys(await counted('sluice_tracker_lag_seconds'))).toEqual(['other']);
+    expect(await counted('sluice_refused_records_total')).toEqual({ 'other shops': 50 });
   });
 
   describe('gives way to jobs under way', () => {

@@ -18,6 +18,7 @@ import { JobStage } from './job-stage.entity.js';
 import { LetterColumns } from './letter-columns.entity.js';
 import { ParkedMessageRow } from './parked-message.entity.js';
 import { columnsId } from './storable-letter.js';
+import { DeadLetterReader } from '../read-api/dead-letter.reader.js';
 import { anyEvents, shuffled } from '../testing/events.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
@@ -261,6 +262,25 @@ describe('FoldRepository', () => {
       expect(await folding).toEqual([]);
       expect(await batches()).toEqual([]);
     });
+  });
+
+  it('are read page by page, and no page is larger than a few megabytes (G9)', async () => {
+    const columns = Array.from({ length: 1_000 }, (_, at) => `${'x'.repeat(200)}${at}`);
+    const records = Array.from({ length: 60 }, (_, record) => record);
+    await folds.indexLetters(records.map((record) => letter({ record, columns })));
+    const reader = new DeadLetterReader(database);
+    const read: number[] = [];
+    const pages: number[] = [];
+    for (let cursor: string | undefined; ;) {
+      const page = await reader.list({ limit: 1_000, ...(cursor === undefined ? {} : { cursor }) });
+      read.push(...page.items.map(({ record }) => record));
+      pages.push(Buffer.byteLength(JSON.stringify(page)));
+      if (page.next === null) break;
+      cursor = page.next;
+    }
+    expect(read).toEqual(records);
+    expect(pages.length).toBeGreaterThan(2);
+    expect(Math.max(...pages)).toBeLessThan(5 * 1024 * 1024);
   });
 
   it('counts each letter once, however often it is delivered, and before its batch is heard of', async () => {

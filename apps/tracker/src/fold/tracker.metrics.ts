@@ -5,11 +5,13 @@ import { DataSource } from 'typeorm';
 import { LOGGER } from '#common/lifecycle/tokens.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import type { JobFact } from './fold-stages.js';
+import { MetricLabels } from './metric-labels.js';
 import type { StorableLetter } from './storable-letter.js';
 
 /**
  * What the tracker tells Prometheus, by dataset and never by job. Counters rise with facts that were new
- * to the read model, so a repeated delivery counts nothing twice, in any number of trackers.
+ * to the read model, so a repeated delivery counts nothing twice, in any number of trackers. Labels are names that are
+ * registered, or `other`.
  */
 @Injectable()
 export class TrackerMetrics {
@@ -21,6 +23,7 @@ export class TrackerMetrics {
     registry: Registry,
     private readonly database: DataSource,
     @Inject(LOGGER) private readonly logger: Logger,
+    private readonly labels: MetricLabels,
   ) {
     const registers = [registry];
     this.records = new Counter({
@@ -52,16 +55,20 @@ export class TrackerMetrics {
 
   /** @param newEvents those that were not known before */
   folded(events: readonly JobFact[], newEvents: readonly BatchEvent[]): void {
-    for (const { dataset, stage, records } of newEvents) this.records.inc({ dataset, stage }, records);
+    for (const { dataset, stage, records } of newEvents)
+      this.records.inc({ dataset: this.labels.dataset(dataset), stage }, records);
     const newest = new Map<string, number>();
-    for (const { dataset, at } of events)
+    for (const { dataset: name, at } of events) {
+      const dataset = this.labels.dataset(name);
       newest.set(dataset, Math.max(newest.get(dataset) ?? 0, Date.parse(at)));
+    }
     for (const [dataset, at] of newest) this.lag.set({ dataset }, Math.max(0, Date.now() - at) / 1000);
   }
 
   indexed(newLetters: readonly StorableLetter[]): void {
-    for (const { dataset, codes } of newLetters) {
-      for (const code of codes) this.refused.inc({ dataset, code });
+    for (const { dataset: name, codes } of newLetters) {
+      const dataset = this.labels.dataset(name);
+      for (const code of codes) this.refused.inc({ dataset, code: this.labels.code(name, code) });
     }
   }
 

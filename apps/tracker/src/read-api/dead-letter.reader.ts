@@ -1,23 +1,51 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, type SelectQueryBuilder } from 'typeorm';
+import { DataSource, In, type SelectQueryBuilder } from 'typeorm';
 import type { DeadLetterView, Page } from '#core/job/job-view.js';
 import { DeadLetterRow } from '../fold/dead-letter.entity.js';
 import { LetterColumns } from '../fold/letter-columns.entity.js';
 import { LIST_TEXT_BYTES, cutText } from './letter-text.js';
-import { pageOf } from './page.js';
 import type { DeadLettersQuery } from './queries.dto.js';
+
+/** A page ends when it would be larger, so that one request cannot fill the memory (G9). */
+const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+/** With 128 KiB of findings each, so many are a page and a half. */
+const ROWS_AT_ONCE = 50;
+const QUOTES = 3;
+const FINDING_FRAME = 60;
+const ROW_FRAME = 300;
 
 /** Reads the index of dead letters. */
 @Injectable()
 export class DeadLetterReader {
   constructor(private readonly database: DataSource) {}
 
-  /** In order of job and record; bytes are read only as far as a list shows them. */
-  async list({ job, code, dataset, stage, cursor, limit }: DeadLettersQuery): Promise<Page<DeadLetterView>> {
+  /**
+   * In order of job and record; bytes are read only as far as a list shows them. A page ends before it would be larger
+   * than MAX_PAGE_BYTES, columns and findings included.
+   */
+  async list({ cursor, limit, ...filters }: DeadLettersQuery): Promise<Page<DeadLetterView>> {
+    const items: DeadLetterView[] = [];
+    let bytes = 0;
+    for (let after = cursor; ;) {
+      const wanted = Math.min(ROWS_AT_ONCE, limit + 1 - items.length);
+      const letters = await this.read({ ...filters, cursor: after, limit: wanted });
+      for (const letter of letters) {
+        const view = viewOf(letter, cutText(letter.bytes));
+        bytes += viewBytes(view);
+        if (items.length === limit || (items.length > 0 && bytes > MAX_PAGE_BYTES))
+          return { items, next: items.at(-1)?.id ?? null };
+        items.push(view);
+      }
+      if (letters.length < wanted) return { items, next: null };
+      after = items.at(-1)?.id;
+    }
+  }
+
+  private async read({ job, code, dataset, stage, cursor, limit }: DeadLettersQuery): Promise<Letter[]> {
     const query = this.letters(`substring(letter.bytes FROM 1 FOR ${LIST_TEXT_BYTES})`)
       .orderBy('letter.job')
       .addOrderBy('letter.record')
-      .limit(limit + 1);
+      .limit(limit);
     if (job !== undefined) query.andWhere('letter.job = :job', { job });
     if (code !== undefined) query.andWhere(':code = ANY (letter.codes)', { code });
     if (dataset !== undefined) query.andWhere('letter.dataset = :dataset', { dataset });
@@ -29,12 +57,7 @@ export class DeadLetterReader {
         afterRecord,
       });
     }
-    const letters = await readLetters(query);
-    return pageOf(
-      letters.map((letter) => viewOf(letter, cutText(letter.bytes))),
-      limit,
-      ({ id }) => id,
-    );
+    return this.readLetters(query);
   }
 
   /** With its exact bytes. @returns null when there is none of this id */
@@ -43,7 +66,7 @@ export class DeadLetterReader {
       job,
       record,
     });
-    const [letter] = await readLetters(query);
+    const [letter] = await this.readLetters(query);
     if (!letter) return null;
     return { ...viewOf(letter, letter.bytes.toString()), bytesBase64: letter.bytes.toString('base64') };
   }
@@ -54,9 +77,20 @@ export class DeadLetterReader {
       .getRepository(DeadLetterRow)
       .createQueryBuilder('letter')
       .select(columns.filter((name) => name !== 'bytes').map((name) => `letter.${name}`))
-      .addSelect(bytes, 'shown_bytes')
-      .leftJoin(LetterColumns, 'list', 'list.id = letter.columns_id')
-      .addSelect('list.names', 'column_names');
+      .addSelect(bytes, 'shown_bytes');
+  }
+
+  /** Each list of columns is read once, however many have it. */
+  private async readLetters(query: SelectQueryBuilder<DeadLetterRow>): Promise<Letter[]> {
+    const { entities, raw } = await query.getRawAndEntities<RawLetter>();
+    const ids = [...new Set(entities.map(({ columnsId }) => columnsId))];
+    const lists = await this.database.getRepository(LetterColumns).findBy({ id: In(ids) });
+    const names = new Map(lists.map((list) => [list.id, list.names]));
+    return entities.map((row, index) => ({
+      row,
+      columns: names.get(row.columnsId) ?? [],
+      bytes: raw[index]?.shown_bytes ?? Buffer.alloc(0),
+    }));
   }
 }
 
@@ -69,16 +103,17 @@ interface Letter {
 
 interface RawLetter {
   readonly shown_bytes: Buffer;
-  readonly column_names: string[] | null;
 }
 
-async function readLetters(query: SelectQueryBuilder<DeadLetterRow>): Promise<Letter[]> {
-  const { entities, raw } = await query.getRawAndEntities<RawLetter>();
-  return entities.map((row, index) => ({
-    row,
-    columns: raw[index]?.column_names ?? [],
-    bytes: raw[index]?.shown_bytes ?? Buffer.alloc(0),
-  }));
+/** About as many as its JSON has. */
+function viewBytes({ columns, findings, text }: DeadLetterView): number {
+  const ofColumns = columns.reduce((sum, name) => sum + name.length + QUOTES, 0);
+  const ofFindings = findings.reduce(
+    (sum, { code, field, message }) =>
+      sum + code.length + (field?.length ?? 0) + message.length + FINDING_FRAME,
+    0,
+  );
+  return ROW_FRAME + ofColumns + ofFindings + text.length;
 }
 
 function viewOf({ row, columns }: Letter, text: string): DeadLetterView {

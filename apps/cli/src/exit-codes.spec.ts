@@ -45,6 +45,15 @@ describe('exit codes', () => {
     expect(exitOfJob({ state: 'succeeded', error: null, problem })).toBe('success');
   });
 
+  it.each(['JOB_NOTHING_LOADED', 'DATASET_CODE_FAILED', 'BALANCE_BROKEN', 'SOURCE_REFUSED'])(
+    'a job that failed by %s is no success to a script',
+    (code) => {
+      expect(exitOfJob({ state: 'failed', error: { code, message: '' } as never, problem: null })).toBe(
+        'failed',
+      );
+    },
+  );
+
   it('a code from a newer service is not taken for one of ours', () => {
     expect(knownErrorCode('toString')).toBe('INTERNAL');
     for (const code of Object.keys(ERROR_CODES)) expect(knownErrorCode(code)).toBe(code);

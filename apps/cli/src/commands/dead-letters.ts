@@ -9,6 +9,7 @@ import { deadLetterText } from '../render/dead-letter-text.js';
 import { formatCount } from '../render/format.js';
 import { BYTE_ORDER_MARK, csvHeader, csvRow } from '../render/refused-csv.js';
 import { type CliContext, connect, paintOf, write } from './context.js';
+import { requireDataset } from './known-dataset.js';
 
 /** `sluice dead-letters`: the refused records, on the screen, as JSON lines, or as a CSV for a spreadsheet. */
 export interface DeadLettersOptions {
@@ -25,6 +26,7 @@ const SHOWN_LETTERS = 20;
 
 export async function deadLetters(context: CliContext, options: DeadLettersOptions): Promise<Exit> {
   const client = await connect(context);
+  if (options.dataset !== undefined) await requireDataset(client, options.dataset);
   const letters = client.deadLetters({ job: options.job, code: options.code, dataset: options.dataset });
   if (options.export !== undefined) {
     const file = resolve(context.cwd, options.export);
@@ -69,8 +71,10 @@ async function* taken<T>(items: AsyncIterable<T>, limit = Infinity): AsyncGenera
 }
 
 /**
- * Writes letter after letter into a file beside the wanted one and renames it when it is whole: nobody
- * ever opens half an export, and an older file stays until then.
+ * Refused records are data: only the user who exports them can read the file (0600).
+ *
+ * Writes dead letter after dead letter into a file beside the wanted one and renames it when it is whole: half an
+ * export is never opened, and an older file stays until then.
  * @returns how many
  * @throws SluiceError OUTPUT_UNWRITABLE; USAGE_INVALID when the letters belong to several datasets
  */
@@ -83,7 +87,7 @@ async function exportLetters(
   let count = 0;
   let file: FileHandle | undefined;
   try {
-    file = await open(partial, 'wx').catch(unwritable(path));
+    file = await open(partial, 'wx', 0o600).catch(unwritable(path));
     let first: DeadLetterView | undefined;
     for await (const letter of letters) {
       if (first === undefined)

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ApiServer, datasetView, JOB_ID, jobDetail } from '../../../../test/support/cli/api-server.js';
 import type { JobDetail } from '#core/job/job-view.js';
 import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
+import { stage } from '../../../../test/support/cli/run-fixtures.js';
 
 describe('looking at jobs', () => {
   let api: ApiServer;
@@ -34,6 +35,42 @@ describe('looking at jobs', () => {
       'job                                   dataset    mode          state            read  loaded  refused        took  created (UTC)        source\n' +
         `${ids[0] ?? ''}  customers  replace, dry  paused (schema)     –       –        –  1 min 15 s  2026-01-31 12:00:00  /data/customers.csv\n`,
     );
+  });
+
+  it.each(['jobs', 'dead-letters'])('%s tells a mistyped dataset from one without any', async (command) => {
+    expect(await cli.run(command, '--dataset', 'custmers')).toBe(2);
+    expect(cli.stderr.text).toContain('There is no dataset "custmers". Did you mean "customers"?');
+    expect(await cli.run(command, '--dataset', 'customers')).toBe(0);
+    // A dataset that was removed may still have jobs.
+    api.tell(jobDetail({ dataset: 'custmers' }));
+    expect(await cli.run(command, '--dataset', 'custmers')).toBe(0);
+  });
+
+  it('jobs says that no job is in the wanted state', async () => {
+    await cli.run('jobs', '--dataset', 'customers', '--state', 'paused');
+    expect(cli.stdout.text).toBe('No job of customers is paused.\n');
+  });
+
+  it('a job is named by the end of its id, by `last`, or not at all when it is the only active one', async () => {
+    const [first = '', second = ''] = ids;
+    api.tell(jobDetail({ id: first, state: 'succeeded' }));
+    expect(await cli.run('job', '--json')).toBe(2);
+    expect(cli.stderr.text).toContain('No job is active.');
+    api.tell(jobDetail({ id: second, state: 'running' }));
+    const shown = async (...args: string[]): Promise<string> => {
+      cli.stdout.text = '';
+      expect(await cli.run('job', ...args, '--json')).toBe(0);
+      return (JSON.parse(cli.stdout.text) as JobDetail).id;
+    };
+    expect(await shown()).toBe(second);
+    expect(await shown(first.slice(-8))).toBe(first);
+    expect(await shown(first)).toBe(first);
+    expect([first, second]).toContain(await shown('last'));
+    api.tell(jobDetail({ id: ids[2], state: 'paused' }));
+    cli.stderr.text = '';
+    expect(await cli.run('cancel')).toBe(2);
+    expect(cli.stderr.text).toMatch(new RegExp(`name one of these:.*\\s+${second} .*\\s+${ids[2] ?? ''}`));
+    expect(await cli.run('job', 'abcdef')).toBe(2);
   });
 
   it('jobs says how to start one when there is none', async () => {
@@ -149,7 +186,7 @@ describe('looking at jobs', () => {
       `);
       cli.stdout.text = '';
       expect(await shown({ state: 'paused', pauseReason: 'operator' })).toMatchInlineSnapshot(`
-       "It was paused by somebody and waits to be continued.
+       "An operator paused it; it waits to be continued.
        To go on, or to end it:
          npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
@@ -166,7 +203,7 @@ describe('looking at jobs', () => {
       `);
       cli.stdout.text = '';
       expect(await shown({ state: 'running', interrupted: true })).toMatchInlineSnapshot(`
-       "Nobody reads its source at the moment. It goes on by itself when an ingestor is back.
+       "No ingestor reads its source at the moment. It continues by itself when one is back.
        To ask for that now, or to end it:
          npx sluice resume 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
@@ -180,6 +217,10 @@ describe('looking at jobs', () => {
         deadLetters: { known: 0, expected: null, complete: true },
       } as const;
       api.tell(jobDetail({ ...failed, resumable: true }));
+      await cli.run('job', JOB_ID);
+      expect(cli.stdout.text).toContain('It had loaded nothing. To try it again');
+      cli.stdout.text = '';
+      api.tell(jobDetail({ ...failed, resumable: true, stages: [stage({ stage: 'load', records: 7 })] }));
       await cli.run('job', JOB_ID);
       expect(cli.stdout.text).toContain(
         'What it had loaded is kept. To take it up again, or to give it up:\n' +

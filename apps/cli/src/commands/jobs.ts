@@ -6,6 +6,8 @@ import { plainText } from '../render/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable, type TableColumn } from '../render/table.js';
 import { type CliContext, connect, write } from './context.js';
+import { jobId } from './job-id.js';
+import { requireDataset } from './known-dataset.js';
 import { jobText } from './report-job.js';
 
 /** The commands that look at jobs. */
@@ -20,16 +22,19 @@ export interface JobsOptions {
 /** Newest first. */
 export async function jobs(context: CliContext, options: JobsOptions): Promise<Exit> {
   const client = await connect(context);
+  if (options.dataset !== undefined) await requireDataset(client, options.dataset);
   const found: JobSummary[] = [];
   for await (const job of client.jobs({ dataset: options.dataset, state: options.state })) {
     if (found.push(job) === options.last) break;
   }
-  const text =
-    found.length === 0
-      ? 'No jobs yet. Start one by: ' + `${PROGRAM} run <dataset>\n`
-      : renderTable(found, JOB_COLUMNS);
+  const text = found.length === 0 ? noJobsText(options) : renderTable(found, JOB_COLUMNS);
   await write(context.stdout, options.json === true ? `${JSON.stringify(found)}\n` : text);
   return 'success';
+}
+
+function noJobsText({ dataset, state }: JobsOptions): string {
+  if (state !== undefined) return `No job${dataset === undefined ? '' : ` of ${dataset}`} is ${state}.\n`;
+  return `No jobs yet. Start one by: ${PROGRAM} run ${dataset ?? '<dataset>'}\n`;
 }
 
 const countOf = (count: number | undefined): string => (count === undefined ? '–' : formatCount(count));
@@ -54,11 +59,11 @@ const JOB_COLUMNS: readonly TableColumn<JobSummary>[] = [
 /** One job as it is now. */
 export async function job(
   context: CliContext,
-  id: string,
+  id: string | undefined,
   options: { readonly json?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
-  const detail = await client.job(id);
+  const detail = await client.job(await jobId(client, id));
   if (options.json === true) {
     await write(context.stdout, `${JSON.stringify(detail)}\n`);
     return 'success';

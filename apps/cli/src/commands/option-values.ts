@@ -57,6 +57,7 @@ export function resolveSource(source: string, cwd: string): string {
 
 /** @throws SluiceError USAGE_INVALID when there is no such file */
 export function resolveFile(name: string, cwd: string): string {
+  if (name.trim() === '') throw new SluiceError('USAGE_INVALID', 'The name of the file is empty.');
   const path = resolve(cwd, name);
   const facts = statSync(path, { throwIfNoEntry: false });
   if (facts === undefined) throw new SluiceError('USAGE_INVALID', `There is no file ${path}.`);

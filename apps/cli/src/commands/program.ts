@@ -119,6 +119,7 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
     });
 }
 
+const ID_HELP = 'its id, the last six characters of it or more, or `last`; the one active job when left out';
 const JSON_HELP = 'print JSON instead of text';
 
 function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
@@ -162,35 +163,35 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
       ended(await jobs(context, options));
     });
   add('job', 'Show one job', `job ${EXAMPLE_ID}`)
-    .argument('<id>')
+    .argument('[id]', ID_HELP)
     .option('--json', JSON_HELP)
-    .action(async (id: string, options: { json?: boolean }) => {
+    .action(async (id: string | undefined, options: { json?: boolean }) => {
       ended(await job(context, id, options));
     });
   add('watch', 'Follow a job to its end', `watch ${EXAMPLE_ID}`)
-    .argument('<id>')
+    .argument('[id]', ID_HELP)
     .option('--json', 'print one object at the end, and nothing else')
-    .action(async (id: string, options: { json?: boolean }) => {
+    .action(async (id: string | undefined, options: { json?: boolean }) => {
       ended(await watch(context, id, options));
     });
 }
 
 function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void {
   add('pause', 'Stop a running job until it is continued', `pause ${EXAMPLE_ID}`)
-    .argument('<id>')
+    .argument('[id]', ID_HELP)
     .option('--json', JSON_HELP)
-    .action(async (id: string, options: object) => {
+    .action(async (id: string | undefined, options: object) => {
       ended(await pause(context, id, options));
     });
   add('continue', 'Let a paused job go on, and follow it', `continue ${EXAMPLE_ID}`)
-    .argument('<id>')
+    .argument('[id]', ID_HELP)
     .option('--detach', 'do not follow it')
     .option('--json', 'print one object at the end, and nothing else')
-    .action(async (id: string, options: object) => {
+    .action(async (id: string | undefined, options: object) => {
       ended(await continueJob(context, id, options));
     });
   add('resume', 'Take up a failed, interrupted or stuck job again, and follow it', 'resume')
-    .argument('[id]', 'the newest that can be resumed, when left out')
+    .argument('[id]', 'the only one that can be resumed, when left out')
     .option('--max-refused <share>', 'raise the limit that made it fail, e.g. 10%', parseShare)
     .option('--allow-shrink', '`replace` by far fewer rows than there are')
     .option('--detach', 'do not follow it')
@@ -206,9 +207,9 @@ function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void 
       ended(await discard(context, id, options));
     });
   add('cancel', 'End a job; the tables stay as they are', `cancel ${EXAMPLE_ID}`)
-    .argument('<id>')
+    .argument('[id]', ID_HELP)
     .option('--json', JSON_HELP)
-    .action(async (id: string, options: object) => {
+    .action(async (id: string | undefined, options: object) => {
       ended(await cancel(context, id, options));
     });
 }

@@ -8,6 +8,7 @@ import { renderReport } from '../render/report.js';
 import { runJson } from '../render/run-json.js';
 import { renderUnfinished } from '../render/unfinished.js';
 import { type CliContext, connect, interruptible, paintOf, write } from './context.js';
+import { jobId } from './job-id.js';
 import { followJob } from './follow-job.js';
 
 export interface Ran {
@@ -19,10 +20,11 @@ export interface Ran {
 /** `sluice watch`: follows a job that runs already. */
 export async function watch(
   context: CliContext,
-  id: string,
+  given: string | undefined,
   options: { readonly json?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
+  const id = await jobId(client, given);
   return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
 }
 

@@ -60,6 +60,16 @@ describe('CheckoutSystem', () => {
     await expect(up(stop.signal)).resolves.toBeDefined();
   });
 
+  it('starts its own servers although the shell still names those of the system before', async () => {
+    put({ ports: { kafka: 20_001, postgres: 20_002 } });
+    const needed = async (): Promise<string[]> =>
+      (await new CheckoutSystem().doctor()).map(({ name }) => name);
+    expect(await needed()).not.toContain('Kafka');
+    process.env['KAFKA_BROKERS'] = '127.0.0.1:20001';
+    process.env['DATABASE_URL'] = 'postgres://sluice:secret@127.0.0.1:20002/sluice';
+    expect(await needed()).toEqual(expect.arrayContaining(['Kafka', 'PostgreSQL']));
+  });
+
   it('status is ready only when everything planned is listed and ready', async () => {
     put({ planned: ['kafka', 'postgres'], processes: [server('kafka'), server('postgres')] });
     expect(await new CheckoutSystem().status()).toMatchObject({ isReady: true, troubles: [] });

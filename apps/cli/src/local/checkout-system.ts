@@ -147,7 +147,7 @@ export class CheckoutSystem implements LocalSystem {
     let run: string | null = null;
     if (lockHolder(folder.lock) === null) {
       run = randomUUID();
-      supervisor = await startSupervisor(folder, run);
+      supervisor = await startSupervisor(folder, run, this.config());
     } else {
       follower.skip();
       say('it is running already');
@@ -237,12 +237,26 @@ export class CheckoutSystem implements LocalSystem {
     return this.config().drainTimeoutMs + 120_000;
   }
 
+  /**
+   * The settings, without the addresses of our own servers: a shell in which `eval "$(sluice env)"` was typed names those of
+   * the system before, which the next one starts itself.
+   */
   private config(): LocalConfig {
-    return loadSettings(LocalConfig);
+    const config = loadSettings(LocalConfig);
+    const ports = readState(this.folder().state)?.ports ?? {};
+    const { kafka, postgres } = ports;
+    if (kafka !== undefined && config.kafkaBrokers === `127.0.0.1:${kafka}`) delete config.kafkaBrokers;
+    if (
+      postgres !== undefined &&
+      config.databaseUrl !== undefined &&
+      isOwnDatabase(config.databaseUrl, postgres)
+    )
+      delete config.databaseUrl;
+    return config;
   }
 
   private folder(): LocalFolder {
-    const { folder } = this.config();
+    const { folder } = loadSettings(LocalConfig);
     return folder === undefined ? LocalFolder.ofCheckout() : new LocalFolder(resolve(folder));
   }
 }
@@ -274,13 +288,23 @@ class Follower {
   }
 }
 
-function startSupervisor(folder: LocalFolder, run: string): Promise<StartedProcess> {
+function isOwnDatabase(url: string, port: number): boolean {
+  const { hostname, port: given, username } = new URL(url);
+  return hostname === '127.0.0.1' && given === String(port) && username === 'sluice';
+}
+
+function startSupervisor(folder: LocalFolder, run: string, config: LocalConfig): Promise<StartedProcess> {
   return startProcess({
     name: 'supervisor',
     command: process.execPath,
     args: [resolve(import.meta.dirname, 'supervisor.main.js'), run, folder.path],
     cwd: checkoutFolder(),
-    env: childEnvironment(),
+    env: childEnvironment({
+      ...(config.kafkaBrokers === undefined
+        ? { KAFKA_BROKERS: undefined, KAFKA_BROKERS_FILE: undefined }
+        : {}),
+      ...(config.databaseUrl === undefined ? { DATABASE_URL: undefined, DATABASE_URL_FILE: undefined } : {}),
+    }),
     port: 0,
     logFile: folder.logOf('supervisor'),
     probe: () => Promise.resolve(),

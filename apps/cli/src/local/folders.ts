@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SluiceError } from '#common/errors/sluice-error.js';
 
@@ -58,8 +58,20 @@ export class LocalFolder {
     return join(this.path, 'logs', `${name}.log`);
   }
 
+  /** @throws SluiceError REQUIREMENT_MISSING when nothing can be written there */
   make(): this {
-    mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o755 });
+    try {
+      mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o755 });
+      accessSync(this.path, constants.W_OK);
+    } catch (cause) {
+      const { code = '' } = cause as NodeJS.ErrnoException;
+      throw new SluiceError(
+        'REQUIREMENT_MISSING',
+        `${this.path} cannot be written to (${code}): set SLUICE_LOCAL_FOLDER to a folder that can.`,
+        {},
+        { cause },
+      );
+    }
     return this;
   }
 }

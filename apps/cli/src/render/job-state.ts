@@ -1,4 +1,4 @@
-import type { JobSummary } from '#core/job/job-view.js';
+import type { JobDetail, JobSummary } from '#core/job/job-view.js';
 import { formatCount } from './format.js';
 import { plainText } from './plain-text.js';
 import { PROGRAM } from './program-name.js';
@@ -26,21 +26,29 @@ export function nextSteps(job: JobSummary): string {
   }
   if (job.interrupted) {
     return (
-      'Nobody reads its source at the moment. It goes on by itself when an ingestor is back.\n' +
+      'No ingestor reads its source at the moment. It continues by itself when one is back.\n' +
       `To ask for that now, or to end it:\n${commands(id, 'resume', 'cancel')}`
     );
   }
   if (job.resumable) {
-    return `What it had loaded is kept. To take it up again, or to give it up:\n${commands(id, 'resume', 'discard')}`;
+    const kept = hasLoaded(job)
+      ? 'What it had loaded is kept. To take it up again, or to give it up:'
+      : 'It had loaded nothing. To try it again once the cause is removed, or to give it up:';
+    return `${kept}\n${commands(id, 'resume', 'discard')}`;
   }
   if (job.wait !== null) return `${waitText(job.wait)}\nIt continues by itself when that is over.\n`;
   return '';
 }
 
+/** Lists of jobs do not say; a job alone does, by what its loaders have done. */
+function hasLoaded(job: JobSummary & Partial<Pick<JobDetail, 'stages'>>): boolean {
+  return job.stages === undefined || job.stages.some(({ stage, records }) => stage === 'load' && records > 0);
+}
+
 function pausedPart({ id, pauseReason, pauseDetail }: JobSummary): string {
   const why =
     pauseDetail === null
-      ? 'It was paused by somebody and waits to be continued.\n'
+      ? 'An operator paused it; it waits to be continued.\n'
       : `It was paused (${pauseReason ?? 'operator'}): ${plainText(pauseDetail.message)} [${pauseDetail.code}]\n`;
   const reasons = pauseDetail?.reasons ?? [];
   const table = reasons.length === 0 ? '' : `The most frequent reasons:\n${codeRows(reasons)}`;

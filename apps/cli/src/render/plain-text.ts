@@ -11,6 +11,14 @@ export function plainText(text: string): string {
   return text.replace(CONTROL, (c) => NAMED[c] ?? `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** A cell of a CSV: its own line breaks and tabs stay, what else would steer a terminal becomes visible. */
+export function plainCell(text: string): string {
+  return text.replace(CONTROL, (c, at: number) => {
+    const isBreak = c === '\t' || c === '\n' || (c === '\r' && text[at + 1] === '\n');
+    return isBreak ? c : plainText(c);
+  });
+}
+
 /** At most `max` characters (code points), an ellipsis in place of the rest. */
 export function shorten(text: string, max: number): string {
   const characters = Array.from(text);

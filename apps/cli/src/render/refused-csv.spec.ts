@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { deadLetter } from '../../../../test/support/cli/api-server.js';
+import { plainCell } from './plain-text.js';
 import { csvHeader, csvRow, defused } from './refused-csv.js';
 
 const COLUMNS = ['number', 'name'];
@@ -52,13 +53,20 @@ describe('the export of refused records', () => {
     expect(csvRow(COLUMNS, letter, letter.text)).toBe(",,2,BAD_NUMBER,'=cmd(),'=1\r\n");
   });
 
+  it('E5: cannot steer a terminal, and keeps the line breaks of a field', () => {
+    const text = '\u001b[2Jred\u202e\rgone\u009b1A\u0000';
+    const row = csvRow([], deadLetter({ record: 0, text, columns: [] }), text);
+    expect(row).toContain('\\u001b[2Jred\\u202e\\rgone\\u009b1A\\u0000');
+    expect(csvRow([], deadLetter({ record: 0, columns: [] }), 'a\r\nb\nc\td')).toContain('"a\r\nb\nc\td"');
+  });
+
   it('E1: whatever the cells hold, a CSV reader gets them back, and no cell begins like a formula', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string(), (name, raw) => {
         const findings = [{ code: 'A', field: null, message: name, severity: 'error' as const }];
         const letter = deadLetter({ record: 0, findings, columns: [] });
         const [cells = []] = parse(csvRow(COLUMNS, letter, raw));
-        expect(cells.slice(4)).toEqual([defused(name), defused(raw)]);
+        expect(cells.slice(4)).toEqual([defused(plainCell(name)), defused(plainCell(raw))]);
         expect(cells.filter((cell) => /^[=+\-@\t\r\n]/.test(cell))).toEqual([]);
       }),
     );

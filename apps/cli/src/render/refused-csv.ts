@@ -1,6 +1,7 @@
 import { parse } from 'csv-parse/sync';
 import type { DeadLetterView } from '#core/job/job-view.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { plainCell } from './plain-text.js';
 import { reasonText } from './reason-text.js';
 
 /**
@@ -11,6 +12,7 @@ import { reasonText } from './reason-text.js';
  * - E3: a record that cannot be cut into these columns stands whole in `raw`, and its columns are empty.
  * - E4: no cell can be taken for a formula: one that begins like one gets a leading apostrophe, which
  *   spreadsheets show or swallow, but never calculate (OWASP, "CSV Injection").
+ * - E5: no cell can steer the terminal that the file is shown on: control characters stand as `\\u001b` and the like.
  */
 export const BYTE_ORDER_MARK = '\ufeff';
 
@@ -58,7 +60,7 @@ function cellsOf(letter: DeadLetterView, text: string): readonly string[] | unde
 }
 
 function csvLine(cells: readonly string[]): string {
-  return `${cells.map((cell) => quoted(defused(cell))).join(',')}\r\n`;
+  return `${cells.map((cell) => quoted(defused(plainCell(cell)))).join(',')}\r\n`;
 }
 
 /** Full-width signs count too: spreadsheets of East Asian locales take them for the plain ones. Blanks before them do not help. */

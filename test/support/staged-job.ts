@@ -99,7 +99,14 @@ export class StagedJobs {
     readonly url: string,
     readonly pool: pg.Pool,
     private readonly stopDatabase: () => Promise<void>,
+    /** As whom jobs are started, which has an ingestor's role where services have roles of their own. */
+    private readonly starter: pg.Pool = pool,
   ) {}
+
+  /** Over a database that is migrated and has the tables; the pools are ended with it. */
+  static over(url: string, pool: pg.Pool, starter: pg.Pool): StagedJobs {
+    return new StagedJobs(url, pool, () => starter.end(), starter);
+  }
 
   /** @param settings that every session begins with, as a DBA gives them to a role or a database */
   static async start(
@@ -159,7 +166,7 @@ export class StagedJobs {
       loadOrder = [...batches.keys()],
     } = options;
     const records = batches.flat().length;
-    await inTransaction(this.pool, async (client) => {
+    await inTransaction(this.starter, async (client) => {
       await client.query(
         `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, max_shrink_share,
            existing_keys, options, contract_version, head, total_batches, total_records, total_bytes, epoch, started_at)

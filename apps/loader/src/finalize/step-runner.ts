@@ -1,9 +1,11 @@
 import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction, pinWithin } from '#common/postgres/pool.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizingJob } from './finalizing-job.js';
 
+const QUERY_CANCELED = '57014';
 const APPLICATION_PREFIX = 'sluice-finalize';
 
 /**
@@ -50,18 +52,30 @@ export class StepRunner {
     });
   }
 
-  /** For what PostgreSQL does in no transaction: VACUUM. */
+  /**
+   * For what PostgreSQL does in no transaction: VACUUM.
+   *
+   * Behind a pooler in transaction mode each statement may reach another of the server's connections, so nothing is set
+   * there; a VACUUM that a limit of the role ends is done without: it only saves room and later work.
+   */
   async outside(sql: string): Promise<void> {
     const client = await this.pool.connect();
     let broken = true;
     try {
-      await client.query(
-        `SELECT set_config('application_name', $1, false), set_config('statement_timeout', '0', false)`,
-        [applicationName(this.job)],
-      );
-      await this.assertHeld(client, '');
-      await client.query(sql);
-      await client.query('RESET application_name; RESET statement_timeout');
+      if (await isPooled(client)) {
+        await this.assertHeld(client, '');
+        await client.query(sql).catch((error: unknown) => {
+          if (sqlstateOf(error) !== QUERY_CANCELED) throw error;
+        });
+      } else {
+        await client.query(
+          `SELECT set_config('application_name', $1, false), set_config('statement_timeout', '0', false)`,
+          [applicationName(this.job)],
+        );
+        await this.assertHeld(client, '');
+        await client.query(sql);
+        await client.query('RESET application_name; RESET statement_timeout');
+      }
       broken = false;
     } finally {
       client.release(broken);
@@ -87,6 +101,12 @@ export class StepRunner {
   }
 }
 
+/** Whether somebody stands between us and the server: a pooler gives a connection a number of its own. */
+async function isPooled(client: PoolClient): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return rows[0]?.pid !== (client as PoolClient & { processID?: number | null }).processID;
+}
+
 export function jobLost({ id, epoch, dataset }: FinalizingJob): SluiceError {
   return new SluiceError('JOB_LOST', `Job ${id} is no longer finalized with epoch ${epoch}.`, {
     dataset,
@@ -109,7 +129,7 @@ export async function terminateBackends(pool: Pool, jobId: string, epoch: number
     const { rows } = await pool.query<{ pid: number }>(
       `SELECT pid, pg_terminate_backend(pid, 50) FROM pg_stat_activity
        WHERE pid <> pg_backend_pid()
-         AND CASE WHEN starts_with(application_name, $1)
+         AND CASE WHEN starts_with(application_name, $1) AND substr(application_name, length($1) + 1) ~ '^[0-9]{1,18}$'
                   THEN substr(application_name, length($1) + 1)::bigint <= $2 END`,
       [`${APPLICATION_PREFIX}:${jobId}:`, epoch],
     );

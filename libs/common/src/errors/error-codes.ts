@@ -342,7 +342,7 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'The database role lacks rights that the job will need before its end.',
     action:
-      'Run the statements of the message as the owner or a superuser; docs/security.md lists all rights.',
+      'Run the statements of the message as the owner or a superuser; docs/operations.md lists all rights.',
   },
   TARGET_PUBLISHED: {
     retryable: false,

@@ -68,7 +68,7 @@ const RULES: readonly Rule[] = [
   {
     code: 'DATABASE_REFUSED',
     when: ['42501'],
-    advice: 'Grant it to the role that DATABASE_URL names; docs/security.md lists what each role needs.',
+    advice: 'Grant it to the role that DATABASE_URL names; docs/operations.md lists what each role needs.',
   },
   {
     code: 'DATABASE_UNAVAILABLE',

@@ -1,4 +1,5 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { loaderRole } from './checks/service-role.js';
 import { TARGET_SCHEMA } from './staging-names.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { withEmptySearchPath } from './inspect-targets.js';
@@ -16,9 +17,11 @@ interface Problem {
  * @throws SluiceError TARGET_CANNOT_BE_SWAPPED naming everything that stands in the way
  */
 export async function refuseUnkeepable(client: SqlClient, tables: readonly string[]): Promise<void> {
+  // The loader swaps, whoever starts the job.
+  const role = await loaderRole(client);
   const problems = await withEmptySearchPath(client, async () => [
-    ...(await client.query<Problem>(OF_THE_TABLE, [TARGET_SCHEMA, tables])).rows,
-    ...(await client.query<Problem>(OF_OTHERS, [TARGET_SCHEMA, tables])).rows,
+    ...(await client.query<Problem>(OF_THE_TABLE, [TARGET_SCHEMA, tables, role.oid, role.name])).rows,
+    ...(await client.query<Problem>(OF_OTHERS, [TARGET_SCHEMA, tables, role.oid])).rows,
   ]);
   if (problems.length === 0) return;
   const list = problems.map(({ problem }) => problem).join('; ');
@@ -48,10 +51,10 @@ const OF_THE_TABLE = `
     UNION ALL SELECT 'has a security label of ' || provider FROM pg_seclabel
               WHERE classoid = 'pg_class'::regclass AND objoid = t.oid AND objsubid = 0
     UNION ALL SELECT 'uses the access method ' || a.amname FROM pg_am a WHERE a.oid = t.relam AND a.amname <> 'heap'
-    UNION ALL SELECT 'belongs to ' || pg_get_userbyid(t.relowner) || ', whose rights ' || current_user || ' has not'
-              WHERE NOT pg_has_role(t.relowner, 'USAGE')
-    UNION ALL SELECT 'stands in a schema in which ' || current_user || ' may not create tables'
-              WHERE NOT has_schema_privilege(t.schema, 'CREATE')
+    UNION ALL SELECT 'belongs to ' || pg_get_userbyid(t.relowner) || ', whose rights ' || $4::text || ' has not'
+              WHERE NOT pg_has_role($3::oid, t.relowner, 'USAGE')
+    UNION ALL SELECT 'stands in a schema in which ' || $4::text || ' may not create tables'
+              WHERE NOT has_schema_privilege($3::oid, t.schema, 'CREATE')
   ) AS problems`;
 
 /** Everything the catalogs know to depend on a table or its row type, less what a swap makes anew. */
@@ -88,6 +91,6 @@ const OF_OTHERS = `
       SELECT FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class
       WHERE r.oid = d.objid
         AND (v.oid = d.target
-             OR v.relkind = 'v' AND v.relpersistence = 'p' AND pg_has_role(v.relowner, 'USAGE')))
+             OR v.relkind = 'v' AND v.relpersistence = 'p' AND pg_has_role($3::oid, v.relowner, 'USAGE')))
     ELSE false END
   ORDER BY problem`;

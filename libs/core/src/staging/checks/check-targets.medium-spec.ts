@@ -32,7 +32,7 @@ describe('what would stop a job at its end', () => {
     url.username = LOADER;
     url.password = 'secret';
     loader = createPool({ url: url.href, applicationName: 'sluice loader host:1', maxConnections: 1 });
-    // What docs/security.md gives the owner of everything: the loader of a small installation.
+    // One role for everything, whose tables belong to a group.
     await jobs.pool.query(`
       CREATE ROLE ${LOADER} LOGIN PASSWORD 'secret';
       CREATE ROLE ${GROUP};

@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { createPool } from '#common/postgres/pool.js';
+import { JobRepository } from '#core/job/job.repository.js';
+import { controlDatabase } from '#core/schema/control-database.js';
+import { migrate } from '#core/schema/migrate.js';
+import { noteServiceRole } from '#core/staging/checks/service-role.js';
+import { finalizeJob } from '../../../../test/support/finalizing.js';
+import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+
+const PAGE = new URL('../../../../docs/operations.md', import.meta.url);
+const SERVICES = ['owner', 'ingestor', 'loader', 'tracker'] as const;
+type Service = (typeof SERVICES)[number];
+
+/** The statements of the page, for roles that no other test has. */
+function documentedSql(): [asDba: string, asOwner: string] {
+  const page = readFileSync(PAGE, 'utf8');
+  const section = page.slice(page.indexOf('## One role for each service')).split('\n## ')[0] ?? '';
+  const blocks = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql = '']) =>
+    sql.replace(/\bsluice_(owner|ingestor|loader|tracker)\b/g, 'sluice_test_roles_$1'),
+  );
+  const [asDba, asOwner] = blocks;
+  if (asDba === undefined || asOwner === undefined)
+    throw new RangeError('The page has not both blocks of SQL.');
+  return [asDba, asOwner];
+}
+
+describe('services with one role each, as docs/operations.md makes them', () => {
+  let server: TestDatabase;
+  let admin: pg.Client;
+  let loader: pg.Pool;
+  let ingestor: pg.Pool;
+  let jobs: StagedJobs;
+
+  const roles = SERVICES.map((service) => `sluice_test_roles_${service}`).join(', ');
+  const urlOf = (service: Service): string => {
+    const url = new URL(server.url);
+    url.username = `sluice_test_roles_${service}`;
+    url.password = 'change me';
+    return url.href;
+  };
+
+  beforeAll(async () => {
+    const [asDba, asOwner] = documentedSql();
+    server = await startTestDatabase();
+    admin = new pg.Client({ connectionString: server.url });
+    await admin.connect();
+    await admin.query(`REVOKE ALL ON SCHEMA public FROM PUBLIC; ${asDba}`);
+    await migrate(urlOf('owner'), []);
+    const owner = new pg.Client({ connectionString: urlOf('owner') });
+    await owner.connect();
+    await owner.query(
+      `${SHOP_TABLES}; CREATE VIEW public.shop_names AS SELECT name FROM public.shop; ${asOwner}`,
+    );
+    await owner.end();
+    loader = createPool({ url: urlOf('loader'), applicationName: 'sluice loader host:1', maxConnections: 6 });
+    ingestor = createPool({
+      url: urlOf('ingestor'),
+      applicationName: 'sluice ingestor host:1',
+      maxConnections: 2,
+    });
+    await noteServiceRole(loader, 'loader');
+    jobs = StagedJobs.over(urlOf('loader'), loader, ingestor);
+  });
+
+  afterAll(async () => {
+    await jobs.stop();
+    await admin.query(`DROP OWNED BY ${roles} CASCADE; DROP ROLE ${roles}`);
+    await admin.end();
+    await server.stop();
+  });
+
+  it.each([
+    ['replace', ['1 a x', '2 b y+z']],
+    ['append', ['1 a x', '2 b y+z', '3 c']],
+    ['upsert', ['1 aa x', '2 b y+z', '3 c']],
+  ] as const)(
+    '%s: started by the ingestor, finished by the loader, repeats and orphans settled',
+    async (mode, shops) => {
+      const batches = {
+        replace: [
+          { number: '1', name: 'a', items: ['x'] },
+          { number: '1', name: 'again' },
+          { number: '2', name: 'b', items: ['y', 'z'] },
+        ],
+        append: [
+          { number: '3', name: 'c' },
+          { number: '3', name: 'again' },
+        ],
+        upsert: [{ number: '1', name: 'aa', items: ['x'] }],
+      };
+      await jobs.loaded([batches[mode]], { mode, maxRefusedShare: 1 });
+      await finalizeJob(jobs);
+      expect(await jobs.shops()).toEqual(shops);
+      const { rows } = await admin.query<{ owner: string }>(
+        `SELECT DISTINCT tableowner AS owner FROM pg_tables WHERE schemaname = 'public'`,
+      );
+      expect(rows).toEqual([{ owner: 'sluice_test_roles_owner' }]);
+      await admin.query(`UPDATE sluice.job SET announced = true`);
+    },
+  );
+
+  it('the ingestor queues, claims and ends jobs, and writes no data', async () => {
+    const database = await controlDatabase({ url: urlOf('ingestor'), applicationName: 'test' }).initialize();
+    const repository = new JobRepository(database);
+    const id = '0199d1a2-7b3c-7def-8123-456789abcdef';
+    await repository.create({
+      ...{ id, dataset: 'shops', mode: 'replace', secretUri: 'x', dryRun: false, limitRecords: null },
+      ...{
+        source: { kind: 'file', display: 'x', trustedCaller: true },
+        maxRefusedShare: 1,
+        maxShrinkShare: null,
+      },
+      ...{ options: {}, contractVersion: 1 },
+    });
+    const claim = await repository.claimNext('one');
+    expect(claim?.id).toBe(id);
+    expect(await repository.fail(claim!, { code: 'SOURCE_EMPTY', message: 'x', action: 'x' } as never)).toBe(
+      true,
+    );
+    await database.destroy();
+    await expect(ingestor.query('DELETE FROM public.shop')).rejects.toMatchObject({ code: '42501' });
+    await expect(ingestor.query('CREATE TABLE public.mine (n int)')).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it('the tracker keeps its own tables, changes no job, and sees no data', async () => {
+    const tracker = createPool({
+      url: urlOf('tracker'),
+      applicationName: 'sluice tracker host:1',
+      maxConnections: 1,
+    });
+    const id = '0199d1a2-7b3c-7def-8123-456789abcdee';
+    await tracker.query('SELECT FROM sluice.job; SELECT FROM sluice.ledger');
+    await tracker.query(`INSERT INTO sluice.letter_columns (id, names) VALUES ('${id}', '{a}')`);
+    await tracker.query(
+      'TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter, sluice.letter_columns; DELETE FROM sluice.parked_message',
+    );
+    for (const forbidden of [
+      'UPDATE sluice.job SET mode = mode',
+      'SELECT FROM public.shop',
+      'DELETE FROM sluice.ledger',
+    ]) {
+      await expect(tracker.query(forbidden)).rejects.toMatchObject({ code: '42501' });
+    }
+    await tracker.end();
+  });
+});

@@ -117,7 +117,7 @@ describe('services with one role each, as docs/operations.md makes them', () => 
     });
     const claim = await repository.claimNext('one');
     expect(claim?.id).toBe(id);
-    expect(await repository.fail(claim!, { code: 'SOURCE_EMPTY', message: 'x', action: 'x' } as never)).toBe(
+    expect(await repository.fail(claim!, { code: 'SOURCE_EMPTY', message: 'x', action: 'x' })).toBe(
       true,
     );
     await database.destroy();

@@ -11,6 +11,7 @@ import type {
   JobRequest,
   JobSummary,
   Page,
+  ParkedMessageContent,
   ParkedMessageView,
   Problem,
   ResumeRequest,
@@ -102,6 +103,19 @@ export class SluiceClient {
     return this.post(`/jobs/${encodeURIComponent(id)}/cancel`, {}, CANCEL_TIMEOUT_MS);
   }
 
+  /** One parked message with its headers and exact bytes, from its topic. @param place topic/partition/offset */
+  parkedMessage(place: string): Promise<ParkedMessageContent> {
+    return this.tracker(`/parked-messages/${place}`);
+  }
+
+  retryParked(place: string): Promise<ParkedMessageView> {
+    return this.postToTracker(`/parked-messages/${place}/retry`, {});
+  }
+
+  skipParked(place: string, reason: string): Promise<ParkedMessageView> {
+    return this.postToTracker(`/parked-messages/${place}/skip`, { reason });
+  }
+
   /** Messages that nobody could read, newest first. */
   parkedMessages(): AsyncGenerator<ParkedMessageView> {
     return this.pages('/parked-messages', {});
@@ -144,6 +158,14 @@ export class SluiceClient {
 
   private tracker<T>(path: string): Promise<T> {
     return this.answer('tracker', this.addresses.trackerUrl + path, {});
+  }
+
+  private postToTracker<T>(path: string, body: object): Promise<T> {
+    const headers = { 'content-type': 'application/json' };
+    return this.answer('tracker', this.addresses.trackerUrl + path, {
+      ...{ method: 'POST', headers },
+      body: JSON.stringify(body),
+    });
   }
 
   private post<T>(path: string, body: object, timeoutMs?: number): Promise<T> {

@@ -30,6 +30,8 @@ import { DeadLetterReader } from './read-api/dead-letter.reader.js';
 import { DeadLettersController } from './read-api/dead-letters.controller.js';
 import { JobReader } from './read-api/job.reader.js';
 import { JobsController } from './read-api/jobs.controller.js';
+import { ParkedDecisions } from './read-api/parked-decisions.js';
+import { ParkedDecisionsController } from './read-api/parked-decisions.controller.js';
 import { ParkedMessageReader } from './read-api/parked-message.reader.js';
 import { ParkedMessagesController } from './read-api/parked-messages.controller.js';
 import type { TrackerConfig } from './tracker.config.js';
@@ -71,7 +73,7 @@ export class TrackerModule implements OnApplicationShutdown {
     return {
       module: TrackerModule,
       imports: [ServiceModule.for({ ...context, poolSize: FOLD_CONNECTIONS })],
-      controllers: [FoldConsumer, ...READ_API.controllers],
+      controllers: [FoldConsumer, ...READ_API.controllers, ParkedDecisionsController],
       providers: [
         { provide: DatasetRegistry, useValue: registry },
         { provide: MetricLabels, useFactory: () => new MetricLabels(registry.all()) },
@@ -121,6 +123,7 @@ export class TrackerModule implements OnApplicationShutdown {
         FoldRepository,
         LetterPace,
         ParkedMessageRepository,
+        ParkedDecisions,
         TrackerMetrics,
         ...READ_API.providers,
       ],

@@ -9,6 +9,17 @@ import type {
   Problem,
 } from '#core/job/job-view.js';
 
+/** What stands in a topic of every parked message; its value cannot be shown as text. */
+export const PARKED_CONTENT = {
+  key: 'k\u001b[2J',
+  headers: [
+    { name: 'v', value: '9' },
+    { name: 'v', value: null },
+  ],
+  valueBytes: 5,
+  valueBase64: Buffer.from([0x61, 0x1b, 0x5b, 0xff, 0x0a]).toString('base64'),
+};
+
 /**
  * A server that speaks the shapes of `job-view.ts`, ingestor and tracker in one, for tests of the
  * command line that are not about the services. It answers from what a test puts into it.
@@ -134,6 +145,8 @@ export class ApiServer {
       };
       this.jobs.set(job.id, job);
       send(response, 202, { id: job.id, dataset: job.dataset, state: job.state });
+    } else if (path.startsWith('/parked-messages/')) {
+      this.answerParked(path, response);
     } else {
       const [, , first = '', second] = path.split('/');
       // `POST /jobs/resume` names no job: the newest one is meant.
@@ -161,7 +174,8 @@ export class ApiServer {
     else if (kind === 'jobs' && job === undefined) send(response, 404, unknownJob(id));
     else if (kind === 'jobs' && part === 'events') this.stream(id, response);
     else if (kind === 'jobs') send(response, 200, job);
-    else if (kind === 'parked-messages') this.page(url, this.parked, response);
+    else if (kind === 'parked-messages' && id === '') this.page(url, this.parked, response);
+    else if (kind === 'parked-messages') this.answerParked(url.pathname, response);
     else if (kind === 'dead-letters' && id === '') this.page(url, this.letters.map(listed), response);
     else if (kind === 'dead-letters')
       send(
@@ -170,6 +184,19 @@ export class ApiServer {
         this.letters.find((letter) => letter.id === `${id}:${part ?? ''}`),
       );
     else send(response, 404, {});
+  }
+
+  /** One parked message; `retry` and `skip` decide about it. */
+  private answerParked(path: string, response: ServerResponse): void {
+    const [, , topic, partition, offset, command] = path.split('/');
+    const found = this.parked.find(
+      (each) => each.topic === topic && String(each.partition) === partition && each.offset === offset,
+    );
+    const decided = { retry: 'retried', skip: 'skipped' } as const;
+    if (found && command !== undefined)
+      send(response, 200, { ...found, state: decided[command as 'retry'], note: '' });
+    else if (found) send(response, 200, { ...found, ...PARKED_CONTENT });
+    else send(response, 404, { code: 'PARKED_MESSAGE_UNKNOWN', detail: `Message ${path} was not parked.` });
   }
 
   private stream(id: string, response: ServerResponse): void {

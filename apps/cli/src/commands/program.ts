@@ -13,7 +13,7 @@ import { env, settings } from './env.js';
 import { job, jobs } from './jobs.js';
 import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
 import { warnOfLocalSystem } from './other-build.js';
-import { parked } from './parked.js';
+import { PARKED_ACTIONS, type ParkedAction, parked } from './parked.js';
 import { watch } from './report-job.js';
 import { run } from './run.js';
 import { cancel, continueJob, discard, pause, resume } from './steer.js';
@@ -242,12 +242,24 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     .action(async (options: object) => {
       ended(await deadLetters(context, options));
     });
-  add('parked', 'Show Kafka messages that nobody could read', 'parked --last 5')
-    .option('--last <count>', 'at most so many', parseCount, 20)
+  add(
+    'parked',
+    'List Kafka messages that were passed over; show, publish again or skip one',
+    'parked show sluice.customers.raw/2/11',
+  )
+    .addArgument(
+      new Argument('[action]', 'show one, retry: publish it again, or skip it').choices(PARKED_ACTIONS),
+    )
+    .addArgument(new Argument('[place]', 'which one: topic/partition/offset'))
+    .option('--last <count>', 'list at most so many', parseCount, 20)
+    .option('--out <file>', 'with show: write the bytes of its value there')
+    .option('--reason <text>', 'with skip: why nothing is lost')
     .option('--json', JSON_HELP)
-    .action(async (options: { last: number }) => {
-      ended(await parked(context, options));
-    });
+    .action(
+      async (action: ParkedAction | undefined, place: string | undefined, options: { last: number }) => {
+        ended(await parked(context, action, place, options));
+      },
+    );
 }
 
 function exitCodeLines(): string {

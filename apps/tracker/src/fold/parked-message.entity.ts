@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { ParkedState } from '#core/job/job-view.js';
 
 /** A message that nobody could read, by its place. */
 @Entity({ schema: 'sluice', name: 'parked_message' })
@@ -19,4 +20,13 @@ export class ParkedMessageRow {
   /** By the clock of whoever parked it; the latest, when it came again. */
   @Column('timestamptz', { name: 'parked_at' })
   parkedAt!: Date;
+
+  @Column('text')
+  state!: ParkedState;
+
+  @Column('timestamptz', { name: 'decided_at', nullable: true })
+  decidedAt!: Date | null;
+
+  @Column('text', { nullable: true })
+  note!: string | null;
 }

@@ -13,8 +13,8 @@ export class ParkedMessageRepository {
   constructor(@Inject(PG_POOL) private readonly pool: pg.Pool) {}
 
   /**
-   * Told again, a message stays one row with the latest time, in any order of telling: a topic that was made
-   * anew has the same offsets again.
+   * Told again, a message stays one row with the latest time, in any order of telling, and is open again: a topic that
+   * was deleted and created again has the same offsets.
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
   async keep(parked: readonly ParkedMessage[]): Promise<void> {
@@ -27,7 +27,7 @@ export class ParkedMessageRepository {
              AS parked (topic, partition, "offset", reason, parked_at)
           ORDER BY topic, partition, "offset", parked_at DESC
          ON CONFLICT (topic, partition, "offset") DO UPDATE
-           SET reason = excluded.reason, parked_at = excluded.parked_at
+           SET reason = excluded.reason, parked_at = excluded.parked_at, state = 'open', decided_at = NULL, note = NULL
            WHERE excluded.parked_at > known.parked_at`,
         columnsOf(parked, [
           ({ topic }) => topic,

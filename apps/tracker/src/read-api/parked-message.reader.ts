@@ -31,13 +31,18 @@ export class ParkedMessageReader {
     }
     const rows = await query.getMany();
     return pageOf(
-      rows.map(viewOf),
+      rows.map(parkedView),
       limit,
       ({ topic, partition, offset }) => `${topic}/${partition}/${offset}`,
     );
   }
 }
 
-function viewOf({ topic, partition, offset, reason, parkedAt }: ParkedMessageRow): ParkedMessageView {
-  return { topic, partition, offset, reason, parkedAt: parkedAt.toISOString() };
+export function parkedView(row: ParkedMessageRow): ParkedMessageView {
+  const { topic, partition, offset, reason, state, note } = row;
+  return {
+    ...{ topic, partition, offset, reason, state, note },
+    parkedAt: row.parkedAt.toISOString(),
+    decidedAt: row.decidedAt?.toISOString() ?? null,
+  };
 }

@@ -5,6 +5,8 @@ import { ProblemDto } from './views.dto.js';
 const DESCRIPTIONS = {
   400: 'A parameter is wrong or unknown',
   404: 'Unknown',
+  409: 'It was decided already',
+  422: 'The body is wrong, or the message is gone',
   503: 'The database does not answer',
 } as const;
 

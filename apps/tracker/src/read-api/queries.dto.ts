@@ -91,6 +91,26 @@ export class ParkedMessagesQuery extends PageQuery {
   cursor?: string;
 }
 
+export class ParkedMessagePath {
+  @ApiProperty()
+  @Matches(/^[\w.-]{1,249}$/, { message: 'topic must be the name of a topic' })
+  topic!: string;
+
+  @ApiProperty({ type: 'integer' })
+  @Matches(/^\d{1,9}$/, { message: 'partition must be the number of a partition' })
+  partition!: string;
+
+  @ApiProperty()
+  @Matches(/^\d{1,18}$/, { message: 'offset must be an offset' })
+  offset!: string;
+}
+
+export class SkipRequest {
+  @ApiProperty({ description: 'Why nothing is lost, for whoever looks later', maxLength: 200 })
+  @Matches(/^\P{C}{1,200}$/u, { message: 'reason must have 1 to 200 characters, in one line' })
+  reason!: string;
+}
+
 export class JobPath {
   @ApiProperty({ format: 'uuid' })
   @IsUUID()

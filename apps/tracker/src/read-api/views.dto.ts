@@ -3,16 +3,19 @@ import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
 import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from '#core/job/job.entity.js';
 import { JOB_STATES, type JobState, PAUSE_REASONS, type PauseReason } from '#core/job/job-state.js';
 import { type JobWait, WAIT_CODES, WAIT_STAGES, type WaitCode, type WaitStage } from '#core/job/job-wait.js';
-import type {
-  BatchView,
-  DatasetView,
-  DeadLetterView,
-  JobDetail,
-  JobSummary,
-  Page,
-  ParkedMessageView,
-  Problem,
-  StageProgress,
+import {
+  type BatchView,
+  type DatasetView,
+  type DeadLetterView,
+  type JobDetail,
+  type JobSummary,
+  PARKED_STATES,
+  type Page,
+  type ParkedMessageContent,
+  type ParkedMessageView,
+  type ParkedState,
+  type Problem,
+  type StageProgress,
 } from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
 import type { Finding } from '#core/record/finding.js';
@@ -201,13 +204,31 @@ export class DeadLetterPageDto implements Page<DeadLetterView> {
   @ApiProperty(cursorOrNull) readonly next!: string | null;
 }
 
-class ParkedMessageDto implements ParkedMessageView {
+export class ParkedMessageDto implements ParkedMessageView {
   @ApiProperty() readonly topic!: string;
   @ApiProperty(integer) readonly partition!: number;
   @ApiProperty({ description: 'A whole number; as text, since it may not fit a double' })
   readonly offset!: string;
   @ApiProperty({ description: 'What is wrong with it' }) readonly reason!: string;
   @ApiProperty(time) readonly parkedAt!: string;
+  @ApiProperty({ enum: PARKED_STATES, description: 'What was decided about it' })
+  readonly state!: ParkedState;
+  @ApiProperty(timeOrNull) readonly decidedAt!: string | null;
+  @ApiProperty({ ...textOrNull, description: 'Why it was skipped, or where it was published to' })
+  readonly note!: string | null;
+}
+
+class HeaderDto {
+  @ApiProperty() readonly name!: string;
+  @ApiProperty(textOrNull) readonly value!: string | null;
+}
+
+export class ParkedMessageContentDto extends ParkedMessageDto implements ParkedMessageContent {
+  @ApiProperty(textOrNull) readonly key!: string | null;
+  @ApiProperty({ type: [HeaderDto] }) readonly headers!: HeaderDto[];
+  @ApiProperty(integer) readonly valueBytes!: number;
+  @ApiProperty({ type: String, format: 'byte', nullable: true, description: 'Its exact bytes' })
+  readonly valueBase64!: string | null;
 }
 
 export class ParkedMessagePageDto implements Page<ParkedMessageView> {

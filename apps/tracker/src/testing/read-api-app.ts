@@ -1,12 +1,16 @@
 import { type INestApplication, Module } from '@nestjs/common';
+import type { Kafka } from 'kafkajs';
 import { type Logger, pino } from 'pino';
 import { DataSource } from 'typeorm';
 import { createHttpApp } from '#common/http/http-app.js';
 import { serveOpenApi } from '#common/http/open-api.js';
-import { LOGGER } from '#common/lifecycle/tokens.js';
+import { Publisher } from '#common/kafka/publisher.js';
+import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { DatasetRegistry, type RegisteredDataset } from '#core/dataset/registry.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { LIVE_TIMING, type LiveTiming } from '../live/live-timing.js';
+import { ParkedDecisions } from '../read-api/parked-decisions.js';
+import { ParkedDecisionsController } from '../read-api/parked-decisions.controller.js';
 import { READ_API, TRACKER_ENTITIES } from '../tracker.module.js';
 
 export interface ReadApiApp {
@@ -22,6 +26,8 @@ export interface ReadApiOptions {
   readonly datasets?: readonly RegisteredDataset[];
   readonly timing?: LiveTiming;
   readonly logger?: Logger;
+  /** With it, what is done about parked messages. */
+  readonly kafka?: { readonly kafka: Kafka; readonly publisher: Publisher };
 }
 
 class ReadApiModule {}
@@ -37,9 +43,18 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
   const app = await createHttpApp(
     {
       module: ReadApiModule,
-      controllers: READ_API.controllers,
+      controllers: options.kafka
+        ? [...READ_API.controllers, ParkedDecisionsController]
+        : READ_API.controllers,
       providers: [
         ...READ_API.providers,
+        ...(options.kafka
+          ? [
+              ParkedDecisions,
+              { provide: KAFKA, useValue: options.kafka.kafka },
+              { provide: Publisher, useValue: options.kafka.publisher },
+            ]
+          : []),
         { provide: DataSource, useValue: database },
         { provide: DatasetRegistry, useValue: new DatasetRegistry(options.datasets ?? []) },
         { provide: LOGGER, useValue: logger },

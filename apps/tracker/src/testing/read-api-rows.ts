@@ -186,7 +186,10 @@ export function registered() {
 }
 
 function parked(topic: string, partition: number, offset: string, second: number): ParkedMessageView {
-  return { topic, partition, offset, reason: 'it has no value.', parkedAt: at(second).toISOString() };
+  return {
+    ...{ topic, partition, offset, reason: 'it has no value.', parkedAt: at(second).toISOString() },
+    ...{ state: 'open', decidedAt: null, note: null },
+  };
 }
 
 function at(second: number): Date {

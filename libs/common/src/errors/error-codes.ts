@@ -71,6 +71,16 @@ export const ERROR_CODES = {
     meaning: 'No dead letter has this job and record number.',
     action: 'Choose one that `sluice dead-letters` lists.',
   },
+  PARKED_MESSAGE_UNKNOWN: {
+    retryable: false,
+    meaning: 'No message of this topic, partition and offset was parked.',
+    action: 'Choose one that `sluice parked` lists.',
+  },
+  PARKED_MESSAGE_DECIDED: {
+    retryable: false,
+    meaning: 'The parked message was published again or skipped already.',
+    action: 'Look at it with `sluice parked`.',
+  },
   JOB_ACTIVE: {
     retryable: false,
     meaning: 'Another job of this dataset is active.',

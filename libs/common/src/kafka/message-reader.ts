@@ -170,7 +170,7 @@ async function takeWanted(
       if (undecodable !== null && next >= BigInt(undecodable.firstOffset))
         await gone(place, undecodable.reason);
       else if (next < offset || undecodable !== null) await gone(place, 'it is no longer in its topic');
-      else await take({ place, headers: message.headers ?? {}, value: message.value });
+      else await take({ place, key: message.key, headers: message.headers ?? {}, value: message.value });
       next = wanted.next(topic, partition);
     }
     payload.resolveOffset(message.offset);

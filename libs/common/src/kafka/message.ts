@@ -20,6 +20,8 @@ export interface MessagePlace {
 /** One Kafka message that was read. */
 export interface IncomingMessage {
   readonly place: MessagePlace;
+  /** Absent where nobody reads it. */
+  readonly key?: Buffer | null;
   readonly headers: RawHeaders;
   readonly value: Buffer | null;
 }
@@ -31,4 +33,13 @@ export interface OutgoingMessage {
   readonly key: string;
   readonly headers: Readonly<Record<string, string | Buffer>>;
   readonly value: Buffer;
+}
+
+/** One Kafka message to be sent, perhaps a foreign one that is published again: it may lack what Sluice's own always have. */
+export interface SendableMessage {
+  readonly topic: string;
+  readonly partition?: number;
+  readonly key: string | Buffer | null;
+  readonly headers: Readonly<Record<string, string | Buffer | (string | Buffer)[]>>;
+  readonly value: Buffer | null;
 }

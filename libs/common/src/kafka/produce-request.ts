@@ -39,7 +39,9 @@ interface PartitionData {
 }
 
 type Bytes = Buffer | string;
-type Headers = Readonly<Record<string, Bytes | readonly Bytes[] | undefined>>;
+/** A foreign producer's header may have no value. */
+type HeaderValue = Bytes | null;
+type Headers = Readonly<Record<string, HeaderValue | readonly HeaderValue[] | undefined>>;
 
 interface ProducedMessage {
   readonly key?: Bytes | null;
@@ -211,9 +213,9 @@ function measureRecord(
 }
 
 /** A header that is given several times is a list. */
-function valuesOf(given: Bytes | readonly Bytes[] | undefined): readonly Bytes[] {
+function valuesOf(given: Headers[string]): readonly HeaderValue[] {
   if (given === undefined) return [];
-  return typeof given === 'string' || Buffer.isBuffer(given) ? [given] : given;
+  return given === null || typeof given === 'string' || Buffer.isBuffer(given) ? [given] : given;
 }
 
 function writeBatch(

@@ -2,7 +2,7 @@ import type { ICustomPartitioner, Kafka, Producer, RecordMetadata } from 'kafkaj
 import { SluiceError } from '../errors/sluice-error.js';
 import { ByteGate } from './byte-gate.js';
 import { brokerErrorCode, brokerErrorText } from './kafka-errors.js';
-import { MAX_MESSAGE_BYTES, type OutgoingMessage } from './message.js';
+import { MAX_MESSAGE_BYTES, type SendableMessage } from './message.js';
 import { PartitionCounts } from './partition-counts.js';
 import { keyPartitioner } from './partitioner.js';
 import { type RequestGroup, halvesOf, messageBytes, requestsOf } from './request-groups.js';
@@ -53,7 +53,7 @@ export class Publisher {
    * @throws SluiceError MESSAGE_TOO_LARGE, TOPIC_MISSING, PARTITION_MISSING, BROKER_FAULT: it does not pass by itself
    * (kafka-errors.ts). Others of the messages may have arrived.
    */
-  async send(messages: Iterable<OutgoingMessage>): Promise<void> {
+  async send(messages: Iterable<SendableMessage>): Promise<void> {
     const own = new ByteGate(MAX_CALL_BYTES);
     const underWay = new Set<Promise<void>>();
     const failures: unknown[] = [];
@@ -121,7 +121,7 @@ export class Publisher {
   }
 
   /** PU1. Only what is missing is sent again. */
-  private async sendWhole(messages: readonly OutgoingMessage[]): Promise<void> {
+  private async sendWhole(messages: readonly SendableMessage[]): Promise<void> {
     let missing = messages.map(toSend);
     for (let look = 1; missing.length > 0; look++) {
       await this.connected();
@@ -141,9 +141,9 @@ export class Publisher {
 
 /** A message as kafkajs takes it, and the partition that it was given (PU3). */
 interface SentMessage {
-  readonly key: string;
-  readonly value: Buffer;
-  readonly headers: Record<string, string | Buffer>;
+  readonly key: string | Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Record<string, string | Buffer | (string | Buffer)[]>;
   given: number | undefined;
   /** How often it was looked for among the topic's partitions in vain. */
   looks: number;
@@ -154,7 +154,7 @@ interface ToSend {
   readonly sent: SentMessage;
 }
 
-function toSend({ topic, key, value, headers, partition }: OutgoingMessage): ToSend {
+function toSend({ topic, key, value, headers, partition }: SendableMessage): ToSend {
   return { topic, sent: { key, value, headers: { ...headers }, given: partition, looks: 0 } };
 }
 
@@ -199,7 +199,7 @@ class UnknownPartition extends Error {
   readonly retriable = true;
 }
 
-function tooLarge(message: OutgoingMessage, limit: number | null, cause?: unknown): SluiceError {
+function tooLarge(message: SendableMessage, limit: number | null, cause?: unknown): SluiceError {
   const { topic } = message;
   const most =
     limit === null ? 'its max.message.bytes' : `the ${limit} bytes that it takes (max.message.bytes)`;
@@ -211,7 +211,7 @@ function tooLarge(message: OutgoingMessage, limit: number | null, cause?: unknow
   );
 }
 
-function publishError(error: unknown, messages: readonly OutgoingMessage[]): SluiceError {
+function publishError(error: unknown, messages: readonly SendableMessage[]): SluiceError {
   if (error instanceof SluiceError) return error;
   const topics = [...new Set(messages.map(({ topic }) => topic))];
   return new SluiceError(

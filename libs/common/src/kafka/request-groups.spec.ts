@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { OutgoingMessage } from './message.js';
+import type { SendableMessage } from './message.js';
 import { ProduceBody } from './produce-request.js';
 import { MAX_REQUEST_BYTES, halvesOf, requestsOf } from './request-groups.js';
 
@@ -11,7 +11,7 @@ const header = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 3_000 }),
   fc.uint8Array({ maxLength: 3_000 }).map((bytes) => Buffer.from(bytes)),
 );
-const message: fc.Arbitrary<OutgoingMessage> = fc.record({
+const message: fc.Arbitrary<SendableMessage> = fc.record({
   topic: fc.constant('t'),
   partition: fc.nat(11),
   key: fc.string({ maxLength: 300 }),
@@ -42,7 +42,7 @@ describe('messages that travel together', () => {
   it('are taken from their generator only when they are needed', () => {
     let made = 0;
     const requests = requestsOf(
-      (function* (): Generator<OutgoingMessage> {
+      (function* (): Generator<SendableMessage> {
         for (;;) {
           made += 1;
           yield { topic: 't', key: 'k', headers: { findings: 'x'.repeat(100_000) }, value: Buffer.alloc(0) };
@@ -63,8 +63,8 @@ describe('messages that travel together', () => {
 });
 
 /** As the encoder of what goes to the socket measures it. */
-function requestBytes(messages: readonly OutgoingMessage[]): number {
-  const partitions = new Map<number, OutgoingMessage[]>();
+function requestBytes(messages: readonly SendableMessage[]): number {
+  const partitions = new Map<number, SendableMessage[]>();
   for (const each of messages) {
     const partition = each.partition ?? 0;
     partitions.set(partition, [...(partitions.get(partition) ?? []), each]);

@@ -1,5 +1,5 @@
 import { BATCH_OVERHEAD_BYTES, bytesOnTheWay } from './produce-request.js';
-import type { OutgoingMessage } from './message.js';
+import type { SendableMessage } from './message.js';
 
 /**
  * A request is closed when it holds this much; one larger message travels alone. It is the brokers' own default for
@@ -9,14 +9,14 @@ export const MAX_REQUEST_BYTES = 1024 * 1024;
 
 /** Messages that travel together. */
 export interface RequestGroup {
-  readonly messages: readonly OutgoingMessage[];
+  readonly messages: readonly SendableMessage[];
   /** As they travel: keys, headers and values with their lengths, and a batch's own bytes for each. */
   readonly bytes: number;
 }
 
 /** Consecutive messages in groups up to MAX_REQUEST_BYTES, taken from `messages` only when they are needed. PURE. */
-export function* requestsOf(messages: Iterable<OutgoingMessage>): Generator<RequestGroup, void> {
-  let open: OutgoingMessage[] = [];
+export function* requestsOf(messages: Iterable<SendableMessage>): Generator<RequestGroup, void> {
+  let open: SendableMessage[] = [];
   let openBytes = 0;
   for (const message of messages) {
     const bytes = messageBytes(message);
@@ -43,6 +43,6 @@ export function halvesOf({ messages }: RequestGroup): RequestGroup[] {
 }
 
 /** Size of a message that is alone in its batch, which is what max.message.bytes bounds. */
-export function messageBytes(message: OutgoingMessage): number {
+export function messageBytes(message: SendableMessage): number {
   return BATCH_OVERHEAD_BYTES + bytesOnTheWay(message);
 }

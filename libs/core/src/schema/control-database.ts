@@ -11,6 +11,7 @@ import { DeclaredWaits1700000000006 } from './migrations/0006-declared-waits.js'
 import { RemovedRows1700000000007 } from './migrations/0007-removed-rows.js';
 import { ServiceRoles1700000000008 } from './migrations/0008-service-roles.js';
 import { SourceCredentials1700000000009 } from './migrations/0009-source-credentials.js';
+import { ParkedStates1700000000010 } from './migrations/0010-parked-states.js';
 import { AnnounceLease1700000000013 } from './migrations/0013-announce-lease.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
@@ -24,6 +25,7 @@ export const CONTROL_MIGRATIONS = [
   RemovedRows1700000000007,
   ServiceRoles1700000000008,
   SourceCredentials1700000000009,
+  ParkedStates1700000000010,
   AnnounceLease1700000000013,
 ];
 

@@ -97,7 +97,7 @@ type HeaderValue = string | Buffer | null;
 /** A foreign producer's header may be a list, or have no value. */
 function listOf(given: IncomingMessage['headers'][string]): readonly HeaderValue[] {
   if (given === undefined) return [];
-  return (Array.isArray(given) ? given : [given]);
+  return Array.isArray(given) ? given : [given];
 }
 
 function placeOf({ topic, partition, offset }: MessagePlace): MessagePlace {

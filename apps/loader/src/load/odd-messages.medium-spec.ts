@@ -43,14 +43,20 @@ const odd = {
   raw: json(
     fc.record({
       topic: fc.oneof(text, fc.constant('sluice.things.raw')),
-      partition: count,
-      offset: fc.oneof(count.map(String), text, fc.constantFrom('9'.repeat(18), '9'.repeat(19))),
+      partition: fc.oneof(fc.constant(1), count),
+      offset: fc.oneof(fc.constantFrom('1', '9'.repeat(18), '9'.repeat(19)), count.map(String), text),
     }),
   ),
   counts: json(
     fc.record({ records: count, accepted: count, refused: count, skipped: count, warnings: count }),
   ),
-  findings: json(fc.oneof(fc.dictionary(text, count, { maxKeys: 3 }), fc.array(count, { maxLength: 2 }))),
+  findings: json(
+    fc.oneof(
+      fc.dictionary(text, fc.nat(9), { minKeys: 1, maxKeys: 2 }),
+      fc.dictionary(text, count, { maxKeys: 3 }),
+      fc.array(count, { maxLength: 2 }),
+    ),
+  ),
   sections: json(fc.array(fc.record({ table: text, bytes: count, rows: count }), { maxLength: 2 })),
   fault: json(fc.record({ code: text, message: text })),
 };

@@ -89,6 +89,8 @@ describe('the head of a source', () => {
     };
     expect(codesOf('k,n\r1,a\n', strict)).toEqual(['LINE_ENDS_MIXED']);
     expect(codesOf('k;n\n1,a\n', strict)).toEqual(['BAD_HEAD']);
+    // In UTF-16 a NUL stands between CR and LF.
+    expect(codesOf(Buffer.from('\u{feff}k,n\r\n1,a\r\n', 'utf16le'), strict)).toEqual(['BAD_HEAD']);
   });
 
   it.each([

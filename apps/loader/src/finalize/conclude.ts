@@ -20,7 +20,7 @@ const END = `
 /**
  * Proves G1 and G2 from the ledger and from what became visible, and ends the job as succeeded: the last act
  * of the transaction that makes the job visible, so that neither can be without the other.
- * @throws SluiceError JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_LOST; the caller's transaction has to roll back
+ * @throws SluiceError JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_NOTHING_LOADED, JOB_LOST; the caller's transaction has to roll back
  */
 export async function succeed(client: PoolClient, job: FinalizingJob, outcome: Outcome): Promise<JobCounts> {
   const counts = await provenCounts(client, job, outcome);
@@ -62,7 +62,22 @@ async function provenCounts(client: PoolClient, job: FinalizingJob, outcome: Out
       place,
     );
   }
+  if (bringsNothing(counts)) {
+    throw new SluiceError(
+      'JOB_NOTHING_LOADED',
+      `None of ${counts.read} records could be loaded: ${counts.refused} were refused, ${counts.skipped} skipped.`,
+      place,
+    );
+  }
   return counts;
+}
+
+/**
+ * A source of which every record was refused or skipped was another one than meant, however small it is. One without a
+ * record is empty, and one whose records are all in the table already has been loaded before.
+ */
+function bringsNothing({ read, loaded, superseded }: JobCounts): boolean {
+  return read > 0 && loaded + superseded === 0;
 }
 
 /**

@@ -75,9 +75,26 @@ describe('Finalizer', () => {
   });
 
   it('makes an empty snapshot visible when the job may shrink to nothing', async () => {
-    await jobs.loaded([['skipped']]);
+    await jobs.loaded([]);
     await finalizeJob(jobs);
     expect(await jobs.shops()).toEqual([]);
+  });
+
+  it.each<[string, (Shop | Unaccepted)[], JobOptions]>([
+    ['every record was refused', ['refused', 'refused'], { maxRefusedShare: 1 }],
+    ['there are fewer records than a share is judged from', ['refused'], {}],
+    ['every record was skipped', ['skipped', 'skipped'], { mode: 'append' }],
+    ['it was a dry run', ['refused', 'skipped'], { mode: 'upsert', dryRun: true }],
+  ])('fails a job of which nothing can be loaded: %s (F6, F33)', async (_, records, options) => {
+    await jobs.loaded([records], options);
+    await expect(finalizeJob(jobs)).rejects.toMatchObject({ code: 'JOB_NOTHING_LOADED', retryable: false });
+  });
+
+  it('does not fail a job whose records are all in the table already', async () => {
+    await jobs.pool.query(`INSERT INTO public.shop VALUES ('1', 'a')`);
+    const id = await jobs.loaded([[{ number: '1', name: 'a' }]], { mode: 'append' });
+    await finalizeJob(jobs);
+    expect((await jobs.end(id)).counts).toMatchObject({ loaded: 0, superseded: 1 });
   });
 
   describe('before anything is visible', () => {

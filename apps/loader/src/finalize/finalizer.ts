@@ -44,7 +44,7 @@ export class Finalizer {
   /**
    * @param job held in state `finalizing` with its epoch
    * @param over aborted when the job is to be left as it is; whoever aborts ends our backends too
-   * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_SHRINKS, EXISTING_KEYS, TARGET_MISSING,
+   * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_NOTHING_LOADED, JOB_SHRINKS, EXISTING_KEYS, TARGET_MISSING,
    *   TARGET_CHANGED, TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
    */
   async finalize(

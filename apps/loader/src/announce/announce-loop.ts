@@ -107,7 +107,11 @@ export class AnnounceLoop {
     const job = await this.repository.take(id);
     if (job === null) return false;
     try {
-      if (job.refusals && (await announcer.announceRefusals(id))) return true;
+      if (job.refusals && (await announcer.announceRefusals(id))) {
+        const message = 'its refused records are being announced';
+        await declareWait(pool, id, { stage: 'announce', code: 'OUTBOX_BEHIND', message });
+        return true;
+      }
       if (job.end) {
         await announcer.announceJob(job);
         await this.repository.markAnnounced(id);

@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { messageOf } from '#common/errors/sluice-error.js';
+import { sqlstateOf } from '#common/postgres/sqlstate.js';
 
 /** Every loader's connections bear it, followed by the process's name. */
 export const LOADER_APPLICATION = 'sluice loader';
 
 const LOOK_INTERVAL_MS = 1_000;
+const INSUFFICIENT_PRIVILEGE = '42501';
 
 /**
  * Ends the transactions of loaders that have stalled while `work` waits behind them.
@@ -34,11 +36,16 @@ export async function endingStalledLoaders<T>(
         logger.warn({ application }, 'ended the transaction of a stalled loader');
     }
   };
+  const denied: Error[] = [];
   const looking = look().catch((error: unknown) => {
+    if (error instanceof Error && sqlstateOf(error) === INSUFFICIENT_PRIVILEGE) denied.push(error);
     if (!over.signal.aborted) logger.warn(`stalled loaders cannot be looked for: ${messageOf(error)}`);
   });
   try {
     return await work();
+  } catch (error) {
+    // It would be waited for again and again: that a right is missing is what has to be mended.
+    throw denied[0] ?? error;
   } finally {
     over.abort();
     await looking;

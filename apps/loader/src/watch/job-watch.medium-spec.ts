@@ -24,6 +24,7 @@ interface JobRow {
   readonly pause_reason: string | null;
   readonly pause_detail: unknown;
   readonly problem: unknown;
+  readonly wait: { readonly stage: string } | null;
 }
 
 describe('JobWatch on real PostgreSQL and Kafka', () => {
@@ -98,10 +99,14 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
 
   async function row(): Promise<JobRow | undefined> {
     const { rows } = await pool.query<JobRow>(
-      'SELECT state, pause_reason, pause_detail, problem FROM sluice.job WHERE id = $1',
+      'SELECT state, pause_reason, pause_detail, problem, wait FROM sluice.job WHERE id = $1',
       [job],
     );
     return rows[0];
+  }
+
+  async function waits(stage: string): Promise<void> {
+    await eventually(async () => (await row())?.wait?.stage === stage, `a wait of stage ${stage}`);
   }
 
   /** Two whole looks from now on. */
@@ -253,6 +258,60 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       watch.start();
       await eventually(async () => (await row())?.problem !== null, 'the problem to be told');
       expect(await row()).toMatchObject({ problem: { firstMissingBatch: 1 } });
+    });
+
+    it('says which stage has messages before it and handles none, as long as that is so (JW3)', async () => {
+      await running({ totalBatches: 9 });
+      watch.start();
+      await waits('validate');
+      expect((await row())?.wait).toMatchObject({
+        code: 'STAGE_BEHIND',
+        message: `consumer group ${CONSUMER_GROUPS.validate} has no members and handles none of 6 messages in ${raw()}`,
+      });
+      await handled(CONSUMER_GROUPS.validate, raw());
+      await waits('load');
+      for (let number = 0; number < 9; number++) await loaded(number, {});
+      await eventually(async () => (await row())?.wait === null, 'the wait to be over');
+    });
+
+    it('looks at the others though the topics of one are gone (JW4)', async () => {
+      const gone = uuidv7();
+      await watch.stop();
+      watch = new JobWatch({
+        pool,
+        kafka,
+        datasets: new Map([`gone-${job}`, dataset].map((name) => [name, { warningCodes: () => new Set() }])),
+        config: { watchIntervalMs: 100, missingAfterSeconds: 0 },
+        logger: pino({ level: 'silent' }),
+      });
+      await pool.query(
+        `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options,
+           contract_version, started_at, total_batches)
+         VALUES ($1, $2, 'replace', 'running', '{}', '', false, 0.05, '{}', 1, now() - interval '1 minute', 3)`,
+        [gone, `gone-${job}`],
+      );
+      await running({ totalBatches: 9 });
+      watch.start();
+      await waits('validate');
+      const { rows } = await pool.query(`SELECT wait->>'message' AS message FROM sluice.job WHERE id = $1`, [
+        gone,
+      ]);
+      expect(rows).toEqual([{ message: expect.stringContaining('is not there: run sluice migrate') }]);
+    });
+
+    it('are still on their way when a committed offset is above the end of a topic that was made again', async () => {
+      await running({ totalBatches: 9 });
+      await withAdmin(kafka, (admin) =>
+        admin.setOffsets({
+          groupId: CONSUMER_GROUPS.validate,
+          topic: raw(),
+          partitions: [{ partition: 0, offset: '50' }],
+        }),
+      );
+      await handled(CONSUMER_GROUPS.load, clean());
+      watch.start();
+      await waits('validate');
+      expect(await row()).toMatchObject({ problem: null });
     });
 
     it('are not looked for while the source is still read', async () => {

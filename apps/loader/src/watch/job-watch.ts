@@ -8,6 +8,7 @@ import { pauseJob } from '#core/job/pause-job.js';
 import { warningCodes } from '#core/record/compile-contract.js';
 import { type JudgedJob, judge, readWindow } from './breaker.js';
 import { findMissing, findWaiting } from './missing-batches.js';
+import { StageWaits, findIdle } from './stage-waits.js';
 import type { WatchConfig } from './watch.config.js';
 
 /** What the watch needs to know of a dataset. */
@@ -32,10 +33,13 @@ export interface JobWatchParts {
 }
 
 /**
- * In every loader, looks at running jobs for what the way of a batch itself cannot see:
+ * In every loader, looks at running jobs for what the path of a batch itself cannot see:
  *
  * - JW1: too much of what was loaded lately is refused: the job is paused (breaker).
  * - JW2: batches will never come: the job says so and names them.
+ * - JW3: a stage has messages before it and handles none: the job says that it waits, for which consumer group, and no
+ *   longer once the stage has moved on.
+ * - JW4: what cannot be found out about one job (its topic is missing) does not end the look at the others.
  *
  * Several loaders may see the same at once; whoever is first writes it, by compare-and-set.
  */
@@ -44,7 +48,12 @@ export class JobWatch {
   private loop: Promise<void> | undefined;
   private hasTrouble = false;
 
-  constructor(private readonly parts: JobWatchParts) {}
+  private readonly waits: StageWaits;
+
+  constructor(private readonly parts: JobWatchParts) {
+    const { pool, kafka, config } = parts;
+    this.waits = new StageWaits(pool, kafka, config.missingAfterSeconds * 1_000);
+  }
 
   start(): void {
     this.loop ??= this.run();
@@ -80,15 +89,33 @@ export class JobWatch {
           `paused: ${detail.message}`,
         );
     }
-    for (const job of await findWaiting(pool, [...datasets.keys()], config.missingAfterSeconds)) {
-      const problem = await findMissing(pool, kafka, job);
-      if (problem === null) continue;
-      const { rowCount } = await pool.query(
-        `UPDATE sluice.job SET problem = $2 WHERE id = $1 AND state = 'running' AND problem IS NULL`,
-        [job.id, problem],
-      );
-      if (rowCount === 1)
-        logger.error({ job: job.id, dataset: job.dataset, code: problem.code }, problem.message);
+    const names = [...datasets.keys()];
+    const idle = await findIdle(pool, names, config.missingAfterSeconds);
+    await this.waits.clearOthers(names, idle);
+    for (const job of idle) await this.survives(job, () => this.waits.declareFor(job));
+    for (const job of await findWaiting(pool, names, config.missingAfterSeconds)) {
+      await this.survives(job, async () => {
+        const problem = await findMissing(pool, kafka, job);
+        if (problem === null) return;
+        const { rowCount } = await pool.query(
+          `UPDATE sluice.job SET problem = $2, wait = NULL WHERE id = $1 AND state = 'running' AND problem IS NULL`,
+          [job.id, problem],
+        );
+        if (rowCount === 1)
+          logger.error({ job: job.id, dataset: job.dataset, code: problem.code }, problem.message);
+      });
+    }
+  }
+
+  /** JW4. */
+  private async survives(
+    job: { readonly id: string; readonly dataset: string },
+    look: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      await look();
+    } catch (error) {
+      this.parts.logger.warn({ job: job.id, dataset: job.dataset, err: error }, 'cannot look into a job now');
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { consumerLag } from '#common/kafka/consumer-lag.js';
+import { groupProgress } from '#common/kafka/consumer-lag.js';
 import { type JobProblem, jobErrorOf } from '#core/job/job.entity.js';
 import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
 
@@ -40,8 +40,10 @@ export async function findWaiting(
  * @returns null while they may still come
  */
 export async function findMissing(pool: pg.Pool, kafka: Kafka, job: WaitingJob): Promise<JobProblem | null> {
-  if ((await consumerLag(kafka, CONSUMER_GROUPS.validate, topicOf(job.dataset, 'raw'))) > 0n) return null;
-  if ((await consumerLag(kafka, CONSUMER_GROUPS.load, topicOf(job.dataset, 'clean'))) > 0n) return null;
+  const { lag } = await groupProgress(kafka, CONSUMER_GROUPS.validate, topicOf(job.dataset, 'raw'));
+  if (lag > 0n) return null;
+  const after = await groupProgress(kafka, CONSUMER_GROUPS.load, topicOf(job.dataset, 'clean'));
+  if (after.lag > 0n) return null;
   const { rows } = await pool.query<{ first: string; last: string }>(
     `SELECT min(batch) AS first, max(batch) AS last FROM (
        SELECT batch, batch - row_number() OVER (ORDER BY batch) AS run

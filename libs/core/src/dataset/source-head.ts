@@ -48,7 +48,8 @@ export function readSourceHead(dataset: Dataset, head: Buffer, isWhole: boolean)
   const refused = prologue.findings.some(({ severity }) => severity === 'error');
   // A line end of the other kind is why: what a prologue makes of such a line are its consequences. Where there are
   // NULs the bytes are no lines: UTF-16 has one between its CR and its LF.
-  const mixed = refused && !first.includes(0) ? findMixedLine(first, 0, lineEnd, firstLineEnd(first, lineEnd)) : null;
+  const mixed =
+    refused && !first.includes(0) ? findMixedLine(first, 0, lineEnd, firstLineEnd(first, lineEnd)) : null;
   const counted = countHead(first, prologue.dataStart, lineEnd);
   const found =
     mixed === null

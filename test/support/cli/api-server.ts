@@ -314,6 +314,7 @@ export function datasetView(facts: Partial<DatasetView> = {}): DatasetView {
     defaultSource: null,
     contractVersion: 1,
     build: null,
+    fingerprint: '',
     tables: [
       { table: 'customer', rows: 0 },
       { table: 'customer_address', rows: 0 },

@@ -1,5 +1,8 @@
+import { join, resolve, sep } from 'node:path';
+import { datasetFingerprint } from '#core/dataset/fingerprint.js';
+import { loadRegistry } from '#core/dataset/registry.js';
 import type { DatasetView } from '#core/job/job-view.js';
-import type { SluiceClient } from '../client.js';
+import { SluiceClient } from '../client.js';
 import { plainText } from '../render/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import type { CliContext } from './context.js';
@@ -36,11 +39,37 @@ export async function warnOfRunningSystem(
   const isLocal = local !== undefined && ingestorUrl === undefined && trackerUrl === undefined;
   const builds = [await client.ingestorBuild(), ...datasets.map(({ build }) => build)];
   const troubles = isLocal ? (await context.local.status()).troubles : [];
-  warn(context, [...troubles, ...otherBuild(context.build, [...builds, ...(isLocal ? local.builds : [])])]);
+  const other = otherBuild(context.build, [...builds, ...(isLocal ? local.builds : [])]);
+  warn(context, [...troubles, ...other, ...(await otherDatasets(context, datasets))]);
+}
+
+/** Datasets outside of this checkout change without a build. */
+async function otherDatasets(context: CliContext, running: readonly DatasetView[]): Promise<string[]> {
+  const paths = context.settings().extraDatasetPaths();
+  if (paths.length === 0) return [];
+  // One that cannot be loaded is told by the command that needs it.
+  const registry = await loadRegistry(paths).catch(() => undefined);
+  return (registry?.entries() ?? []).flatMap(({ name, folder }) => {
+    const there = running.find((dataset) => dataset.name === name);
+    if (there === undefined || there.fingerprint === datasetFingerprint(folder)) return [];
+    return isBelow(folder, paths)
+      ? [
+          `The running system has loaded another version of dataset ${name} than stands in ${folder}: ` +
+            `what was changed has no effect there until \`${PROGRAM} restart\`.`,
+        ]
+      : [];
+  });
+}
+
+function isBelow(folder: string, paths: readonly string[]): boolean {
+  return paths.some((path) => folder.startsWith(join(resolve(path), sep)));
 }
 
 /** What a command that works without a system says of the one that `sluice up` has started here. */
 export async function warnOfLocalSystem(context: CliContext): Promise<void> {
-  const { builds = [] } = (await context.local.state()) ?? {};
-  warn(context, otherBuild(context.build, builds));
+  const state = await context.local.state();
+  if (state === undefined) return;
+  const needsTracker = context.settings().extraDatasetPaths().length > 0;
+  const datasets = needsTracker ? await new SluiceClient(state).datasets().catch(() => []) : [];
+  warn(context, [...otherBuild(context.build, state.builds), ...(await otherDatasets(context, datasets))]);
 }

@@ -2,16 +2,24 @@ import { Injectable } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { OWN_BUILD } from '#common/lifecycle/build.js';
+import { datasetFingerprint } from '#core/dataset/fingerprint.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import type { DatasetView } from '#core/job/job-view.js';
 
 /** Reads what the registered datasets hold now. */
 @Injectable()
 export class DatasetReader {
+  /** Read at the start, since that is when the datasets were. */
+  private readonly fingerprints: ReadonlyMap<string, string>;
+
   constructor(
     private readonly registry: DatasetRegistry,
     private readonly database: DataSource,
-  ) {}
+  ) {
+    this.fingerprints = new Map(
+      registry.entries().map(({ name, folder }) => [name, datasetFingerprint(folder)]),
+    );
+  }
 
   /** By name. Rows are counted, not estimated: 4 million take about half a second. */
   async list(): Promise<DatasetView[]> {
@@ -27,6 +35,7 @@ export class DatasetReader {
         defaultSource: dataset.defaultSource ?? null,
         contractVersion: dataset.contractVersion,
         build: OWN_BUILD,
+        fingerprint: this.fingerprints.get(dataset.name) ?? '',
         tables: await this.countRows(tables),
       });
     }

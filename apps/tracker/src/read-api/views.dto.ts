@@ -252,6 +252,8 @@ export class DatasetDto implements DatasetView {
   @ApiProperty(integer) readonly contractVersion!: number;
   @ApiProperty({ ...textOrNull, description: 'Of which build the tracker is' })
   readonly build!: string | null;
+  @ApiProperty({ description: 'Names the content of the dataset’s folder when the tracker started' })
+  readonly fingerprint!: string;
   @ApiProperty({ type: [TableDto], description: 'Parents before children; without those not migrated yet' })
   readonly tables!: TableDto[];
 }

@@ -206,6 +206,8 @@ export interface DatasetView {
   readonly contractVersion: number;
   /** Of which build the answering service is; null when it does not run from a build. */
   readonly build: string | null;
+  /** Names the content of the dataset's folder as it was when the answering service started. */
+  readonly fingerprint: string;
   /** Exact row counts; parents before children. */
   readonly tables: readonly { readonly table: string; readonly rows: number }[];
 }

@@ -65,6 +65,9 @@ describe('read API', () => {
           writeModes: ['replace', 'append'],
           options: { checksum: ['reject', 'ignore'] },
           defaultSource: null,
+          contractVersion: 3,
+          build: null,
+          fingerprint: expect.stringMatching(/^[0-9a-f]{12}$/),
           tables: [
             { table: 'shop', rows: 1234 },
             { table: 'odd "name', rows: 0 },

@@ -181,8 +181,14 @@ export function registered() {
     format: 'csv',
     writeModes: ['replace', 'append'],
     options: { checksum: ['reject', 'ignore'] },
+    contractVersion: 3,
   } as unknown as Dataset;
-  return { name: 'shops', dataset, folder: '', tables: ['shop', 'odd "name', 'not_migrated'] };
+  return {
+    name: 'shops',
+    dataset,
+    folder: import.meta.dirname,
+    tables: ['shop', 'odd "name', 'not_migrated'],
+  };
 }
 
 function parked(topic: string, partition: number, offset: string, second: number): ParkedMessageView {

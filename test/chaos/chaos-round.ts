@@ -227,7 +227,7 @@ export class ChaosRound {
     const after = await this.patience.until('the tables', () => database.fingerprint());
     const problems = [
       ...this.problems,
-      ...judgeReport(report, letters, this.expected),
+      ...judgeReport(report, letters, this.expected, this.rawIsLost()),
       ...tables.problems,
       ...(await judgeLedger(database, this.job)),
       ...(await readers.judge(before, after)),
@@ -238,6 +238,10 @@ export class ChaosRound {
     const injected = this.happened;
     const notMet = this.armed.map(kindText).filter((kind) => !injected.includes(kind));
     return { ...tables, problems, injected, notMet, remarks: supervision.remarks.splice(0) };
+  }
+
+  private rawIsLost(): boolean {
+    return this.happened.includes(kindText({ kind: 'lose tail', topic: 'raw', share: 0 }));
   }
 
   /** Its ledger only ever shrinks afterwards. */

@@ -100,6 +100,7 @@ class TestSystem implements System {
   readonly tokenFile: string;
   readonly folder: string;
   readonly faultFolder: string;
+  private readonly messageKey = randomBytes(32).toString('hex');
   private proxy: KafkaProxy | undefined;
   private readonly run = new RunFolder('system');
   private readonly ports = new PortChooser({ reserves: true });
@@ -296,6 +297,8 @@ class TestSystem implements System {
       DATABASE_URL: this.databaseUrl,
       SLUICE_TOPIC_PARTITIONS: String(this.options.partitions ?? 3),
       SLUICE_FAULT_FOLDER: this.faultFolder,
+      // As `sluice up` has it: every message is sealed.
+      SLUICE_MESSAGE_KEY: this.messageKey,
     };
   }
 

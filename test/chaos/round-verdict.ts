@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DeadLetterView, JobDetail } from '#core/job/job-view.js';
+import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import type { ChaosDatabase } from './chaos-database.js';
 import type { ChaosExpectation } from './chaos-model.js';
 import { type Difference, compareRows } from './compare-rows.js';
@@ -62,8 +63,17 @@ export function judgeReport(
   differ('findings', job.findings, expected.findings);
   const lineOf = (stage: string, line: number): number | null =>
     rawIsLost && stage === 'load' ? null : line;
+  const isExpected = (code: string): boolean => !rawIsLost || code !== GENERAL_FINDING_CODES.BYTES_EXPIRED;
   const found = letters.map(({ record, line, stage, findings }) => {
-    return { record, line: lineOf(stage, line), stage, codes: findings.map(({ code }) => code).sort() };
+    return {
+      record,
+      line: lineOf(stage, line),
+      stage,
+      codes: findings
+        .map(({ code }) => code)
+        .filter(isExpected)
+        .sort(),
+    };
   });
   const wanted = expected.refused.map(({ record, line, stage, codes }) => ({
     record,

@@ -42,7 +42,7 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
     type: 'integer',
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
-    description: 'Exactly the first so many records',
+    description: 'Exactly this many records, the first ones',
   })
   @IsOptional()
   @IsInt()
@@ -79,7 +79,7 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
     type: 'integer',
     minimum: 0,
     maximum: Number.MAX_SAFE_INTEGER,
-    description: 'Pause the job when more than so many of them were refused',
+    description: 'Pause the job when more of them than this were refused',
   })
   @IsOptional()
   @IsInt()

@@ -13,7 +13,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
  * G3 An IPv4 address inside an IPv6 one (mapped, compatible, translated, NAT64, 6to4) is judged as itself.
  * G4 What is not known to be harmless is refused.
  * G5 A chain of redirects that has been at a public address reaches a private one only where a setting says so:
- *    whoever names the first address does not choose where a foreign server leads.
+ *    who names the first address does not choose where a foreign server leads.
  */
 
 /** Whether private addresses may be connected to, and if not, why. */
@@ -75,7 +75,7 @@ export interface GuardParts {
   /** Node's own, where a test does not bring another one. */
   readonly resolveName?: ResolveName;
   readonly classify?: (address: string) => AddressClass;
-  /** Is told of every connection made, and of what class its address is. */
+  /** Called for every connection made, with the class of its address. */
   readonly onConnect?: (asked: buildConnector.Options, kind: AddressClass) => void;
 }
 

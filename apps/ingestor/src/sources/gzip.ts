@@ -36,7 +36,7 @@ const HAS_EXTRA = 0x04;
 const HAS_NAME = 0x08;
 const HAS_COMMENT = 0x10;
 const RESERVED = 0xe0;
-/** A name and a comment are texts without a length; nobody writes a page there. */
+/** A name and a comment are texts without a length; real ones are short. */
 const LONGEST_TEXT_BYTES = 64 * 1024;
 
 /** One last block of nothing: block gzips end with it, and a malicious one is made of it. */

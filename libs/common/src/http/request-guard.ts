@@ -151,7 +151,7 @@ function isSameAddress(a: string, b: string): boolean {
   return ipaddr.process(a).toNormalizedString() === ipaddr.process(b).toNormalizedString();
 }
 
-/** Four decimal parts, or IPv6: `127.1` and `0x7f000001` are left to whoever resolves names. */
+/** Four decimal parts, or IPv6: `127.1` and `0x7f000001` are names here. */
 function isAddress(host: string): boolean {
   return ipaddr.IPv4.isValidFourPartDecimal(host) || ipaddr.IPv6.isValid(host);
 }

@@ -66,7 +66,7 @@ function framesOf(stack: string, message: string): string {
 }
 
 /**
- * Codes whose message may quote the head of a source. Whoever may see the job may read it there; a log goes to
+ * Codes whose message may quote the head of a source. Who may see the job may read it there; a log goes to
  * others as well, and a source may be a service's answer that was not meant for them.
  */
 const QUOTES_ITS_SOURCE: ReadonlySet<ErrorCode> = new Set(['SOURCE_REFUSED', 'SOURCE_CHANGED']);

@@ -121,7 +121,15 @@ describe.each(folders.map((folder) => ({ name: relative(ROOT, folder), folder })
     for (const { table, columns } of planTables(entry.dataset)) {
       const [, body = ''] =
         new RegExp(`CREATE TABLE (?:public\\.)?${table} \\((.*?)\\n\\);`, 's').exec(sql) ?? [];
-      const missing = columns.filter((column) => !new RegExp(`^ +"?${column}"? `, 'm').test(body));
+      // A column may come with a later migration; whether all of them are there is asked of PostgreSQL (medium spec).
+      const added = (column: string): boolean =>
+        new RegExp(
+          `ALTER TABLE (?:IF EXISTS )?(?:ONLY )?(?:public\\.)?"?${table}"?\\s[^;]*?ADD (?:COLUMN )?(?:IF NOT EXISTS )?"?${column}"?\\s`,
+          'is',
+        ).test(sql);
+      const missing = columns.filter(
+        (column) => !new RegExp(`^ +"?${column}"? `, 'm').test(body) && !added(column),
+      );
       expect({ table, missing }).toEqual({ table, missing: [] });
     }
   });

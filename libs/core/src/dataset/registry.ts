@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { contractMetadata } from './columns.js';
+import { letImport } from './outside-imports.js';
 import { type Dataset, SOURCE_FORMATS, UNKNOWN_MEMBERS_MODES, WRITE_MODES } from './dataset.js';
 
 /**
@@ -79,6 +80,7 @@ export class DatasetRegistry {
 export async function loadRegistry(extraPaths: readonly string[] = []): Promise<DatasetRegistry> {
   const roots = [OWN_DATASETS, ...extraPaths.map((path) => resolve(path))];
   const folders = (await Promise.all([...new Set(roots)].map(listFolders))).flat();
+  letImport(extraPaths.map((path) => resolve(path)));
   const registered = await Promise.all(folders.map(loadDataset));
   registered.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   refuseClashes(registered, (entry) => [entry.name], 'name');

@@ -45,6 +45,7 @@ describe('the head of an extract', () => {
   it.each([
     ['a byte order mark', `\uFEFF${FILE}`],
     ['CRLF', FILE.replaceAll('\n', '\r\n')],
+    ['CR CR LF', FILE.replaceAll('\n', '\r\r\n')],
     ['both', `\uFEFF${FILE.replaceAll('\n', '\r\n')}`],
     [
       'blanks and U+3000 around names',

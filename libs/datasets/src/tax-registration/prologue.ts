@@ -124,7 +124,9 @@ interface Line {
 function lineAt(head: Buffer, start: number): Line {
   const lineFeed = head.indexOf(LF, start);
   if (lineFeed < 0) return { bytes: head.subarray(start), next: head.length, ended: false };
-  const end = lineFeed > start && head[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
+  let end = lineFeed;
+  // CRLF, and CRLF that was translated once more.
+  for (let returns = 0; returns < 2 && end > start && head[end - 1] === CR; returns += 1) end -= 1;
   return { bytes: head.subarray(start, end), next: lineFeed + 1, ended: true };
 }
 

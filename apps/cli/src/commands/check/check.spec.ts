@@ -74,6 +74,15 @@ describe('sluice check', () => {
         expect(cli.stdout.text).toContain('A job would fail: more than ');
       });
 
+      it.each(['\r\n', '\r\r\n', '\r'])('reads the same whatever its lines end with: %j', async (lineEnd) => {
+        await generate(0, 0);
+        const file = join(folder, 'file');
+        writeFileSync(file, readFileSync(file, 'latin1').replaceAll('\n', lineEnd), 'latin1');
+        expect(await cli.run('check', name, 'file')).toBe(0);
+        expect(cli.stdout.text).toContain('2,000 records read');
+        expect(cli.stdout.text).toContain('2,000 accepted');
+      });
+
       it('refuses another file as a whole', async () => {
         writeFileSync(join(folder, 'file'), '<html></html>');
         expect(await cli.run('check', name, 'file')).toBe(7);

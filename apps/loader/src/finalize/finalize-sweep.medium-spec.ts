@@ -160,7 +160,7 @@ describe('FinalizeSweep', () => {
     await until(id, `state = 'succeeded' AND wait IS NULL`);
   });
 
-  describe('pauses a job (reason fault) for an error that nobody knows, and lets all others pass (C8):', () => {
+  describe('pauses a job (reason fault) for an error that is not known, and lets all others pass (C8):', () => {
     let database: DataSource;
     beforeAll(async () => {
       database = await controlDatabase({ url: jobs.url, applicationName: 'test' }).initialize();

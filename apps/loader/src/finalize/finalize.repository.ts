@@ -89,7 +89,7 @@ export class FinalizeRepository {
     };
   }
 
-  /** Jobs that are due and that nobody has taken. */
+  /** Jobs that are due and not taken. */
   async findDue(datasets: readonly string[]): Promise<string[]> {
     const { rows } = await this.pool.query<{ id: string }>(
       `SELECT id FROM sluice.job WHERE dataset = ANY($1) AND ${DUE} ORDER BY id`,

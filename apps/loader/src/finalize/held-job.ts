@@ -33,7 +33,7 @@ export interface HeldJobParts {
 }
 
 const LONGEST_PAUSE_MS = 30_000;
-/** Of an error that nobody knows: some seconds, so that the job does not hold its place for long. */
+/** Of an error that is not known: some seconds, so that the job does not hold its place for long. */
 const ATTEMPTS = 5;
 /** Of deadlocks and serialization failures: others are in the way, and that passes; minutes. */
 const ATTEMPTS_AGAINST_OTHERS = 20;
@@ -44,7 +44,7 @@ const ATTEMPTS_AGAINST_OTHERS = 20;
  * - Z1: a job is worked on under its lease alone; without it (another epoch, cancelled) our backends are ended.
  * - Z2 (G10): a decision of the finalizer fails the job, and what an operator has to mend pauses it. The state of the
  *   database is waited out, and the job row says so. Everything else is tried a few times, and then pauses the job with
- *   reason `fault` and what was said: no job keeps its place, and its dataset, for an error that nobody knows.
+ *   reason `fault` and what was said: no job keeps its place, and its dataset, for an error that is not known.
  */
 export class HeldJob {
   private readonly waits: FinalizeWaits;

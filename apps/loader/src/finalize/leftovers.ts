@@ -33,7 +33,7 @@ export class Leftovers {
     private readonly logger: Logger,
   ) {}
 
-  /** L2: failed → failed and not resumable. A job whose row somebody holds is left for the next look. */
+  /** L2: failed → failed and not resumable. A job whose row another session holds is left for the next look. */
   async giveUp(): Promise<string[]> {
     const { rows } = await this.pool.query<{ id: string }>(
       `UPDATE sluice.job SET resumable = false, secret_uri = ''

@@ -227,7 +227,7 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await paused()).toMatchObject({ pause_detail: { code: 'BATCH_MISCOUNTED' } });
   });
 
-  it('pauses a job for an error that nobody knows, with PostgreSQL’s words, and goes on when continued (LD8, C8)', async () => {
+  it('pauses a job for an error that is not known, with PostgreSQL’s words, and goes on when continued (LD8, C8)', async () => {
     await withTrigger(job, `RAISE EXCEPTION 'the moon is full' USING ERRCODE = 'XX001'`);
     await expect(load(batch(0))).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
     expect(await paused()).toMatchObject({

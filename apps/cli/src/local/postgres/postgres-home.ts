@@ -31,8 +31,10 @@ const FALLBACK_PARENT = '/var/tmp';
 const USER_NAMES = ['postgres', '_postgres', 'nobody'];
 
 /** @throws SluiceError REQUIREMENT_MISSING saying what to do */
-export async function preparePostgresHome(wanted: string): Promise<PostgresHome> {
-  const binaries = findPostgresBinaries();
+export async function preparePostgresHome(
+  wanted: string,
+  binaries: PostgresBinaries = findPostgresBinaries(),
+): Promise<PostgresHome> {
   await mkdir(wanted, { recursive: true });
   if (process.getuid?.() !== 0) {
     return { folder: wanted, binaries, user: undefined, movedTo: null };

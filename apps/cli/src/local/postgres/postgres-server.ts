@@ -8,6 +8,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { removeStalePidFile } from './stale-pid-file.js';
 import type { ProcessPlan } from '../process-plan.js';
 import { runToEnd } from '../start-process.js';
+import type { PostgresBinaries } from './postgres-binaries.js';
 import { type PostgresHome, preparePostgresHome } from './postgres-home.js';
 
 /** One real PostgreSQL on 127.0.0.1, with a password, for one local system. */
@@ -18,6 +19,8 @@ export interface PostgresOptions {
   readonly port: number;
   /** Instead of or on top of POSTGRES_SETTINGS. */
   readonly settings?: Readonly<Record<string, string | number>>;
+  /** Those that are installed for local systems when left out. */
+  readonly binaries?: PostgresBinaries;
 }
 
 export interface PostgresPlan extends ProcessPlan {
@@ -58,7 +61,7 @@ const DATABASE = 'sluice';
  * @throws SluiceError REQUIREMENT_MISSING, LOCAL_START_FAILED
  */
 export async function planPostgres(options: PostgresOptions): Promise<PostgresPlan> {
-  const home = await preparePostgresHome(options.folder);
+  const home = await preparePostgresHome(options.folder, options.binaries);
   const data = join(home.folder, 'data');
   const password = await passwordOf(home);
   if (!existsSync(join(data, 'PG_VERSION'))) await initialize(home, data, password);
@@ -101,6 +104,14 @@ async function passwordOf(home: PostgresHome): Promise<string> {
   return password;
 }
 
+/** Sorts by code points and knows upper and lower case of all letters, the same on every machine. */
+const BUILTIN_LOCALE = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+
+/** They came with PostgreSQL 17. */
+function hasBuiltinLocales({ binaries }: PostgresHome): boolean {
+  return Number(binaries.version.split('.')[0]) >= 17;
+}
+
 /** Under another name first: an interrupted initdb leaves nothing that counts as data. */
 async function initialize(home: PostgresHome, data: string, password: string): Promise<void> {
   const partial = join(home.folder, 'data.partial');
@@ -116,7 +127,7 @@ async function initialize(home: PostgresHome, data: string, password: string): P
       join(home.binaries.folder, 'bin', 'initdb'),
       [
         ...['-D', partial, '-U', SUPERUSER, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
-        ...['--encoding=UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'],
+        ...['--encoding=UTF8', '--locale=C', ...(hasBuiltinLocales(home) ? BUILTIN_LOCALE : [])],
         ...['--no-instructions', '--no-sync'],
       ],
       { cwd: home.folder, env: postgresEnvironment(), ...(home.user && { user: home.user }) },

@@ -144,11 +144,14 @@ describe('sluice on a real system', () => {
     expect(stderr).toContain('missing.csv');
   });
 
+  /** More than the head of a source, 64 KiB of which are read before a job runs; less than a batch. */
+  const HELD_ROWS = 1_000;
+
   /** A running job whose source does not end before `release`. */
   async function heldJob(): Promise<{ id: string; source: string; release: () => Promise<void> }> {
     const held: ServerResponse[] = [];
     const server = createServer((_, response) => {
-      response.writeHead(200).write(fileOf(...rows(5)));
+      response.writeHead(200).write(fileOf(...rows(HELD_ROWS)));
       held.push(response);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -194,7 +197,7 @@ describe('sluice on a real system', () => {
     await release();
     const { code, stdout } = await continued;
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ job: id, state: 'succeeded', counts: { loaded: 5 } });
+    expect(JSON.parse(stdout)).toMatchObject({ job: id, state: 'succeeded', counts: { loaded: HELD_ROWS } });
     expect((await sluice(['continue', id])).code).toBe(1);
   });
 

@@ -120,11 +120,13 @@ function summaryText(verdict: FileVerdict, dataset: Dataset, shown: number, seco
     const named = members.map(([name, records]) => `  ${plainText(name)}: ${formatCount(records)}`);
     lines.push('Members that the contract does not read, and records that hold them:', ...named);
   }
-  if (nothingLoads(verdict)) lines.push('A job would fail: no record is accepted (JOB_NOTHING_LOADED).');
-  else if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
+  // In the order in which a job's finalizer asks.
+  if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
     lines.push(
       `A job would fail: more than ${formatShare(dataset.maxRefusedShare)} of the records are refused.`,
     );
+  } else if (nothingLoads(verdict)) {
+    lines.push('A job would fail: no record is accepted (JOB_NOTHING_LOADED).');
   }
   if (verdict.duplicatesIncomplete) {
     lines.push('There are too many keys to compare all of them: a job may find more duplicates.');

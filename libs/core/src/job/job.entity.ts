@@ -241,6 +241,13 @@ export class Job {
   @Column('timestamptz', { name: 'lease_until', nullable: true })
   leaseUntil!: Date | null;
 
+  /** Who announces the job, and until when: of plain SQL's concern only. */
+  @Column('text', { name: 'announcer', nullable: true, select: false })
+  announcer?: string | null;
+
+  @Column('timestamptz', { name: 'announcer_until', nullable: true, select: false })
+  announcerUntil?: Date | null;
+
   /** The source's size, when it tells: what progress is measured against. */
   @Column('bigint', { name: 'expected_bytes', nullable: true, transformer: bigintAsNumber })
   expectedBytes!: number | null;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import kafkajs, { type Kafka } from 'kafkajs';
+import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
 import {
   correctTopics,
@@ -58,12 +59,15 @@ describe('topics of a real broker', () => {
       `${topic}: compression.type=uncompressed`,
       `${topic}: max.message.bytes=9000`,
     ]);
+    await eventually(
+      async () => (await findUnfitTopics(kafka, [topic], 9_000)).length === 0,
+      'the settings to be in force',
+    );
     expect(await settingsOf('compression.type', 'max.message.bytes', 'retention.ms')).toEqual({
       'compression.type': 'uncompressed',
       'max.message.bytes': '9000',
       'retention.ms': '123456',
     });
-    expect(await findUnfitTopics(kafka, [topic], 9_000)).toEqual([]);
     expect(await correctTopics(kafka, [wanted])).toEqual([]);
     const smaller = { topic, config: { 'max.message.bytes': '8000' } };
     expect(await correctTopics(kafka, [smaller])).toEqual([]);

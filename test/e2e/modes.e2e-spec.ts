@@ -119,9 +119,10 @@ describe('modes of a job', () => {
 
   it('one job a dataset: a second one is told which, and cancelling leaves the tables as they were', async () => {
     const before = await bans();
+    // More than the head of a source, which is read before a job runs.
     const slow = createServer((_, response) => {
       response.writeHead(200);
-      response.write(fileOf(...rows(10)));
+      response.write(fileOf(...rows(1_500)));
     });
     await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
     const source = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/slow.csv`;

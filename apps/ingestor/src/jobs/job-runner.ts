@@ -115,7 +115,10 @@ export class JobRunner {
         { ...cutting, limitRecords: job.limitRecords },
         begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
       );
-      const counted = begin === null ? opened : countFrom(begin.byte, restOf(opened, source, begin.byte), source.expectedBytes);
+      const counted =
+        begin === null
+          ? opened
+          : countFrom(begin.byte, restOf(opened, source, begin.byte), source.expectedBytes);
       const end = await cutAndPublish(cutter, counted.records, run.publisher);
       if (end === null) {
         throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });

@@ -117,9 +117,7 @@ describe('services with one role each, as docs/operations.md makes them', () => 
     });
     const claim = await repository.claimNext('one');
     expect(claim?.id).toBe(id);
-    expect(await repository.fail(claim!, { code: 'SOURCE_EMPTY', message: 'x', action: 'x' })).toBe(
-      true,
-    );
+    expect(await repository.fail(claim!, { code: 'SOURCE_EMPTY', message: 'x', action: 'x' })).toBe(true);
     await database.destroy();
     await expect(ingestor.query('DELETE FROM public.shop')).rejects.toMatchObject({ code: '42501' });
     await expect(ingestor.query('CREATE TABLE public.mine (n int)')).rejects.toMatchObject({ code: '42501' });

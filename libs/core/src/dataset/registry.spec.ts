@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { loadRegistry } from './registry.js';
+import { type DatasetRegistry, loadRegistry } from './registry.js';
+
+/** What these folders import they name by its address; that any other import works is proved by outside-datasets.e2e-spec. */
+const load = (paths: readonly string[]): Promise<DatasetRegistry> => loadRegistry(paths, () => undefined);
 
 /** A folder that fits, as its files; `parts` replaces members of the default export. */
 function datasetFiles(
@@ -61,9 +64,7 @@ describe('registry', () => {
   }
 
   async function problemOf(...paths: string[]): Promise<SluiceError> {
-    const error: unknown = await loadRegistry(paths.length > 0 ? paths : [root]).catch(
-      (thrown: unknown) => thrown,
-    );
+    const error: unknown = await load(paths.length > 0 ? paths : [root]).catch((thrown: unknown) => thrown);
     if (!(error instanceof SluiceError))
       throw new TypeError(`No SluiceError was thrown, but ${String(error)}.`);
     return error;
@@ -73,7 +74,7 @@ describe('registry', () => {
     await put('zebra', datasetFiles('zebra'));
     await put('ant-hill', datasetFiles('ant-hill'));
     await put('.hidden', {});
-    const registry = await loadRegistry([root]);
+    const registry = await load([root]);
     const names = registry.all().map(({ name }) => name);
     expect(names).toEqual([...names].sort());
     expect(names).toEqual(expect.arrayContaining(['ant-hill', 'zebra']));
@@ -86,14 +87,14 @@ describe('registry', () => {
 
   it('tells each dataset, its folder and its tables', async () => {
     const folder = await put('zebra', datasetFiles('zebra', {}, 'stripes'));
-    const registry = await loadRegistry([root]);
+    const registry = await load([root]);
     expect(registry.get('zebra').title).toBe('A test');
     expect(registry.entry('zebra')).toMatchObject({ name: 'zebra', folder, tables: ['stripes'] });
   });
 
   it('throws DATASET_UNKNOWN for a name that is not there, and says which are', async () => {
     await put('zebra', datasetFiles('zebra'));
-    const registry = await loadRegistry([root]);
+    const registry = await load([root]);
     expect(() => registry.get('toString')).toThrow(
       expect.objectContaining({
         code: 'DATASET_UNKNOWN',
@@ -104,7 +105,7 @@ describe('registry', () => {
 
   it('takes a path that is given twice once', async () => {
     await put('zebra', datasetFiles('zebra'));
-    const registry = await loadRegistry([root, `${root}/`]);
+    const registry = await load([root, `${root}/`]);
     expect(registry.all().filter(({ name }) => name === 'zebra')).toHaveLength(1);
   });
 

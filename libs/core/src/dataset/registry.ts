@@ -75,12 +75,16 @@ export class DatasetRegistry {
 /**
  * Imports and checks every dataset.
  * @param extraPaths folders of dataset folders, besides the installation's own
+ * @param prepareImports makes outside folders able to import Sluice; Jest has a resolver of its own and takes no hooks
  * @throws SluiceError DATASET_INVALID naming the folder and everything that is wrong with it
  */
-export async function loadRegistry(extraPaths: readonly string[] = []): Promise<DatasetRegistry> {
+export async function loadRegistry(
+  extraPaths: readonly string[] = [],
+  prepareImports: (roots: readonly string[]) => void = letImport,
+): Promise<DatasetRegistry> {
   const roots = [OWN_DATASETS, ...extraPaths.map((path) => resolve(path))];
   const folders = (await Promise.all([...new Set(roots)].map(listFolders))).flat();
-  letImport(extraPaths.map((path) => resolve(path)));
+  prepareImports(extraPaths.map((path) => resolve(path)));
   const registered = await Promise.all(folders.map(loadDataset));
   registered.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   refuseClashes(registered, (entry) => [entry.name], 'name');

@@ -139,7 +139,7 @@ export const DEFECTS: readonly Defect[] = [
   { name: 'row of null tokens', spoil: () => '"",NULL, null ,NA,N/A,　,\t,,,,,,,,,' },
 ];
 
-/** Rows that load in spite of their looks. */
+/** Rows that load in spite of their looks; a quote in a bare field is a warning. */
 export const ODDITIES: readonly Defect[] = [
   {
     name: 'comma, quotes and line breaks inside quotes',

@@ -47,7 +47,7 @@ class Reading {
 
 class ReadingModule {}
 
-/** Everybody on the plain listener is ANONYMOUS there: each service in turn has the rights that the page gives it. */
+/** Every client on the plain listener is ANONYMOUS there: each service in turn has the rights that the page gives it. */
 describe('the rights that docs/operations.md gives each service at the brokers', () => {
   const folder = new RunFolder('kafka-acls');
   let admin: Admin;
@@ -214,7 +214,7 @@ describe('the rights that docs/operations.md gives each service at the brokers',
   });
 });
 
-/** The page's commands for one principal, for whoever is nobody in particular. */
+/** The page's commands for one principal, as entries for ANONYMOUS. */
 function aclsOf(principal: string): AclEntry[] {
   const lines = [...PAGE.matchAll(/^\$acls --allow-principal User:(\S+) (.*)$/gm)];
   return lines

@@ -1,6 +1,6 @@
 /**
  * Services are exchanged one after the other for ones of another contract version, while a job is under way: it is
- * paused, holds up nobody, and is validated again from its first record when it is continued.
+ * paused, holds up no other job, and is validated again from its first record when it is continued.
  */
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';

@@ -13,7 +13,7 @@ import { readRecords } from './oracle-records.js';
 export interface OracleOptions {
   /** README section 5. Default `warn`. */
   readonly checksum?: 'off' | 'warn' | 'reject';
-  /** Only the first so many records. */
+  /** Only this number of records, from the first one. */
   readonly limit?: number;
   /** A longer record, its line end included, is refused unread. Default 256 KiB. */
   readonly maxRecordBytes?: number;

@@ -20,7 +20,7 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   @Max(4 * 1024 * 1024)
   maxBatchBytes: number = DEFAULT_CUTTING.maxBatchBytes;
 
-  @Variable('SLUICE_BATCH_RECORDS', 'A raw batch has at most so many records')
+  @Variable('SLUICE_BATCH_RECORDS', 'A raw batch has at most this number of records')
   @IsInt()
   @Min(1)
   @Max(1_000_000)

@@ -76,7 +76,7 @@ async function* taken<T>(items: AsyncIterable<T>, limit = Infinity): AsyncGenera
  * Writes dead letter after dead letter into a file beside the wanted one and renames it when it is whole: half an
  * export is never opened, and an older file stays until then.
  * @returns how many
- * @throws SluiceError OUTPUT_UNWRITABLE; USAGE_INVALID when the letters belong to several datasets
+ * @throws SluiceError OUTPUT_UNWRITABLE; USAGE_INVALID when the dead letters belong to several datasets
  */
 async function exportLetters(
   client: SluiceClient,

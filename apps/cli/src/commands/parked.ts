@@ -24,7 +24,7 @@ export interface ParkedOptions {
 /** So much of a value is shown; all of it goes to a file. */
 const SHOWN_BYTES = 2_000;
 
-/** `sluice parked`: the messages that nobody could read, newest first; or what is done about one of them. */
+/** `sluice parked`: the messages that could not be read, newest first; or what is done about one of them. */
 export async function parked(
   context: CliContext,
   action: ParkedAction | undefined,

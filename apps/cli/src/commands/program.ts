@@ -136,7 +136,7 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
     .argument('<dataset>', 'one that `datasets` lists')
     .option('--source <url|file>', 'where the records are; a dataset may have a default')
     .option('--mode <mode>', 'replace, append or upsert; a dataset has a default', parseMode)
-    .option('--limit <count>', 'exactly the first so many records', parseCount)
+    .option('--limit <count>', 'exactly this number of records from the start', parseCount)
     .option('--dry-run', 'the whole way, but nothing is kept')
     .option('--max-refused <share>', 'fail when more are refused, e.g. 1%', parseShare)
     .option('--allow-shrink', '`replace` by far fewer rows than there are')
@@ -157,7 +157,7 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
   add('jobs', 'List the newest jobs', 'jobs --dataset customers --state failed')
     .option('--dataset <name>', 'only of this dataset')
     .addOption(new Option('--state <state>', 'only in this state').choices(JOB_STATES))
-    .option('--last <count>', 'at most so many', parseCount, 20)
+    .option('--last <count>', 'at most this number', parseCount, 20)
     .option('--json', JSON_HELP)
     .action(async (options: { last: number }) => {
       ended(await jobs(context, options));
@@ -222,7 +222,7 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     .addArgument(new Argument('<file>', 'plain text; unpack a zip or gzip first'))
     .option('--mode <mode>', 'judge repeats as this mode does; a dataset has a default', parseMode)
     .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
-    .option('--limit-findings <count>', 'show at most so many; all are counted', parseCount)
+    .option('--limit-findings <count>', 'show at most this number; all are counted', parseCount)
     .option('--json', JSON_HELP)
     .action(async (name: string, file: string, options: object) => {
       await warnOfLocalSystem(context);
@@ -236,7 +236,7 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     .option('--job <id>', 'only of this job')
     .option('--code <code>', 'only with this code')
     .option('--dataset <name>', 'only of this dataset')
-    .option('--limit <count>', 'at most so many; 20 on the screen, else all', parseCount)
+    .option('--limit <count>', 'at most this number; 20 on the screen, else all', parseCount)
     .option('--export <file.csv>', 'write a CSV that opens in a spreadsheet')
     .option('--json', 'print one object a line')
     .action(async (options: object) => {
@@ -251,7 +251,7 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
       new Argument('[action]', 'show one, retry: publish it again, or skip it').choices(PARKED_ACTIONS),
     )
     .addArgument(new Argument('[place]', 'which one: topic/partition/offset'))
-    .option('--last <count>', 'list at most so many', parseCount, 20)
+    .option('--last <count>', 'list at most this number', parseCount, 20)
     .option('--out <file>', 'with show: write the bytes of its value there')
     .option('--reason <text>', 'with skip: why nothing is lost')
     .option('--json', JSON_HELP)

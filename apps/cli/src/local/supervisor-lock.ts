@@ -36,7 +36,7 @@ export function takeLock(file: string): () => void {
   };
 }
 
-/** The lock of this process, written anew when somebody has made it unreadable: a second supervisor would take it over. */
+/** The lock of this process, written again when it has become unreadable: a second supervisor would take it over. */
 export function keepLock(file: string): void {
   if (readLock(file) !== null) return;
   try {

@@ -226,7 +226,7 @@ describe('Supervisor', () => {
     expect(said).not.toContainEqual(expect.stringContaining('left running'));
   });
 
-  it('V4: state and lock that somebody has broken are written again', async () => {
+  it('V4: a broken state file or lock is written again', async () => {
     running = (await supervisor()).run(stop.signal);
     await untilState(isReady);
     for (const file of [folder.state, `${folder.state}.copy`, folder.lock]) writeFileSync(file, '{"x":');

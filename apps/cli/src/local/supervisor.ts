@@ -54,9 +54,9 @@ const SERVERS = ['kafka', 'postgres'];
  * - V2: What an earlier supervisor left running, because it was killed, is ended before anything starts.
  * - V3: Kafka and PostgreSQL come before the services and go after them, so that draining finds both.
  * - V4: state.json is true at every moment, except that a process may have ended by itself since, and that a full
- *   disk keeps it from being written, which stops nothing. It is written again every few seconds, so that what somebody
- *   did to it does not last, and its date tells that the supervisor lives.
- * - V5: Who removes the folder (or the whole checkout) of a running system ends it: nobody could find it any more.
+ *   disk keeps it from being written, which stops nothing. It is written again every few seconds, so that damage
+ *   done to it does not last, and its date tells that the supervisor lives.
+ * - V5: Removing the folder (or the whole checkout) of a running system ends it: no command could find it any more.
  * - V6: Systems that start at the same moment get ports of their own: a supervisor reserves its ports while it runs.
  * - V7: A full disk ends nothing here: what cannot be written is left out, and what ended because of it is started again
  *   when there is space (supervised-process.ts, S1).

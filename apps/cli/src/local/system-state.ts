@@ -84,7 +84,7 @@ export function mixedText(build: string | null, processes: readonly ProcessState
   return `${names} was started again from another build than the rest of the system (${usual ?? ''}): they may judge by different contracts until \`sluice restart\``;
 }
 
-/** What stands in a state file; `unreadable` is not `none`: a system may be running that nobody can read about. */
+/** What stands in a state file; `unreadable` is not `none`: a system may be running that no command can describe. */
 export type StateFile =
   | { readonly found: 'state'; readonly state: SystemState }
   | { readonly found: 'none' }

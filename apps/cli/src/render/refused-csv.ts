@@ -23,7 +23,7 @@ export function csvHeader(columns: readonly string[]): string {
 }
 
 /**
- * @param columns of the header; a letter of a file with other columns is fitted in by name
+ * @param columns of the header; a dead letter of a file with other columns is fitted in by name
  * @param text the whole record, without its line end
  */
 export function csvRow(columns: readonly string[], letter: DeadLetterView, text: string): string {

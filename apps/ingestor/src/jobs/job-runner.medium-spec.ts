@@ -112,7 +112,7 @@ describe('a job that goes on', () => {
     expect(await ingesting.load(id)).toMatchObject({ contractVersion: 1 });
   });
 
-  it('seals its messages if it began so, and is not gone on with by an ingestor that cannot', async () => {
+  it('seals its messages if it began so, and is not continued by an ingestor that cannot', async () => {
     const key = 'a secret of this deployment';
     const id = await ingesting.queue(ingesting.file('sealed', CONTENT));
     const ingestor = ingesting.ingestor('one', 30, { messageKey: key });

@@ -124,7 +124,7 @@ export class JobRunner {
         throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });
       }
       faultPoint('ingestor.before-totals');
-      // Counted apart from the cutter (B5); behind a limit nobody reads on.
+      // Counted apart from the cutter (B5); behind a limit nothing is read.
       const sourceBytes = cutter.done ? end.byteOffset : counted.bytesRead();
       await this.jobs.finishSource(run.claim, end, sourceBytes);
       const { nextBatch: batches, nextRecord, byteOffset: bytes } = end;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 /**
  * Tells callers on this machine from others: whoever can read the token's file (mode 0600) is the user
- * that Sluice runs as. Without a file nobody is trusted.
+ * that Sluice runs as. Without a file no caller is trusted.
  */
 export class LocalToken {
   private constructor(private readonly token: Buffer | null) {}

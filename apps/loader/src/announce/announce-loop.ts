@@ -19,7 +19,7 @@ export interface AnnounceLoopParts {
   readonly onFailure: () => void;
 }
 
-/** A job with many refusals takes a turn after the other; so many jobs have theirs side by side. */
+/** A job with many refusals takes one turn after the other; this number of jobs take theirs side by side. */
 const JOBS_AT_ONCE = 3;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;

@@ -6,7 +6,7 @@ import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RecordWalker } from '#core/record/record-walker.js';
 
 /**
- * What can be told of refusals of a batch whose raw message cannot be had: every reason, no bytes, and the batch's
+ * Dead letters for refusals of a batch whose raw message cannot be read: every reason, no bytes, and the batch's
  * place instead of the record's. Pure.
  * @param why in a clause, e.g. `it is no longer in its topic`
  */

@@ -55,7 +55,7 @@ describe('a merge beside other writers', () => {
 
   it.each([
     ['moves', `UPDATE public.shop SET name = name WHERE number = '2'`, { updated: 1, superseded: 1 }],
-    // Nothing is judged again: that is as if we had come before whoever made shop 1 newer.
+    // Nothing is judged again: that is as if we had come before the writer who made shop 1 newer.
     ['stays', `SELECT FROM public.shop WHERE number = '2' FOR UPDATE`, { updated: 1, unchanged: 1 }],
   ])(
     'a row found unchanged stays, with its children, as another session leaves it meanwhile (C7; the row that is waited for %s)',

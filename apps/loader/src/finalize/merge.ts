@@ -19,14 +19,14 @@ import { type Shortfall, type Written, lockJudged, writeJudged } from './merge-w
  *   compared with what staging holds. None is what is left over of others.
  * - M2: rows that will be written are locked, and have not changed since they were judged. Each statement has a snapshot
  *   of its own (READ COMMITTED), so whatever moved meanwhile is judged again, and locked by then. Rows judged unchanged
- *   are neither locked nor written: that is as if we had come before whoever changes them later.
+ *   are neither locked nor written: that is as if we had come before the writer who changes them later.
  * - M3: only columns that the contract fills are written; others get the target's defaults and its sequences' numbers.
  * - M4: rows are written in the order of their keys, so that two writers cannot deadlock on them.
  * - M5: what PostgreSQL refuses is the fault of single records: the merge is undone, they are refused, and it is done
  *   again without them.
  */
 
-/** Rounds of judging before somebody who keeps changing the same rows is reported. */
+/** Rounds of judging before another writer who keeps changing the same rows is reported. */
 const MAX_ROUNDS = 5;
 
 export interface MergeResult {
@@ -68,7 +68,7 @@ export async function merge(
       return { outcome: prove(tables, staged, judged, written), staged };
     }
     await client.query('ROLLBACK TO unwritten');
-    // Another writer's row is seen when judging again; what is short twice, nobody else has taken.
+    // Another writer's row is seen when judging again; what is short twice was not taken by another writer.
     short += 1;
     if (!written.shortfall.raced || short > 1) throw losesRows(written.shortfall);
   }
@@ -89,7 +89,7 @@ export async function foresee(
   return { outcome: outcomeOf(judged), staged };
 }
 
-/** M5: all at once; whoever is refused is looked for afterwards. */
+/** M5: all at once; the refused records are looked for afterwards. */
 async function write(client: PoolClient, tables: MergedTables): Promise<Written> {
   try {
     return await writeJudged(client, tables);

@@ -39,7 +39,7 @@ const OWN_NAMES = [
   /^sluice (migrate|tracker rebuild)$/,
 ];
 
-/** A row of pg_stat_activity, as far as it says who somebody is; null is what the own role may not see. */
+/** A row of pg_stat_activity, as far as it says whose session it is; null is what the own role may not see. */
 export interface Session {
   pid: number;
   usename: string | null;

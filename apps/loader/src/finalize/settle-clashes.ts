@@ -69,7 +69,7 @@ export async function settleClashes(
   let refused = 0;
   let found: number;
   do {
-    // Whoever is refused no longer arrives; another record of its key may.
+    // A refused record no longer arrives; another one of its key may.
     await judge(client, job.mode, tables, await countStaged(client, tables));
     for (const { table, index } of indexes) {
       await client.query(listClashes(table, index), [

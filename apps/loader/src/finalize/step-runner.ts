@@ -101,7 +101,7 @@ export class StepRunner {
   }
 }
 
-/** Whether somebody stands between us and the server: a pooler gives a connection a number of its own. */
+/** Whether a pooler stands between us and the server: it gives a connection a number of its own. */
 async function isPooled(client: PoolClient): Promise<boolean> {
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   return rows[0]?.pid !== (client as PoolClient & { processID?: number | null }).processID;

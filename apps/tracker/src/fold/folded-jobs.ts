@@ -37,7 +37,7 @@ export class FoldedJobs {
 
   /**
    * Whether a fact is one of its job's present attempt. Older builds name no epoch: theirs are from before it began again.
-   * Of a job whose row is lost nothing is known, so whatever is told of it counts.
+   * Of a job whose row is lost nothing is known, so every message about it counts.
    */
   has({ job, epoch = 0 }: FactOfJob): boolean {
     const row = this.jobs.get(job);

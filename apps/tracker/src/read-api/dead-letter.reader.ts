@@ -8,7 +8,7 @@ import type { DeadLettersQuery } from './queries.dto.js';
 
 /** A page ends when it would be larger, so that one request cannot fill the memory (G9). */
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
-/** With 128 KiB of findings each, so many are a page and a half. */
+/** With 128 KiB of findings each, these are a page and a half. */
 const ROWS_AT_ONCE = 50;
 const QUOTES = 3;
 const FINDING_FRAME = 60;

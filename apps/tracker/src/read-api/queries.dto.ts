@@ -106,7 +106,7 @@ export class ParkedMessagePath {
 }
 
 export class SkipRequest {
-  @ApiProperty({ description: 'Why nothing is lost, for whoever looks later', maxLength: 200 })
+  @ApiProperty({ description: 'Why nothing is lost, for those who look later', maxLength: 200 })
   @Matches(/^\P{C}{1,200}$/u, { message: 'reason must have 1 to 200 characters, in one line' })
   reason!: string;
 }

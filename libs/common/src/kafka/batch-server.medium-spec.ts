@@ -195,7 +195,7 @@ describe('BatchServer on real Kafka', () => {
     expect(server.health.notReady()).toEqual([]);
   });
 
-  it('waits until whoever is told of a parked message knows it (T7, G4)', async () => {
+  it('waits until the listener has noted a parked message (T7, G4)', async () => {
     await send(0, 'poison', 'b');
     onDelivery = (delivery) =>
       textsOf(delivery).includes('poison') ? Promise.reject(new TypeError('x')) : Promise.resolve();

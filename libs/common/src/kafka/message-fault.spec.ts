@@ -9,7 +9,7 @@ const faultOf = (code: string): SluiceError =>
 
 describe('whose fault an error is', () => {
   it.each([
-    ['a message that nobody can read', new SluiceError('MESSAGE_INVALID', 'no')],
+    ['a message that cannot be read', new SluiceError('MESSAGE_INVALID', 'no')],
     ['a message that makes too large a one', new SluiceError('MESSAGE_TOO_LARGE', 'no')],
     ['another contract', new SluiceError('CONTRACT_MISMATCH', 'no')],
     ['a bug', new TypeError('x is not a function')],
@@ -36,7 +36,7 @@ describe('whose fault an error is', () => {
     ['a connection', Object.assign(new Error('read'), { code: 'ECONNRESET' })],
     ['kafkajs’s own connection', new kafkajs.KafkaJSConnectionError('gone', {})],
     ['kafkajs’s unknown errors', new kafkajs.KafkaJSNonRetriableError('odd')],
-  ])('is nobody’s whom parking could help: %s (G10)', (_what, error) => {
+  ])('is none that parking could help: %s (G10)', (_what, error) => {
     expect(isMessageFault(error)).toBe(false);
   });
 

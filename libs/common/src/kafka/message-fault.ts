@@ -27,7 +27,7 @@ export function isMessageFault(error: unknown): boolean {
   return classifyDatabaseError(error) === 'unknown' && !isKafkas(error);
 }
 
-/** Code and words for whoever is told, with nothing of the message's contents. */
+/** Code and words for logs and the list of parked messages, with nothing of the message's contents. */
 export function faultReason(error: unknown): string {
   if (error instanceof SluiceError) return `${error.code}: ${error.message}`;
   const sqlstate = sqlstateOf(error);

@@ -18,13 +18,13 @@ export type TellParked = (parked: readonly ParkedMessage[]) => Promise<void>;
 const MAX_REASON_CHARACTERS = 200;
 
 /**
- * Decodes messages and parks those that nobody can read, however often they come again: they stay in their
+ * Decodes messages and parks those that cannot be read, however often they come again: they stay in their
  * topic, and none may hold up the ones behind it. The transport parks here too what it cannot decode, and what
  * fails alone (message-fault.ts).
  *
  * - P1: a parked message is told before decoding ends, so a handler that awaits it commits no offset beyond
- *   a message nobody knows about (G4). When telling fails, that error is thrown and the delivery comes again.
- * - P2: it is told, counted and logged, as an error with its place, once: neither waiting for whoever has to be told
+ *   a message that has been noted nowhere (G4). When telling fails, that error is thrown and the delivery comes again.
+ * - P2: it is told, counted and logged, as an error with its place, once: neither waiting for the listener
  *   nor a delivery that comes again for another reason does it over and over.
  * - P3: only MESSAGE_INVALID parks while decoding; any other error is our own and is thrown on.
  */
@@ -96,7 +96,7 @@ export class MessageParking {
     if (told.size === 0) this.told.delete(partitionOf(place));
   }
 
-  /** Partitions were shared out again: whoever has one now begins behind what is committed. */
+  /** Partitions were shared out again: the consumer that has one now begins behind what is committed. */
   sharedOut(): void {
     this.told.clear();
   }

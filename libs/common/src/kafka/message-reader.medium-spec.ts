@@ -127,7 +127,7 @@ describe('readMessages on a real broker', () => {
     expect(bomb).toMatch(/^0\/42: a batch of offset 42 cannot be decoded: it cannot be unpacked as gzip/);
   });
 
-  it('ends with an error where nobody asked to be told', async () => {
+  it('ends with an error where no listener was given', async () => {
     const place = { topic, partition: 0, offset: '40' };
     await expect(readMessages(kafka, [place], () => Promise.resolve())).rejects.toMatchObject({
       code: 'MESSAGE_EXPIRED',

@@ -14,7 +14,7 @@ const SEEK_DISTANCE = 8n;
 /** Sought more often and not come to: the partition has no such offset any more. */
 const MAX_SEEKS = 3;
 
-/** Is told of a wanted message that cannot be had any more, and why. */
+/** Called for a wanted message that cannot be read any more, with the reason. */
 export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>;
 
 /**
@@ -31,7 +31,7 @@ export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>
  *
  * @param take called once for each wanted message; reading goes on when its promise is kept
  * @param gone called once for each message that is gone; without it the first one ends the call
- * @throws SluiceError MESSAGE_EXPIRED when a wanted message is gone, and nobody asked to be told
+ * @throws SluiceError MESSAGE_EXPIRED when a wanted message is gone, and `gone` is not given
  * @throws SluiceError BROKER_UNAVAILABLE, BROKER_FAULT
  */
 export async function readMessages(

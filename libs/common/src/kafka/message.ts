@@ -20,7 +20,7 @@ export interface MessagePlace {
 /** One Kafka message that was read. */
 export interface IncomingMessage {
   readonly place: MessagePlace;
-  /** Absent where nobody reads it. */
+  /** Absent where no code reads it. */
   readonly key?: Buffer | null;
   readonly headers: RawHeaders;
   readonly value: Buffer | null;

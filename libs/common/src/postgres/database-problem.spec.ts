@@ -86,7 +86,7 @@ describe('what a server refuses', () => {
     expect(problem?.message).toContain(words);
   });
 
-  it('is not made of faults that are nobody’s setting', () => {
+  it('is not made of faults that no setting causes', () => {
     expect(databaseProblem(failing('syntax error', '42601'))).toBeNull();
     expect(databaseProblem(new TypeError('x is not a function'))).toBeNull();
     expect(databaseProblem('words')).toBeNull();

@@ -7,7 +7,7 @@ import { classifyDatabaseError } from './sqlstate.js';
  * What settings, grants and states of servers keep us from, in words that say what to do. None of it is Sluice's own
  * fault, so none of it is ever INTERNAL. PURE.
  *
- * - DATABASE_REFUSED: it stays so until somebody changes a setting or a right.
+ * - DATABASE_REFUSED: it stays so until a setting or a right is changed.
  * - DATABASE_UNAVAILABLE: it may pass by itself, and work is tried again.
  */
 interface Rule {

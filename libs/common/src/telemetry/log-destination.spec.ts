@@ -58,7 +58,7 @@ describe('logDestination', () => {
     expect(recovered).toEqual([36]);
   });
 
-  it('L1: a pipe that nobody reads holds a line up for a moment only', () => {
+  it('L1: a pipe that is not read holds a line up for a moment only', () => {
     // Both ends of a FIFO, not blocking: it takes 64 KiB, and nothing of it is ever read.
     const fifo = join(folder, 'fifo');
     execFileSync('mkfifo', [fifo]);

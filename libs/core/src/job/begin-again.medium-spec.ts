@@ -92,7 +92,7 @@ describe('a job that begins again, on real PostgreSQL', () => {
     expect(await jobs.claimNext('two')).toEqual({ id, epoch: 6 });
   }
 
-  it('does so when it was paused for its contract and is continued, and whoever held it has lost it', async () => {
+  it('does so when it was paused for its contract and is continued, and its former holder has lost it', async () => {
     await set(`state = 'paused', pause_reason = 'contract'`);
     expect(await operator.continue(id)).toEqual({ id, dataset: 'things', state: 'queued' });
     await expectToHaveBegunAgain();

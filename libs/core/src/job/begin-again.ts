@@ -2,8 +2,8 @@ import type { SqlClient } from '#common/postgres/sql-client.js';
 import { dropStaging } from '../staging/staging-tables.js';
 
 /**
- * A failed job with one of these cannot go on from what it has: its batches were validated by other rules, or nobody
- * knows which of two contents is right.
+ * A failed job with one of these cannot go on from what it has: its batches were validated by other rules, or it
+ * is not known which of two contents is right.
  */
 export const BEGINS_AGAIN_AFTER: readonly string[] = [
   'CONTRACT_MISMATCH',

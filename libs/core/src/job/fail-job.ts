@@ -3,7 +3,7 @@ import type { JobError } from './job.entity.js';
 
 /**
  * running → failed, by the loader, for what a batch of the job says of it: compare-and-set, so that it does nothing to
- * a job that has moved on. Whoever reads its source loses it. Counts are written by the sweep, from the ledger.
+ * a job that has moved on. The ingestor that reads its source loses it. Counts are written by the sweep, from the ledger.
  * @returns false when the job was not running any more
  */
 export async function failRunningJob(client: SqlClient, id: string, error: JobError): Promise<boolean> {

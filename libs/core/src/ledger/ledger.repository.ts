@@ -4,7 +4,7 @@ import type { LoadRefusal } from './ledger.entity.js';
 
 /**
  * Writes the ledger rows of the given batches, in batch order so that two loaders cannot deadlock. `table_rows` is what
- * the batches say of themselves: whoever COPYs them proves it, and corrects it for refused records (`recordTableRows`).
+ * the batches say of themselves: the code that COPYs them proves it, and corrects it for refused records (`recordTableRows`).
  * @returns the batches whose rows are new; the others were loaded before
  */
 export async function insertLedgerRows(
@@ -101,7 +101,7 @@ export interface UnannouncedBatch {
 /** Of a batch with more refusals than this none are read with it: `unannouncedBatches` stays small (G9). */
 const MANY_REFUSALS = 64;
 
-/** The first batches of the job, so many at most, that have refusals to be announced. */
+/** The first batches of the job, up to a number of them, that have refusals to be announced. */
 export async function unannouncedBatches(
   client: SqlClient,
   job: string,

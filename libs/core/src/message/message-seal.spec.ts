@@ -25,7 +25,7 @@ describe('the seal of a message', () => {
   const seal = MessageSeal.of(SECRET) as MessageSeal;
   const sealed = received(seal.sealed(MESSAGE));
 
-  it('is right however the headers are ordered, for whoever has the same secret', () => {
+  it('is right however the headers are ordered, for a service with the same secret', () => {
     expect(seal.check(sealed)).toBe(true);
     expect(MessageSeal.of(SECRET)?.check(sealed)).toBe(true);
     expect(seal.check(received(MESSAGE))).toBe(false);

@@ -42,7 +42,7 @@ export function isStorable(value: unknown, maxCharacters: number): value is stri
   );
 }
 
-/** At most so many characters of a text, as `text` and `jsonb` can hold it: U+FFFD stands for what they cannot. */
+/** At most this number of characters of a text, as `text` and `jsonb` can hold it: U+FFFD stands for what they cannot. */
 export function cutStorable(text: string, maxCharacters: number): string {
   const cut = text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters - 1)}…`;
   return cut.toWellFormed().replaceAll('\0', '\u{FFFD}');

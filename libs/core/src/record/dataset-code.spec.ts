@@ -89,7 +89,7 @@ describe('code of a dataset that throws', () => {
     },
   );
 
-  it('is told of a rule and of a child class', () => {
+  it('names the class for a rule and for a child class', () => {
     const Own = defineRule({ name: 'own', accepts: bad, message: 'x' });
     @ChildTable({ name: 'part' })
     class Part {

@@ -12,7 +12,7 @@ export const CARRIAGE_RETURN = 0x0d;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 
-/** So many CRs before an LF belong to it: one, or two where CRLF was translated once more. */
+/** This number of CRs before an LF belong to it: one, or two where CRLF was translated once more. */
 export const MAX_RETURNS = 2;
 
 /** The byte that every line end of this kind ends with. */
@@ -49,7 +49,7 @@ export function lineEndOf(head: Uint8Array, quoting: boolean): LineEnd {
     if (byte === CARRIAGE_RETURN) returns += 1;
     if (quoting && atFieldStart && byte === QUOTE) {
       const close = closingQuote(head, at + 1);
-      // Without a closing quote it is a letter.
+      // Without a closing quote it is part of the text.
       if (close !== -1) at = close;
     }
     atFieldStart = byte === COMMA || byte === CARRIAGE_RETURN;

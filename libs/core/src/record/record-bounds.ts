@@ -4,8 +4,8 @@
  * A record ends with the source's line end outside quotes, or with the source. There are two kinds of line ends,
  * told from the head and pinned in the job (`line-ends.ts`): `lf` is LF, CRLF and CR CR LF (CRLF that was translated
  * once more); `cr` is CR alone. In CSV a quote opens a quoted field only at the field's start, and closes it only
- * before a comma, a line end or the end of the source; `""` inside is one quote; any other quote is a letter, and
- * the record is noted for it (`strayQuote`). The other kind's line end is a letter here; the reader refuses it.
+ * before a comma, a line end or the end of the source; `""` inside is one quote; any other quote is part of the text, and
+ * the record is noted for it (`strayQuote`). The other kind's line end is part of the text here; the reader refuses it.
  *
  * Invariants
  * - B1: bounds depend on the bytes alone, never on how they came in pieces.

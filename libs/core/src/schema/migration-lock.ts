@@ -9,11 +9,11 @@ const MIGRATION_LOCK = 8_420_371_001;
 const POLL_MS = 250;
 
 /**
- * Runs `work` while nobody else migrates.
+ * Runs `work` while no other migration runs.
  *
  * - ML1: the lock belongs to a transaction, which stays open around `work` on a connection that does nothing else. A
- *   session's lock would stay on the server's connection behind a pooler in transaction mode, held by nobody.
- * - ML2: it is waited for within a limit, and whoever holds it is named.
+ *   session's lock would stay on the server's connection behind a pooler in transaction mode, without a holder.
+ * - ML2: it is waited for within a limit, and its holder is named.
  * @throws SluiceError MIGRATION_LOCKED
  */
 export async function withMigrationLock<T>(

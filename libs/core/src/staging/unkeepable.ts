@@ -17,7 +17,7 @@ interface Problem {
  * @throws SluiceError TARGET_CANNOT_BE_SWAPPED naming everything that stands in the way
  */
 export async function refuseUnkeepable(client: SqlClient, tables: readonly string[]): Promise<void> {
-  // The loader swaps, whoever starts the job.
+  // The loader swaps, no matter which role starts the job.
   const role = await loaderRole(client);
   const problems = await withEmptySearchPath(client, async () => [
     ...(await client.query<Problem>(OF_THE_TABLE, [TARGET_SCHEMA, tables, role.oid, role.name])).rows,

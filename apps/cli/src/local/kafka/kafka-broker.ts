@@ -39,7 +39,7 @@ const LARGEST_REQUEST_BYTES = 10 * 1024 * 1024;
  *     there and is given relative names alone, since a comma would cut `log.dirs`, a colon the class path, and a
  *     properties file is read as Latin-1. The jars, which lie elsewhere, are reached by a link.
  * K2. Java asks for a locale of UTF-8 to understand the folder that it runs in; every Linux has C.UTF-8.
- * K3. Nobody else can read the folder: its segments are records.
+ * K3. No other user can read the folder: its segments are records.
  * @throws SluiceError REQUIREMENT_MISSING, LOCAL_START_FAILED
  */
 export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {

@@ -2,7 +2,7 @@
  * Every way in which a producer may have compressed a batch of records, by its number in the batch's attributes.
  *
  * Sluice's own topics are not compressed (docs/decisions/0010), and the brokers unpack what others send to them
- * (`compression.type`, docs/decisions/0015). What was written before that was set, or while somebody changed it, is
+ * (`compression.type`, docs/decisions/0015). What was written before that was set, or while it was being changed, is
  * read all the same.
  */
 import { gunzip } from './gzip.js';

@@ -43,7 +43,7 @@ export class JsonPaths {
 
   /**
    * @param paths distinct; dotted names, `''` for the whole text. A name cannot hold a dot.
-   * @param unknown is told of members that no path leads to, in objects that are read by their members alone
+   * @param unknown called for members that no path leads to, in objects that are read by their members alone
    * @param prefix stands before their names: of elements, the array
    */
   constructor(

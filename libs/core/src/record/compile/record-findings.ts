@@ -51,7 +51,7 @@ export class RecordFindings {
   }
 
   /**
-   * The findings so far, to be worded when somebody reads them: until then one takes a quarter of the memory, and a
+   * The findings so far, to be worded when they are read: until then one takes a quarter of the memory, and a
    * batch of bad rows has hundreds of thousands (G9).
    */
   words(): () => Finding[] {

@@ -1,6 +1,6 @@
 /**
- * Members of JSON records that the contract does not read, by name and how often. PURE. CSV refuses a column that nobody
- * knows; a member costs nothing, but one that was renamed at its source would become NULL without a word.
+ * Members of JSON records that the contract does not read, by name and how often. PURE. CSV refuses a column that is not
+ * known; a member costs nothing, but one that was renamed at its source would become NULL without a word.
  *
  * Bounded: names over a number, and long ones, are counted together, so that no record can fill memory with names.
  */

@@ -61,7 +61,7 @@ const TARGETS = `
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = $3::text AND c.relname = ANY($4)`;
 
-/** Whoever starts the job makes tables LIKE the targets, and needs SELECT for that. */
+/** The role that starts the job makes tables LIKE the targets, and needs SELECT for that. */
 const ON_TABLES = `
   SELECT format('GRANT %s ON %s TO %I', string_agg(missing.privilege, ', ' ORDER BY missing.rank), t.name, missing.role) AS problem
   FROM (${TARGETS}) AS t

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { watchFaultPoints } from '#common/faults/fault-point.js';
-import { claimJob, finalizeJob, takeOver, untilRow } from '../../../../test/support/finalizing.js';
+import { eventually } from '../../../../test/support/eventually.js';
+import { claimJob, finalizeJob, takeOver } from '../../../../test/support/finalizing.js';
 import {
   type JobOptions,
   type Shop,
@@ -306,15 +307,19 @@ describe('Finalizer', () => {
       await blocker.query(
         `BEGIN; LOCK TABLE sluice_staging."${id.replaceAll('-', '')}_shop" IN ROW EXCLUSIVE MODE`,
       );
-      const work = finalizeJob(jobs).then(
-        () => 'done',
-        (error: unknown) => error,
+      let outcome: unknown;
+      void finalizeJob(jobs).then(
+        () => (outcome = 'done'),
+        (error: unknown) => (outcome = error),
       );
-      await untilRow(
-        jobs.pool,
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`,
-      );
-      expect(await work).toMatchObject({ code: '57P01' });
+      // Indexes are built side by side: a second build may begin to wait after the first one was ended.
+      await eventually(async () => {
+        await jobs.pool.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`,
+        );
+        return outcome !== undefined;
+      }, 'the finalization to end');
+      expect(outcome).toMatchObject({ code: '57P01' });
       await blocker.end();
       await finalizeJob(jobs, { job: await takeOver(jobs) });
       expect(await jobs.shops()).toEqual(['1 a x+y', '2 b']);

@@ -21,7 +21,7 @@ export class ParkedMessageRow {
   @Column('timestamptz', { name: 'parked_at' })
   parkedAt!: Date;
 
-  @Column('text')
+  @Column('text', { default: 'open' })
   state!: ParkedState;
 
   @Column('timestamptz', { name: 'decided_at', nullable: true })

@@ -5,8 +5,7 @@ export class ParkedStates1700000000010 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
       ALTER TABLE sluice.parked_message
-        ADD state text NOT NULL DEFAULT 'open'
-          CONSTRAINT parked_message_state CHECK (state IN ('open', 'retried', 'skipped')),
+        ADD state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'retried', 'skipped')),
         ADD decided_at timestamptz,
         ADD note text`);
   }

@@ -6,7 +6,7 @@ import type { DeadLetterView } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { deadLetterText } from '../render/dead-letter-text.js';
-import { formatCount } from '../render/format.js';
+import { counted } from '../render/format.js';
 import { BYTE_ORDER_MARK, csvHeader, csvRow } from '../render/refused-csv.js';
 import { type CliContext, connect, paintOf, write } from './context.js';
 import { requireDataset } from './known-dataset.js';
@@ -31,7 +31,7 @@ export async function deadLetters(context: CliContext, options: DeadLettersOptio
   if (options.export !== undefined) {
     const file = resolve(context.cwd, options.export);
     const count = await exportLetters(client, taken(letters, options.limit), file);
-    await write(context.stdout, `${formatCount(count)} refused records written to ${file}\n`);
+    await write(context.stdout, `${counted(count, 'refused record')} written to ${file}\n`);
     return 'success';
   }
   if (options.json === true) {

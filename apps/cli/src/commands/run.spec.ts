@@ -141,6 +141,20 @@ describe('sluice run', () => {
       }
     });
 
+    it('a refused head: one finding a line, and none can steer the terminal', async () => {
+      const message = 'x.csv: COLUMN_MISSING: The header has no "a".\nBAD_HEAD: \u001b[2J is no date.';
+      api.newJob = succeeded({
+        state: 'failed',
+        error: { ...error('SOURCE_REFUSED'), message },
+        counts: null,
+      });
+      await cli.run('run', 'customers', '--source', 'customers.csv');
+      expect(cli.stdout.text).toContain(
+        '  what happened  x.csv: COLUMN_MISSING: The header has no "a".\n' +
+          '                 BAD_HEAD: \\u001b[2J is no date. [SOURCE_REFUSED]\n',
+      );
+    });
+
     it('another job is active', async () => {
       api.problem = problem({
         status: 409,

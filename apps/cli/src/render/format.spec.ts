@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { formatBytes, formatCount, formatDuration, formatRate, formatShare, formatTime } from './format.js';
+import {
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRate,
+  formatShare,
+  formatTime,
+} from './format.js';
 
 describe('numbers for people', () => {
   it.each([
@@ -8,6 +16,14 @@ describe('numbers for people', () => {
     [51234.6, '51,235'],
   ])('count %d', (count, text) => {
     expect(formatCount(count)).toBe(text);
+  });
+
+  it.each([
+    [0, '0 warnings'],
+    [1, '1 warning'],
+    [2000, '2,000 warnings'],
+  ])('%d things', (count, text) => {
+    expect(counted(count, 'warning')).toBe(text);
   });
 
   it.each([

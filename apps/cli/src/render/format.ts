@@ -7,6 +7,11 @@ export function formatCount(count: number): string {
   return WHOLE.format(count);
 }
 
+/** `1 warning`, `2,000 warnings` */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`;
+}
+
 /** 0.00214 → `0.21 %` */
 export function formatShare(share: number): string {
   return `${(share * 100).toFixed(2)} %`;

@@ -1,5 +1,5 @@
 import type { JobDetail, JobSummary } from '#core/job/job-view.js';
-import { formatCount } from './format.js';
+import { counted, formatCount } from './format.js';
 import { plainText } from './plain-text.js';
 import { PROGRAM } from './program-name.js';
 
@@ -79,7 +79,7 @@ export function discardedText(discarded: NonNullable<JobSummary['discarded']>): 
 }
 
 function batches(count: number, records: number): string {
-  return `${formatCount(count)} ${count === 1 ? 'batch' : 'batches'} (${formatCount(records)} records)`;
+  return `${counted(count, 'batch', 'batches')} (${counted(records, 'record')})`;
 }
 
 /** One code a line, with how often it was given. */

@@ -29,7 +29,12 @@ function headline(job: JobDetail, paint: Paint): string {
 function errorPart(job: JobDetail): string {
   if (job.error === null) return '';
   const { code, message, action } = job.error;
-  return `  what happened  ${plainText(message)} [${code}]\n  what to do     ${plainText(action)}\n`;
+  // The findings of a refused head stand one a line; each line is made safe on its own.
+  const what = message
+    .split('\n')
+    .map(plainText)
+    .join(`\n${' '.repeat(17)}`);
+  return `  what happened  ${what} [${code}]\n  what to do     ${plainText(action)}\n`;
 }
 
 function countsPart(job: JobDetail): string {

@@ -52,7 +52,8 @@ async function openHead(
   const head = readSourceHead(dataset, bytes, isWhole);
   const refusal = refusalOf(head.prologue);
   if (refusal !== null) {
-    throw new SluiceError('SOURCE_REFUSED', `${file}: ${refusal}`, { file, line: 1, dataset: dataset.name });
+    const { line = 1 } = head.prologue.findings[0] ?? {};
+    throw new SluiceError('SOURCE_REFUSED', `${file}: ${refusal}`, { file, line, dataset: dataset.name });
   }
   async function* records(): AsyncGenerator<Buffer> {
     try {

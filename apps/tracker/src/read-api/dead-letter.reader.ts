@@ -20,8 +20,8 @@ export class DeadLetterReader {
   constructor(private readonly database: DataSource) {}
 
   /**
-   * In order of job and record; bytes are read only as far as a list shows them. A page ends before it would be larger
-   * than MAX_PAGE_BYTES, columns and findings included.
+   * The newest job first (ids are UUIDs v7), and of a job in order of records; bytes are read only as far as a list
+   * shows them. A page ends before it would be larger than MAX_PAGE_BYTES, columns and findings included.
    */
   async list({ cursor, limit, ...filters }: DeadLettersQuery): Promise<Page<DeadLetterView>> {
     const items: DeadLetterView[] = [];
@@ -41,23 +41,36 @@ export class DeadLetterReader {
     }
   }
 
-  private async read({ job, code, dataset, stage, cursor, limit }: DeadLettersQuery): Promise<Letter[]> {
-    const query = this.letters(`substring(letter.bytes FROM 1 FOR ${LIST_TEXT_BYTES})`)
-      .orderBy('letter.job')
-      .addOrderBy('letter.record')
-      .limit(limit);
-    if (job !== undefined) query.andWhere('letter.job = :job', { job });
-    if (code !== undefined) query.andWhere(':code = ANY (letter.codes)', { code });
-    if (dataset !== undefined) query.andWhere('letter.dataset = :dataset', { dataset });
-    if (stage !== undefined) query.andWhere('letter.stage = :stage', { stage });
-    if (cursor !== undefined) {
-      const [afterJob, afterRecord] = cursor.split(':');
-      query.andWhere('(letter.job, letter.record) > (:afterJob::uuid, :afterRecord::bigint)', {
-        afterJob,
-        afterRecord,
-      });
+  /** Job by job: no index has the jobs in one direction and their records in the other. */
+  private async read({ cursor, limit, ...filters }: DeadLettersQuery): Promise<Letter[]> {
+    const letters: Letter[] = [];
+    let [job, afterRecord] = cursor?.split(':') ?? [];
+    for (;;) {
+      if (job !== undefined) {
+        const query = filtered(this.letters(`substring(letter.bytes FROM 1 FOR ${LIST_TEXT_BYTES})`), filters)
+          .andWhere('letter.job = :ofJob', { ofJob: job })
+          .orderBy('letter.record')
+          .limit(limit - letters.length);
+        if (afterRecord !== undefined)
+          query.andWhere('letter.record > :afterRecord::bigint', { afterRecord });
+        letters.push(...(await this.readLetters(query)));
+      }
+      if (letters.length >= limit) return letters;
+      job = await this.jobBefore(job, filters);
+      if (job === undefined) return letters;
+      afterRecord = undefined;
     }
-    return this.readLetters(query);
+  }
+
+  /** The newest job with such dead letters, of those older than the given one. */
+  private async jobBefore(job: string | undefined, filters: Filters): Promise<string | undefined> {
+    const query = filtered(
+      this.database.getRepository(DeadLetterRow).createQueryBuilder('letter').select('letter.job', 'job'),
+      filters,
+    );
+    if (job !== undefined) query.andWhere('letter.job < :before', { before: job });
+    const found = await query.orderBy('letter.job', 'DESC').limit(1).getRawOne<{ job: string }>();
+    return found?.job;
   }
 
   /** With its exact bytes. @returns null when there is none of this id */
@@ -103,6 +116,19 @@ interface Letter {
 
 interface RawLetter {
   readonly shown_bytes: Buffer;
+}
+
+type Filters = Pick<DeadLettersQuery, 'job' | 'code' | 'dataset' | 'stage'>;
+
+function filtered(
+  query: SelectQueryBuilder<DeadLetterRow>,
+  { job, code, dataset, stage }: Filters,
+): SelectQueryBuilder<DeadLetterRow> {
+  if (job !== undefined) query.andWhere('letter.job = :job', { job });
+  if (code !== undefined) query.andWhere(':code = ANY (letter.codes)', { code });
+  if (dataset !== undefined) query.andWhere('letter.dataset = :dataset', { dataset });
+  if (stage !== undefined) query.andWhere('letter.stage = :stage', { stage });
+  return query;
 }
 
 /** About as many as its JSON has. */

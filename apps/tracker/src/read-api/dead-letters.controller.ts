@@ -12,7 +12,7 @@ import { DeadLetterDto, DeadLetterPageDto } from './views.dto.js';
 export class DeadLettersController {
   constructor(private readonly letters: DeadLetterReader) {}
 
-  /** Refused records in order of job and record. */
+  /** Refused records, those of the newest job first, in order of records. */
   @Get()
   @ApiOkResponse({ type: DeadLetterPageDto })
   @ProblemResponses(400, 503)

@@ -180,11 +180,11 @@ describe('read API', () => {
   });
 
   describe('GET /dead-letters', () => {
-    it('lists in order of job and record, page by page, each letter once', async () => {
+    it('lists the newest job first, in order of records, page by page, each dead letter once', async () => {
       const whole = await get<Page<DeadLetterView>>('/dead-letters');
       expect(whole.items.map(({ id }) => id)).toEqual([
-        ...[2, 9, 10].map((record) => `${JOBS[1]}:${record}`),
         ...[1, 5, 7].map((record) => `${JOBS[3]}:${record}`),
+        ...[2, 9, 10].map((record) => `${JOBS[1]}:${record}`),
       ]);
       for (const limit of [1, 2, 4]) expect(await everyPage('/dead-letters', limit)).toEqual(whole.items);
     });
@@ -194,7 +194,7 @@ describe('read API', () => {
         (await everyPage<DeadLetterView>(`/dead-letters?${query}`, 2)).map(({ record }) => record);
       expect(await records(`job=${JOBS[3]}`)).toEqual([1, 5, 7]);
       expect(await records('code=DUPLICATE')).toEqual([10]);
-      expect(await records('code=BAD')).toEqual([2, 9, 1, 5, 7]);
+      expect(await records('code=BAD')).toEqual([1, 5, 7, 2, 9]);
       expect(await records('code=ODD')).toEqual([]);
       expect(await records('stage=load')).toEqual([10]);
       expect(await records('dataset=shops')).toHaveLength(6);

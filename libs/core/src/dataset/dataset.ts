@@ -77,6 +77,11 @@ export interface Dataset {
   prologue(head: Buffer, complete: boolean): Prologue | undefined;
 }
 
+/** A finding about the head of a file, and the line (from 1) that it is about; the first one unless it says so. */
+export interface HeadFinding extends Finding {
+  readonly line?: number;
+}
+
 /** What the head of a file says. */
 export interface Prologue {
   /** Column names in file order; empty for formats that name their fields in each record. */
@@ -87,7 +92,7 @@ export interface Prologue {
   readonly dataStart: number;
   readonly firstLine: number;
   /** Any `error` refuses the file. */
-  readonly findings: readonly Finding[];
+  readonly findings: readonly HeadFinding[];
 }
 
 export const MAX_HEAD_BYTES = 64 * 1024;

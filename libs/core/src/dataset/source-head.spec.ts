@@ -77,6 +77,7 @@ describe('the head of a source', () => {
     expect(findings).toEqual([
       expect.objectContaining({
         code: 'LINE_ENDS_MIXED',
+        line,
         message: expect.stringContaining(`Line ${line} ends`),
       }),
     ]);
@@ -101,6 +102,12 @@ describe('the head of a source', () => {
   ])('refuses a prologue that %s', (_, change) => {
     const wrong = { ...things, prologue: (head: Buffer) => ({ ...naivePrologue(head), ...change }) };
     expect(codesOf('k,n\n1,a\n2,b\n', wrong)).toEqual(['HEAD_UNACCOUNTED']);
+  });
+
+  it('says each error of a refused head on a line of its own', () => {
+    const findings = [fileError('ONE', 'first'), fileError('TWO', 'second')];
+    expect(refusalOf({ findings })).toBe('ONE: first\nTWO: second');
+    expect(refusalOf({ findings: [] })).toBeNull();
   });
 
   it('accounts for every byte before the first record, or refuses the file, whatever the bytes', () => {

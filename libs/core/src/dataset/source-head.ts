@@ -21,7 +21,7 @@ import {
   MAX_RETURNS,
   strayByteOf,
 } from '../record/line-ends.js';
-import { type Dataset, MAX_HEAD_BYTES, type Prologue } from './dataset.js';
+import { type Dataset, type HeadFinding, MAX_HEAD_BYTES, type Prologue } from './dataset.js';
 import { bomLength, fileError } from './file-head.js';
 import { findWrongJson } from './json-head.js';
 
@@ -61,19 +61,19 @@ export function readSourceHead(dataset: Dataset, head: Buffer, isWhole: boolean)
   return { prologue: { ...prologue, findings: boundFindings(found) }, lineEnd, ...counted };
 }
 
-/** All errors of a head as one text; null when there is none. */
+/** All errors of a head as one text, each on a line of its own; null when there is none. */
 export function refusalOf({ findings }: Pick<Prologue, 'findings'>): string | null {
   const errors = findings.filter(({ severity }) => severity === 'error');
-  return errors.length === 0 ? null : errors.map(({ code, message }) => `${code}: ${message}`).join(' ');
+  return errors.length === 0 ? null : errors.map(({ code, message }) => `${code}: ${message}`).join('\n');
 }
 
 /** H3: errors first; the last message says how many more there are. */
-export function boundFindings(findings: readonly Finding[]): readonly Finding[] {
+export function boundFindings(findings: readonly HeadFinding[]): readonly HeadFinding[] {
   const all = findings.toSorted((a, b) => Number(a.severity !== 'error') - Number(b.severity !== 'error'));
-  const shown: Finding[] = [];
+  const shown: HeadFinding[] = [];
   let room = MAX_HEAD_TEXT_BYTES - MORE_BYTES;
   for (const finding of all) {
-    const bytes = Buffer.byteLength(`${finding.code}: ${finding.message} `);
+    const bytes = Buffer.byteLength(`${finding.code}: ${finding.message}\n`);
     if (shown.length === MAX_HEAD_FINDINGS || (bytes > room && shown.length > 0)) break;
     shown.push(bytes > room ? { ...finding, message: shorten(finding.message, room) } : finding);
     room -= bytes;
@@ -146,7 +146,7 @@ function findUnaccounted(
   isWhole: boolean,
   prologue: Prologue,
   lineEnd: LineEnd,
-): readonly Finding[] {
+): readonly HeadFinding[] {
   const { dataStart, firstLine } = prologue;
   if (head.length === 0)
     return [fileError('FILE_EMPTY', 'The file is empty: check that the download was finished.')];
@@ -156,13 +156,11 @@ function findUnaccounted(
   const endsInLine =
     dataStart < bytes || (dataStart === head.length && !isWhole && !endsWithLineEnd(head, lineEnd));
   if (dataStart > head.length || endsInLine || lines !== firstLine - 1) {
-    return [
-      fileError(
-        'HEAD_UNACCOUNTED',
-        `The prologue of ${dataset.name} takes ${dataStart} bytes for ${firstLine - 1} lines before the first record, ` +
-          `and these bytes hold ${lines}${endsInLine ? ', the last one in part' : ''}: line ${Math.max(1, lines)} would be lost in part.`,
-      ),
-    ];
+    const line = Math.max(1, lines);
+    const message =
+      `The prologue of ${dataset.name} takes ${dataStart} bytes for ${firstLine - 1} lines before the first record, ` +
+      `and these bytes hold ${lines}${endsInLine ? ', the last one in part' : ''}: line ${line} would be lost in part.`;
+    return [{ ...fileError('HEAD_UNACCOUNTED', message), line }];
   }
   if (dataset.format === 'ndjson') {
     const wrong = findWrongJson(head.subarray(dataStart), isWhole, planContract(dataset));
@@ -176,7 +174,7 @@ function endsWithLineEnd(head: Buffer, lineEnd: LineEnd): boolean {
 }
 
 /** H2: a line end of the other kind in [from, to) that is none of the source's. */
-function findMixedLine(head: Buffer, from: number, lineEnd: LineEnd, to: number): Finding | null {
+function findMixedLine(head: Buffer, from: number, lineEnd: LineEnd, to: number): HeadFinding | null {
   const stray = strayByteOf(lineEnd);
   let line = 1;
   for (let at = from; at < Math.min(to, head.length); line += 1) {
@@ -188,12 +186,10 @@ function findMixedLine(head: Buffer, from: number, lineEnd: LineEnd, to: number)
   return null;
 }
 
-function mixedLineEnds(line: number, lineEnd: LineEnd): Finding {
+function mixedLineEnds(line: number, lineEnd: LineEnd): HeadFinding {
   const [own, other] = lineEnd === 'lf' ? ['LF', 'CR'] : ['CR', 'LF'];
-  return fileError(
-    'LINE_ENDS_MIXED',
-    `Line ${line} ends with ${other} alone, and other lines end with ${own}: write the whole file with one kind of line end.`,
-  );
+  const message = `Line ${line} ends with ${other} alone, and other lines end with ${own}: write the whole file with one kind of line end.`;
+  return { ...fileError('LINE_ENDS_MIXED', message), line };
 }
 
 /** N11: the header is there and lacks what the contract reads. */

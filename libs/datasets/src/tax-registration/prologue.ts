@@ -1,5 +1,5 @@
 import { parse } from 'csv-parse/sync';
-import type { Prologue } from '#core/dataset/dataset.js';
+import type { HeadFinding, Prologue } from '#core/dataset/dataset.js';
 import { bomLength, fileError, findWrongEncoding, findWrongKindOfFile } from '#core/dataset/file-head.js';
 import type { Finding } from '#core/record/finding.js';
 
@@ -108,7 +108,7 @@ export function readPrologue(head: Buffer, complete: boolean): Prologue | undefi
   };
 }
 
-function refuse(findings: readonly Finding[]): Prologue {
+function refuse(findings: readonly HeadFinding[]): Prologue {
   return { columns: [], context: {}, dataStart: 0, firstLine: 1, findings };
 }
 
@@ -230,11 +230,12 @@ function separatorError(what: string, separator: string): Finding {
 }
 
 /** A date line that ends with CR alone would take the first record with it. */
-function findHiddenRecord(line: Buffer): Finding | undefined {
+function findHiddenRecord(line: Buffer): HeadFinding | undefined {
   const end = line.indexOf(CR);
   if (end < 0 || !readDateLine(line.subarray(0, end))) return undefined;
   const advice = 'write the whole file with one kind of line end';
-  return fileError('LINE_ENDS_MIXED', `Line 2 ends with CR alone, and other lines end with LF: ${advice}.`);
+  const message = `Line 2 ends with CR alone, and other lines end with LF: ${advice}.`;
+  return { ...fileError('LINE_ENDS_MIXED', message), line: 2 };
 }
 
 /** README section 3. @returns undefined when the line is not a date line; without `isoDate` when it names no calendar date */
@@ -249,7 +250,7 @@ function readDateLine(line: Buffer): { isoDate: string | undefined } | undefined
   return { isoDate: exists ? isoDate : undefined };
 }
 
-function badExtractDate(): Finding {
+function badExtractDate(): HeadFinding {
   const message = 'Line 2 is a date line, but names no date of the calendar: data_source_date stays empty.';
-  return { code: 'BAD_EXTRACT_DATE', field: null, message, severity: 'warning' };
+  return { code: 'BAD_EXTRACT_DATE', field: null, message, severity: 'warning', line: 2 };
 }

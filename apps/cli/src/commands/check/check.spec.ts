@@ -99,9 +99,20 @@ describe('sluice check', () => {
   it('judges repeats as the mode does: upsert supersedes them', async () => {
     writeFileSync(join(folder, 'file'), order('') + order(''));
     expect(await cli.run('check', webshop, 'file', '--mode', 'upsert')).toBe(0);
-    expect(cli.stdout.text).toContain('1 are superseded');
+    expect(cli.stdout.text).toContain('1 is superseded');
     expect(await cli.run('check', webshop, 'file', '--mode', 'append')).toBe(7);
     expect(await cli.run('check', webshop, 'file', '--mode', 'merge')).toBe(2);
+  });
+
+  it('places what it finds in the head on the line that it is about', async () => {
+    const { folder: datasetFolder } = entries.find(({ name }) => name === 'tax-registration')!;
+    const [header = '', date = '', ...records] = readFileSync(
+      join(datasetFolder, 'fixtures', 'input.csv'),
+      'utf8',
+    ).split(/\r?\n/);
+    writeFileSync(join(folder, 'file'), `${header}\n${date}\r${records.join('\n')}`);
+    expect(await cli.run('check', 'tax-registration', 'file')).toBe(7);
+    expect(cli.stdout.text).toContain('file:2: error LINE_ENDS_MIXED Line 2 ends with CR alone');
   });
 
   it('names the members that the contract does not read', async () => {

@@ -3,7 +3,7 @@ import { type Dataset, resolveOptions, type WriteMode } from '#core/dataset/data
 import { loadRegistry } from '#core/dataset/registry.js';
 import { exceedsRefusedShare } from '#core/ledger/balance.js';
 import type { Exit } from '../../exit-codes.js';
-import { formatCount, formatDuration, formatShare } from '../../render/format.js';
+import { counted, formatCount, formatDuration, formatShare } from '../../render/format.js';
 import type { Paint } from '../../render/paint.js';
 import { plainText } from '../../render/plain-text.js';
 import { reasonText } from '../../render/reason-text.js';
@@ -105,15 +105,15 @@ function summaryText(verdict: FileVerdict, dataset: Dataset, shown: number, seco
   const found = Object.values(verdict.findings).reduce((sum, count) => sum + count, 0);
   const share = refused === 0 ? '' : ` (${formatShare(refused / read)})`;
   const lines = [
-    `${formatCount(read)} records read in ${formatDuration(seconds)}: ${formatCount(accepted)} accepted, ` +
-      `${formatCount(refused)} refused${share}, ${formatCount(skipped)} skipped; ${formatCount(warnings)} warnings.`,
+    `${counted(read, 'record')} read in ${formatDuration(seconds)}: ${formatCount(accepted)} accepted, ` +
+      `${formatCount(refused)} refused${share}, ${formatCount(skipped)} skipped; ${counted(warnings, 'warning')}.`,
   ];
   if (superseded > 0) {
     lines.push(
-      `Of the accepted ones ${formatCount(superseded)} are superseded by others with their key (mode upsert).`,
+      `Of the accepted ones ${formatCount(superseded)} ${superseded === 1 ? 'is' : 'are'} superseded by others with their key (mode upsert).`,
     );
   }
-  if (shown < found) lines.push(`Shown are ${formatCount(shown)} of ${formatCount(found)} findings.`);
+  if (shown < found) lines.push(`Shown are ${formatCount(shown)} of ${counted(found, 'finding')}.`);
   if (found > 0) lines.push(findingsTable(verdict.findings).trimEnd());
   const members = Object.entries(verdict.unknownMembers).sort(([, a], [, b]) => b - a);
   if (members.length > 0) {

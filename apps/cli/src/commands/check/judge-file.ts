@@ -64,7 +64,7 @@ export async function judgeChunks(
   const source = await readHead(dataset, iterator, name);
   const { prologue } = source.head;
   const sums = new Sums();
-  const headFindings = prologue.findings.map((finding) => ({ ...finding, line: 1 }));
+  const headFindings = prologue.findings.map((finding) => ({ ...finding, line: finding.line ?? 1 }));
   sums.addFindings(headFindings);
   await onFindings(headFindings);
   if (refusalOf(prologue) !== null) return sums.verdict(true, false);

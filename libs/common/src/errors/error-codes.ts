@@ -154,7 +154,8 @@ export const ERROR_CODES = {
     retryable: false,
     meaning:
       'The request came by a host name that is not one of the service, or from a page of another site.',
-    action: 'Use the address that the service listens on, or name the host in SLUICE_ALLOWED_HOSTS.',
+    action:
+      'Use the address that the service listens on, or name the host in SLUICE_ALLOWED_HOSTS; see docs/security.md.',
   },
   SOURCE_REFUSED: {
     retryable: false,

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { queueJob } from '../../../../test/support/queued-job.js';
 import { controlDatabase } from '../schema/control-database.js';
 import { migrate } from '../schema/migrate.js';
 import type { Checkpoint } from './job.entity.js';
@@ -48,23 +48,7 @@ describe('JobRepository on real PostgreSQL', () => {
 
   beforeEach(() => database.query('TRUNCATE sluice.job CASCADE'));
 
-  async function queue(dataset = 'things'): Promise<string> {
-    const id = uuidv7();
-    await jobs.create({
-      id,
-      dataset,
-      mode: 'replace',
-      source: { kind: 'http', display: 'https://example.test/a.csv', trustedCaller: false },
-      secretUri: 'https://user:canary@example.test/a.csv',
-      dryRun: false,
-      limitRecords: null,
-      maxRefusedShare: 0.05,
-      maxShrinkShare: 0.2,
-      options: {},
-      contractVersion: 1,
-    });
-    return id;
-  }
+  const queue = (dataset?: string): Promise<string> => queueJob(jobs, dataset);
 
   async function claimed(): Promise<Claim> {
     const claim = await jobs.claimNext('one');

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { queueJob } from '../../../../test/support/queued-job.js';
 import { controlDatabase } from '../schema/control-database.js';
 import { migrate } from '../schema/migrate.js';
 import { SourceCredentials1700000000009 } from '../schema/migrations/0009-source-credentials.js';
@@ -32,23 +32,7 @@ describe('the credentials of a source', () => {
 
   beforeEach(() => database.query('TRUNCATE sluice.job CASCADE'));
 
-  async function queued(dataset = 'things'): Promise<string> {
-    const id = uuidv7();
-    await jobs.create({
-      id,
-      dataset,
-      mode: 'replace',
-      source: { kind: 'http', display: 'https://example.test/a.csv', trustedCaller: false },
-      secretUri: SECRET,
-      dryRun: false,
-      limitRecords: null,
-      maxRefusedShare: 0.05,
-      maxShrinkShare: 0.2,
-      options: {},
-      contractVersion: 1,
-    });
-    return id;
-  }
+  const queued = (dataset?: string): Promise<string> => queueJob(jobs, dataset, SECRET);
 
   const secretOf = async (id: string): Promise<string | undefined> => (await jobs.load(id)).secretUri;
 

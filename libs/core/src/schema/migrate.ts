@@ -1,10 +1,11 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
 import { prepareConnection } from '#common/postgres/pool.js';
 import { assertDatabaseFits, assertSchemaIsNotNewer } from './check-database.js';
 import { controlDatabase } from './control-database.js';
 import { type MigratedDataset, migrateDataset, prepareDatasetMigrations } from './dataset-migrations.js';
+import { connectToMigrate } from './migration-client.js';
 import { withMigrationLock } from './migration-lock.js';
 
 export { assertSchemaIsCurrent } from './check-database.js';
@@ -125,13 +126,7 @@ async function migrateControlTables(databaseUrl: string): Promise<string[]> {
 }
 
 async function onConnection<T>(databaseUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'sluice migrate',
-    connectionTimeoutMillis: 10_000,
-  });
-  client.on('error', () => undefined);
-  await client.connect();
+  const client = await connectToMigrate(databaseUrl);
   try {
     await prepareConnection(client);
     return await work(client);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { pinWithin } from '#common/postgres/pool.js';
+import { connectToMigrate } from './migration-client.js';
 
 /** Any 64-bit number will do, as long as every `migrate` takes the same one. */
 const MIGRATION_LOCK = 8_420_371_001;
@@ -21,14 +22,8 @@ export async function withMigrationLock<T>(
   waitMs: number,
   work: () => Promise<T>,
 ): Promise<T> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'sluice migrate',
-    connectionTimeoutMillis: 10_000,
-  });
   // It is idle while `work` runs: an error then is met by the statement that ends the transaction.
-  client.on('error', () => undefined);
-  await client.connect();
+  const client = await connectToMigrate(databaseUrl);
   try {
     await client.query('BEGIN');
     await pinWithin(client, { statement_timeout: '0', lock_timeout: '0' });

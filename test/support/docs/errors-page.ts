@@ -29,7 +29,7 @@ function errorCodes(): string {
   const sections = Object.entries(ERROR_CODES).map(
     ([code, { meaning, retryable, action }]) =>
       `### ${code}\n\n${meaning}\n\n` +
-      `- Passes by itself: ${retryable ? 'it can; whoever waits tries again' : 'no'}\n- What to do: ${action}\n`,
+      `- Passes by itself: ${retryable ? 'it can; what waits for it is tried again' : 'no'}\n- What to do: ${action}\n`,
   );
   return `## Error codes\n\n${sections.join('\n')}`;
 }

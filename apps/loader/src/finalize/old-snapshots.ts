@@ -9,7 +9,7 @@ import type { StepRunner } from './step-runner.js';
  *
  * Invariants
  * - O1: a session counts when it holds a snapshot which excludes something that was committed when the wait began.
- *   `backend_xmin` says that, and everybody may see it. What else PostgreSQL shows of other roles' sessions only to
+ *   `backend_xmin` says that, and every role may see it. What else PostgreSQL shows of other roles' sessions only to
  *   members of pg_read_all_stats (kind of backend, begin of the transaction) leaves sessions out where it is known,
  *   and counts them where it is not.
  * - O2: only sessions that counted at the first look are waited for: a snapshot that is taken later holds every row of

@@ -12,7 +12,7 @@ export const NOTHING: Outcome = { inserted: 0, updated: 0, unchanged: 0, superse
 
 /** finalizing → succeeded | failed: the last statements of a job, in the transaction that decides on it. */
 const END = `
-  UPDATE sluice.job SET state = $3, counts = $4, findings = $5, error = $6, finished_at = clock_timestamp(),
+  UPDATE sluice.job SET state = $3, counts = $4, counted_batches = NULL, findings = $5, error = $6, finished_at = clock_timestamp(),
          announced = false, owner = NULL, lease_until = NULL, wait = NULL,
          secret_uri = CASE WHEN $3 = 'succeeded' THEN '' ELSE secret_uri END
   WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`;

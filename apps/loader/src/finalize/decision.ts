@@ -22,6 +22,7 @@ export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob):
   const place = { dataset, job };
   if (error instanceof SluiceError) {
     if (error.code === 'CONTRACT_MISMATCH') return { state: 'paused', reason: 'contract', error };
+    if (error.code === 'JOB_SCHEMA') return { state: 'paused', reason: 'schema', error };
     const saysNothing = error.retryable || error.code === 'JOB_LOST' || error.code === 'INTERNAL';
     return saysNothing ? null : { state: 'failed', error };
   }

@@ -33,6 +33,15 @@ export async function ledgerFindings(client: SqlClient, jobId: string): Promise<
   return rows[0]?.findings ?? {};
 }
 
+/** The batches in the ledger, as PostgreSQL writes a multirange. */
+export async function loadedBatches(client: SqlClient, jobId: string): Promise<string> {
+  const { rows } = await client.query<{ batches: string }>(
+    `SELECT coalesce(range_agg(int8range(batch, batch + 1)), '{}')::text AS batches FROM sluice.ledger WHERE job = $1`,
+    [jobId],
+  );
+  return rows[0]?.batches ?? '{}';
+}
+
 const TOTALS = `
   SELECT count(*) AS batches, sum(records) AS records, sum(accepted) AS accepted, sum(refused) AS "refusedAtValidate",
          sum(skipped) AS skipped, sum(jsonb_array_length(load_refusals)) AS "refusedAtLoad", sum(warnings) AS warnings,

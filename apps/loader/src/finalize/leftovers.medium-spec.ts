@@ -60,6 +60,33 @@ describe('Leftovers', () => {
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, loaded: 0 }, findings: { BAD_NAME: 1 } });
   });
 
+  it('says which batches the counts are about, as long as any arrive (L4)', async () => {
+    const id = await jobs.loaded([[SHOP], ['refused'], [SHOP], ['refused']], { loadOrder: [0, 3] });
+    await change(id, `state = 'failed', finished_at = now()`);
+    const counted = async (): Promise<unknown> =>
+      (
+        await jobs.pool.query(
+          `SELECT counted_batches AS batches, counts->'read' AS read FROM sluice.job WHERE id = $1`,
+          [id],
+        )
+      ).rows;
+    await sweep();
+    expect(await counted()).toEqual([{ batches: '{[0,1),[3,4)}', read: 2 }]);
+    await jobs.pool.query('UPDATE sluice.ledger SET batch = 4 WHERE job = $1 AND batch = 3', [id]);
+    await jobs.pool.query(
+      `INSERT INTO sluice.ledger SELECT (jsonb_populate_record(ledger, '{"batch": 3}')).* FROM sluice.ledger
+       WHERE job = $1 AND batch = 4`,
+      [id],
+    );
+    await sweep();
+    expect(await counted()).toEqual([{ batches: '{[0,1),[3,5)}', read: 3 }]);
+    await change(id, 'resumable = false');
+    await sweep();
+    await sweep();
+    expect(await left(id)).toEqual(NEITHER);
+    expect(await counted()).toEqual([{ batches: '{[0,1),[3,5)}', read: 3 }]);
+  });
+
   it('staging that a job left behind goes: a succeeded one keeps its ledger, an unknown one has none', async () => {
     const id = await ended('succeeded');
     const unknown = '019f0000-0000-7000-8000-000000000001';

@@ -6,7 +6,7 @@ import { NEWER_SUCCESS } from '#core/job/newer-success.js';
 import { jobCounts } from '#core/ledger/balance.js';
 import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
 import { NOTHING } from './conclude.js';
-import { ledgerFindings, ledgerTotals } from './ledger-sums.js';
+import { ledgerFindings, ledgerTotals, loadedBatches } from './ledger-sums.js';
 import { terminateBackends } from './step-runner.js';
 
 /** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
@@ -114,10 +114,12 @@ const LEDGERS_TO_DROP = `
 
 /** Does nothing once the ledger rows are gone, nor for a job that was resumed meanwhile. */
 async function writeCounts(client: Parameters<typeof ledgerTotals>[0], id: string): Promise<void> {
+  // Before the sums: a batch that arrives between the two is in the sums alone, and they are written again.
+  const batches = await loadedBatches(client, id);
   const totals = await ledgerTotals(client, id);
   await client.query(
-    `UPDATE sluice.job SET counts = $2, findings = $3
+    `UPDATE sluice.job SET counts = $2, findings = $3, counted_batches = $5
      WHERE id = $1 AND state IN ('failed', 'cancelled') AND (counts IS NULL OR $4)`,
-    [id, jobCounts(totals, NOTHING), await ledgerFindings(client, id), totals.batches > 0],
+    [id, jobCounts(totals, NOTHING), await ledgerFindings(client, id), totals.batches > 0, batches],
   );
 }

@@ -124,4 +124,39 @@ describe('a merge beside other writers', () => {
     expect(counts).toMatchObject({ updated: 2 });
     expect(await jobs.shops()).toEqual(['1 one z', '2 changed x']);
   });
+
+  it.each(['append', 'upsert'] as const)(
+    'a row of another table that is deleted meanwhile refuses the record that refers to it, and no other (%s)',
+    async (mode) => {
+      await jobs.pool.query(`
+        CREATE TABLE public.version (name text PRIMARY KEY);
+        INSERT INTO public.version VALUES ('v1'), ('v2');
+        ALTER TABLE public.shop ADD CONSTRAINT shop_version FOREIGN KEY (city) REFERENCES public.version`);
+      try {
+        const id = await jobs.loaded(
+          [
+            [
+              { number: '3', name: 'three', city: 'v2', items: ['a'] },
+              { number: '4', name: 'four', city: 'v1', items: ['b'] },
+            ],
+          ],
+          { mode, maxRefusedShare: 1 },
+        );
+        // It is there when orphans are settled, and gone when the merge has waited for its row.
+        await writer.query(`BEGIN; DELETE FROM public.version WHERE name = 'v2'`);
+        const merging = finalizeJob(jobs, { dataset });
+        await untilRow(jobs.pool, MERGES);
+        await writer.query('COMMIT');
+        await merging;
+        expect(await jobs.end(id)).toMatchObject({
+          state: 'succeeded',
+          counts: { inserted: 1, refusedAtLoad: 1 },
+        });
+        expect(await jobs.refusals(id)).toMatchObject([{ refusals: [{ record: 0, sqlstate: '23503' }] }]);
+        expect(await jobs.shops()).toEqual(['1 one x', '2 two x', '4 four b']);
+      } finally {
+        await jobs.pool.query('DROP TABLE public.version CASCADE');
+      }
+    },
+  );
 });

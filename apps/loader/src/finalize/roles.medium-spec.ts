@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { pino } from 'pino';
 import { createPool } from '#common/postgres/pool.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { noteServiceRole } from '#core/staging/checks/service-role.js';
-import { finalizeJob } from '../../../../test/support/finalizing.js';
+import { SweepHarness, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+import { endingStalledLoaders } from '../load/stalled-loaders.js';
 
 const PAGE = new URL('../../../../docs/operations.md', import.meta.url);
 const SERVICES = ['owner', 'ingestor', 'loader', 'tracker'] as const;
@@ -101,6 +103,65 @@ describe('services with one role each, as docs/operations.md makes them', () => 
       await admin.query(`UPDATE sluice.job SET announced = true`);
     },
   );
+
+  describe('a loader that connects as another role', () => {
+    const GRANTS = 'GRANT pg_signal_backend, pg_read_all_stats TO "sluice_test_roles_loader"';
+    let other: pg.Client;
+
+    async function connect(application: string): Promise<void> {
+      other = new pg.Client({ connectionString: urlOf('tracker'), application_name: application });
+      await other.connect();
+    }
+    afterEach(() => other.end());
+
+    it('and still holds a job: the job is paused, and the grant named', async () => {
+      const id = await jobs.loaded([[{ number: '1', name: 'a' }]]);
+      await connect(`sluice-finalize:${id}:1`);
+      const harness = new SweepHarness(jobs);
+      harness.sweep();
+      try {
+        await untilRow(
+          loader,
+          `SELECT FROM sluice.job WHERE id = $1 AND state = 'paused' AND pause_reason = 'schema'
+             AND pause_detail->>'message' LIKE '%role "sluice_test_roles_tracker" (sluice-finalize:%${GRANTS}%'`,
+          [id],
+        );
+      } finally {
+        await harness.stop();
+        await admin.query('DELETE FROM sluice.job WHERE id = $1', [id]);
+      }
+    });
+
+    it('and stands before a batch: it is named, with the grant, when waiting for it has failed', async () => {
+      await connect('sluice loader other:1');
+      await other.query('BEGIN; SELECT pg_advisory_xact_lock(1)');
+      const client = await loader.connect();
+      try {
+        const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+        const pid = rows[0]?.pid ?? 0;
+        const query = loader.query.bind(loader) as (...args: unknown[]) => Promise<unknown>;
+        // Waiting fails when somebody has looked for whom we wait.
+        const looking = Object.assign(Object.create(loader) as pg.Pool, {
+          query: async (...args: unknown[]) => {
+            const found = await query(...args);
+            await admin.query('SELECT pg_cancel_backend($1)', [pid]);
+            return found;
+          },
+        });
+        const waiting = endingStalledLoaders(
+          { pool: looking, logger: pino({ level: 'silent' }), sessionTimeoutMs: 600_000 },
+          { pid, job: 'x', dataset: 'shops' },
+          () => client.query('SELECT pg_advisory_xact_lock(1)'),
+        );
+        await expect(waiting).rejects.toMatchObject({
+          code: 'JOB_SCHEMA',
+          message: expect.stringContaining(GRANTS),
+        });
+      } finally {
+        client.release();
+      }
+    });
+  });
 
   it('the ingestor queues, claims and ends jobs, and writes no data', async () => {
     const database = await controlDatabase({ url: urlOf('ingestor'), applicationName: 'test' }).initialize();

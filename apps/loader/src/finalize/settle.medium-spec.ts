@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { SHOPS, finalizeJob } from '../../../../test/support/finalizing.js';
+import { SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
 import { StagedJobs } from '../../../../test/support/staged-job.js';
 
 describe('settling', () => {
@@ -161,6 +161,34 @@ describe('settling', () => {
       [0, 'The record holds the same shop_number, sales.item more than once.'],
       [1, 'Record 0 has the same shopNo and is kept.'],
     ]);
+  });
+
+  it('refuses records whose row of another table is deleted once they were settled', async () => {
+    await jobs.pool.query(`
+      INSERT INTO public.city VALUES ('Tainan');
+      ALTER TABLE public.shop ADD CONSTRAINT shop_city_fkey FOREIGN KEY (city) REFERENCES public.city`);
+    const id = await jobs.loaded(
+      [
+        [
+          { number: '1', name: 'a', city: 'Tainan', items: ['x'] },
+          { number: '2', name: 'b', items: ['x'] },
+        ],
+      ],
+      { maxRefusedShare: 1 },
+    );
+    const other = await jobs.session('other');
+    await other.query(`BEGIN; DELETE FROM public.city WHERE name = 'Tainan'`);
+    const finalizing = finalizeJob(jobs, { config: { swapLockTimeoutMs: 60_000 } });
+    await untilRow(
+      jobs.pool,
+      `SELECT FROM pg_stat_activity WHERE datname = current_database()
+         AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`,
+    );
+    await other.query('COMMIT');
+    await finalizing;
+    expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', counts: { loaded: 1, refusedAtLoad: 1 } });
+    expect(await jobs.refusals(id)).toMatchObject([{ refusals: [{ record: 0, sqlstate: '23503' }] }]);
+    expect(await jobs.shops()).toEqual(['2 b x']);
   });
 
   it('refuses records that refer to nothing, and whoever referred to them', async () => {

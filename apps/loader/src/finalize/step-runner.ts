@@ -2,10 +2,12 @@ import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction, pinWithin } from '#common/postgres/pool.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { type ForeignSession, mayNotEnd } from '../load/foreign-session.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizingJob } from './finalizing-job.js';
 
 const QUERY_CANCELED = '57014';
+const INSUFFICIENT_PRIVILEGE = '42501';
 const APPLICATION_PREFIX = 'sluice-finalize';
 
 /**
@@ -119,21 +121,36 @@ function applicationName({ id, epoch }: FinalizingJob): string {
   return `${APPLICATION_PREFIX}:${id}:${epoch}`;
 }
 
+/** $1: what names of backends of the job begin with; $2: an epoch. */
+const OF_THE_JOB = `pid <> pg_backend_pid()
+  AND CASE WHEN starts_with(application_name, $1) AND substr(application_name, length($1) + 1) ~ '^[0-9]{1,18}$'
+           THEN substr(application_name, length($1) + 1)::bigint <= $2 END`;
+
 /**
  * Ends every backend that works on the job with an epoch up to `epoch`, and waits until they are gone: a stalled
  * finalizer's open transaction holds locks, and may still commit what it has checked.
+ * @throws SluiceError JOB_SCHEMA when one is of another role and ours may not end it; DATABASE_UNAVAILABLE
  */
 export async function terminateBackends(pool: Pool, jobId: string, epoch: number): Promise<void> {
   const patience = 200;
+  const backends = [`${APPLICATION_PREFIX}:${jobId}:`, epoch];
   for (let round = 0; round < patience; round++) {
-    const { rows } = await pool.query<{ pid: number }>(
-      `SELECT pid, pg_terminate_backend(pid, 50) FROM pg_stat_activity
-       WHERE pid <> pg_backend_pid()
-         AND CASE WHEN starts_with(application_name, $1) AND substr(application_name, length($1) + 1) ~ '^[0-9]{1,18}$'
-                  THEN substr(application_name, length($1) + 1)::bigint <= $2 END`,
-      [`${APPLICATION_PREFIX}:${jobId}:`, epoch],
-    );
-    if (rows.length === 0) return;
+    try {
+      const { rows } = await pool.query<{ pid: number }>(
+        `SELECT pid, pg_terminate_backend(pid, 50) FROM pg_stat_activity WHERE ${OF_THE_JOB}`,
+        backends,
+      );
+      if (rows.length === 0) return;
+    } catch (error) {
+      if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+      const { rows } = await pool.query<ForeignSession>(
+        `SELECT pid, usename AS role, application_name AS application, current_user AS us
+         FROM pg_stat_activity WHERE usename <> current_user AND ${OF_THE_JOB} ORDER BY pid LIMIT 1`,
+        backends,
+      );
+      // It may have gone by itself meanwhile.
+      if (rows[0]) throw mayNotEnd(rows[0], { job: jobId });
+    }
   }
   throw new SluiceError(
     'DATABASE_UNAVAILABLE',

@@ -88,6 +88,8 @@ export class GroupLoader {
       } catch (error) {
         const kind = error instanceof SluiceError ? 'unknown' : classifyDatabaseError(error);
         if (kind === 'wait' || (error instanceof SluiceError && error.retryable)) throw error;
+        if (error instanceof SluiceError && error.code === 'JOB_SCHEMA')
+          return this.pause(group, 'schema', error);
         if (kind === 'schema') return this.pause(group, 'schema', schemaFault(error, group));
         if (attempt === ATTEMPTS)
           return this.pause(group, 'fault', jobFault(error, 'Loading', attempt, group));
@@ -171,7 +173,11 @@ export class GroupLoader {
       const obstacle = obstacleOf(batches, job, plan);
       if (obstacle !== null) return state === 'running' ? obstacle : { kind: 'dropped', state };
       await client.query(`SET LOCAL lock_timeout = '${LEDGER_LOCK_TIMEOUT}'`);
-      const inserted = await endingStalledLoaders(this.parts, pid, () => insertLedgerRows(client, batches));
+      const inserted = await endingStalledLoaders(
+        this.parts,
+        { pid, job: group.job, dataset: group.dataset },
+        () => insertLedgerRows(client, batches),
+      );
       // One delivery may bring a batch twice, when a publisher sent it again: only its first message is fresh.
       const fresh = batches.filter(({ batch }) => inserted.delete(batch));
       const repeated = batches.filter((message) => !fresh.includes(message));

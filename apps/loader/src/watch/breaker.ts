@@ -9,7 +9,8 @@ export interface JudgedJob {
   readonly id: string;
   readonly dataset: string;
   readonly breaker: Breaker;
-  readonly judgedFromBatch: number;
+  /** Batches that an operator has seen and let pass, as PostgreSQL writes a multirange. */
+  readonly judgedBatches: string;
   /** Codes that refuse nothing, so they are no reasons. */
   readonly warningCodes: readonly string[];
 }
@@ -33,7 +34,7 @@ export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<Break
   }>(
     `WITH latest AS (
        SELECT records, refused, findings, load_refusals, sum(records) OVER (ORDER BY batch DESC) - records AS newer
-       FROM sluice.ledger WHERE job = $1 AND batch >= $2 ORDER BY batch DESC LIMIT $3
+       FROM sluice.ledger WHERE job = $1 AND NOT batch <@ $2::int8multirange ORDER BY batch DESC LIMIT $3
      ), judged AS (
        SELECT * FROM latest WHERE newer < $3
      ), reasons AS (
@@ -48,7 +49,7 @@ export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<Break
             coalesce(sum(refused + jsonb_array_length(load_refusals)), 0) AS refused,
             coalesce((SELECT jsonb_agg(frequent ORDER BY count DESC, code) FROM frequent), '[]') AS reasons
      FROM judged`,
-    [job.id, job.judgedFromBatch, job.breaker.windowRecords, job.warningCodes],
+    [job.id, job.judgedBatches, job.breaker.windowRecords, job.warningCodes],
   );
   const row = rows[0];
   return {

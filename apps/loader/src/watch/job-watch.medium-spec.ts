@@ -6,6 +6,8 @@ import { v7 as uuidv7 } from 'uuid';
 import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import type { Breaker } from '#core/dataset/dataset.js';
+import { OperatorRepository } from '#core/job/operator.repository.js';
+import { controlDatabase } from '#core/schema/control-database.js';
 import { CONSUMER_GROUPS, planTopics, topicOf } from '#core/message/topics.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '../../../../test/support/eventually.js';
@@ -97,6 +99,18 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
     );
   }
 
+  /** As an operator does, of what is loaded now. */
+  async function continued(): Promise<void> {
+    const database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
+    try {
+      const operator = new OperatorRepository(database);
+      await operator.pause(job);
+      await operator.continue(job);
+    } finally {
+      await database.destroy();
+    }
+  }
+
   async function row(): Promise<JobRow | undefined> {
     const { rows } = await pool.query<JobRow>(
       'SELECT state, pause_reason, pause_detail, problem, wait FROM sluice.job WHERE id = $1',
@@ -179,11 +193,23 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
     it('leaves out what was there when somebody continued the job', async () => {
       await running({ breaker });
       for (const number of [0, 1, 2]) await loaded(number, { refused: 100 });
-      await pool.query('UPDATE sluice.job SET judged_from_batch = 3');
+      await continued();
       for (const number of [3, 4, 5]) await loaded(number, { refused: 10 });
       watch.start();
       await looked();
       expect(await row()).toMatchObject({ state: 'running' });
+    });
+
+    it('judges batches of partitions that were behind when somebody continued the job', async () => {
+      await running({ breaker });
+      for (const number of [0, 5, 6, 7]) await loaded(number, { refused: 100 });
+      await continued();
+      watch.start();
+      await looked();
+      expect(await row()).toMatchObject({ state: 'running' });
+      for (const number of [1, 2, 3]) await loaded(number, { refused: 30 });
+      await eventually(async () => (await row())?.state === 'paused', 'the job to be paused');
+      expect(await row()).toMatchObject({ pause_detail: { records: 300, refused: 90 } });
     });
   });
 

@@ -122,13 +122,13 @@ export class JobWatch {
   private async judgedJobs(): Promise<JudgedJob[]> {
     const { pool, datasets } = this.parts;
     const { rows } = await pool.query<JudgedRow>(
-      `SELECT id, dataset, breaker, options, judged_from_batch AS from FROM sluice.job
+      `SELECT id, dataset, breaker, options, judged_batches AS judged FROM sluice.job
        WHERE state = 'running' AND breaker IS NOT NULL AND dataset = ANY($1)`,
       [[...datasets.keys()]],
     );
-    return rows.map(({ from, options, ...job }) => ({
+    return rows.map(({ judged, options, ...job }) => ({
       ...job,
-      judgedFromBatch: Number(from),
+      judgedBatches: judged,
       warningCodes: [...(datasets.get(job.dataset)?.warningCodes(options) ?? [])],
     }));
   }
@@ -136,5 +136,5 @@ export class JobWatch {
 
 interface JudgedRow extends Pick<JudgedJob, 'id' | 'dataset' | 'breaker'> {
   readonly options: OptionValues;
-  readonly from: string;
+  readonly judged: string;
 }

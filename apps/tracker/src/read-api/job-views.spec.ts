@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Job, JobCounts } from '#core/job/job.entity.js';
 import type { JobStage } from '../fold/job-stage.entity.js';
-import { detailOf, isSettled, summaryOf } from './job-views.js';
+import { detailOf, hasLettersOfOthers, isSettled, summaryOf } from './job-views.js';
 
 const NOW = new Date('2026-01-01T00:01:40.000Z');
 
@@ -151,6 +151,19 @@ describe('detailOf', () => {
       expected: 3,
       complete: true,
     });
+  });
+
+  it('counts the dead letters of loaded batches alone when a job ended before all were loaded', () => {
+    const facts: Partial<Job> = { state: 'cancelled', counts: counts(3), countedBatches: '{[0,2)}' };
+    const cancelled = job(facts);
+    const sums = (known: number) => [stage({ deadLetters: known })];
+    expect(hasLettersOfOthers(cancelled, sums(2))).toBe(false);
+    expect(hasLettersOfOthers(cancelled, sums(3))).toBe(true);
+    expect(hasLettersOfOthers(job({ ...facts, countedBatches: null }), sums(3))).toBe(false);
+    expect(hasLettersOfOthers(job({ ...facts, counts: counts(0) }), sums(3))).toBe(false);
+    const deadLetters = { known: 1, expected: 3, complete: false };
+    expect(detailOf(cancelled, sums(3), NOW, 1).deadLetters).toEqual(deadLetters);
+    expect(detailOf(cancelled, sums(5), NOW, 3).deadLetters).toMatchObject({ known: 3, complete: true });
   });
 
   it('shows a failed job that was resumed as one that runs: sums go on, and nothing is settled', () => {

@@ -40,9 +40,15 @@ export function summaryOf(job: Job, now: Date): JobSummary {
   };
 }
 
-export function detailOf(job: Job, stages: readonly JobStage[], now: Date): JobDetail {
+/** @param lettersOfCounted dead letters of the batches that the job's counts are about, when {@link hasLettersOfOthers} */
+export function detailOf(
+  job: Job,
+  stages: readonly JobStage[],
+  now: Date,
+  lettersOfCounted: number | null = null,
+): JobDetail {
   const expected = expectedLetters(job);
-  const known = stages.reduce((sum, stage) => sum + stage.deadLetters, 0);
+  const known = lettersOfCounted ?? knownLetters(stages);
   return {
     ...summaryOf(job, now),
     findings:
@@ -52,6 +58,20 @@ export function detailOf(job: Job, stages: readonly JobStage[], now: Date): JobD
       job.state === 'finalizing' ? (stages.find(({ stage }) => stage === 'finalize')?.step ?? null) : null,
     deadLetters: { known, expected, complete: expected !== null && known >= expected },
   };
+}
+
+/**
+ * Whether known dead letters may be of batches that the job's counts say nothing about: a job that failed, or was
+ * cancelled, counts the batches that were loaded, and the validator has refused records of others too. As many dead
+ * letters as are expected are not all of them then.
+ */
+export function hasLettersOfOthers(job: Job, stages: readonly JobStage[]): boolean {
+  const expected = expectedLetters(job) ?? 0;
+  return (job.countedBatches ?? null) !== null && expected > 0 && knownLetters(stages) >= expected;
+}
+
+function knownLetters(stages: readonly JobStage[]): number {
+  return stages.reduce((sum, stage) => sum + stage.deadLetters, 0);
 }
 
 /**

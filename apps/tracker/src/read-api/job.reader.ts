@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Job } from '#core/job/job.entity.js';
 import type { BatchView, JobDetail, JobSummary, Page } from '#core/job/job-view.js';
+import { DeadLetterRow } from '../fold/dead-letter.entity.js';
 import { JobBatch } from '../fold/job-batch.entity.js';
 import { JobStage } from '../fold/job-stage.entity.js';
-import { detailOf, summaryOf } from './job-views.js';
+import { detailOf, hasLettersOfOthers, summaryOf } from './job-views.js';
 import type { BatchesQuery, JobsQuery } from './queries.dto.js';
 import { pageOf } from './page.js';
 
@@ -39,7 +40,8 @@ export class JobReader {
     if (!job || !raw[0]) return null;
     // After the job row: folds that are newer than it are right, older ones would lag behind a final state.
     const stages = await this.database.getRepository(JobStage).findBy({ job: id });
-    return detailOf(job, stages, raw[0].now);
+    const lettersOfCounted = hasLettersOfOthers(job, stages) ? await this.lettersOfCounted(job) : null;
+    return detailOf(job, stages, raw[0].now, lettersOfCounted);
   }
 
   /** In batch order. @returns null when no job has this id */
@@ -63,6 +65,17 @@ export class JobReader {
       .limit(limit + 1)
       .getRawMany<BatchRow>();
     return pageOf(rows.map(batchViewOf), limit, ({ batch }) => String(batch));
+  }
+
+  private async lettersOfCounted({ id, countedBatches }: Job): Promise<number> {
+    return this.database
+      .getRepository(DeadLetterRow)
+      .createQueryBuilder('letter')
+      .where('letter.job = :id AND letter.batch <@ CAST(:batches AS int8multirange)', {
+        id,
+        batches: countedBatches,
+      })
+      .getCount();
   }
 
   private jobsAndNow() {

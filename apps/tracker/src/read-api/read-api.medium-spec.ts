@@ -153,6 +153,30 @@ describe('read API', () => {
     });
   });
 
+  describe('GET /jobs/:id of a job that was cancelled', () => {
+    const counted = async (batches: string): Promise<JobDetail['deadLetters']> => {
+      await api.database.query('UPDATE sluice.job SET counted_batches = $2 WHERE id = $1', [
+        JOBS[1],
+        batches,
+      ]);
+      return (await get<JobDetail>(`/jobs/${JOBS[1]}`)).deadLetters;
+    };
+
+    it('waits for the dead letters of the batches that were loaded, whatever the validator refused besides', async () => {
+      await api.database.query(`UPDATE sluice.job SET state = 'cancelled' WHERE id = $1`, [JOBS[1]]);
+      try {
+        // Three are known, and all are of batch 0.
+        expect(await counted('{[1,3),[7,8)}')).toEqual({ known: 0, expected: 3, complete: false });
+        expect(await counted('{[0,1),[7,8)}')).toEqual({ known: 3, expected: 3, complete: true });
+      } finally {
+        await api.database.query(
+          `UPDATE sluice.job SET state = 'succeeded', counted_batches = NULL WHERE id = $1`,
+          [JOBS[1]],
+        );
+      }
+    });
+  });
+
   describe('GET /jobs/:id/batches', () => {
     it('has one row a batch, in order, page by page', async () => {
       const whole = await get<Page<BatchView>>(`/jobs/${JOBS[3]}/batches`);

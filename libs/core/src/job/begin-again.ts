@@ -36,8 +36,8 @@ export async function beginAgain(client: SqlClient, id: string, contractVersion:
     `UPDATE sluice.job SET state = 'queued', pause_reason = NULL, pause_detail = NULL, problem = NULL, error = NULL, wait = NULL,
        contract_version = $2, epoch = epoch + 1, first_epoch = epoch + 1, owner = NULL, lease_until = NULL,
        cutting = NULL, head = NULL, source_identity = NULL, checkpoint = NULL, republish_from = NULL,
-       judged_from_batch = 0, expected_bytes = NULL, total_batches = NULL, total_records = NULL, total_bytes = NULL,
-       counts = NULL, findings = NULL, started_at = NULL, finished_at = NULL, announced = true
+       judged_batches = '{}', expected_bytes = NULL, total_batches = NULL, total_records = NULL, total_bytes = NULL,
+       counts = NULL, counted_batches = NULL, findings = NULL, started_at = NULL, finished_at = NULL, announced = true
      WHERE id = $1`,
     [id, contractVersion],
   );

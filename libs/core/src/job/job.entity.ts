@@ -187,9 +187,12 @@ export class Job {
   @Column('jsonb', { nullable: true })
   breaker!: Breaker | null;
 
-  /** The breaker judges batches from here on: whoever continues a job has seen what came before. */
-  @Column('bigint', { name: 'judged_from_batch', transformer: bigintAsNumber })
-  judgedFromBatch!: number;
+  /**
+   * Batches that the breaker leaves out, as PostgreSQL writes a multirange: those that were loaded when the job was
+   * continued.
+   */
+  @Column('int8multirange', { name: 'judged_batches' })
+  judgedBatches!: string;
 
   @Column('jsonb')
   options!: OptionValues;
@@ -264,6 +267,13 @@ export class Job {
   /** Written by the finalizer, from the ledger. */
   @Column('jsonb', { nullable: true })
   counts!: JobCounts | null;
+
+  /**
+   * Which batches `counts` is about, as PostgreSQL writes a multirange, when the job failed or was cancelled before all
+   * were loaded; null: all of them.
+   */
+  @Column('int8multirange', { name: 'counted_batches', nullable: true })
+  countedBatches!: string | null;
 
   /** Finding code → how often, errors and warnings, from the ledger. */
   @Column('jsonb', { nullable: true })

@@ -75,7 +75,7 @@ export class OperatorRepository {
   }
 
   /**
-   * paused → running; the breaker judges from here on. One that was paused for its contract begins again from its first
+   * paused → running; the breaker judges what is loaded from here on. One that was paused for its contract begins again from its first
    * batch, by the version that this process has.
    * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED, DATASET_UNKNOWN
    */
@@ -88,7 +88,8 @@ export class OperatorRepository {
       }
       await manager.query(
         `UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL, wait = NULL,
-           judged_from_batch = coalesce((SELECT max(batch) + 1 FROM sluice.ledger WHERE job = $1), 0)
+           judged_batches = coalesce(
+             (SELECT range_agg(int8range(batch, batch + 1)) FROM sluice.ledger WHERE job = $1), '{}')
          WHERE id = $1`,
         [id],
       );
@@ -230,7 +231,7 @@ async function takeUpAgain(manager: EntityManager, job: LockedJob, limits: Resum
   try {
     // With a lease that has just ended, a job whose source is not read to its end is the next ingestor's.
     await manager.query(
-      `UPDATE sluice.job SET state = $2, error = NULL, finished_at = NULL, counts = NULL, findings = NULL, wait = NULL,
+      `UPDATE sluice.job SET state = $2, error = NULL, finished_at = NULL, counts = NULL, counted_batches = NULL, findings = NULL, wait = NULL,
          announced = true, owner = NULL, lease_until = CASE WHEN $3 THEN NULL ELSE now() END,
          max_refused_share = coalesce($4, max_refused_share),
          max_shrink_share = CASE WHEN $5 THEN NULL ELSE max_shrink_share END

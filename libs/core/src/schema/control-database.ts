@@ -13,6 +13,7 @@ import { ServiceRoles1700000000008 } from './migrations/0008-service-roles.js';
 import { SourceCredentials1700000000009 } from './migrations/0009-source-credentials.js';
 import { ParkedStates1700000000010 } from './migrations/0010-parked-states.js';
 import { AnnounceLease1700000000013 } from './migrations/0013-announce-lease.js';
+import { BatchSets1700000000014 } from './migrations/0014-batch-sets.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -27,6 +28,7 @@ export const CONTROL_MIGRATIONS = [
   SourceCredentials1700000000009,
   ParkedStates1700000000010,
   AnnounceLease1700000000013,
+  BatchSets1700000000014,
 ];
 
 export interface ControlDatabaseOptions {

@@ -75,21 +75,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
 
   /** Two records from `firstRecord` on, in the raw topic at `offset` and in the ledger; the second is refused. */
   async function addBatch(batch: number, firstRecord: number, offset: number): Promise<void> {
-    await publisher.send([
-      encodeRawMessage(
-        {
-          ...{ dataset, job, epoch: 1, format: 'csv', columns: ['a'], context: {}, contractVersion: 1 },
-          options: {},
-          attempt: 0,
-          batch: {
-            ...{ batch, firstRecord, firstLine: 12, records: 2, lines: 2, byteStart: 100, byteEnd: 108 },
-            bytes: Buffer.from('one\ntwo\n'),
-            oversized: [],
-          },
-        },
-        1,
-      ),
-    ]);
+    await publishBatch(job, batch, firstRecord);
     await pool.query(
       `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted,
          refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset, load_refusals, refusals_announced)
@@ -101,6 +87,32 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
         ...[batch, firstRecord, offset, crc32c('one\ntwo\n')],
       ],
     );
+  }
+
+  async function publishBatch(ofJob: string, batch: number, firstRecord: number): Promise<void> {
+    await publisher.send([
+      encodeRawMessage(
+        {
+          ...{
+            dataset,
+            job: ofJob,
+            epoch: 1,
+            format: 'csv',
+            columns: ['a'],
+            context: {},
+            contractVersion: 1,
+          },
+          options: {},
+          attempt: 0,
+          batch: {
+            ...{ batch, firstRecord, firstLine: 12, records: 2, lines: 2, byteStart: 100, byteEnd: 108 },
+            bytes: Buffer.from('one\ntwo\n'),
+            oversized: [],
+          },
+        },
+        1,
+      ),
+    ]);
   }
 
   async function letter(): Promise<DeadLetter> {
@@ -195,7 +207,15 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       () => pool.query(`UPDATE sluice.ledger SET raw_topic = 'sluice.gone.raw' WHERE job = $1`, [job]),
     ],
     [
-      'gave its place to one of another job (C15)',
+      'gave its place to the same batch of another job (C15)',
+      'another message has its place',
+      async () => {
+        await publishBatch(uuidv7(), 3, 10);
+        await pool.query('UPDATE sluice.ledger SET raw_offset = 1 WHERE job = $1', [job]);
+      },
+    ],
+    [
+      'gave its place to another batch (C15)',
       'another message has its place',
       () => pool.query('UPDATE sluice.ledger SET batch = 4 WHERE job = $1', [job]),
     ],

@@ -163,6 +163,17 @@ describe('settling', () => {
     ]);
   });
 
+  it('refuses records though a publication of all tables has come while the job ran', async () => {
+    const id = await jobs.loaded(repeated, { maxRefusedShare: 1 });
+    await jobs.pool.query('CREATE PUBLICATION late FOR ALL TABLES');
+    try {
+      await finalizeJob(jobs);
+      expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', counts: { refusedAtLoad: 2 } });
+    } finally {
+      await jobs.pool.query('DROP PUBLICATION late');
+    }
+  });
+
   it('refuses records whose row of another table is deleted once they were settled', async () => {
     await jobs.pool.query(`
       INSERT INTO public.city VALUES ('Tainan');

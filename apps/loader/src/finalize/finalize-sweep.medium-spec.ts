@@ -297,12 +297,18 @@ describe('FinalizeSweep', () => {
   });
 
   it('announces other jobs though one cannot be announced, which says so when it has ended (C9, AN1, AN2)', async () => {
-    const stuck = await jobs.loaded([[SHOP]], { mode: 'append' });
-    const other = await jobs.loaded([['skipped', SHOP]], { mode: 'append', dataset: 'shops-too' });
+    const ids = [
+      await jobs.loaded([[SHOP]], { mode: 'append' }),
+      await jobs.loaded([['skipped', SHOP]], { mode: 'append', dataset: 'shops-too' }),
+    ];
+    // The one that is looked at first, and the other one held back until that has failed.
+    const [stuck = '', other = ''] = ids.sort();
     const { announceRefusals } = announcer;
     let isWell = false;
     let failures = 0;
-    await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = false');
+    await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = false WHERE job = $1', [stuck]);
+    const hold = `UPDATE sluice.job SET lease_until = now() + $2 * interval '1 hour' WHERE id = $1`;
+    await jobs.pool.query(hold, [other, 1]);
     sweep(
       {},
       {
@@ -315,9 +321,10 @@ describe('FinalizeSweep', () => {
         },
       },
     );
+    await eventually(() => failures > 0, 'a failure');
+    await jobs.pool.query(hold, [other, -1]);
     await until(other, 'announced AND counts IS NOT NULL');
     await until(stuck, `state = 'succeeded' AND wait->>'code' = 'OUTBOX_BEHIND' AND NOT announced`);
-    expect(failures).toBeGreaterThan(0);
     isWell = true;
     await until(stuck, 'announced AND wait IS NULL');
   });

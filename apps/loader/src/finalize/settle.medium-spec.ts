@@ -164,7 +164,7 @@ describe('settling', () => {
   });
 
   it('refuses records though a publication of all tables has come while the job ran', async () => {
-    const id = await jobs.loaded(repeated, { maxRefusedShare: 1 });
+    const id = await jobs.loaded(repeated, { mode: 'append', maxRefusedShare: 1 });
     await jobs.pool.query('CREATE PUBLICATION late FOR ALL TABLES');
     try {
       await finalizeJob(jobs);

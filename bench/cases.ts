@@ -4,6 +4,7 @@ import { growth } from './cases/growth.case.js';
 import { partitions } from './cases/partitions.case.js';
 import { refused } from './cases/refused.case.js';
 import { refusedRecord } from './cases/refused-record.case.js';
+import { smallJob } from './cases/small-job.case.js';
 import { stages } from './cases/stages.case.js';
 import { upsert } from './cases/upsert.case.js';
 import { wholeWay } from './cases/whole-way.case.js';
@@ -13,6 +14,7 @@ export const CASES: readonly BenchCase[] = [
   wholeWay,
   stages,
   upsert,
+  smallJob,
   refused,
   growth,
   partitions,

@@ -4,7 +4,7 @@ import type { CleanedFile } from './cleaned-files.js';
 import { type Psql, copyFrom } from './psql.js';
 
 /** Table → what it is called in `sql/upsert.sql`. */
-const STAGED: Readonly<Record<string, string>> = {
+export const STAGED: Readonly<Record<string, string>> = {
   tax_registration: 'staged_registration',
   business_industry: 'staged_industry',
 };
@@ -24,6 +24,10 @@ export async function upsertWithPsql(
     const list = columns.map((column) => `"${column}"`).join(', ');
     return `CREATE TEMP TABLE ${staged} AS SELECT ${list} FROM public.${table} WITH NO DATA;\n${copyFrom(staged, columns, path)}`;
   });
-  const merge = await readFile(join(import.meta.dirname, 'sql', 'upsert.sql'), 'utf8');
-  await psql.run('upsert', staging.join('') + merge, { work_mem: workMem });
+  await psql.run('upsert', staging.join('') + (await upsertSql()), { work_mem: workMem });
+}
+
+/** From the staged tables into the others. */
+export function upsertSql(): Promise<string> {
+  return readFile(join(import.meta.dirname, 'sql', 'upsert.sql'), 'utf8');
 }

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { SluiceError } from '#common/errors/sluice-error.js';
 import { MERGE_WORK_MEM } from '../../apps/loader/src/finalize/merge-judge.js';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
@@ -11,6 +10,7 @@ import type { Bench, BenchCase } from '../bench-case.js';
 import { type RatioQuestion, ratiosOf } from '../report/statistics.js';
 import { type Contestant, measureInTurns } from './in-turns.js';
 import { RegistrationSystem } from './registration-system.js';
+import { assertSame, sumQuery } from './same-rows.js';
 
 const SEED = 1;
 const SLUICE = 'sluice';
@@ -105,24 +105,4 @@ function psql(
       return { rows: second.rows, seconds, cpuSeconds, peakMb };
     },
   };
-}
-
-/** Rows of each table, and a sum that depends on every value of every row and not on their order. */
-function sumQuery(tables: readonly CleanedFile[]): string {
-  const sums = tables.map(({ table, columns }) => {
-    const list = columns.map((column) => `"${column}"`).join(', ');
-    return `(SELECT count(*) || ' ' || sum(hashtextextended(ROW(${list})::text, 0)) FROM public.${table})`;
-  });
-  return `SELECT concat_ws(', ', ${sums.join(', ')}) AS sum`;
-}
-
-function assertSame(
-  sums: Map<string, string>,
-  label: string,
-  [found]: readonly { readonly sum: string }[],
-): void {
-  sums.set(label, found?.sum ?? '');
-  if (new Set(sums.values()).size > 1) {
-    throw new SluiceError('INTERNAL', `The tables differ after the merges: ${JSON.stringify([...sums])}.`);
-  }
 }

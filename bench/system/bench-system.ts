@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { SluiceClient } from '../../apps/cli/src/client.js';
 import { serveFile } from '../../apps/cli/src/commands/demo/serve-file.js';
 import { LocalFolder, checkoutFolder } from '../../apps/cli/src/local/folders.js';
 import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
@@ -56,7 +57,7 @@ export interface MeasuredJob extends Omit<Measured<unknown>, 'result'> {
 export class BenchSystem {
   private readonly local: LocalFolder;
   private environment: Environment = {};
-  private client: pg.Client | undefined;
+  private connection: pg.Client | undefined;
 
   /** @param folder of its own, which PostgreSQL's user can enter */
   constructor(
@@ -76,10 +77,10 @@ export class BenchSystem {
     await this.sluice(['up'], this.profiling?.environment);
     const supervisor = lockHolder(this.local.lock);
     if (supervisor !== null) this.folder.alsoEnd(supervisor.pid);
-    this.client = new pg.Client({ connectionString: this.databaseUrl, application_name: 'sluice-bench' });
+    this.connection = new pg.Client({ connectionString: this.databaseUrl, application_name: 'sluice-bench' });
     // Its server may be ended under it, by Ctrl-C.
-    this.client.on('error', () => undefined);
-    await this.client.connect();
+    this.connection.on('error', () => undefined);
+    await this.connection.connect();
   }
 
   /** Another one in its place: empty tables and topics, other settings. */
@@ -104,8 +105,16 @@ export class BenchSystem {
 
   /** One connection to that database, for questions; not for what is measured. */
   get database(): pg.Client {
-    if (this.client === undefined) throw new SluiceError('INTERNAL', 'The system has not been started.');
-    return this.client;
+    if (this.connection === undefined) throw new SluiceError('INTERNAL', 'The system has not been started.');
+    return this.connection;
+  }
+
+  /** Its HTTP API, as a caller on this machine has it. */
+  get client(): SluiceClient {
+    const { ports } = this.state();
+    const urlOf = (name: string): string => `http://127.0.0.1:${ports[name] ?? 0}`;
+    const token = readFileSync(this.local.token, 'utf8').trim();
+    return new SluiceClient({ ingestorUrl: urlOf('ingestor'), trackerUrl: urlOf('tracker'), token });
   }
 
   /** kafka, postgres and the services. */
@@ -174,8 +183,8 @@ export class BenchSystem {
 
   /** Ends it, and removes what it has written. Does nothing when it is not there. */
   async remove(): Promise<void> {
-    await this.client?.end().catch(() => undefined);
-    this.client = undefined;
+    await this.connection?.end().catch(() => undefined);
+    this.connection = undefined;
     if (!existsSync(this.local.path)) return;
     await this.sluice(['down']);
     // Where root's PostgreSQL could not reach the folder (postgres-home.ts, H3).

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { eventually } from '../../test/support/eventually.js';
 
 /** When a job passed what, in ms since 1970 by this machine's clock. */
 export interface JobTimes {
@@ -36,6 +37,17 @@ export async function jobTimesOf(client: pg.Client, job: string, reportedAt: num
   const [times] = rows;
   if (times === undefined) throw new RangeError(`There is no job ${job}.`);
   return { ...times, reportedAt };
+}
+
+/** The same of a job whose end was seen before the tracker had the events of its stages. */
+export async function untilTimesKnown(client: pg.Client, job: string, reportedAt: number): Promise<JobTimes> {
+  let times: JobTimes | undefined;
+  await eventually(async () => {
+    times = await jobTimesOf(client, job, reportedAt);
+    return Object.values(times).every((at) => at !== null);
+  }, 'the tracker to have the events of a job');
+  if (times === undefined) throw new RangeError(`There are no times of job ${job}.`);
+  return times;
 }
 
 /** Seconds between one event and the next; they add up to the time from request to report. The stages overlap. */

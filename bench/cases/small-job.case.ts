@@ -1,0 +1,174 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
+import { DATASET } from '../baselines/baseline-database.js';
+import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
+import { writePublishedForm } from '../baselines/extract.js';
+import { Psql } from '../baselines/psql.js';
+import { STAGED, upsertSql } from '../baselines/upsert.js';
+import type { BenchCase } from '../bench-case.js';
+import type { Run } from '../report/result.js';
+import { type RatioQuestion, ratiosOf } from '../report/statistics.js';
+import type { BenchSystem } from '../system/bench-system.js';
+import { partsOf, untilTimesKnown } from '../system/job-times.js';
+import { rotated } from './in-turns.js';
+import { RegistrationSystem } from './registration-system.js';
+import { assertSame, sumQuery } from './same-rows.js';
+
+const SEED = 1;
+const RECORDS = 20;
+/** Of the records of a job; the others change a row. */
+const NEW_RECORDS = 2;
+const JOBS_A_ROUND = 10;
+/** The first ones, which find neither plans nor pages in the servers' caches; not counted. */
+const WARM_UP_JOBS = 5;
+const HEAD_LINES = 2;
+
+const VISIBLE = 'sluice, to visible';
+const SEEN = 'sluice, to the follower';
+const PLAIN = 'pg';
+
+const RATIOS: readonly RatioQuestion[] = [
+  { name: 'small job to pg, staging and INSERT ON CONFLICT', of: VISIBLE, to: PLAIN, target: null },
+];
+
+/** One job after the other on a system that has nothing else to do, into a table that is full. */
+export const smallJob: BenchCase = {
+  name: 'small-job',
+  about: `jobs of ${RECORDS} records into a full table, beside the same statements on an open connection`,
+  defaultRows: 200_000,
+  async run(bench) {
+    bench.say('making files');
+    const jobs = WARM_UP_JOBS + bench.rounds * JOBS_A_ROUND;
+    const table = join(bench.folder, 'table.csv');
+    await writePublishedForm(table, { rows: bench.rows, seed: SEED, date: '01-SEP-26' });
+    const next = join(bench.folder, 'next.csv');
+    await writePublishedForm(next, {
+      ...{ rows: bench.rows + jobs * NEW_RECORDS, seed: SEED, date: '02-SEP-26' },
+    });
+    const sources = await smallSources(bench.folder, next, bench.rows, jobs);
+    const cleaned = await writeCleaned(table, bench.folder);
+    const system = await bench.system();
+    const place = new RegistrationSystem(system);
+    await place.warmUp(bench.folder);
+    try {
+      await place.clear();
+      await place.load(table, { read: bench.rows });
+      const definitions = await prepare(BARE, place.baselines);
+      const psql = new Psql(place.baselines.url, bench.folder);
+      await BARE.load({ psql, definitions, rawFile: table, cleaned, indexing: loaderIndexing() });
+      await place.baselines.query('VACUUM');
+      await system.database.query('VACUUM');
+      const client = new pg.Client({ connectionString: place.baselines.url });
+      await client.connect();
+      try {
+        const runs: Run[] = [];
+        for (const [index, source] of sources.entries()) {
+          const round = index + 1 - WARM_UP_JOBS;
+          const turns = [
+            async (): Promise<Run[]> => job(system, round, source),
+            async (): Promise<Run[]> => [await plainly(client, round, source)],
+          ];
+          for (const turn of rotated(turns, index % turns.length)) {
+            const measured = await turn();
+            if (round > 0) runs.push(...measured);
+          }
+        }
+        const sums = new Map<string, string>();
+        const query = sumQuery(cleaned);
+        assertSame(sums, VISIBLE, (await system.database.query<{ sum: string }>(query)).rows);
+        assertSame(sums, PLAIN, await place.baselines.query<{ sum: string }>(query));
+        return {
+          ...{ name: 'small-job', rows: bench.rows, runs, ratios: ratiosOf(runs, RATIOS) },
+          notes: [
+            `Each job is an upsert of ${RECORDS} records, ${NEW_RECORDS} of them new, into ${bench.rows} rows; the median is the p50.`,
+            'From the request to the last statement before COMMIT, by the database; to the follower: to the event that says so.',
+            'pg has one open connection and cleaned rows: temporary tables, COPY, ANALYZE and INSERT ON CONFLICT in one transaction.',
+            'Both tables hold the same rows afterwards, compared by their sums.',
+          ],
+        };
+      } finally {
+        await client.end();
+      }
+    } finally {
+      await place.clear();
+    }
+  },
+};
+
+interface SmallSource {
+  readonly file: string;
+  readonly cleaned: readonly CleanedFile[];
+}
+
+/** Records of the next extract, spread over the table: no job meets another's rows. */
+async function smallSources(
+  folder: string,
+  next: string,
+  present: number,
+  jobs: number,
+): Promise<SmallSource[]> {
+  const lines = readFileSync(next, 'utf8').split('\n');
+  const [head, records] = [lines.slice(0, HEAD_LINES), lines.slice(HEAD_LINES)];
+  const changed = jobs * (RECORDS - NEW_RECORDS);
+  if (changed > present) throw new SluiceError('INTERNAL', `${jobs} jobs need ${changed} rows in the table.`);
+  const step = Math.floor(present / changed);
+  const sources: SmallSource[] = [];
+  for (let job = 0; job < jobs; job++) {
+    const own: string[] = [];
+    for (let nth = 0; nth < RECORDS - NEW_RECORDS; nth++) own.push(records[(nth * jobs + job) * step] ?? '');
+    for (let nth = 0; nth < NEW_RECORDS; nth++) own.push(records[present + job * NEW_RECORDS + nth] ?? '');
+    const place = join(folder, `job-${job}`);
+    mkdirSync(place);
+    const file = join(place, 'source.csv');
+    writeFileSync(file, [...head, ...own, ''].join('\n'));
+    sources.push({ file, cleaned: await writeCleaned(file, place) });
+  }
+  return sources;
+}
+
+async function job(system: BenchSystem, round: number, { file }: SmallSource): Promise<Run[]> {
+  const { client } = system;
+  const { id } = await client.startJob({ dataset: DATASET, source: file, mode: 'upsert' });
+  let seenAt = 0;
+  let state = '';
+  for await (const detail of client.jobEvents(id, AbortSignal.timeout(60_000))) {
+    if (detail === undefined) continue;
+    state = detail.state;
+    if (seenAt === 0 && detail.finishedAt !== null) seenAt = Date.now();
+  }
+  if (state !== 'succeeded') throw new SluiceError('INTERNAL', `Job ${id} is ${state}.`);
+  const times = await untilTimesKnown(system.database, id, seenAt);
+  const parts = partsOf(times);
+  const { 'until reported': reported = 0, ...untilVisible } = parts;
+  const seconds = Object.values(untilVisible).reduce((sum, each) => sum + each, 0);
+  return [
+    { label: VISIBLE, round, rows: RECORDS, seconds, parts: untilVisible },
+    { label: SEEN, round, rows: RECORDS, seconds: seconds + reported },
+  ];
+}
+
+async function plainly(client: pg.Client, round: number, { cleaned }: SmallSource): Promise<Run> {
+  const texts = await Promise.all(cleaned.map(({ path }) => readFile(path)));
+  const merge = (await upsertSql()).replace(/^(BEGIN|COMMIT);$/gm, '');
+  const beganAt = performance.now();
+  await client.query('BEGIN');
+  for (const [index, { table, columns }] of cleaned.entries()) {
+    const staged = STAGED[table] ?? table;
+    const list = columns.map((column) => `"${column}"`).join(', ');
+    await client.query(
+      `CREATE TEMP TABLE ${staged} ON COMMIT DROP AS SELECT ${list} FROM public.${table} WITH NO DATA`,
+    );
+    const text = Readable.from([texts[index] ?? Buffer.alloc(0)], { objectMode: false });
+    await pipeline(text, client.query(copyFrom(`COPY ${staged} (${list}) FROM STDIN`)));
+  }
+  await client.query(merge);
+  await client.query('COMMIT');
+  return { label: PLAIN, round, rows: RECORDS, seconds: (performance.now() - beganAt) / 1000 };
+}

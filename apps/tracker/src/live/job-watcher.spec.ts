@@ -4,6 +4,7 @@ import { lastValueFrom, toArray } from 'rxjs';
 import type { JobDetail } from '#core/job/job-view.js';
 import { eventually } from '../../../../test/support/eventually.js';
 import { JobWatcher } from './job-watcher.js';
+import type { LiveTiming } from './live-timing.js';
 
 const EVERY_MILLISECOND = { pollIntervalMs: 1, heartbeatIntervalMs: 1_000 };
 const ONLY_ONCE = { pollIntervalMs: 1_000_000, heartbeatIntervalMs: 1_000_000 };
@@ -49,6 +50,27 @@ describe('JobWatcher', () => {
     await until(() => seen.length === 2);
     expect(seen).toEqual(['a', 'b']);
     expect(watcher.watchedJobs).toBe(0);
+  });
+
+  it('hears of the end of a young job before the next question, and of nothing else (W1)', async () => {
+    const { watcher, asked } = watching([running('a'), running('b'), running('c'), succeeded('d', true)], {
+      ...ONLY_ONCE,
+      early: { intervalMs: 1, looks: 100 },
+    });
+    expect(await all(watcher)).toEqual(['a', 'd']);
+    expect(asked()).toBe(4);
+    expect(watcher.watchedJobs).toBe(0);
+  });
+
+  it('looks for an early end for a while only (W1)', async () => {
+    const { watcher, asked } = watching([running('a')], { ...ONLY_ONCE, early: { intervalMs: 1, looks: 3 } });
+    const seen: (string | null)[] = [];
+    watcher.watch('job').subscribe(({ step }) => seen.push(step));
+    await until(() => asked() === 4);
+    watcher.look(['job']);
+    await until(() => asked() === 5);
+    expect(seen).toEqual(['a']);
+    watcher.endAll();
   });
 
   it('ends with the view after which nothing changes, and leaves nothing behind (W3)', async () => {
@@ -103,7 +125,7 @@ function succeeded(step: string, complete: boolean): JobDetail {
 /** A watcher over a database that answers so, one after the other, and stays with the last. */
 function watching(
   answers: (JobDetail | Error | null)[],
-  timing = EVERY_MILLISECOND,
+  timing: LiveTiming = EVERY_MILLISECOND,
 ): { watcher: JobWatcher; asked: () => number } {
   let asked = 0;
   const detail = (): Promise<JobDetail | null> => {

@@ -13,6 +13,7 @@ import {
   finalize,
   merge,
   share,
+  take,
   takeUntil,
   takeWhile,
   timer,
@@ -26,7 +27,8 @@ import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
 /**
  * Watches jobs by asking the database.
  *
- * - W1: one question a second for each watched job, however many watch it; none when nobody does.
+ * - W1: one question a second for each watched job, however many watch it; none when nobody does. In the first two
+ *   seconds twenty a second, which pass on the end of a small job and nothing else.
  * - W2: whoever joins gets the latest view at once, then every change, at most one a second; that a job has come
  *   further (`look`) at once.
  * - W3: a watch ends with the first view after which nothing will change, when the job's row is gone, and at
@@ -70,15 +72,25 @@ export class JobWatcher {
 
   private open(job: string): Observable<JobDetail> {
     const looks = this.looks.pipe(filter((each) => each === job));
-    return merge(timer(0, this.timing.pollIntervalMs), looks).pipe(
-      // A slow answer is waited for, not overtaken by the next question.
-      exhaustMap(() => this.ask(job)),
+    // A slow answer is waited for, not overtaken by the next question.
+    const asked = merge(timer(0, this.timing.pollIntervalMs), looks).pipe(exhaustMap(() => this.ask(job)));
+    return merge(asked, this.earlyEnd(job)).pipe(
       takeWhile((detail) => detail !== null),
       takeWhile((detail) => !isSettled(detail), true),
       distinctUntilChanged((before, after) => fingerprint(before) === fingerprint(after)),
       takeUntil(this.ending),
       finalize(() => this.watches.delete(job)),
       share({ connector: () => new ReplaySubject(1) }),
+    );
+  }
+
+  private earlyEnd(job: string): Observable<JobDetail | null> {
+    const { early } = this.timing;
+    if (early === undefined) return EMPTY;
+    return timer(early.intervalMs, early.intervalMs).pipe(
+      take(early.looks),
+      exhaustMap(() => this.ask(job)),
+      filter((detail) => detail !== null && isSettled(detail)),
     );
   }
 

@@ -252,7 +252,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
   });
 });
 
-const TOO_LARGE = /larger than the max message size/;
+const TOO_LARGE = /bytes that it takes \(max\.message\.bytes\)/;
 
 /** Of a batch, a letter or an event: repeats of it are the same. Events are told at a time, which differs. */
 function identity({ key, value, topic }: SeenMessage): string {

@@ -78,9 +78,10 @@ export class RawBatchController {
   /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
   private judge(message: IncomingMessage, judging: Judging): JudgedBatch {
     try {
-      // RB3: what came without a seal goes on without one.
+      // First what can be said in words, a version to come for one; then RB3: what came without a seal stays without one.
+      const raw = decodeRawMessage(message);
       const seal = checkedSeal(this.seal, message) ? this.seal : null;
-      const { raw, outcome } = this.outcomeOf(message);
+      const outcome = this.outcomeOf(raw);
       return { raw, outcome, seal, leave: judging.judged(heldBytes(outcome)) };
     } catch (error) {
       judging.left();
@@ -89,18 +90,17 @@ export class RawBatchController {
   }
 
   /** @throws SluiceError MESSAGE_INVALID */
-  private outcomeOf(message: IncomingMessage): Omit<JudgedBatch, 'leave' | 'seal'> {
-    const raw = decodeRawMessage(message);
+  private outcomeOf(raw: RawMessage): JudgedBatch['outcome'] {
     try {
       const { contract, plan } = this.contracts.contractFor(raw);
-      return { raw, outcome: { verdict: contract.judge(raw.batch), plan } };
+      return { verdict: contract.judge(raw.batch), plan };
     } catch (error) {
       if (error instanceof SluiceError && error.code === 'MESSAGE_INVALID') throw error;
       const fault = faultOf(error, raw);
       const { job, dataset } = raw;
       const facts = { job, dataset, batch: raw.batch.batch, code: fault.code };
       this.logger.error(facts, `a batch cannot be validated: ${fault.message}`);
-      return { raw, outcome: { fault } };
+      return { fault };
     }
   }
 

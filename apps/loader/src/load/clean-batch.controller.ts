@@ -48,7 +48,7 @@ export class CleanBatchController {
   async load(@Payload() delivery: Delivery): Promise<void> {
     const messages = await this.parking.decodeAll(delivery.messages, (message) => {
       // Without the secret the seal is not looked at: a job that wants one is paused (LD8), and its batches wait.
-      const clean = decodeCleanMessage(message, this.seal?.check(message) ?? false);
+      const clean = decodeCleanMessage(message, (read) => this.seal?.check(read) ?? false);
       assertSections(clean, message.place, this.planOf(clean.dataset));
       return clean;
     });

@@ -25,6 +25,10 @@ describe('whose fault an error is', () => {
     ['brokers that are away', new SluiceError('BROKER_UNAVAILABLE', 'no')],
     ['brokers that refuse', new SluiceError('BROKER_FAULT', 'no')],
     ['a missing topic', new SluiceError('TOPIC_MISSING', 'no')],
+    [
+      'a topic set too narrow',
+      new SluiceError('MESSAGE_TOO_LARGE', 'no', {}, { cause: new Error('refused') }),
+    ],
     ['partitions that are gone', new SluiceError('PARTITION_MISSING', 'no')],
     ['a database that is away', new SluiceError('DATABASE_UNAVAILABLE', 'no')],
     ['a paused job', new SluiceError('JOB_PAUSED', 'no')],

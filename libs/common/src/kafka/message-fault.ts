@@ -9,7 +9,6 @@ import { classifyBrokerError } from './kafka-errors.js';
  */
 const MESSAGE_FAULTS: ReadonlySet<string> = new Set([
   'MESSAGE_INVALID',
-  'MESSAGE_TOO_LARGE',
   'CONTRACT_MISMATCH',
   'DATASET_INVALID',
   'DATASET_UNKNOWN',
@@ -21,6 +20,8 @@ const MESSAGE_FAULTS: ReadonlySet<string> = new Set([
 export function isMessageFault(error: unknown): boolean {
   if (error instanceof SluiceError) {
     if (MESSAGE_FAULTS.has(error.code)) return true;
+    // Above our own limit, which is known without asking. What brokers refuse is above the topic's: a setting.
+    if (error.code === 'MESSAGE_TOO_LARGE') return error.cause === undefined;
     return error.code === 'DATABASE_FAULT' && isValueFault(error.cause);
   }
   if (sqlstateOf(error) !== null) return isValueFault(error);

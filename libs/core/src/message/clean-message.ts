@@ -134,10 +134,13 @@ function faultToSend({ code, message }: BatchFault): BatchFault {
 }
 
 /**
- * @param sealed what checking the message's seal came to
+ * @param checkSeal asked when the message can be read; answers whether it is sealed, or throws
  * @throws SluiceError MESSAGE_INVALID
  */
-export function decodeCleanMessage(message: IncomingMessage, sealed = false): CleanMessage {
+export function decodeCleanMessage(
+  message: IncomingMessage,
+  checkSeal: (message: IncomingMessage) => boolean = () => false,
+): CleanMessage {
   const read = new HeaderReader(message);
   read.version(VERSION);
   const value = read.value();
@@ -171,6 +174,6 @@ export function decodeCleanMessage(message: IncomingMessage, sealed = false): Cl
     fault: read.optional('fault', () => read.checkedJson('fault', isFault)) ?? null,
     contractVersion: read.optional('contract', () => read.count('contract')) ?? null,
     plan: read.optionalText('plan') ?? null,
-    sealed,
+    sealed: checkSeal(message),
   };
 }

@@ -108,6 +108,9 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
+/** Said with each, because a pooler may give it a connection on which nothing was set. */
+const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE';
+
 /** Runs `work` in one transaction; rolls back on any error and never returns a broken connection to the pool. */
 export async function inTransaction<T>(
   pool: pg.Pool,
@@ -116,7 +119,7 @@ export async function inTransaction<T>(
   const client = await pool.connect();
   let broken = true;
   try {
-    await client.query('BEGIN');
+    await client.query(BEGIN);
     const result = await work(client);
     const { command } = await client.query('COMMIT');
     // After an error inside, COMMIT resolves with the tag ROLLBACK.

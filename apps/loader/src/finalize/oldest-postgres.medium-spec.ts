@@ -1,8 +1,18 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { inTransaction } from '#common/postgres/pool.js';
+import { Column, Table } from '#core/dataset/columns.js';
+import { numeric } from '#core/dataset/kinds.js';
 import { migrate } from '#core/schema/migrate.js';
+import { checkColumnTypes } from '#core/staging/checks/column-types.js';
+import { createStaging } from '#core/staging/staging-tables.js';
 import { finalizeJob } from '../../../../test/support/finalizing.js';
 import { OLDEST_POSTGRES, type TestServer, startPostgresServer } from '../../../../test/support/postgres.js';
-import { type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOP_PLAN, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+
+@Table({ name: 'shop', key: ['number'] })
+class PricedShop {
+  @Column({ source: 'number', kind: numeric({ precision: 8, scale: 2 }) }) number!: string;
+}
 
 /** What depends on the server: catalogs, settings, statements. All other specs run on the newest version. */
 describe('PostgreSQL 15, the oldest that is supported', () => {
@@ -51,5 +61,50 @@ describe('PostgreSQL 15, the oldest that is supported', () => {
     );
     await finalizeJob(jobs);
     expect(await jobs.shops()).toEqual(shops);
+  });
+
+  it('upsert: refuses what a second unique index keeps out, and writes children by it', async () => {
+    await jobs.pool.query(
+      `INSERT INTO public.shop (number, name) VALUES ('1', 'one'), ('9', 'nine');
+       INSERT INTO public.sale (shop_number, item) VALUES ('1', 'x'), ('9', 'q');
+       CREATE UNIQUE INDEX other ON public.shop (name) NULLS NOT DISTINCT`,
+    );
+    try {
+      const batch = [shop('1', 'uno', 'x', 'y'), shop('2', 'nine', 'z'), shop('3', 'three', 'z')];
+      const id = await jobs.loaded([batch], { mode: 'upsert', maxRefusedShare: 1 });
+      await finalizeJob(jobs);
+      expect(await jobs.shops()).toEqual(['1 uno x+y', '3 three z', '9 nine q']);
+      expect((await jobs.refusals(id))[0]?.refusals).toMatchObject([{ record: 1, sqlstate: '23505' }]);
+      expect((await jobs.end(id)).counts).toMatchObject({ inserted: 1, updated: 1, refusedAtLoad: 1 });
+    } finally {
+      await jobs.pool.query('DROP INDEX public.other');
+    }
+  });
+
+  it.each([
+    ['ALTER TABLE public.shop ADD tenant int NOT NULL', 'TARGET_DOES_NOT_FIT'],
+    [
+      `CREATE FUNCTION public.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+       CREATE TRIGGER slug BEFORE INSERT ON public.shop FOR EACH ROW EXECUTE FUNCTION public.noop()`,
+      'TARGET_HAS_TRIGGERS',
+    ],
+    ['CREATE PUBLICATION dbz FOR TABLES IN SCHEMA sluice_staging', 'TARGET_PUBLISHED'],
+  ])('says at a job’s start what would stop it at its end: %s', async (alter, code) => {
+    const start = inTransaction(jobs.pool, async (client) => {
+      await client.query(alter);
+      await createStaging(client, SHOP_PLAN, { id: '0199d1a2-7b3c-7def-8123-456789abcdef', mode: 'replace' });
+    });
+    await expect(start).rejects.toMatchObject({ code });
+  });
+
+  it('types of columns are compared with the contract’s', async () => {
+    const check = inTransaction(jobs.pool, async (client) => {
+      await client.query('ALTER TABLE public.sale DROP CONSTRAINT sale_shop_number_fkey');
+      await client.query(
+        'ALTER TABLE public.shop DROP CONSTRAINT shop_number_check, ALTER number TYPE integer USING number::integer',
+      );
+      await checkColumnTypes(client, { name: 'shops', contract: PricedShop });
+    });
+    await expect(check).rejects.toMatchObject({ code: 'TARGET_DOES_NOT_FIT' });
   });
 });

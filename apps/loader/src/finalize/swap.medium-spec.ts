@@ -336,7 +336,7 @@ describe('the swap of tables with awkward names', () => {
       CREATE TABLE public.${main} (number varchar(8) PRIMARY KEY, name text NOT NULL UNIQUE, city text);
       CREATE INDEX ON public.${main} (city);
       CREATE INDEX ON public.${main} (city, name);
-      CREATE STATISTICS ON city, name FROM public.${main};
+      CREATE STATISTICS public.${pg.escapeIdentifier(`${MAIN.slice(0, 40)}_stat`)} ON city, name FROM public.${main};
       CREATE TABLE public.${child} (
         id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         shop_number varchar(8) NOT NULL REFERENCES public.${main}, item text NOT NULL, UNIQUE (shop_number, item)

@@ -2,51 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { Ingesting, thingsOf } from '../../../../test/support/ingesting.js';
 import { eventually } from '../../../../test/support/eventually.js';
-
-interface Connection {
-  processID: number;
-  query: (...parameters: unknown[]) => unknown;
-  once(event: 'end', listener: () => void): void;
-}
-
-/** Ends the backend of a connection once it has answered a number of statements, before the next one is sent. */
-class Executioner {
-  private answered = 0;
-  after = Infinity;
-
-  constructor(
-    pool: { on(event: 'connect', listener: (connection: Connection) => void): void },
-    private readonly admin: pg.Client,
-  ) {
-    pool.on('connect', (connection) => {
-      const query = connection.query.bind(connection);
-      const ended = new Promise<void>((resolve) => {
-        connection.once('end', resolve);
-      });
-      connection.query = (...parameters) => {
-        const answer = query(...parameters);
-        return answer instanceof Promise ? this.pass(answer, connection.processID, ended) : answer;
-      };
-    });
-  }
-
-  /** @returns whether it has struck since the last time */
-  rearm(after: number): boolean {
-    const struck = this.answered >= this.after;
-    this.answered = 0;
-    this.after = after;
-    return struck;
-  }
-
-  private async pass<T>(answer: Promise<T>, pid: number, ended: Promise<void>): Promise<T> {
-    const result = await answer;
-    this.answered += 1;
-    if (this.answered !== this.after) return result;
-    await this.admin.query('SELECT pg_terminate_backend($1)', [pid]);
-    await ended;
-    return result;
-  }
-}
+import { Executioner, type WatchedPool } from '../../../../test/support/executioner.js';
 
 describe('an ingestor whose connection is ended between two statements', () => {
   let ingesting: Ingesting;
@@ -57,7 +13,7 @@ describe('an ingestor whose connection is ended between two statements', () => {
     ingesting = await Ingesting.start();
     const { options, driver } = ingesting.database as unknown as {
       options: { url: string };
-      driver: { master: ConstructorParameters<typeof Executioner>[0] };
+      driver: { master: WatchedPool };
     };
     admin = new pg.Client({ connectionString: options.url });
     await admin.connect();

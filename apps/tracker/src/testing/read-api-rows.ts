@@ -131,7 +131,7 @@ function job(id: string, facts: Partial<Job>): Partial<Job> {
   };
 }
 
-function batchEvent(
+export function batchEvent(
   batch: number,
   stage: BatchEvent['stage'],
   second: number,
@@ -155,7 +155,7 @@ function batchEvent(
   };
 }
 
-function letter(job: string, record: number, facts: Partial<DeadLetter>): DeadLetter {
+export function letter(job: string, record: number, facts: Partial<DeadLetter>): DeadLetter {
   return {
     dataset: 'shops',
     job,

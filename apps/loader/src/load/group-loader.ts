@@ -20,6 +20,7 @@ import { RefusingCopy } from './refusing-copy.js';
 import { findDiffering } from './repeated-batches.js';
 import type { LoaderPlan } from './staging-targets.js';
 import { endingStalledLoaders } from './stalled-loaders.js';
+import { unfitColumnFault } from './unfit-column.js';
 
 export type GroupOutcome =
   /** Loaded now; batches that the ledger had already are in `repeated`. */
@@ -71,7 +72,8 @@ const RETRY_PAUSE_MS = 500;
  *   loaded: the job is paused with reason `contract`. Continued, it begins again from its first batch, so until then
  *   all its batches are dropped and hold up nothing.
  * - LD6: a batch that the validator could not validate fails the job (or pauses it, when only versions differ), and so
- *   does a batch that comes again with another content than the ledger has.
+ *   do a batch that comes again with another content than the ledger has, and a column that can read no value of the
+ *   job's first batches: then no record is blamed.
  * - LD7: batches of an epoch that the job has not had yet are foreign, those from before it began again are of no use:
  *   both are dropped, and so are batches without a seal when the job's messages are sealed.
  * - LD8: whatever else fails is tried a few times and then pauses the job with reason `fault`. Only the state of the
@@ -182,15 +184,17 @@ export class GroupLoader {
       const fresh = batches.filter(({ batch }) => inserted.delete(batch));
       const repeated = batches.filter((message) => !fresh.includes(message));
       const differing = await findDiffering(client, group.job, repeated);
-      if (differing !== null) throw new Differing(differing);
+      if (differing !== null) throw new OfTheJob(differing);
       progress();
       const copy = new RefusingCopy(client, fresh, plan.targets, progress);
       const refusals = await copy.run();
+      const unfit = state === 'running' ? await unfitColumnFault(client, copy.unfitColumn(), fresh) : null;
+      if (unfit !== null) throw new OfTheJob(unfit);
       if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);
       faultPoint('loader.before-commit');
       return { kind: 'loaded', fresh, repeated };
     }).catch((error: unknown): Obstacle => {
-      if (error instanceof Differing) return { does: 'fail', error: error.fault };
+      if (error instanceof OfTheJob) return { does: 'fail', error: error.fault };
       throw error;
     });
     if ('kind' in outcome && outcome.kind === 'loaded') faultPoint('loader.committed');
@@ -218,8 +222,8 @@ export class GroupLoader {
   }
 }
 
-/** Rolls back what the group has written so far. */
-class Differing extends Error {
+/** A fault that fails the job; rolls back what the group has written so far. */
+class OfTheJob extends Error {
   constructor(readonly fault: SluiceError) {
     super(fault.message);
   }

@@ -127,6 +127,48 @@ describe('records that PostgreSQL refuses while they are loaded', () => {
     expect((await harness.pool.query(`SELECT FROM ${table}`)).rowCount).toBe(1);
   });
 
+  describe('a column of a type that takes none of the values (RC6, D10)', () => {
+    beforeEach(() =>
+      harness.pool.query(`ALTER TABLE ${harness.tables[1]}
+        ALTER name TYPE uuid USING NULL`),
+    );
+    const UUID = 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+    /** Twelve records. */
+    const many = (number: number, lastPart: string): CleanMessage => {
+      const all = Array.from({ length: 12 }, (_, r) => r);
+      const thing = all.map((r) => `${r}\tt${r}\t1\n`).join('');
+      const part = all.map((r) => `${r}\tt${r}\t${r === 11 ? lastPart : 'a'}\n`).join('');
+      return { ...harness.batch(number, { thing, part }), firstRecord: 0, counts: wideBatch(12, {}).counts };
+    };
+    const end = async (): Promise<unknown> =>
+      (
+        await harness.pool.query<object>(
+          `SELECT state, error->>'code' AS code, error->>'message' AS message FROM sluice.job`,
+        )
+      ).rows[0];
+
+    it('fails the job and blames no record', async () => {
+      expect(await harness.load(many(0, 'a'))).toEqual({ kind: 'dropped', state: 'failed' });
+      expect(await end()).toEqual({
+        state: 'failed',
+        code: 'TARGET_DOES_NOT_FIT',
+        message: expect.stringMatching(
+          /^Column name of part is uuid, .* none of the values .* first 12 records/,
+        ),
+      });
+      expect(await harness.staged()).toEqual({ things: [], parts: [], batches: [] });
+    });
+
+    it('is no reason when it takes one of them, now or before, or when there are few', async () => {
+      expect(await harness.load(many(0, UUID))).toMatchObject({ kind: 'loaded' });
+      expect((await harness.staged()).things).toEqual(['t11']);
+      expect(await harness.load(many(1, 'a'))).toMatchObject({ kind: 'loaded' });
+      await harness.pool.query('DELETE FROM sluice.ledger');
+      expect(await harness.load(harness.batch(0))).toMatchObject({ kind: 'loaded' });
+      expect(await end()).toMatchObject({ state: 'running' });
+    });
+  });
+
   it('refuses a record from which a generated column cannot be computed, alone (H3)', async () => {
     await harness.pool.query(`ALTER TABLE ${harness.tables[0]}
       ADD share int GENERATED ALWAYS AS (100 / amount) STORED`);

@@ -5,12 +5,17 @@ import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { rowsByTable } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
-import { copyFaultOf, copyInto } from './copy-sections.js';
+import { type CopyFault, copyFaultOf, copyInto } from './copy-sections.js';
 import { SectionRows, recordOfLine } from './section-rows.js';
 import type { StagingTarget } from './staging-targets.js';
+import type { UnfitColumn } from './unfit-column.js';
 
 /** From the next refusal on, records are sought in ranges: see RC3. */
 const REFUSALS_BY_WHOLE_COPIES = 3;
+
+/** Fewer records may well be wrong in the same column by themselves. */
+const FEWEST_OF_UNFIT_COLUMN = 10;
+const DATA_EXCEPTION = '22';
 
 /** The database refuses a row of what it was given, and its message does not say which. */
 const UNNAMED = 'unnamed';
@@ -32,9 +37,12 @@ const UNNAMED = 'unnamed';
  * - RC4: a record is refused in all tables, or in none.
  * - RC5 (G1): what COPY says it took is, table by table, what the batches say they bring, less the rows of refused
  *   records; every section has a table. Anything else is an error: those rows would be missing, or of another batch.
+ * - RC6: a column that could read no value at all is told apart from records that are wrong.
  */
 export class RefusingCopy {
   private readonly refusals = new Map<number, LoadRefusal>();
+  /** Of each refusal: the column whose value could not be read, null when it was something else. */
+  private readonly unreadable: (CopyFault | null)[] = [];
   /** Table → rows that COPY has taken so far, of what was not rolled back. */
   private readonly taken = new Map<string, number>();
   private rows: SectionRows | null = null;
@@ -60,6 +68,18 @@ export class RefusingCopy {
     if (bad !== null) await this.copyRanges(this.others());
     this.assertCounts();
     return [...this.refusals.values()].sort((a, b) => a.record - b.record);
+  }
+
+  /** RC6. */
+  unfitColumn(): UnfitColumn | null {
+    const records = this.refusals.size;
+    if (records < FEWEST_OF_UNFIT_COLUMN || this.others().length > 0) return null;
+    const [first] = this.unreadable;
+    const target = this.targets.find(({ stagingName }) => stagingName === first?.table);
+    const column = first?.column ?? null;
+    if (target === undefined || column === null) return null;
+    const isOne = this.unreadable.every((place) => place?.table === first?.table && place?.column === column);
+    return isOne ? { target, column, records } : null;
   }
 
   /** RC5: table → rows of `batch` that are in staging now. */
@@ -137,7 +157,10 @@ export class RefusingCopy {
   private async refuse(record: number): Promise<void> {
     const fault = await this.tried((table) => this.indexed().textOf(table, [record]));
     if (fault === null) throw this.unexplained('took it alone', record);
-    this.refusals.set(record, refusalOf(record, fault, this.targets));
+    const place = copyFaultOf(fault, this.targets);
+    this.refusals.set(record, refusalOf(record, fault, place));
+    const isUnreadable = fault.code?.startsWith(DATA_EXCEPTION) === true;
+    this.unreadable.push(isUnreadable ? place : null);
   }
 
   /** @returns the record that the database named, or that it named none; null when everything is in */
@@ -221,9 +244,8 @@ function miscounted(job: string | undefined, batch: number | undefined, what: st
   });
 }
 
-function refusalOf(record: number, fault: pg.DatabaseError, targets: readonly StagingTarget[]): LoadRefusal {
+function refusalOf(record: number, fault: pg.DatabaseError, place: CopyFault | null): LoadRefusal {
   const { code, constraint, message } = fault;
-  const place = copyFaultOf(fault, targets);
   return {
     record,
     sqlstate: code ?? null,

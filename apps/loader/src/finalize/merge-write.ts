@@ -73,11 +73,7 @@ export async function writeJudged(
   const list = `${ARRIVING} AS a JOIN ${main.staging} AS s ON s.ctid = a.${SOURCE}`;
   const ours = ofPart(part, 'a', RECORD_COLUMN);
   const key = columnList(main.plan.key, 'a.');
-  await ownPath(client);
-  // By place: a hash or merge join of places would read the tables whole, and lose the order of the keys.
-  await client.query(
-    `SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`,
-  );
+  await client.query(`${OWN_PATH}; ${BY_PLACE}`);
   const short: Shortfall[] = [];
   const note = (found: number, wanted: number, raced: boolean, what: string): void => {
     if (found !== wanted) short.push({ raced, what: `${found} of ${wanted} rows ${what}` });
@@ -120,10 +116,10 @@ export async function writeJudged(
     note(counts.inserted, wanted?.fresh ?? 0, false, `inserted into ${child.target} came back`);
     children.push(counts);
   }
-  await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+  // One after the other: what was put off is checked with the role's own path.
   await client.query(
-    `SELECT set_config('search_path', '', true), set_config('enable_hashjoin', 'on', true),
-            set_config('enable_mergejoin', 'on', true)`,
+    `SET CONSTRAINTS ALL IMMEDIATE; SELECT set_config('search_path', '', true),
+     set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)`,
   );
   return { inserted, updated, children, shortfall: short[0] ?? null };
 }
@@ -159,22 +155,23 @@ async function expectedOf(
   { main, children }: MergedTables,
   part: Part,
 ): Promise<Expected> {
-  const { rows } = await client.query<{ updates: string; inserts: string; image: string | null }>(`
-    SELECT count(*) FILTER (WHERE ${FATE} = 'u') AS updates, count(*) FILTER (WHERE ${FATE} = 'i') AS inserts,
-           ${imageOf(columnList(main.plan.key))} FILTER (WHERE ${FATE} = 'i') AS image
-    FROM ${ARRIVING} AS a WHERE ${FATE} IN ('u', 'i') ${ofPart(part, 'a', RECORD_COLUMN)}`);
-  const ofChildren: { fresh: number; gone: number }[] = [];
-  for (const { list } of children) {
-    const counts = await client.query<{ fresh: string; gone: string }>(`
-      SELECT count(${FRESH}) AS fresh, count(${GONE}) AS gone FROM ${list} AS d
-      WHERE NOT ${SAME} ${ofPart(part, 'd', RECORD_COLUMN)}`);
-    ofChildren.push({ fresh: Number(counts.rows[0]?.fresh), gone: Number(counts.rows[0]?.gone) });
-  }
+  const ofChildren = children.map(
+    ({ list }, index) => `
+    CROSS JOIN (SELECT count(${FRESH}) AS fresh_${index}, count(${GONE}) AS gone_${index} FROM ${list} AS d
+      WHERE NOT ${SAME} ${ofPart(part, 'd', RECORD_COLUMN)}) AS child_${index}`,
+  );
+  const { rows } = await client.query<Record<string, string | null>>(`
+    SELECT * FROM (
+      SELECT count(*) FILTER (WHERE ${FATE} = 'u') AS updates, count(*) FILTER (WHERE ${FATE} = 'i') AS inserts,
+             ${imageOf(columnList(main.plan.key))} FILTER (WHERE ${FATE} = 'i') AS image
+      FROM ${ARRIVING} AS a WHERE ${FATE} IN ('u', 'i') ${ofPart(part, 'a', RECORD_COLUMN)}) AS main
+    ${ofChildren.join('')}`);
+  const count = (name: string): number => Number(rows[0]?.[name] ?? 0);
   return {
-    updates: Number(rows[0]?.updates ?? 0),
-    inserts: Number(rows[0]?.inserts ?? 0),
+    updates: count('updates'),
+    inserts: count('inserts'),
     image: rows[0]?.image ?? null,
-    children: ofChildren,
+    children: children.map((_, index) => ({ fresh: count(`fresh_${index}`), gone: count(`gone_${index}`) })),
   };
 }
 
@@ -184,8 +181,7 @@ function imageOf(key: string): string {
 }
 
 /** What a session of the role has, and its triggers are written for; a step of the finalizer has an empty one. */
-async function ownPath(client: PoolClient): Promise<void> {
-  await client.query(
-    `SELECT set_config('search_path', (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'), true)`,
-  );
-}
+const OWN_PATH = 'SET LOCAL search_path TO DEFAULT';
+
+/** A hash or merge join of places would read the tables whole, and lose the order of the keys. */
+const BY_PLACE = 'SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';

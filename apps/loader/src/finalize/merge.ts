@@ -4,7 +4,7 @@ import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import { MergeStopped, isRecordsFault } from './merge-faults.js';
-import { type Judged, type StagedRows, countStaged, judge } from './merge-judge.js';
+import { type Judged, type StagedRows, countStaged, forget, judge } from './merge-judge.js';
 import type { MergedTables } from './merge-sql.js';
 import { writeCarefully } from './merge-carefully.js';
 import { type Shortfall, type Written, lockJudged, writeJudged } from './merge-write.js';
@@ -53,6 +53,7 @@ export async function merge(
   if (mode === 'append' && staged.keys !== staged.rows[0]) throw new MergeStopped({ kind: 'repeats' });
   let short = 0;
   for (let round = 1; round <= MAX_ROUNDS; round++) {
+    if (round > 1) await forget(client, tables);
     const judged = await judge(client, mode, tables, staged);
     const repeated = judged.children.findIndex((child) => child.repeated);
     const child = tables.children[repeated];

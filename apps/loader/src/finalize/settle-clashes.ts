@@ -4,7 +4,7 @@ import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RECORD_COLUMN } from '#core/staging/staging-names.js';
 import type { IndexFacts } from '#core/staging/target-facts.js';
 import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
-import { countStaged, judge } from './merge-judge.js';
+import { countStaged, forget, judge } from './merge-judge.js';
 import {
   ARRIVING,
   CHOSEN,
@@ -89,6 +89,7 @@ export async function settleClashes(
         if (found > 0) break;
       }
     }
+    await forget(client, tables);
     refused += found;
   } while (found > 0);
   return refused;

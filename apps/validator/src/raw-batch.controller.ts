@@ -20,12 +20,8 @@ import { type Judging, JudgingRoom } from './judging-room.js';
 import { ValidatorConfig } from './validator.config.js';
 import { ValidatorMetrics } from './validator.metrics.js';
 
-/**
- * What judged batches that are not published yet may hold, with all deliveries together (RB2). A record of 40 bytes can
- * have a dozen findings, and a finding takes some 160 bytes until it is encoded.
- */
+/** What judged batches that are not published yet may hold, with all deliveries together (RB2). */
 const MAX_UNPUBLISHED_BYTES = 8 * 1024 * 1024;
-const FINDING_BYTES = 160;
 
 /**
  * Turns each raw batch into one clean batch and its dead letters.
@@ -156,10 +152,8 @@ interface JudgedBatch {
 
 function heldBytes(outcome: CleanOutcome): number {
   if ('fault' in outcome) return 0;
-  const { counts, findings, sections } = outcome.verdict;
-  const text = sections.reduce((sum, section) => sum + section.text.length, 0);
-  if (counts.refused === 0) return text;
-  return Object.values(findings).reduce((sum, count) => sum + count * FINDING_BYTES, text);
+  const { refused, sections } = outcome.verdict;
+  return sections.reduce((sum, { text }) => sum + text.length, refused.heldBytes);
 }
 
 function* deadLettersOf(raw: RawMessage, verdict: BatchVerdict): Generator<DeadLetter> {

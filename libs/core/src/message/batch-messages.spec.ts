@@ -85,7 +85,7 @@ describe('clean batches', () => {
     ],
     counts: { records: 2, accepted: 1, refused: 1, skipped: 0, warnings: 3 },
     findings: { MALFORMED_ROW: 1 },
-    refused: [],
+    refused: { heldBytes: 0, *[Symbol.iterator]() {} },
   };
   const message = encodeCleanMessage({ ...raw, crc32c: 5 }, place, { verdict, plan: 'a plan' }, 3);
 

@@ -20,7 +20,7 @@ describe('code of a dataset that throws', () => {
       name!: string;
     }
     const contract = compileContract({ name: 'own', contract: Own, format: 'csv' }, NO_INPUTS);
-    expect(contract.judge(batchOf('1,SECRET\n')).refused[0]?.findings).toEqual([
+    expect([...contract.judge(batchOf('1,SECRET\n')).refused][0]?.findings).toEqual([
       {
         ...{ code: 'SHORT', field: 'name', severity: 'error' },
         message: 'name breaks the rule SHORT, whose message cannot be made',

@@ -15,7 +15,7 @@ function rowsOf(verdict: BatchVerdict, table = 0): (string | null)[][] {
 
 describe('values and members that are not where the contract looks for them', () => {
   const first = ({ refused }: BatchVerdict): unknown =>
-    refused[0]?.findings.map(({ code, field }) => ({ code, field }));
+    [...refused][0]?.findings.map(({ code, field }) => ({ code, field }));
 
   it.each([
     ['a text', '{"id":1,"customer":"a"}', 'customer'],
@@ -109,6 +109,6 @@ describe('values and members that are not where the contract looks for them', ()
     ['\0\0\0', /nothing but NUL bytes/],
     ['{"id":1}\r{"id":2}', /a CR, where lines end with LF/],
   ])('name what cannot be seen in %j', (text, message) => {
-    expect(judgeJson(text).refused[0]?.findings[0]?.message).toMatch(message);
+    expect([...judgeJson(text).refused][0]?.findings[0]?.message).toMatch(message);
   });
 });

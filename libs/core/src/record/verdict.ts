@@ -7,7 +7,7 @@ export interface BatchVerdict {
   readonly counts: BatchCounts;
   /** How often each finding code was given, errors and warnings alike. */
   readonly findings: Readonly<Record<string, number>>;
-  readonly refused: readonly RefusedRecord[];
+  readonly refused: RefusedRecords;
   /** Members that the contract does not read → how many records hold them; absent for none. Bounded. */
   readonly unknownMembers?: Readonly<Record<string, number>>;
 }
@@ -30,6 +30,12 @@ export interface BatchCounts {
   readonly refused: number;
   readonly skipped: number;
   readonly warnings: number;
+}
+
+/** The refused records of one batch, in its order. Each is made, and its findings are worded, when it is read (G9). */
+export interface RefusedRecords extends Iterable<RefusedRecord> {
+  /** About what they take in memory until then, besides the batch itself. */
+  readonly heldBytes: number;
 }
 
 /** One record that was refused, where it stands and all its reasons. */

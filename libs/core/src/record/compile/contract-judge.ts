@@ -8,9 +8,9 @@ import type { Dataset } from '../../dataset/dataset.js';
 import { CopyText, copyTextOf } from '../copy-text.js';
 import { type Finding, GENERAL_FINDING_CODES, type Severity } from '../finding.js';
 import type { RawBatch } from '../raw-batch.js';
-import { type RecordPlace, RecordWalker } from '../record-walker.js';
+import { RecordWalker } from '../record-walker.js';
 import { datasetCodeFailed } from '../dataset-code.js';
-import type { BatchVerdict, RefusedRecord } from '../verdict.js';
+import type { BatchVerdict } from '../verdict.js';
 import type { CompiledContract, CompileInputs } from './compiled-contract.js';
 import { type Cells, isProblem, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
 import type { ColumnPlan, ContractPlan, TablePlan } from './contract-plan.js';
@@ -18,7 +18,8 @@ import { CsvReader } from './csv-reader.js';
 import { DistinctValues } from './distinct-values.js';
 import { JsonReader } from './json-reader.js';
 import type { UnknownMembers } from './unknown-members.js';
-import { type Complaint, RecordFindings } from './record-findings.js';
+import { type Complaint, RecordFindings, wordsOf } from './record-findings.js';
+import { RefusalFacts } from './refused-records.js';
 import { type Culprit, type RowSurroundings, TableJudge } from './table-judge.js';
 
 interface ChildJudge {
@@ -82,7 +83,7 @@ export class ContractJudge implements CompiledContract {
   private judgeAll(batch: RawBatch, walker: RecordWalker): BatchVerdict {
     for (const out of this.outs) out.clear();
     this.reader.startBatch(batch.bytes, batch.lineEnd ?? 'lf');
-    const tally = new Tally();
+    const tally = new Tally(batch.bytes);
     const wellFormed = isUtf8(batch.bytes);
     while (walker.next()) {
       const problem = problemOf(walker, batch.bytes, wellFormed);
@@ -91,7 +92,7 @@ export class ContractJudge implements CompiledContract {
       else this.judgeRecord(tally, walker, batch.firstRecord + walker.index);
     }
     const records = walker.index;
-    const refused = tally.refused.length;
+    const refused = tally.refused.count;
     const unknownMembers = this.reader.unknown?.take();
     return {
       ...(unknownMembers === undefined ? {} : { unknownMembers }),
@@ -233,17 +234,18 @@ export class ContractJudge implements CompiledContract {
     for (const { code, severity } of findings.complaints()) tally.count(code, severity);
     const isRefused = findings.errors > 0;
     if (!isRefused && inputs.onFindings === undefined) return;
-    const words = findings.words();
-    if (isRefused) tally.refuse(walker.place(), words);
-    inputs.onFindings?.(walker.place(), words());
+    const chosen = findings.chosen();
+    const unsaid = findings.count - chosen.length;
+    if (isRefused) tally.refused.add(walker.place(), walker.start, chosen, unsaid);
+    inputs.onFindings?.(walker.place(), wordsOf(chosen, unsaid));
   }
 
   /** The record as a whole is refused, whatever its fields are. */
   private refuse(tally: Tally, walker: RecordWalker, defect: Defect): void {
-    const findings: Finding[] = [{ ...defect, severity: 'error' }];
+    const finding: Finding = { ...defect, severity: 'error' };
     tally.count(defect.code, 'error');
-    tally.refuse(walker.place(), () => findings);
-    this.inputs.onFindings?.(walker.place(), findings);
+    tally.refused.addWhole(walker.place(), walker.start, finding);
+    this.inputs.onFindings?.(walker.place(), [finding]);
   }
 
   /** @throws SluiceError DATASET_INVALID when the head says something that is not of the column's kind */
@@ -269,21 +271,16 @@ class Tally {
   skipped = 0;
   warnings = 0;
   readonly codes = new Map<string, number>();
-  readonly refused: RefusedRecord[] = [];
+  readonly refused: RefusalFacts;
+
+  /** @param bytes of the batch */
+  constructor(bytes: Buffer) {
+    this.refused = new RefusalFacts(bytes);
+  }
 
   count(code: string, severity: Severity): void {
     this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
     if (severity === 'warning') this.warnings += 1;
-  }
-
-  /** @param words makes the findings each time that they are read */
-  refuse(place: RecordPlace, words: () => readonly Finding[]): void {
-    this.refused.push({
-      ...place,
-      get findings() {
-        return words();
-      },
-    });
   }
 }
 

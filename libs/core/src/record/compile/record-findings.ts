@@ -19,8 +19,8 @@ export interface Complaint {
 }
 
 /**
- * The findings of the record that is being judged. Nothing is made for a record that has none, and words
- * are made only for records that somebody will read about.
+ * The findings of the record that is being judged. Nothing is made for a record that has none, and words are made
+ * only for records that are told about (`refused-records.ts`).
  */
 export class RecordFindings {
   errors = 0;
@@ -37,7 +37,7 @@ export class RecordFindings {
 
   /** @param end -1: the value is null */
   add(complaint: Complaint, field: string, bytes: Buffer, start: number, end: number): void {
-    this.broken.push({ complaint, field, shown: end === -1 ? null : show(bytes, start, end) });
+    this.broken.push({ complaint, field, bytes, start, end });
     if (complaint.severity === 'error') this.errors += 1;
   }
 
@@ -50,27 +50,41 @@ export class RecordFindings {
     return this.broken.map(({ complaint }) => complaint);
   }
 
-  /**
-   * The findings so far, to be worded when they are read: until then one takes a quarter of the memory, and a
-   * batch of bad rows has hundreds of thousands (G9).
-   */
-  words(): () => Finding[] {
+  /** Those that are to be worded, in order: of more than {@link MAX_FINDINGS_A_RECORD} the first ones, errors before warnings. */
+  chosen(): readonly Broken[] {
     const { broken } = this;
-    return () => worded(broken);
+    if (broken.length <= MAX_FINDINGS_A_RECORD) return broken;
+    const bySeverity = (severity: Severity): Broken[] =>
+      broken.filter(({ complaint }) => complaint.severity === severity);
+    return [...bySeverity('error'), ...bySeverity('warning')].slice(0, MAX_FINDINGS_A_RECORD);
   }
 }
 
-/** In order; of more than {@link MAX_FINDINGS_A_RECORD} the first ones, errors before warnings. */
-function worded(broken: readonly Broken[]): Finding[] {
-  const chosen = chosenOf(broken);
-  const unsaid = broken.length - chosen.length;
-  return chosen.map(({ complaint, field, shown }, at) => {
-    const { code, severity, instead } = complaint;
-    let message = wordOf(complaint, field, shown);
-    if (instead !== undefined) message += `; stored as ${instead}`;
-    if (unsaid > 0 && at === chosen.length - 1) message += `; the record has ${unsaid} more findings`;
-    return { code, field, message, severity };
+/** A check that a record breaks, and the value that breaks it: [start, end) of bytes that last as long as the record is judged. */
+export interface Broken {
+  readonly complaint: Complaint;
+  readonly field: string;
+  readonly bytes: Buffer;
+  readonly start: number;
+  /** -1: the value is null, or does not matter. */
+  readonly end: number;
+}
+
+/** The words of findings while their values last. */
+export function wordsOf(chosen: readonly Broken[], unsaid: number): Finding[] {
+  return chosen.map(({ complaint, field, bytes, start, end }, at) => {
+    const shown = end === -1 ? null : show(bytes, start, end);
+    return worded(complaint, field, shown, at === chosen.length - 1 ? unsaid : 0);
   });
+}
+
+/** @param unsaid how many findings the record has that are not worded; above 0 only for the last one that is */
+export function worded(complaint: Complaint, field: string, shown: string | null, unsaid: number): Finding {
+  const { code, severity, instead } = complaint;
+  let message = wordOf(complaint, field, shown);
+  if (instead !== undefined) message += `; stored as ${instead}`;
+  if (unsaid > 0) message += `; the record has ${unsaid} more findings`;
+  return { code, field, message, severity };
 }
 
 /** A rule is broken, whatever becomes of its words: a dataset's own message that throws is no reason to stop a job. */
@@ -82,24 +96,14 @@ function wordOf({ word, code }: Complaint, field: string, shown: string | null):
   }
 }
 
-function chosenOf(broken: readonly Broken[]): readonly Broken[] {
-  if (broken.length <= MAX_FINDINGS_A_RECORD) return broken;
-  const bySeverity = (severity: Severity): Broken[] =>
-    broken.filter(({ complaint }) => complaint.severity === severity);
-  return [...bySeverity('error'), ...bySeverity('warning')].slice(0, MAX_FINDINGS_A_RECORD);
-}
-
-interface Broken {
-  readonly complaint: Complaint;
-  readonly field: string;
-  /** The value, quoted; null for a null. */
-  readonly shown: string | null;
-}
-
 const NOTHING = Buffer.alloc(0);
 
-function show(bytes: Buffer, start: number, end: number): string {
-  const head = bytes.toString('utf8', start, Math.min(end, start + SHOWN_CHARACTERS * 4 + 4));
+/** More than this of a value makes no difference to what is shown of it. */
+export const MAX_SHOWN_BYTES = SHOWN_CHARACTERS * 4 + 4;
+
+/** A value as a finding quotes it. */
+export function show(bytes: Buffer, start: number, end: number): string {
+  const head = bytes.toString('utf8', start, Math.min(end, start + MAX_SHOWN_BYTES));
   const characters = Array.from(head);
   const isWhole = characters.length <= SHOWN_CHARACTERS;
   return JSON.stringify(isWhole ? head : `${characters.slice(0, SHOWN_CHARACTERS).join('')}…`);

@@ -100,11 +100,12 @@ export class TrackerModule implements OnApplicationShutdown {
               groupId: TRACKER_GROUP,
               topics: trackerTopics(registry.all().map((dataset) => dataset.name)),
               concurrentPartitions: FOLD_CONNECTIONS,
-              // One statement's worth: a letter takes several times its bytes for a moment, as headers, objects and hex,
-              // and four partitions are folded side by side. 4 MiB and 5,000 letters made a tracker of 357 MB.
-              maxGroupBytes: 1024 * 1024,
+              // One statement's worth: a dead letter takes several times its bytes for a moment, as headers, objects and
+              // hex, and four partitions are folded side by side. 4 MiB and 5,000 dead letters made a tracker of 357 MB,
+              // 1 MiB of records at the size limit one of 256 MB.
+              maxGroupBytes: 512 * 1024,
               maxGroupMessages: 1_000,
-              maxBytesPerPartition: 1024 * 1024,
+              maxBytesPerPartition: 512 * 1024,
               // A fold is a transaction with a commit to disk: four a second of each partition, not one an event.
               gather: { minBytes: 256 * 1024, maxWaitMs: 250 },
               maxMessageBytes: MAX_MESSAGE_BYTES,

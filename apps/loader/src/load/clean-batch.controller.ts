@@ -78,6 +78,7 @@ export class CleanBatchController {
         'batches dropped',
       );
       this.metrics.dropped(group);
+      await this.publisher.send((outcome.loaded ?? []).map(loadEvent));
       return;
     }
     this.metrics.loaded(group.dataset, outcome.fresh);

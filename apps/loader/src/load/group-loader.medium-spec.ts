@@ -178,6 +178,17 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await harness.load(harness.batch(0))).toEqual({ kind: 'dropped', state: 'unknown' });
   });
 
+  it('says which batches of an ended job were loaded before: their events may not have arrived (G7)', async () => {
+    await harness.load(harness.batch(0));
+    await harness.pool.query(`UPDATE sluice.job SET state = 'finalizing' WHERE id = $1`, [harness.job]);
+    expect(await harness.load(harness.batch(0), harness.batch(1))).toMatchObject({
+      kind: 'dropped',
+      state: 'finalizing',
+      loaded: [{ batch: 0 }],
+    });
+    expect((await harness.staged()).batches).toEqual([0]);
+  });
+
   describe('of batches that must not be loaded', () => {
     const jobRow = async (): Promise<Record<string, unknown>> =>
       (

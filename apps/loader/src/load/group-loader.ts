@@ -30,7 +30,12 @@ export type GroupOutcome =
       readonly repeated: readonly CleanMessage[];
     }
   /** The job takes no batches any more, or is unknown, or was ended or paused because of them: they are dropped. */
-  | { readonly kind: 'dropped'; readonly state: JobState | 'unknown' };
+  | {
+      readonly kind: 'dropped';
+      readonly state: JobState | 'unknown';
+      /** Those that the ledger has: they were loaded before, and their events may not have arrived. */
+      readonly loaded?: readonly CleanMessage[];
+    };
 
 export interface GroupLoaderParts {
   readonly pool: pg.Pool;
@@ -171,7 +176,11 @@ export class GroupLoader {
         const facts = { job: group.job, dropped: group.batches.length - batches.length, epoch: job.epoch };
         this.parts.logger.warn(facts, 'batches of another epoch, or without a seal, dropped');
       }
-      if (!takesBatches || batches.length === 0) return { kind: 'dropped', state };
+      if (batches.length === 0) return { kind: 'dropped', state };
+      if (!takesBatches) {
+        const loaded = await inLedger(client, group.job, batches);
+        return { kind: 'dropped', state, ...(loaded.length > 0 ? { loaded } : {}) };
+      }
       const obstacle = obstacleOf(batches, job, plan);
       if (obstacle !== null) return state === 'running' ? obstacle : { kind: 'dropped', state };
       await client.query(`SET LOCAL lock_timeout = '${LEDGER_LOCK_TIMEOUT}'`);
@@ -232,4 +241,18 @@ class OfTheJob extends Error {
 function schemaFault(error: unknown, { job, dataset }: BatchGroup): SluiceError {
   const text = `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`;
   return new SluiceError('JOB_SCHEMA', text, { job, dataset }, { cause: error });
+}
+
+/** A job may be finalized between the commit of a group and its events: such a group comes again to an ended job. */
+async function inLedger(
+  client: pg.PoolClient,
+  job: string,
+  batches: readonly CleanMessage[],
+): Promise<CleanMessage[]> {
+  const { rows } = await client.query<{ batch: string; crc32c: string }>(
+    'SELECT batch, crc32c FROM sluice.ledger WHERE job = $1 AND batch = ANY ($2::bigint[])',
+    [job, batches.map(({ batch }) => batch)],
+  );
+  const known = new Set(rows.map(({ batch, crc32c }) => `${batch}:${crc32c}`));
+  return batches.filter(({ batch, crc32c }) => known.has(`${batch}:${crc32c}`));
 }

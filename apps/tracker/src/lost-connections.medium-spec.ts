@@ -86,6 +86,7 @@ describe('a tracker whose connection is ended between two statements', () => {
   });
 
   it('answers a request, or says that the database is not there, and answers the next one (D07)', async () => {
+    await new FoldRepository(pool).indexLetters([letter(JOBS[3], 90, {})]);
     const { driver } = api.database as unknown as { driver: { master: WatchedPool } };
     const executioner = new Executioner(driver.master, admin);
     // The pool's connections began before they could be watched.

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import type { Admin, Kafka } from 'kafkajs';
+import type { Admin, Kafka, ProducerConfig } from 'kafkajs';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
@@ -124,6 +124,36 @@ describe('Publisher on a real broker', () => {
       message: `Topic ${topic} has 2 partitions, and a message is for partition 7.`,
     });
     expect(await sizes()).toEqual([0, 1]);
+  });
+
+  it('sends again what the brokers’ answers leave out, and says so when they do it each time (PU1)', async () => {
+    await create(2);
+    const leavingOut = (times: number): Publisher => {
+      let left = times;
+      // A real producer, of whose answers partition 1 is missing, as kafkajs leaves out one whose leader has moved.
+      const producing = Object.assign(Object.create(kafka) as Kafka, {
+        producer: (config: ProducerConfig) => {
+          const producer = kafka.producer(config);
+          const sendBatch = producer.sendBatch.bind(producer);
+          producer.sendBatch = async (batch) =>
+            (await sendBatch(batch)).filter(({ partition }) => partition !== 1 || left-- <= 0);
+          return producer;
+        },
+      });
+      return new Publisher(producing);
+    };
+    for (const [times, outcome] of [
+      [1, undefined],
+      [Infinity, { code: 'BROKER_FAULT', message: expect.stringContaining(`${topic}/1`) }],
+    ] as const) {
+      const unheard = leavingOut(times);
+      const sent = unheard.send([0, 1].map((partition) => message({ partition })));
+      if (outcome === undefined) {
+        await sent;
+        expect(await sizes()).toEqual([1, 2]);
+      } else await expect(sent).rejects.toMatchObject(outcome);
+      await unheard.disconnect();
+    }
   });
 
   it('finds a partition that was added after the topic was known', async () => {

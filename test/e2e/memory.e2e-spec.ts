@@ -1,7 +1,7 @@
 /**
  * G9 for the files that are worst for it: every record refused, every record twice, nothing but warnings, 200 columns,
  * records at the size limit and above it. Each fills several of the largest deliveries, so what grows with a delivery
- * shows; what would grow with the file was looked for by hand, with files that were ten times as large.
+ * shows; what would grow with the file was looked for by hand, with files that were three times as large.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

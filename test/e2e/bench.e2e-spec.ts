@@ -106,10 +106,12 @@ describeWithPsql('npm run bench', () => {
   });
 
   it('stores every measurement, and ratios of them', () => {
-    const runs = result.cases.flatMap((each) => each.runs);
+    const runs = result.cases.flatMap(({ name, runs: all }) => all.map((run) => ({ name, ...run })));
     expect(runs.length).toBeGreaterThan(10);
     for (const run of runs) {
-      expect(run).toMatchObject({ label: expect.any(String), round: 1, rows: expect.any(Number) });
+      // Its rounds are single jobs, and there are ten to each round asked for.
+      const round: unknown = run.name === 'small-job' ? expect.any(Number) : 1;
+      expect(run).toMatchObject({ label: expect.any(String), round, rows: expect.any(Number) });
       expect(run.seconds).toBeGreaterThan(0);
     }
     for (const { ratios } of result.cases) {

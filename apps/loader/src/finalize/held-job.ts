@@ -5,7 +5,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import type { Announcer } from '../announce/announcer.js';
-import { jobFault } from '../load/job-faults.js';
+import { FINALIZING_ATTEMPTS, FINALIZING_ATTEMPTS_AGAINST_OTHERS, jobFault } from '../load/job-faults.js';
 import { fail, pause } from './conclude.js';
 import { type Decision, decisionOf } from './decision.js';
 import { FinalizeWaits } from './finalize-waits.js';
@@ -33,10 +33,6 @@ export interface HeldJobParts {
 }
 
 const LONGEST_PAUSE_MS = 30_000;
-/** Of an error that is not known: some seconds, so that the job does not hold its place for long. */
-const ATTEMPTS = 5;
-/** Of deadlocks and serialization failures: others are in the way, and that passes; minutes. */
-const ATTEMPTS_AGAINST_OTHERS = 20;
 
 /**
  * One job in our hands, from its claim until it is decided, lost or given back.
@@ -155,7 +151,7 @@ export class HeldJob {
     const kind = kindOf(error);
     if (kind === 'wait') return null;
     const failures = kind === 'retry' ? ++this.failures.others : ++this.failures.unknown;
-    if (failures < (kind === 'retry' ? ATTEMPTS_AGAINST_OTHERS : ATTEMPTS)) return null;
+    if (failures < (kind === 'retry' ? FINALIZING_ATTEMPTS_AGAINST_OTHERS : FINALIZING_ATTEMPTS)) return null;
     const { dataset, id: job } = this.job;
     return {
       state: 'paused',

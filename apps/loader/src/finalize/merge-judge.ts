@@ -67,9 +67,15 @@ export interface StagedRows {
   readonly rows: readonly number[];
   /** How many different keys the main table's rows have. */
   readonly keys: number;
+  /** Whether the job is small beside the table that it is merged into. */
+  readonly isSmall: boolean;
 }
 
-/** Reads staging once, and sets the transaction up for a merge of this size. */
+/**
+ * Reads staging once, and sets the transaction up for a merge of this size. Merge joins are off: their lists have no
+ * statistics, so PostgreSQL sorts both sides of a join on disk that a hash does in half the time (1.6 million child
+ * rows: 6.5 s against 3.9 s).
+ */
 export async function countStaged(client: PoolClient, { main, children }: MergedTables): Promise<StagedRows> {
   const tables = [main, ...children];
   const { rows } = await client.query<Record<string, string>>(
@@ -83,11 +89,12 @@ export async function countStaged(client: PoolClient, { main, children }: Merged
   const counts = tables.map((_, index) => count(`rows_${index}`));
   const isSmall = (counts[0] ?? 0) < count('present') * SMALL_SHARE;
   await client.query(
-    `SELECT set_config('work_mem', $1, true), set_config('hash_mem_multiplier', '1', true), set_config('jit', 'off', true)
+    `SELECT set_config('work_mem', $1, true), set_config('hash_mem_multiplier', '1', true), set_config('jit', 'off', true),
+            set_config('enable_mergejoin', 'off', true)
      ${isSmall ? `, set_config('random_page_cost', '1.1', true)` : ''}`,
     [MERGE_WORK_MEM],
   );
-  return { rows: counts, keys: count('keys') };
+  return { rows: counts, keys: count('keys'), isSmall };
 }
 
 /**
@@ -101,8 +108,12 @@ export async function judge(
   staged: StagedRows,
 ): Promise<Judged> {
   await listArriving(client, mode, tables, staged);
+  // To ask costs a small job more than the answer saves it.
+  const isWhole = tables.children.length > 0 && !staged.isSmall && (await isAllChosen(client));
   for (const child of tables.children) {
-    await listChildren(client, mode, child);
+    await (mode === 'append'
+      ? listFresh(client, child, isWhole)
+      : listDifferences(client, tables, child, isWhole));
     if (mode === 'upsert') await markChanged(client, child);
   }
   return countJudged(client, tables);
@@ -153,25 +164,53 @@ function isStale(version: string): string {
   return `coalesce(${theirs} > ${ours}, ${theirs} IS NOT NULL AND ${ours} IS NULL)`;
 }
 
-/** U4: one pass over both sides; by a unique index, or row by row as often as each stands there. */
-async function listChildren(client: PoolClient, mode: WriteMode, child: MergedChild): Promise<void> {
-  const name = child.list.slice('pg_temp.'.length);
-  const columns = columnList(child.plan.columns, 'r.');
-  const wanted = `
-    SELECT r.ctid AS ${FRESH}, r.${RECORD_COLUMN}, ${columns} FROM ${child.staging} AS r
-    JOIN ${ARRIVING} AS a ON a.${RECORD_COLUMN} = r.${RECORD_COLUMN} WHERE a.${FATE} IN ${CHOSEN}`;
-  if (mode === 'append') {
-    await client.query(`
-      CREATE TEMP TABLE ${name} ON COMMIT DROP AS
-      SELECT ${RECORD_COLUMN}, ${FRESH}, NULL::oid AS ${PART}, NULL::tid AS ${GONE}, false AS ${SAME} FROM (${wanted}) AS w`);
-    return;
-  }
+/** Whether no record of staging is superseded. */
+async function isAllChosen(client: PoolClient): Promise<boolean> {
+  const { rows } = await client.query<{ whole: boolean }>(
+    `SELECT NOT EXISTS (SELECT FROM ${ARRIVING} WHERE ${FATE} NOT IN ${CHOSEN}) AS whole`,
+  );
+  return rows[0]?.whole === true;
+}
+
+/** The child rows of the records that are chosen. */
+function wantedRows({ staging, plan }: MergedChild, isWhole: boolean): string {
+  const rows = `SELECT r.ctid AS ${FRESH}, r.${RECORD_COLUMN}, ${columnList(plan.columns, 'r.')} FROM ${staging} AS r`;
+  if (isWhole) return rows;
+  return `${rows} JOIN ${ARRIVING} AS a ON a.${RECORD_COLUMN} = r.${RECORD_COLUMN} WHERE a.${FATE} IN ${CHOSEN}`;
+}
+
+/** `append`: each row of an inserted record is a new one. */
+async function listFresh(client: PoolClient, child: MergedChild, isWhole: boolean): Promise<void> {
+  await client.query(`
+    CREATE TEMP TABLE ${nameOf(child)} ON COMMIT DROP AS
+    SELECT ${RECORD_COLUMN}, ${FRESH}, NULL::oid AS ${PART}, NULL::tid AS ${GONE}, false AS ${SAME}
+    FROM (${wantedRows(child, isWhole)}) AS w`);
+}
+
+function nameOf({ list }: MergedChild): string {
+  return list.slice('pg_temp.'.length);
+}
+
+/**
+ * U4: one pass over both sides; by a unique index, or row by row as often as each stands there.
+ * @param isWhole all records are chosen: staging itself tells whose a row is then, without the list of what arrives,
+ *   and PostgreSQL reads no temporary table side by side
+ */
+async function listDifferences(
+  client: PoolClient,
+  { main }: MergedTables,
+  child: MergedChild,
+  isWhole: boolean,
+): Promise<void> {
+  const name = nameOf(child);
+  const wanted = wantedRows(child, isWhole);
   const linked = child.links
     .map(([own, parent]) => `${columnList([own], 'r.')} = ${columnList([parent], 'a.')}`)
     .join(' AND ');
+  const parents = isWhole ? main.staging : ARRIVING;
   const present = `
-    SELECT r.ctid AS ${GONE}, r.tableoid AS ${PART}, a.${RECORD_COLUMN}, ${columns} FROM ${child.target} AS r
-    JOIN ${ARRIVING} AS a ON ${linked} WHERE a.${FATE} IN ${CHOSEN}`;
+    SELECT r.ctid AS ${GONE}, r.tableoid AS ${PART}, a.${RECORD_COLUMN}, ${columnList(child.plan.columns, 'r.')}
+    FROM ${child.target} AS r JOIN ${parents} AS a ON ${linked} ${isWhole ? '' : `WHERE a.${FATE} IN ${CHOSEN}`}`;
   const record = `coalesce(w.${RECORD_COLUMN}, p.${RECORD_COLUMN}) AS ${RECORD_COLUMN}`;
   const sameRecord = `w.${RECORD_COLUMN} = p.${RECORD_COLUMN}`;
   const paired = `w.${FRESH} IS NOT NULL AND p.${GONE} IS NOT NULL`;
@@ -216,7 +255,8 @@ async function countJudged(client: PoolClient, { children }: MergedTables): Prom
       SELECT count(${FRESH}) FILTER (WHERE NOT ${SAME}) AS fresh_${index},
              count(${GONE}) FILTER (WHERE NOT ${SAME}) AS gone_${index},
              count(*) FILTER (WHERE ${SAME}) AS same_${index}, count(${GONE}) AS paired_${index},
-             count(DISTINCT (${PART}, ${GONE})) FILTER (WHERE ${GONE} IS NOT NULL) AS places_${index},
+             (SELECT count(*) FROM (SELECT FROM ${child.list} WHERE ${GONE} IS NOT NULL GROUP BY ${PART}, ${GONE})
+              AS place) AS places_${index},
              (SELECT count(*) FROM ${child.staging} AS r JOIN ${ARRIVING} AS a USING (${RECORD_COLUMN})
               WHERE a.${FATE} NOT IN ${CHOSEN}) AS superseded_${index}
       FROM ${child.list}) AS child_${index}`,

@@ -14,10 +14,10 @@ import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import type { BatchGroup } from './batch-group.js';
-import { jobFault } from './job-faults.js';
+import { LOADING_ATTEMPTS, jobFault } from './job-faults.js';
 import { type Obstacle, lockJob, obstacleOf, ownBatches } from './locked-job.js';
 import { RefusingCopy } from './refusing-copy.js';
-import { findDiffering } from './repeated-batches.js';
+import { compareWithLedger } from './repeated-batches.js';
 import type { LoaderPlan } from './staging-targets.js';
 import { endingStalledLoaders } from './stalled-loaders.js';
 import { unfitColumnFault } from './unfit-column.js';
@@ -53,8 +53,6 @@ const LEDGER_LOCK_TIMEOUT = '10s';
 /** A job that has moved on as often is left for the next delivery. */
 const MAX_LOOKS = 5;
 
-/** All within one delivery, so that its messages are never parked for an error that belongs to the job. */
-const ATTEMPTS = 4;
 const RETRY_PAUSE_MS = 500;
 
 /**
@@ -98,7 +96,7 @@ export class GroupLoader {
         if (error instanceof SluiceError && error.code === 'JOB_SCHEMA')
           return this.pause(group, 'schema', error);
         if (kind === 'schema') return this.pause(group, 'schema', schemaFault(error, group));
-        if (attempt === ATTEMPTS)
+        if (attempt === LOADING_ATTEMPTS)
           return this.pause(group, 'fault', jobFault(error, 'Loading', attempt, group));
         this.parts.logger.warn({ job: group.job, attempt, err: error }, 'loading failed; will try again');
         progress();
@@ -178,8 +176,9 @@ export class GroupLoader {
       }
       if (batches.length === 0) return { kind: 'dropped', state };
       if (!takesBatches) {
-        const loaded = await inLedger(client, group.job, batches);
-        return { kind: 'dropped', state, ...(loaded.length > 0 ? { loaded } : {}) };
+        // A job may be finalized between the commit of a group and its events: the group comes again to an ended job.
+        const { equal } = await compareWithLedger(client, group.job, batches);
+        return { kind: 'dropped', state, ...(equal.length > 0 ? { loaded: equal } : {}) };
       }
       const obstacle = obstacleOf(batches, job, plan);
       if (obstacle !== null) return state === 'running' ? obstacle : { kind: 'dropped', state };
@@ -192,7 +191,7 @@ export class GroupLoader {
       // One delivery may bring a batch twice, when a publisher sent it again: only its first message is fresh.
       const fresh = batches.filter(({ batch }) => inserted.delete(batch));
       const repeated = batches.filter((message) => !fresh.includes(message));
-      const differing = await findDiffering(client, group.job, repeated);
+      const { differing } = await compareWithLedger(client, group.job, repeated);
       if (differing !== null) throw new OfTheJob(differing);
       progress();
       const copy = new RefusingCopy(client, fresh, plan.targets, progress);
@@ -241,18 +240,4 @@ class OfTheJob extends Error {
 function schemaFault(error: unknown, { job, dataset }: BatchGroup): SluiceError {
   const text = `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`;
   return new SluiceError('JOB_SCHEMA', text, { job, dataset }, { cause: error });
-}
-
-/** A job may be finalized between the commit of a group and its events: such a group comes again to an ended job. */
-async function inLedger(
-  client: pg.PoolClient,
-  job: string,
-  batches: readonly CleanMessage[],
-): Promise<CleanMessage[]> {
-  const { rows } = await client.query<{ batch: string; crc32c: string }>(
-    'SELECT batch, crc32c FROM sluice.ledger WHERE job = $1 AND batch = ANY ($2::bigint[])',
-    [job, batches.map(({ batch }) => batch)],
-  );
-  const known = new Set(rows.map(({ batch, crc32c }) => `${batch}:${crc32c}`));
-  return batches.filter(({ batch, crc32c }) => known.has(`${batch}:${crc32c}`));
 }

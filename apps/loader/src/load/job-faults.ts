@@ -2,6 +2,17 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 
+/*
+ * How often work for a job is tried before a fault pauses it.
+ *
+ * Loading: within one delivery, so that its messages are never parked for an error that belongs to the job.
+ * Finalizing, an error that is not known: some seconds, so that the job does not hold its place for long.
+ * Finalizing, deadlocks and serialization failures: other sessions are in the way, and that passes; minutes.
+ */
+export const LOADING_ATTEMPTS = 4;
+export const FINALIZING_ATTEMPTS = 5;
+export const FINALIZING_ATTEMPTS_AGAINST_OTHERS = 20;
+
 /**
  * What pauses a job after an error came again and again that is no record's fault and not known to pass. An error of
  * ours keeps its code and its words; of PostgreSQL's the words are quoted, but not a value that it refused. PURE.

@@ -16,42 +16,56 @@ interface LoadedBatch {
   readonly warnings: number;
 }
 
+export interface KnownBatches {
+  /** Those that the ledger has just so: they were loaded before, and their events may not have arrived. */
+  readonly equal: readonly CleanMessage[];
+  /** BATCH_DIFFERS, for the first one that the ledger has with another content; null when there is none. */
+  readonly differing: SluiceError | null;
+}
+
 /**
- * Whether batches that the ledger has already are what it has: equal bytes, places and counts. Validating is a pure
- * function, so anything else comes from another source, another contract or a stranger.
- * @returns BATCH_DIFFERS for the first one that is not; null when all are
+ * Compares batches with what the ledger has of them: bytes, places and counts. Validating is a pure function, so a
+ * batch that differs comes from another source, another contract or a stranger. Batches that the ledger does not have
+ * are in neither part of the answer.
  */
-export async function findDiffering(
+export async function compareWithLedger(
   client: SqlClient,
   job: string,
-  repeated: readonly CleanMessage[],
-): Promise<SluiceError | null> {
-  if (repeated.length === 0) return null;
+  batches: readonly CleanMessage[],
+): Promise<KnownBatches> {
+  if (batches.length === 0) return { equal: [], differing: null };
   const { rows } = await client.query<LoadedBatch>(
     `SELECT batch, first_record AS "firstRecord", first_line AS "firstLine", byte_start AS "byteStart",
        byte_end AS "byteEnd", crc32c, records, accepted, refused, skipped, warnings
      FROM sluice.ledger WHERE job = $1 AND batch = ANY($2::bigint[])`,
-    [job, repeated.map(({ batch }) => batch)],
+    [job, batches.map(({ batch }) => batch)],
   );
   const loaded = new Map(rows.map((row) => [Number(row.batch), factsOf(row)]));
-  for (const { batch, counts, ...message } of repeated) {
-    const before = loaded.get(batch);
-    const now = factsOf({ ...message, ...counts });
-    const differences = (Object.keys(now) as (keyof typeof now)[]).filter(
-      (fact) => before?.[fact] !== now[fact],
+  const equal: CleanMessage[] = [];
+  let differing: SluiceError | null = null;
+  for (const message of batches) {
+    const before = loaded.get(message.batch);
+    if (before === undefined) continue;
+    const now = factsOf({ ...message, ...message.counts });
+    const differences = (Object.keys(now) as (keyof BatchFacts)[]).filter(
+      (fact) => before[fact] !== now[fact],
     );
-    if (before === undefined || differences.length === 0) continue;
-    const named = differences.map((fact) => `${fact} ${before[fact]}, now ${now[fact]}`).join('; ');
-    return new SluiceError(
-      'BATCH_DIFFERS',
-      `Batch ${batch} of job ${job} came again with another content: ${named}.`,
-      {
-        job,
-        batch,
-      },
-    );
+    if (differences.length === 0) equal.push(message);
+    else differing ??= batchDiffers(job, message.batch, before, now, differences);
   }
-  return null;
+  return { equal, differing };
+}
+
+function batchDiffers(
+  job: string,
+  batch: number,
+  before: BatchFacts,
+  now: BatchFacts,
+  differences: readonly (keyof BatchFacts)[],
+): SluiceError {
+  const named = differences.map((fact) => `${fact} ${before[fact]}, now ${now[fact]}`).join('; ');
+  const text = `Batch ${batch} of job ${job} came again with another content: ${named}.`;
+  return new SluiceError('BATCH_DIFFERS', text, { job, batch });
 }
 
 type BatchFacts = Readonly<Record<Exclude<keyof LoadedBatch, 'batch'>, number>>;

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -36,5 +36,18 @@ describe('supervisor lock', () => {
     expect(lockHolder(lock)?.pid).toBe(process.pid);
     expect(readdirSync(folder)).toEqual(['supervisor.lock']);
     giveBack();
+  });
+
+  it('gives up, and does not try for ever, when a stale lock cannot be removed', () => {
+    writeFileSync(lock, '');
+    // In the way of the rename, whoever runs this: permissions would not stop root.
+    mkdirSync(`${lock}.${process.pid}.stale`);
+    expect(() => takeLock(lock)).toThrow(
+      expect.objectContaining({
+        code: 'LOCAL_START_FAILED',
+        message: expect.stringContaining(`The lock ${lock} of a supervisor that is gone cannot be removed: `),
+      }),
+    );
+    expect(existsSync(`${lock}.${process.pid}`)).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { SluiceError } from '#common/errors/sluice-error.js';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { type ProcessRef, isAlive, refOf } from './process-identity.js';
 
 /** @returns the supervisor that holds the lock and lives, null when nobody does */
@@ -51,8 +51,15 @@ function removeStale(file: string): void {
   const aside = `${file}.${process.pid}.stale`;
   try {
     renameSync(file, aside);
-  } catch {
-    return; // another one was faster
+  } catch (error) {
+    // Another one was faster. Anything else, such as a missing permission, would be the same at each further try.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw new SluiceError(
+      'LOCAL_START_FAILED',
+      `The lock ${file} of a supervisor that is gone cannot be removed: ${messageOf(error)}. Remove it, then try again.`,
+      {},
+      { cause: error },
+    );
   }
   if (lockHolder(aside) !== null) tryLink(aside, file);
   rmSync(aside, { force: true });

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import kafkajs, { type Consumer, type ConsumerConfig, type Kafka } from 'kafkajs';
+import kafkajs, { type Consumer, type ConsumerConfig, type EachBatchPayload, type Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { ServingHarness, textsOf } from '../../../../test/support/batch-serving.js';
 import { eventually } from '../../../../test/support/eventually.js';
@@ -190,14 +191,63 @@ describe('BatchServer on real Kafka', () => {
   it('reports a consumer that has ended for good, so that the process can end (T6)', async () => {
     await harness.send(0, 'a');
     const ended = new Promise<Error>((resolve) => {
-      const broken = withBrokenCommits(
-        harness.kafka,
+      const broken = withFailingCommits(harness.kafka, [
         new kafkajs.KafkaJSNonRetriableError('not allowed to commit'),
-      );
+      ]);
       harness.onDelivery = () => Promise.resolve();
       void harness.startServer(100, { kafka: broken, onFatal: resolve });
     });
     expect((await ended).message).toBe('not allowed to commit');
+  });
+
+  it('starts a consumer again that has ended because brokers are away, and ends no process (T6)', async () => {
+    await harness.send(0, 'a');
+    // Two: a consumer that was started again is started again as well.
+    const failures = [coordinatorNotFound(), coordinatorNotFound()];
+    const fatal: Error[] = [];
+    const waits: string[] = [];
+    const deliveries: string[][] = [];
+    harness.onDelivery = (delivery) => {
+      deliveries.push(textsOf(delivery));
+      return Promise.resolve();
+    };
+    const server = await harness.startServer(100, {
+      kafka: withFailingCommits(harness.kafka, failures),
+      onFatal: (error) => fatal.push(error),
+    });
+    await eventually(async () => {
+      waits.push(...server.health.notReady());
+      return (await harness.committedOffsets()).get(0) === 1 || fatal.length > 0;
+    }, 'offset 1');
+    expect(fatal).toEqual([]);
+    expect(failures).toEqual([]);
+    expect(waits).toContain('brokers waits: Failed to find group coordinator');
+    expect(server.health.notReady()).toEqual([]);
+    await harness.send(0, 'b');
+    await eventually(async () => (await harness.committedOffsets()).get(0) === 2, 'offset 2');
+    // One run alone: with two, each message would come twice.
+    expect(deliveries).toEqual([['a'], ['a'], ['a'], ['b']]);
+  });
+
+  it('does not start a consumer again that is being closed (T6)', async () => {
+    await harness.send(0, 'a');
+    const fatal: Error[] = [];
+    let deliveries = 0;
+    harness.onDelivery = () => {
+      deliveries += 1;
+      return Promise.resolve();
+    };
+    const server = await harness.startServer(100, {
+      kafka: withFailingCommits(harness.kafka, [coordinatorNotFound()]),
+      onFatal: (error) => fatal.push(error),
+    });
+    await eventually(() => server.health.notReady().join().includes('brokers waits'), 'a declared wait');
+    await harness.closeServer();
+    // Longer than the first back-off, and than a join of a group without members.
+    await delay(2_000);
+    expect(deliveries).toBe(1);
+    expect(fatal).toEqual([]);
+    expect(server.health.notReady()).toContain('not a member of the consumer group yet');
   });
 
   it('reads partitions that are added while it runs, from their beginning', async () => {
@@ -265,8 +315,16 @@ describe('BatchServer on real Kafka', () => {
   });
 });
 
-/** The same client, but the brokers answer every commit with an error that trying again cannot help. */
-function withBrokenCommits(kafka: Kafka, error: Error): Kafka {
+/** As kafkajs rejects with it; its types know neither the arguments nor that the error may have a cause. */
+function coordinatorNotFound(): Error {
+  const name = 'KafkaJSGroupCoordinatorNotFound';
+  const text = 'Failed to find group coordinator';
+  const cause = Object.assign(new kafkajs.KafkaJSNonRetriableError(text), { name });
+  return Object.assign(new kafkajs.KafkaJSNonRetriableError(cause), { cause });
+}
+
+/** The same client, but its first commits fail with these errors. */
+function withFailingCommits(kafka: Kafka, failures: Error[]): Kafka {
   return Object.assign(Object.create(kafka) as Kafka, {
     consumer: (config: ConsumerConfig) => {
       const consumer = kafka.consumer(config);
@@ -274,9 +332,13 @@ function withBrokenCommits(kafka: Kafka, error: Error): Kafka {
       consumer.run = (options) =>
         run({
           ...options,
-          eachBatch: (payload) =>
-            options?.eachBatch?.({ ...payload, commitOffsetsIfNecessary: () => Promise.reject(error) }) ??
-            Promise.resolve(),
+          eachBatch: (payload) => {
+            const commitOffsetsIfNecessary: EachBatchPayload['commitOffsetsIfNecessary'] = (offsets) => {
+              const failure = failures.shift();
+              return failure ? Promise.reject(failure) : payload.commitOffsetsIfNecessary(offsets);
+            };
+            return options?.eachBatch?.({ ...payload, commitOffsetsIfNecessary }) ?? Promise.resolve();
+          },
         });
       return consumer;
     },

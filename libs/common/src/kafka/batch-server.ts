@@ -6,6 +6,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
+import { classifyBrokerError } from './kafka-errors.js';
 import { FaultCounts, faultReason, isMessageFault } from './message-fault.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { MessageParking } from './message-parking.js';
@@ -32,7 +33,9 @@ import { countPartitions, findUnfitTopics } from './topics-admin.js';
  *   so a hung handler loses its partitions.
  * - T5: a handler that asked for a rest gets nothing more of that partition before it is over; what it has done is
  *   committed first, and other partitions go on.
- * - T6: a consumer that ended for good ends the process (`onFatal`): kafkajs would leave it alive and deaf.
+ * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error only says that brokers
+ *   are away or moving (a `wait` of kafka-errors.ts), it is started again, as a declared wait, for as long as it takes;
+ *   any other error ends the process (`onFatal`).
  */
 export interface BatchServerOptions extends GroupBounds {
   readonly kafka: Kafka;
@@ -80,6 +83,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** Counts our joins: whatever began before the last one may be somebody else's to try again, or done by now. */
   private generation = 0;
   private readonly resumeTimers = new Set<NodeJS.Timeout>();
+  /** Runs that kafkajs has ended since the last commit: a delivery may be what ends each of them, so a join is not enough. */
+  private endedRuns = 0;
   private closing = false;
 
   constructor(private readonly options: BatchServerOptions) {
@@ -95,7 +100,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       maxWaitTimeInMs: options.gather?.maxWaitMs ?? MAX_WAIT_MS,
       allowAutoTopicCreation: false,
       metadataMaxAge: METADATA_MAX_AGE_MS,
-      // Bounded: with T6 a supervisor restarts the process instead of kafkajs restarting for ever.
+      // Bounded: what is given up is a CRASH event, which declares the wait or ends the process (T6).
       retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
     });
   }
@@ -114,7 +119,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** Stops fetching, lets running handlers finish and commit, then leaves the group. */
   async close(): Promise<void> {
     this.closing = true;
-    for (const timer of this.resumeTimers) clearTimeout(timer);
+    this.forgetPauses();
     await this.consumer.stop();
     await this.consumer.disconnect();
   }
@@ -130,9 +135,20 @@ export class BatchServer extends Server implements CustomTransportStrategy {
 
   private async start(): Promise<void> {
     const { CRASH, GROUP_JOIN, FETCH } = this.consumer.events;
-    this.consumer.on(CRASH, ({ payload }) => {
+    const topics = this.topicsWithHandlers();
+    // Here and not in `run`: listeners outlive a run, and each of two would start the consumer again.
+    this.consumer.on(CRASH, ({ payload: { error, restart } }) => {
       this.health.left();
-      if (!payload.restart && !this.closing) this.options.onFatal(payload.error);
+      this.forgetPauses();
+      if (this.closing) return;
+      const isWait = classifyBrokerError(error) === 'wait';
+      if (restart) {
+        if (isWait) this.health.waiting('brokers', messageOf(error), 0);
+      } else if (isWait) {
+        this.serveAgain(topics, error).catch((failure: unknown) => {
+          if (!this.closing) this.options.onFatal(asError(failure));
+        });
+      } else this.options.onFatal(error);
     });
     this.consumer.on(GROUP_JOIN, () => {
       this.generation += 1;
@@ -142,9 +158,33 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     this.consumer.on(FETCH, () => {
       this.health.fetched();
     });
-    const topics = this.topicsWithHandlers();
     await this.subscribeWhenReachable(topics);
-    if (this.closing) return;
+    await this.run();
+  }
+
+  /**
+   * T6. kafkajs has stopped and disconnected the consumer before it tells of the crash, so it takes a new run. One run
+   * crashes once: a crash while this one joins comes when its run is over, and calls this method again.
+   */
+  private async serveAgain(topics: readonly string[], error: Error): Promise<void> {
+    this.endedRuns += 1;
+    const backoffMs = backoffOf(this.endedRuns);
+    const reason = messageOf(error);
+    this.options.logger.warn({ backoffMs }, `the consumer has ended and is started again: ${reason}`);
+    this.health.waiting('brokers', reason, backoffMs);
+    await delay(backoffMs);
+    await this.subscribeWhenReachable(topics);
+    // Declared until it has joined: a join may take longer than fetching may be missing.
+    this.health.waiting('brokers', reason, 0);
+    await this.run();
+  }
+
+  private async run(): Promise<void> {
+    if (this.closing) {
+      // It may have connected after `close` had disconnected it.
+      await this.consumer.disconnect();
+      return;
+    }
     await this.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
@@ -238,6 +278,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     this.attempts.delete(source);
     this.health.recovered(source);
     await commit(payload, lastOf(group));
+    this.endedRuns = 0;
     this.options.parking.committed({ topic, partition, offset: lastOf(group).offset });
     if (outcome.restMs === 0) return true;
     this.pauseFor(payload, outcome.restMs);
@@ -334,6 +375,12 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     }, pauseMs);
     this.resumeTimers.add(timer);
   }
+
+  /** A run that begins has no paused partitions, and a timer of the former one would end another pause too early. */
+  private forgetPauses(): void {
+    for (const timer of this.resumeTimers) clearTimeout(timer);
+    this.resumeTimers.clear();
+  }
 }
 
 interface Outcome {
@@ -341,6 +388,10 @@ interface Outcome {
   readonly isDone: boolean;
   /** Above 0 when the handler has asked for a rest (T5). */
   readonly restMs: number;
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new SluiceError('INTERNAL', messageOf(thrown));
 }
 
 function backoffOf(attempt: number): number {

@@ -41,6 +41,8 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['KafkaJSConnectionClosedError', { kind: 'wait', meaning: 'the connection was closed' }],
   ['KafkaJSRequestTimeoutError', { kind: 'wait', meaning: 'no answer' }],
   ['KafkaJSBrokerNotFound', { kind: 'wait', meaning: 'the broker that is asked for is not known yet' }],
+  ['KafkaJSNoBrokerAvailableError', { kind: 'wait', meaning: 'no broker is known that could be read from' }],
+  ['KafkaJSGroupCoordinatorNotFound', { kind: 'wait', meaning: 'the coordinator is not known yet' }],
   ['KafkaJSMetadataNotLoaded', { kind: 'wait', meaning: 'topics are not known yet' }],
   ['KafkaJSTopicMetadataNotLoaded', { kind: 'wait', meaning: 'the topic is not known yet' }],
   ['KafkaJSStaleTopicMetadataAssignment', { kind: 'wait', meaning: 'the topic has changed meanwhile' }],

@@ -159,12 +159,26 @@ function heldBytes(outcome: CleanOutcome): number {
   return sections.reduce((sum, { text }) => sum + text.length, refused.heldBytes);
 }
 
+/** Written out: copying one object into another for each refused record took a tenth of the validator's time. */
 function* deadLettersOf(raw: RawMessage, verdict: BatchVerdict): Generator<DeadLetter> {
-  const { dataset, job, columns, attempt, batch, epoch } = raw;
-  for (const refused of verdict.refused) {
+  const { dataset, job, columns, attempt, epoch } = raw;
+  const { batch } = raw.batch;
+  for (const { record, line, byteStart, byteEnd, bytes, findings } of verdict.refused) {
     yield {
-      ...refused,
-      ...{ dataset, job, batch: batch.batch, epoch, stage: 'validate', sqlstate: null, attempt, columns },
+      dataset,
+      job,
+      batch,
+      epoch,
+      record,
+      line,
+      byteStart,
+      byteEnd,
+      stage: 'validate',
+      findings,
+      sqlstate: null,
+      attempt,
+      columns,
+      bytes,
     };
   }
 }

@@ -48,6 +48,15 @@ interface ProducedMessage {
   readonly value: Bytes | null;
   readonly headers?: Headers;
   readonly timestamp?: string;
+  /** What {@link bodyOf} said of it. */
+  readonly body?: MessageBody;
+}
+
+/** A message as it travels, measured once. */
+export interface MessageBody {
+  /** As the first record of its batch. */
+  readonly bodyBytes: number;
+  readonly headerCount: number;
 }
 
 interface RequestDefinition {
@@ -82,8 +91,13 @@ const LARGEST_DELTA_BYTES = 5;
  * really will be, because its place in the batch is not known yet.
  */
 export function bytesOnTheWay(message: ProducedMessage): number {
-  const bodyBytes = measureRecord(message, 0).bodyBytes + LARGEST_DELTA_BYTES - 1;
-  return varIntBytes(bodyBytes) + bodyBytes;
+  return bytesWith(bodyOf(message));
+}
+
+/** {@link bytesOnTheWay} of a message that is measured. */
+export function bytesWith({ bodyBytes }: MessageBody): number {
+  const atMost = bodyBytes + LARGEST_DELTA_BYTES - 1;
+  return varIntBytes(atMost) + atMost;
 }
 
 /** Teaches this process's kafkajs; once, before the first request. */
@@ -194,22 +208,28 @@ function measureBatch(messages: readonly ProducedMessage[]): MeasuredBatch {
   return { records, bytes };
 }
 
-function measureRecord(
-  { key = null, value, headers = {} }: ProducedMessage,
-  offsetDelta: number,
-): MeasuredRecord {
+function measureRecord(message: ProducedMessage, offsetDelta: number): MeasuredRecord {
+  const { key = null, value, headers = {}, body = bodyOf(message) } = message;
+  const { headerCount } = body;
+  // The place of a batch's first record takes one byte.
+  const bodyBytes = body.bodyBytes + varIntBytes(offsetDelta) - 1;
+  return { bodyBytes, offsetDelta, key, value, headers, headerCount };
+}
+
+/** Measures a message as the first record of its batch. */
+export function bodyOf({ key = null, value, headers = {} }: ProducedMessage): MessageBody {
   let headerCount = 0;
-  // Attributes and a timestamp delta of 0 take a byte each.
-  let bodyBytes = 2 + varIntBytes(offsetDelta) + sizedBytes(key) + sizedBytes(value);
-  for (const [name, given] of Object.entries(headers)) {
+  // Attributes, a timestamp delta of 0 and a place of 0 take a byte each.
+  let bodyBytes = 3 + sizedBytes(key) + sizedBytes(value);
+  for (const name of Object.keys(headers)) {
     const nameBytes = sizedBytes(name);
-    for (const each of valuesOf(given)) {
+    for (const each of valuesOf(headers[name])) {
       headerCount += 1;
       bodyBytes += nameBytes + sizedBytes(each);
     }
   }
   bodyBytes += varIntBytes(headerCount);
-  return { bodyBytes, offsetDelta, key, value, headers, headerCount };
+  return { bodyBytes, headerCount };
 }
 
 /** A header that is given several times is a list. */

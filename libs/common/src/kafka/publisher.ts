@@ -1,11 +1,18 @@
-import type { ICustomPartitioner, Kafka, Producer, RecordMetadata } from 'kafkajs';
+import type { ICustomPartitioner, IHeaders, Kafka, Producer, RecordMetadata } from 'kafkajs';
 import { SluiceError } from '../errors/sluice-error.js';
 import { ByteGate } from './byte-gate.js';
 import { brokerErrorCode, brokerErrorText } from './kafka-errors.js';
 import { MAX_MESSAGE_BYTES, type SendableMessage } from './message.js';
 import { PartitionCounts } from './partition-counts.js';
 import { keyPartitioner } from './partitioner.js';
-import { type RequestGroup, halvesOf, messageBytes, requestsOf } from './request-groups.js';
+import {
+  type MeasuredMessage,
+  type RequestGroup,
+  halvesOf,
+  messageBytes,
+  requestsOf,
+} from './request-groups.js';
+import type { MessageBody } from './produce-request.js';
 import { maxMessageBytesOf } from './topics-admin.js';
 
 /** One call holds at most so much that is encoded and not acknowledged yet, and all calls of a process together. */
@@ -111,17 +118,21 @@ export class Publisher {
     try {
       await this.sendWhole(request.messages);
     } catch (error) {
-      for (const { topic } of request.messages) this.counts.forget(topic);
+      for (const { message } of request.messages) this.counts.forget(message.topic);
       if (brokerErrorCode(error) !== 'MESSAGE_TOO_LARGE') throw publishError(error, request.messages);
       if (first && request.messages.length === 1) {
-        throw tooLarge(first, await maxMessageBytesOf(this.kafka, first.topic).catch(() => null), error);
+        throw tooLarge(
+          first,
+          await maxMessageBytesOf(this.kafka, first.message.topic).catch(() => null),
+          error,
+        );
       }
       for (const half of halvesOf(request)) await this.sendRequest(half);
     }
   }
 
   /** PU1. Only what is missing is sent again. */
-  private async sendWhole(messages: readonly SendableMessage[]): Promise<void> {
+  private async sendWhole(messages: readonly MeasuredMessage[]): Promise<void> {
     let missing = messages.map(toSend);
     for (let look = 1; missing.length > 0; look++) {
       await this.connected();
@@ -143,7 +154,8 @@ export class Publisher {
 interface SentMessage {
   readonly key: string | Buffer | null;
   readonly value: Buffer | null;
-  readonly headers: Record<string, string | Buffer | (string | Buffer)[]>;
+  readonly headers: IHeaders;
+  readonly body: MessageBody;
   given: number | undefined;
   /** How often it was looked for among the topic's partitions in vain. */
   looks: number;
@@ -154,8 +166,11 @@ interface ToSend {
   readonly sent: SentMessage;
 }
 
-function toSend({ topic, key, value, headers, partition }: SendableMessage): ToSend {
-  return { topic, sent: { key, value, headers: { ...headers }, given: partition, looks: 0 } };
+function toSend({ message, body }: MeasuredMessage): ToSend {
+  const { topic, key, value, partition } = message;
+  // kafkajs only reads them, whatever its types say.
+  const headers = message.headers as IHeaders;
+  return { topic, sent: { key, value, headers, body, given: partition, looks: 0 } };
 }
 
 function byTopic(messages: readonly ToSend[]): { topic: string; messages: SentMessage[] }[] {
@@ -199,21 +214,21 @@ class UnknownPartition extends Error {
   readonly retriable = true;
 }
 
-function tooLarge(message: SendableMessage, limit: number | null, cause?: unknown): SluiceError {
-  const { topic } = message;
+function tooLarge(measured: MeasuredMessage, limit: number | null, cause?: unknown): SluiceError {
+  const { topic } = measured.message;
   const most =
     limit === null ? 'its max.message.bytes' : `the ${limit} bytes that it takes (max.message.bytes)`;
   return new SluiceError(
     'MESSAGE_TOO_LARGE',
-    `A message of ${messageBytes(message)} bytes for topic ${topic} is above ${most}.`,
+    `A message of ${messageBytes(measured)} bytes for topic ${topic} is above ${most}.`,
     {},
     { cause },
   );
 }
 
-function publishError(error: unknown, messages: readonly SendableMessage[]): SluiceError {
+function publishError(error: unknown, messages: readonly MeasuredMessage[]): SluiceError {
   if (error instanceof SluiceError) return error;
-  const topics = [...new Set(messages.map(({ topic }) => topic))];
+  const topics = [...new Set(messages.map(({ message }) => message.topic))];
   return new SluiceError(
     brokerErrorCode(error),
     `Publishing to ${topics.join(', ')} failed: ${brokerErrorText(error, 'WRITE', topics.join(', '))}`,

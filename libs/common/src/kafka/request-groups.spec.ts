@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { SendableMessage } from './message.js';
-import { ProduceBody } from './produce-request.js';
+import { ProduceBody, bodyOf } from './produce-request.js';
 import { MAX_REQUEST_BYTES, halvesOf, requestsOf } from './request-groups.js';
 
 /** What a request has besides batches, for one topic with a short name and up to a dozen partitions. */
@@ -27,9 +27,11 @@ describe('messages that travel together', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 300 }), (messages) => {
         const requests = [...requestsOf(messages)];
-        expect(requests.flatMap((request) => request.messages)).toEqual(messages);
+        expect(requests.flatMap((request) => request.messages.map((each) => each.message))).toEqual(messages);
         for (const { messages: together, bytes } of requests) {
-          const onTheWay = requestBytes(together);
+          const onTheWay = requestBytes(together.map((each) => each.message));
+          // Measured once, it is the same request.
+          expect(requestBytes(together.map((each) => ({ ...each.message, body: each.body })))).toBe(onTheWay);
           expect(bytes).toBeGreaterThanOrEqual(onTheWay - REQUEST_FRAME_BYTES);
           if (together.length > 1)
             expect(onTheWay).toBeLessThanOrEqual(MAX_REQUEST_BYTES + REQUEST_FRAME_BYTES);
@@ -54,7 +56,10 @@ describe('messages that travel together', () => {
   });
 
   it('can be halved down to single ones', () => {
-    const three = ['a', 'b', 'c'].map((key) => ({ topic: 't', key, headers: {}, value: Buffer.from(key) }));
+    const three = ['a', 'b', 'c'].map((key) => {
+      const single = { topic: 't', key, headers: {}, value: Buffer.from(key) };
+      return { message: single, body: bodyOf(single) };
+    });
     const [first, second] = halvesOf({ messages: three, bytes: 0 });
     expect(first?.messages).toEqual(three.slice(0, 2));
     expect(second?.messages).toEqual(three.slice(2));

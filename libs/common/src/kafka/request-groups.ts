@@ -1,4 +1,4 @@
-import { BATCH_OVERHEAD_BYTES, bytesOnTheWay } from './produce-request.js';
+import { BATCH_OVERHEAD_BYTES, type MessageBody, bodyOf, bytesWith } from './produce-request.js';
 import type { SendableMessage } from './message.js';
 
 /**
@@ -7,25 +7,32 @@ import type { SendableMessage } from './message.js';
  */
 export const MAX_REQUEST_BYTES = 1024 * 1024;
 
+/** A message and its measures, which are taken once: a request is measured again when it is written. */
+export interface MeasuredMessage {
+  readonly message: SendableMessage;
+  readonly body: MessageBody;
+}
+
 /** Messages that travel together. */
 export interface RequestGroup {
-  readonly messages: readonly SendableMessage[];
+  readonly messages: readonly MeasuredMessage[];
   /** As they travel: keys, headers and values with their lengths, and a batch's own bytes for each. */
   readonly bytes: number;
 }
 
 /** Consecutive messages in groups up to MAX_REQUEST_BYTES, taken from `messages` only when they are needed. PURE. */
 export function* requestsOf(messages: Iterable<SendableMessage>): Generator<RequestGroup, void> {
-  let open: SendableMessage[] = [];
+  let open: MeasuredMessage[] = [];
   let openBytes = 0;
   for (const message of messages) {
-    const bytes = messageBytes(message);
+    const measured = { message, body: bodyOf(message) };
+    const bytes = messageBytes(measured);
     if (open.length > 0 && openBytes + bytes > MAX_REQUEST_BYTES) {
       yield { messages: open, bytes: openBytes };
       open = [];
       openBytes = 0;
     }
-    open.push(message);
+    open.push(measured);
     openBytes += bytes;
   }
   if (open.length > 0) yield { messages: open, bytes: openBytes };
@@ -43,6 +50,6 @@ export function halvesOf({ messages }: RequestGroup): RequestGroup[] {
 }
 
 /** Size of a message that is alone in its batch, which is what max.message.bytes bounds. */
-export function messageBytes(message: SendableMessage): number {
-  return BATCH_OVERHEAD_BYTES + bytesOnTheWay(message);
+export function messageBytes({ body }: Pick<MeasuredMessage, 'body'>): number {
+  return BATCH_OVERHEAD_BYTES + bytesWith(body);
 }

@@ -58,32 +58,39 @@ export function* encodeDeadLetters(letters: Iterable<DeadLetter>): Generator<Out
   for (const letter of letters) {
     const isTold = letter.columns === null || (told?.job === letter.job && told.columns === letter.columns);
     if (!isTold) told = letter;
-    yield encodeDeadLetter(isTold ? { ...letter, columns: null } : letter);
+    yield encoded(letter, isTold ? null : letter.columns);
   }
 }
 
 export function encodeDeadLetter(letter: DeadLetter): OutgoingMessage {
-  const columns = letter.columns === null ? null : columnsBytes(letter.columns);
+  return encoded(letter, letter.columns);
+}
+
+/** @param told the columns that this one carries */
+function encoded(letter: DeadLetter, told: readonly string[] | null): OutgoingMessage {
+  const record = String(letter.record);
+  const headers: Record<string, string | Buffer> = {
+    v: String(VERSION),
+    dataset: letter.dataset,
+    job: letter.job,
+    batch: String(letter.batch),
+    record,
+    line: String(letter.line),
+    'byte-start': String(letter.byteStart),
+    'byte-end': String(letter.byteEnd),
+    stage: letter.stage,
+    findings: findingsText(letter.findings),
+    attempt: String(letter.attempt),
+  };
+  const columns = told === null ? null : columnsBytes(told);
+  if (columns !== null) headers.columns = columns;
+  if (letter.epoch !== undefined) headers.epoch = String(letter.epoch);
+  if (letter.sqlstate !== null) headers.sqlstate = letter.sqlstate;
   return {
     topic: topicOf(letter.dataset, 'dead'),
-    key: `${letter.job}:${letter.record}`,
+    key: `${letter.job}:${record}`,
     value: letter.bytes,
-    headers: {
-      v: String(VERSION),
-      dataset: letter.dataset,
-      job: letter.job,
-      batch: String(letter.batch),
-      record: String(letter.record),
-      line: String(letter.line),
-      'byte-start': String(letter.byteStart),
-      'byte-end': String(letter.byteEnd),
-      stage: letter.stage,
-      findings: findingsText(letter.findings),
-      attempt: String(letter.attempt),
-      ...(columns === null ? {} : { columns }),
-      ...(letter.epoch === undefined ? {} : { epoch: String(letter.epoch) }),
-      ...(letter.sqlstate === null ? {} : { sqlstate: letter.sqlstate }),
-    },
+    headers,
   };
 }
 

@@ -26,6 +26,7 @@ import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
 import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
 import { checkColumnTypes } from '#core/staging/checks/column-types.js';
+import { KnownTargets } from '#core/staging/known-targets.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
@@ -57,6 +58,7 @@ const LONGEST_SETTLE_MS = 3_000;
 @Injectable()
 export class JobRunner {
   private readonly seal: MessageSeal | null;
+  private readonly targets = new KnownTargets();
   private readonly leases = new Map<string, LeaseKeeper>();
 
   constructor(
@@ -171,7 +173,7 @@ export class JobRunner {
       signed: this.seal !== null,
     };
     await this.jobs.start(claim, start, async (client) => {
-      await createStaging(client, tables, job);
+      await createStaging(client, tables, job, this.targets);
       await checkColumnTypes(client, dataset);
     });
     return { cutting, head };

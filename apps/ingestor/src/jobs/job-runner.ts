@@ -6,8 +6,8 @@ import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { classifyBrokerError } from '#common/kafka/kafka-errors.js';
+import { KeptAdmin } from '#common/kafka/kept-admin.js';
 import { Publisher } from '#common/kafka/publisher.js';
-import { countPartitions } from '#common/kafka/topics-admin.js';
 import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
@@ -58,6 +58,7 @@ const LONGEST_SETTLE_MS = 3_000;
 @Injectable()
 export class JobRunner {
   private readonly seal: MessageSeal | null;
+  private readonly admin: KeptAdmin;
   private readonly targets = new KnownTargets();
   private readonly leases = new Map<string, LeaseKeeper>();
 
@@ -68,10 +69,11 @@ export class JobRunner {
     @Inject(Publisher) private readonly publisher: Publisher,
     @Inject(IngestorConfig) private readonly config: IngestorConfig,
     @Inject(IngestorMetrics) private readonly metrics: IngestorMetrics,
-    @Inject(KAFKA) private readonly kafka: Kafka,
+    @Inject(KAFKA) kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
+    this.admin = new KeptAdmin(kafka);
   }
 
   /**
@@ -95,6 +97,11 @@ export class JobRunner {
       if (this.leases.get(claim.id) === lease) this.leases.delete(claim.id);
       await lease.stop();
     }
+  }
+
+  /** When no job is run any more. */
+  async close(): Promise<void> {
+    await this.admin.close();
   }
 
   /** Looks at once at what an operator has changed of the job, if it is run here; else without effect. */
@@ -148,7 +155,7 @@ export class JobRunner {
     const head: PinnedHead = { columns, context, dataStart, firstLine, bytes, lines };
     assertSameHead(job, head);
     const topic = topicOf(dataset.name, 'raw');
-    const partitions = (await countPartitions(this.kafka, [topic])).get(topic) ?? 1;
+    const partitions = (await this.admin.countPartitions(topic)) ?? 1;
     if (job.cutting) {
       // Where a batch stands says nothing about it: a topic that was created again with fewer takes them all the same.
       return { cutting: { ...job.cutting, partitions: Math.min(job.cutting.partitions, partitions) }, head };

@@ -113,11 +113,14 @@ export class JobRunner {
     const dataset = this.registry.get(job.dataset);
     assertOwnVersion(job, dataset);
     const address = { uri: job.secretUri, trustedCaller: job.source.trustedCaller };
+    // While the source is opened; what is wrong with it comes first.
+    const counting = this.admin.countPartitions(topicOf(dataset.name, 'raw'));
+    counting.catch(() => undefined);
     const source = await this.sources.open(address, run.signal);
     try {
       assertSameIdentity(job, source.identity);
       const opened = await headOf(job, dataset, source);
-      const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened);
+      const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened, counting);
       const begin = await placeToBeginAt(job, source, opened);
       run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
       const cutter = createCutter(
@@ -150,12 +153,12 @@ export class JobRunner {
     dataset: Dataset,
     source: ByteSource,
     { prologue, lineEnd, bytes, lines }: OpenedHead,
+    counting: Promise<number | undefined>,
   ): Promise<{ cutting: PinnedCutting; head: PinnedHead }> {
     const { columns, context, dataStart, firstLine } = prologue;
     const head: PinnedHead = { columns, context, dataStart, firstLine, bytes, lines };
     assertSameHead(job, head);
-    const topic = topicOf(dataset.name, 'raw');
-    const partitions = (await this.admin.countPartitions(topic)) ?? 1;
+    const partitions = (await counting) ?? 1;
     if (job.cutting) {
       // Where a batch stands says nothing about it: a topic that was created again with fewer takes them all the same.
       return { cutting: { ...job.cutting, partitions: Math.min(job.cutting.partitions, partitions) }, head };

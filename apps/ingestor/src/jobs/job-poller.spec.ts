@@ -17,7 +17,14 @@ describe('JobPoller', () => {
       },
     };
     const logger = pino({ level: 'silent' });
-    poller = new JobPoller(jobs as never, {} as never, { jobsAtOnce: 1 } as never, new Health(), 'i', logger);
+    poller = new JobPoller(
+      jobs as never,
+      { close: () => Promise.resolve() } as never,
+      { jobsAtOnce: 1 } as never,
+      new Health(),
+      'i',
+      logger,
+    );
     poller.onApplicationBootstrap();
   });
 

@@ -50,6 +50,7 @@ export class JobPoller implements OnApplicationBootstrap, BeforeApplicationShutd
     this.wakeup.wake();
     await this.polling;
     await Promise.all(this.running);
+    await this.runner.close();
   }
 
   /** A job has been queued, or given back to be gone on with: it is looked for now instead of at the next beat. */

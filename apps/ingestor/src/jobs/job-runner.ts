@@ -6,8 +6,8 @@ import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { classifyBrokerError } from '#common/kafka/kafka-errors.js';
+import { KeptAdmin } from '#common/kafka/kept-admin.js';
 import { Publisher } from '#common/kafka/publisher.js';
-import { countPartitions } from '#common/kafka/topics-admin.js';
 import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
@@ -26,6 +26,7 @@ import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
 import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
 import { checkColumnTypes } from '#core/staging/checks/column-types.js';
+import { KnownTargets } from '#core/staging/known-targets.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
@@ -57,6 +58,8 @@ const LONGEST_SETTLE_MS = 3_000;
 @Injectable()
 export class JobRunner {
   private readonly seal: MessageSeal | null;
+  private readonly admin: KeptAdmin;
+  private readonly targets = new KnownTargets();
   private readonly leases = new Map<string, LeaseKeeper>();
 
   constructor(
@@ -66,10 +69,11 @@ export class JobRunner {
     @Inject(Publisher) private readonly publisher: Publisher,
     @Inject(IngestorConfig) private readonly config: IngestorConfig,
     @Inject(IngestorMetrics) private readonly metrics: IngestorMetrics,
-    @Inject(KAFKA) private readonly kafka: Kafka,
+    @Inject(KAFKA) kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
+    this.admin = new KeptAdmin(kafka);
   }
 
   /**
@@ -95,6 +99,11 @@ export class JobRunner {
     }
   }
 
+  /** When no job is run any more. */
+  async close(): Promise<void> {
+    await this.admin.close();
+  }
+
   /** Looks at once at what an operator has changed of the job, if it is run here; else without effect. */
   async look(id: string): Promise<void> {
     await this.leases.get(id)?.look();
@@ -104,11 +113,14 @@ export class JobRunner {
     const dataset = this.registry.get(job.dataset);
     assertOwnVersion(job, dataset);
     const address = { uri: job.secretUri, trustedCaller: job.source.trustedCaller };
+    // While the source is opened; what is wrong with it comes first.
+    const counting = this.admin.countPartitions(topicOf(dataset.name, 'raw'));
+    counting.catch(() => undefined);
     const source = await this.sources.open(address, run.signal);
     try {
       assertSameIdentity(job, source.identity);
       const opened = await headOf(job, dataset, source);
-      const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened);
+      const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened, counting);
       const begin = await placeToBeginAt(job, source, opened);
       run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
       const cutter = createCutter(
@@ -141,12 +153,12 @@ export class JobRunner {
     dataset: Dataset,
     source: ByteSource,
     { prologue, lineEnd, bytes, lines }: OpenedHead,
+    counting: Promise<number | undefined>,
   ): Promise<{ cutting: PinnedCutting; head: PinnedHead }> {
     const { columns, context, dataStart, firstLine } = prologue;
     const head: PinnedHead = { columns, context, dataStart, firstLine, bytes, lines };
     assertSameHead(job, head);
-    const topic = topicOf(dataset.name, 'raw');
-    const partitions = (await countPartitions(this.kafka, [topic])).get(topic) ?? 1;
+    const partitions = (await counting) ?? 1;
     if (job.cutting) {
       // Where a batch stands says nothing about it: a topic that was created again with fewer takes them all the same.
       return { cutting: { ...job.cutting, partitions: Math.min(job.cutting.partitions, partitions) }, head };
@@ -171,7 +183,7 @@ export class JobRunner {
       signed: this.seal !== null,
     };
     await this.jobs.start(claim, start, async (client) => {
-      await createStaging(client, tables, job);
+      await createStaging(client, tables, job, this.targets);
       await checkColumnTypes(client, dataset);
     });
     return { cutting, head };

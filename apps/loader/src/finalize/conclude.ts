@@ -2,7 +2,13 @@ import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { type JobCounts, jobErrorOf } from '#core/job/job.entity.js';
-import { type Outcome, exceedsRefusedShare, imbalances, jobCounts } from '#core/ledger/balance.js';
+import {
+  type LedgerTotals,
+  type Outcome,
+  exceedsRefusedShare,
+  imbalances,
+  jobCounts,
+} from '#core/ledger/balance.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import { ledgerFindings, ledgerTotals } from './ledger-sums.js';
 import { jobLost } from './step-runner.js';
@@ -23,7 +29,7 @@ const END = `
  * @throws SluiceError JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_NOTHING_LOADED, JOB_LOST; the caller's transaction has to roll back
  */
 export async function succeed(client: PoolClient, job: FinalizingJob, outcome: Outcome): Promise<JobCounts> {
-  const counts = await provenCounts(client, job, outcome);
+  const counts = provenCounts(await ledgerTotals(client, job.id), job, outcome);
   const { rowCount } = await client.query(END, [
     job.id,
     job.epoch,
@@ -38,12 +44,11 @@ export async function succeed(client: PoolClient, job: FinalizingJob, outcome: O
 
 /** The same proof without the end: fails early what would fail after hours of building indexes. */
 export async function checkLedger(client: PoolClient, job: FinalizingJob): Promise<void> {
-  const { accepted, refusedAtLoad } = await ledgerTotals(client, job.id);
-  await provenCounts(client, job, { ...NOTHING, inserted: accepted - refusedAtLoad });
+  const ledger = await ledgerTotals(client, job.id);
+  provenCounts(ledger, job, { ...NOTHING, inserted: ledger.accepted - ledger.refusedAtLoad });
 }
 
-async function provenCounts(client: PoolClient, job: FinalizingJob, outcome: Outcome): Promise<JobCounts> {
-  const ledger = await ledgerTotals(client, job.id);
+function provenCounts(ledger: LedgerTotals, job: FinalizingJob, outcome: Outcome): JobCounts {
   const problems = imbalances(ledger, job.source, outcome);
   const place = { dataset: job.dataset, job: job.id };
   if (problems.length > 0) {

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
+import { KnownTargets } from '#core/staging/known-targets.js';
 import { quotedTarget } from '#core/staging/staging-names.js';
 import { mainTable } from '#core/staging/table-plan.js';
 import type { WantedIndex } from './build-indexes.js';
@@ -36,6 +37,8 @@ import { countStagedRows, proveTables } from './table-sums.js';
  *   the job, and finalizing may simply be tried again.
  */
 export class Finalizer {
+  private readonly known = new KnownTargets();
+
   constructor(
     private readonly pool: Pool,
     private readonly config: FinalizeConfig,
@@ -60,7 +63,7 @@ export class Finalizer {
     const preparation = new Preparation(runner, dataset, this.config, onStep);
     onStep('check');
     if (job.mode !== 'replace') {
-      const merging = new Merging(runner, preparation, dataset, onStep);
+      const merging = new Merging(runner, preparation, dataset, onStep, this.known);
       await (job.dryRun ? merging.foresee() : merging.run());
       return;
     }

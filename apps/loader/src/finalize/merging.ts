@@ -3,7 +3,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import type { Outcome } from '#core/ledger/balance.js';
-import { inspectForMerge } from '#core/staging/inspect-targets.js';
+import type { KnownTargets } from '#core/staging/known-targets.js';
 import { dropStaging } from '#core/staging/staging-tables.js';
 import { mainTable } from '#core/staging/table-plan.js';
 import type { MergeFacts } from '#core/staging/target-facts.js';
@@ -47,6 +47,8 @@ export class Merging {
     private readonly preparation: Preparation,
     private readonly dataset: FinalizedDataset,
     private readonly onStep: OnStep,
+    /** KT3: what stopped a try, or failed it, is judged by facts that are read for it. */
+    private readonly known: KnownTargets,
   ) {
     this.mode = runner.job.mode === 'append' ? 'append' : 'upsert';
   }
@@ -94,7 +96,7 @@ export class Merging {
     try {
       await endJob(runner, async (client) => {
         await checkLedger(client, runner.job);
-        facts = await inspectForMerge(
+        facts = await this.known.forMerge(
           client,
           dataset.tables.map(({ table }) => table),
         );
@@ -109,6 +111,7 @@ export class Merging {
       });
       return null;
     } catch (error) {
+      this.known.forget();
       if (error instanceof MergeStopped) return { obstacle: error.obstacle, facts };
       throw error;
     }

@@ -151,7 +151,7 @@ export async function countPartitions(kafka: Kafka, topics: readonly string[]): 
   }
 }
 
-async function partitionsIn(admin: Admin, topics: readonly string[]): Promise<Map<string, number>> {
+export async function partitionsIn(admin: Admin, topics: readonly string[]): Promise<Map<string, number>> {
   const { topics: metadata } = await admin.fetchTopicMetadata({ topics: [...topics] });
   return new Map(metadata.map(({ name, partitions }) => [name, partitions.length]));
 }

@@ -1,6 +1,6 @@
 import type { WriteMode } from '../dataset/dataset.js';
 import { checkTargets } from './checks/check-targets.js';
-import { inspectForMerge } from './inspect-targets.js';
+import { KnownTargets } from './known-targets.js';
 import {
   RECORD_COLUMN,
   STAGING_SCHEMA,
@@ -38,15 +38,17 @@ export interface StagedJob {
 
 /**
  * @param client in the transaction that sets the job `running`
+ * @param known what this process knows of the targets from earlier jobs
  * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED, TARGET_CANNOT_BE_MERGED, and whatever `checkTargets` finds
  */
 export async function createStaging(
   client: SqlClient,
   plan: readonly TablePlan[],
   job: StagedJob,
+  known = new KnownTargets(),
 ): Promise<void> {
   const tables = plan.map(({ table }) => table);
-  const targets = await inspectForMerge(client, tables);
+  const targets = await known.forMerge(client, tables);
   if (job.mode === 'replace') await refuseUnkeepable(client, tables);
   else requireMergeable(plan, targets);
   requireColumns(plan, targets);

@@ -6,8 +6,9 @@ import { withEmptySearchPath } from '../inspect-targets.js';
 import { TARGET_SCHEMA } from '../staging-names.js';
 import type { TablePlan } from '../table-plan.js';
 import { unfilledColumns } from './drift.js';
-import { findPublications } from './publications.js';
-import { missingRights } from './rights.js';
+import { type ProblemQuery, findsAny, problemsOf } from './problem-queries.js';
+import { publicationsOfStaging } from './publications.js';
+import { rightsQueries } from './rights.js';
 import { loaderRole } from './service-role.js';
 import { silentTriggers } from './triggers.js';
 
@@ -18,6 +19,7 @@ import { silentTriggers } from './triggers.js';
  * - TC1: each problem names the object and what to do, in the words of the statement that does it.
  * - TC2: rights are those of the role as whom the loader works, not of the one that starts the job.
  * - TC3: nothing is changed, and nothing is read but the catalogs.
+ * - TC4: where nothing is wrong, two queries say so; eight of them, one by one, were six milliseconds of each small job.
  */
 export interface CheckedJob {
   readonly mode: WriteMode;
@@ -33,24 +35,21 @@ export async function checkTargets(
   plan: readonly TablePlan[],
   { mode }: CheckedJob,
 ): Promise<void> {
-  const tables = plan.map(({ table }) => table);
-  const checks: readonly [ErrorCode, string, () => Promise<string[]>][] = [
-    ['TARGET_DOES_NOT_FIT', 'Every record would be refused', () => unfilledColumns(client, plan)],
-    ['TARGET_PUBLISHED', 'Staging tables would be published', () => findPublications(client)],
+  const checks: readonly [ErrorCode, string, readonly ProblemQuery[]][] = [
+    ['TARGET_DOES_NOT_FIT', 'Every record would be refused', [unfilledColumns(plan)]],
+    ['TARGET_PUBLISHED', 'Staging tables would be published', [publicationsOfStaging()]],
     [
       'TARGET_HAS_TRIGGERS',
       `Mode replace puts new tables into ${TARGET_SCHEMA} and fires no triggers`,
-      () => (mode === 'replace' ? silentTriggers(client, tables) : Promise.resolve([])),
+      mode === 'replace' ? [silentTriggers(plan.map(({ table }) => table))] : [],
     ],
-    [
-      'TARGET_FORBIDDEN',
-      'Rights are missing',
-      async () => missingRights(client, plan, mode, await loaderRole(client)),
-    ],
+    ['TARGET_FORBIDDEN', 'Rights are missing', rightsQueries(plan, mode, await loaderRole(client))],
   ];
+  const all = checks.flatMap(([, , queries]) => queries);
+  if (!(await findsAny(client, all))) return;
   await withEmptySearchPath(client, async () => {
-    for (const [code, what, find] of checks) {
-      const problems = await find();
+    for (const [code, what, queries] of checks) {
+      const problems = await problemsOf(client, queries);
       if (problems.length > 0) throw new SluiceError(code, `${what}: ${problems.join('; ')}.`);
     }
   });

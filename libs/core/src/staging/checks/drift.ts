@@ -1,14 +1,11 @@
-import type { SqlClient } from '#common/postgres/sql-client.js';
 import { TARGET_SCHEMA } from '../staging-names.js';
 import type { TablePlan } from '../table-plan.js';
+import type { ProblemQuery } from './problem-queries.js';
 
 /** Columns that must hold a value and get none: neither from the contract nor from the table itself. */
-export async function unfilledColumns(client: SqlClient, plan: readonly TablePlan[]): Promise<string[]> {
-  const { rows } = await client.query<{ problem: string }>(UNFILLED, [
-    TARGET_SCHEMA,
-    Object.fromEntries(plan.map(({ table, columns }) => [table, columns])),
-  ]);
-  return rows.map(({ problem }) => problem);
+export function unfilledColumns(plan: readonly TablePlan[]): ProblemQuery {
+  const filled = Object.fromEntries(plan.map(({ table, columns }) => [table, columns]));
+  return { sql: UNFILLED, values: [TARGET_SCHEMA, filled] };
 }
 
 // A domain may bring NOT NULL and a default of its own.

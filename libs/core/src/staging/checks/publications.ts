@@ -1,13 +1,12 @@
-import type { SqlClient } from '#common/postgres/sql-client.js';
 import { STAGING_SCHEMA } from '../staging-names.js';
+import type { ProblemQuery } from './problem-queries.js';
 
 /**
  * Publications that would take the staging tables along. A subscriber of PostgreSQL's own stops for good at the first
  * row of a table that it does not have, and WAL is kept for it from then on; any other gets every row twice.
  */
-export async function findPublications(client: SqlClient): Promise<string[]> {
-  const { rows } = await client.query<{ problem: string }>(PUBLICATIONS, [STAGING_SCHEMA]);
-  return rows.map(({ problem }) => problem);
+export function publicationsOfStaging(): ProblemQuery {
+  return { sql: PUBLICATIONS, values: [STAGING_SCHEMA] };
 }
 
 const PUBLICATIONS = `

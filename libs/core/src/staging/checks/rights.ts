@@ -1,37 +1,26 @@
-import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { WriteMode } from '../../dataset/dataset.js';
 import { STAGING_SCHEMA, TARGET_SCHEMA } from '../staging-names.js';
 import type { TablePlan } from '../table-plan.js';
+import type { ProblemQuery } from './problem-queries.js';
 import type { LoaderRole } from './service-role.js';
 
 /**
  * Rights that the job will need and the loader's role has not, each with the statement that gives it. What a swap needs
  * beyond these (owning the tables, and everything that depends on them) `unkeepable.ts` looks for.
  */
-export async function missingRights(
-  client: SqlClient,
-  plan: readonly TablePlan[],
-  mode: WriteMode,
-  role: LoaderRole,
-): Promise<string[]> {
+export function rightsQueries(plan: readonly TablePlan[], mode: WriteMode, role: LoaderRole): ProblemQuery[] {
   const tables = plan.map(({ table }) => table);
   const wanted = Object.fromEntries(
     plan.map(({ table, parent }) => [table, privileges(mode, parent !== null)]),
   );
-  const parameters = [role.oid, role.name, TARGET_SCHEMA, tables];
-  const queries: [string, unknown[]][] = [
-    [SURROUNDINGS, [role.oid, role.name, STAGING_SCHEMA]],
-    [ON_TABLES, [...parameters, wanted]],
-    [FOR_ROWS, parameters],
-    [FOREIGN_KEYS, [...parameters, mode === 'replace']],
-    ...(mode === 'replace' ? [[FOR_SWAPS, parameters] satisfies [string, unknown[]]] : []),
+  const values = [role.oid, role.name, TARGET_SCHEMA, tables];
+  return [
+    { sql: SURROUNDINGS, values: [role.oid, role.name, STAGING_SCHEMA] },
+    { sql: ON_TABLES, values: [...values, wanted] },
+    { sql: FOR_ROWS, values },
+    { sql: FOREIGN_KEYS, values: [...values, mode === 'replace'] },
+    ...(mode === 'replace' ? [{ sql: FOR_SWAPS, values }] : []),
   ];
-  const problems: string[] = [];
-  for (const [sql, values] of queries) {
-    const { rows } = await client.query<{ problem: string }>(sql, values);
-    problems.push(...rows.map(({ problem }) => problem));
-  }
-  return problems;
 }
 
 /** What a merge does to the tables; a swap needs to own them instead. */

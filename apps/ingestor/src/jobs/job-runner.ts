@@ -199,6 +199,8 @@ export class JobRunner {
     const { id, dataset, options } = job;
     // A job that was queued under another version has taken ours (`assertOwnVersion`).
     const { contractVersion } = this.registry.get(dataset);
+    const waits = this.jobs.waitsOf(job, log);
+    waits.clear();
     return new BatchPublisher({
       publisher: this.publisher,
       partitions,
@@ -212,6 +214,10 @@ export class JobRunner {
       clearance: () => lease.whileNotPaused(signal),
       onPublished: (batch) => {
         this.metrics.published(dataset, batch);
+      },
+      onWaiting: (reason) => {
+        if (reason === null) waits.clear();
+        else waits.declare('SERVER_AWAY', reason);
       },
       facts: {
         ...{ dataset, job: id, epoch: claim.epoch, format, columns, context, contractVersion, options },

@@ -82,6 +82,7 @@ function publisherFor(broker: HandMadeBroker, options: Partial<BatchPublisherOpt
     signal: new AbortController().signal,
     logger: pino({ level: 'silent' }),
     onPublished: () => undefined,
+    onWaiting: () => undefined,
     ...options,
   });
 }
@@ -115,9 +116,10 @@ describe('BatchPublisher', () => {
     expect(publisher.checkpoint).toMatchObject({ nextBatch: 3, byteOffset: 30, nextRecord: 3, nextLine: 4 });
   });
 
-  it('sends again what the brokers did not acknowledge, until they do (P2)', async () => {
+  it('sends again what the brokers did not acknowledge, until they do, and says that it waits (P2)', async () => {
     const broker = new HandMadeBroker();
-    const publisher = publisherFor(broker);
+    const waits: (string | null)[] = [];
+    const publisher = publisherFor(broker, { onWaiting: (reason) => waits.push(reason) });
     await publisher.publish(batch(0));
     await broker.lose(0);
     const drained = publisher.drain();
@@ -125,6 +127,7 @@ describe('BatchPublisher', () => {
     await broker.acknowledge(0);
     await drained;
     expect(broker.sent).toEqual(['job:0', 'job:0']);
+    expect(waits).toEqual(['no answer', null]);
     expect(publisher.checkpoint?.nextBatch).toBe(1);
   });
 

@@ -34,6 +34,8 @@ export interface BatchPublisherOptions {
   readonly clearance: () => Promise<void>;
   /** Told of each batch that is acknowledged and announced. */
   readonly onPublished: (batch: RawBatch) => void;
+  /** What publishing waits for, each time that it is tried again; null when a message has arrived after that. */
+  readonly onWaiting: (reason: string | null) => void;
 }
 
 /** No waiting makes a batch smaller, or brings back partitions of a topic that was created again. */
@@ -47,8 +49,8 @@ const LONGEST_BACKOFF_MS = 5_000;
  * Invariants
  * - P1 (G1): batches are offered in order without a gap; the checkpoint is the highest *contiguous*
  *   acknowledged batch, so nothing before it can be missing. It never falls behind the earlier run's.
- * - P2 (G10): brokers that do not acknowledge are asked again until they do or the job is ended; a batch
- *   that arrives twice is the same batch.
+ * - P2 (G10): brokers that do not acknowledge are asked again until they do or the job is ended, and the job shows
+ *   that it waits; a batch that arrives twice is the same batch.
  * - P3: at most `maxInFlight` batches wait for their acknowledgement, so memory is bounded.
  * - P4: of a resumed job's batches before its checkpoint those before `republishFrom` are not published again. All
  *   of them that are read again are proved, by the chain of hashes, to be what was published then; otherwise
@@ -175,15 +177,17 @@ export class BatchPublisher {
   }
 
   private async sendPersistently(messages: OutgoingMessage[], batch: number): Promise<void> {
-    const { publisher, signal, logger, facts } = this.options;
+    const { publisher, signal, logger, facts, onWaiting } = this.options;
     for (let attempt = 1; ; attempt++) {
       try {
         await publisher.send(messages);
+        if (attempt > 1) onWaiting(null);
         return;
       } catch (error) {
         // Only the batch's own size, and partitions that are gone for good, say something about the job (G10).
         if (!(error instanceof SluiceError) || ENDS_THE_JOB.has(error.code)) throw error;
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
+        onWaiting(error.message);
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
         // An abort ends the wait, and is looked at only here: what is under way is announced when it arrives.
         await delay(backoffMs, undefined, { signal }).catch(() => undefined);

@@ -4,11 +4,11 @@ import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
+import { DeclaredWaits } from '#core/job/declared-waits.js';
 import type { Announcer } from '../announce/announcer.js';
 import { FINALIZING_ATTEMPTS, FINALIZING_ATTEMPTS_AGAINST_OTHERS, jobFault } from '../load/job-faults.js';
 import { fail, pause } from './conclude.js';
 import { type Decision, decisionOf } from './decision.js';
-import { FinalizeWaits } from './finalize-waits.js';
 import type { FinalizeRepository } from './finalize.repository.js';
 import type { Finalizer } from './finalizer.js';
 import {
@@ -43,7 +43,7 @@ const LONGEST_PAUSE_MS = 30_000;
  *   reason `fault` and what was said: no job keeps its place, and its dataset, for an error that is not known.
  */
 export class HeldJob {
-  private readonly waits: FinalizeWaits;
+  private readonly waits: DeclaredWaits;
   private readonly failures = { unknown: 0, others: 0 };
 
   constructor(
@@ -52,7 +52,7 @@ export class HeldJob {
     private readonly dataset: FinalizedDataset,
     private readonly stopping: AbortSignal,
   ) {
-    this.waits = new FinalizeWaits(parts.pool, job.id, parts.logger);
+    this.waits = new DeclaredWaits(parts.pool, job.id, 'finalize', parts.logger, null);
   }
 
   /** Z1: finalizes for as long as the lease is ours. Does not throw. */

@@ -1,11 +1,14 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { SHOPS, finalizeJob } from '../../../../test/support/finalizing.js';
+import { SHOPS, claimJob, finalizeJob } from '../../../../test/support/finalizing.js';
 import { MergeOracle, type MergeRecord } from '../../../../test/support/merge-oracle.js';
 import { SHOP_PLAN, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+import { FINALIZING_ATTEMPTS_AGAINST_OTHERS } from '../load/job-faults.js';
+import type { FinalizedDataset } from './finalizing-job.js';
 
 /**
  * Random tables, other writers and modes, against a plain model. What is refused is taken from the product and has to have
@@ -128,6 +131,20 @@ function restless(): () => Promise<void> {
   };
 }
 
+/** As a loader does it: a deadlock with the other writer passes, and the step is done again. */
+async function finalizeAgainstOthers(dataset: FinalizedDataset): Promise<void> {
+  const job = await claimJob(jobs);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await finalizeJob(jobs, { dataset, job });
+      return;
+    } catch (error) {
+      const passes = classifyDatabaseError(error) === 'retry' && attempt < FINALIZING_ATTEMPTS_AGAINST_OTHERS;
+      if (!passes) throw error;
+    }
+  }
+}
+
 async function runOne(random: SeededRandom, tables: Tables, oracle: MergeOracle): Promise<void> {
   const [shop, sale] = SHOP_PLAN;
   const dataset = { ...SHOPS, tables: [{ ...shop!, version: tables.versioned ? 'city' : null }, sale!] };
@@ -139,7 +156,7 @@ async function runOne(random: SeededRandom, tables: Tables, oracle: MergeOracle)
   const still = mode !== 'replace' && random.chance(0.5) ? restless() : () => Promise.resolve();
   let wasNothingLoaded = false;
   try {
-    await finalizeJob(jobs, { dataset });
+    await finalizeAgainstOthers(dataset);
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== 'JOB_NOTHING_LOADED') throw error;
     wasNothingLoaded = true;

@@ -59,7 +59,9 @@ export class Merging {
     for (;;) {
       const tried = await this.tryOnce(carefully);
       if (tried === null) return;
-      carefully = (await this.settle(tried.obstacle, tried.facts)) === 0;
+      const settled = await this.settle(tried.obstacle, tried.facts);
+      if (settled === 0 && carefully) throw stopsAgain(tried.obstacle);
+      carefully = settled === 0;
     }
   }
 
@@ -224,4 +226,12 @@ async function refuse(
     ],
   );
   return refuseListed(client, job.id, dataset.tables);
+}
+
+/** Settling has found nothing, and writing record by record has not told whose fault it is. */
+function stopsAgain({ kind }: Obstacle): SluiceError {
+  return new SluiceError(
+    'FINALIZE_REFUSED',
+    `The merge stopped twice at the same obstacle (${kind}), and no record was found whose fault it is.`,
+  );
 }

@@ -141,11 +141,14 @@ export class Preparation {
         }
       }
     });
-    while (!(await this.foreignKeysHold(targets))) {
+    for (let inVain = 0; !(await this.foreignKeysHold(targets));) {
       this.onStep('settle');
-      await this.settle(targets, (client) =>
+      const settled = await this.settle(targets, (client) =>
         settleForeignKeys(client, id, this.dataset, targets, { alsoInTarget: false, outerOnly: false }),
       );
+      // A row of another table may have come back in between: then the next look finds the key valid.
+      inVain = settled === 0 ? inVain + 1 : 0;
+      if (inVain === MAX_LOOKS_IN_VAIN) throw new SluiceError('FINALIZE_REFUSED', NO_ORPHAN_FOUND);
       this.onStep('constraints');
     }
   }
@@ -259,6 +262,11 @@ export class Preparation {
     return this.dataset.tables.map(({ table }) => table);
   }
 }
+
+/** In a row. Each costs a scan of the table. */
+const MAX_LOOKS_IN_VAIN = 3;
+const NO_ORPHAN_FOUND =
+  'PostgreSQL refused a foreign key of the new tables (SQLSTATE 23503), and no record refers to a row that is missing.';
 
 /** PostgreSQL refuses the index, and no record can be found that it would be the fault of. */
 function unsettled(target: TargetFacts, index: IndexFacts, sqlstate: string): SluiceError {

@@ -11,7 +11,9 @@ import type {
 } from './job.entity.js';
 import { Job } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
+import type { Logger } from 'pino';
 import type { SqlClient } from '#common/postgres/sql-client.js';
+import { DeclaredWaits } from './declared-waits.js';
 
 /** A job that this process may work on, until somebody else raises the epoch. */
 export interface Claim {
@@ -43,6 +45,11 @@ export class JobRepository {
     private readonly database: DataSource,
     private readonly leaseSeconds: number = DEFAULT_LEASE_SECONDS,
   ) {}
+
+  /** What the ingestor waits for on behalf of the job. */
+  waitsOf({ id, wait }: Pick<Job, 'id' | 'wait'>, logger: Logger): DeclaredWaits {
+    return new DeclaredWaits(sqlClientOf(this.database.manager), id, 'ingest', logger, wait);
+  }
 
   /** @throws SluiceError JOB_ACTIVE when another job holds the dataset (partial unique index) */
   async create(job: Partial<Job> & Pick<Job, 'id' | 'dataset'>): Promise<void> {

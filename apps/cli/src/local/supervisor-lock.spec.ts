@@ -40,7 +40,7 @@ describe('supervisor lock', () => {
 
   it('gives up, and does not try for ever, when a stale lock cannot be removed', () => {
     writeFileSync(lock, '');
-    // In the way of the rename, whoever runs this: permissions would not stop root.
+    // In the way of the rename for every user: permissions would not stop root.
     mkdirSync(`${lock}.${process.pid}.stale`);
     expect(() => takeLock(lock)).toThrow(
       expect.objectContaining({

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import kafkajs, { type Consumer, type ConsumerConfig, type EachBatchPayload, type Kafka } from 'kafkajs';
 import { pino } from 'pino';
@@ -242,9 +241,14 @@ describe('BatchServer on real Kafka', () => {
       onFatal: (error) => fatal.push(error),
     });
     await eventually(() => server.health.notReady().join().includes('brokers waits'), 'a declared wait');
+    const consumer = server.unwrap<Consumer>();
+    let disconnects = 0;
+    consumer.on(consumer.events.DISCONNECT, () => {
+      disconnects += 1;
+    });
     await harness.closeServer();
-    // Longer than the first back-off, and than a join of a group without members.
-    await delay(2_000);
+    // Once by closing, and once more instead of the run that would have begun after the back-off.
+    await eventually(() => disconnects === 2, 'the start to be given up');
     expect(deliveries).toBe(1);
     expect(fatal).toEqual([]);
     expect(server.health.notReady()).toContain('not a member of the consumer group yet');

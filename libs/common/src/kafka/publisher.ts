@@ -5,6 +5,7 @@ import { brokerErrorCode, brokerErrorText } from './kafka-errors.js';
 import { MAX_MESSAGE_BYTES, type SendableMessage } from './message.js';
 import { PartitionCounts } from './partition-counts.js';
 import { keyPartitioner } from './partitioner.js';
+import type { MessageBody } from './produce-request.js';
 import {
   type MeasuredMessage,
   type RequestGroup,
@@ -12,7 +13,6 @@ import {
   messageBytes,
   requestsOf,
 } from './request-groups.js';
-import type { MessageBody } from './produce-request.js';
 import { maxMessageBytesOf } from './topics-admin.js';
 
 /** One call holds at most so much that is encoded and not acknowledged yet, and all calls of a process together. */

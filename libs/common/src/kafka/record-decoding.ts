@@ -58,7 +58,7 @@ function ownCompression(codec: (() => KafkajsCodec) | undefined): KafkajsCodec['
   try {
     if (codec) return codec().compress;
   } catch {
-    // Not implemented.
+    // kafkajs has only the name of this codec.
   }
   return () => Promise.reject(new TypeError('Sluice sends nothing compressed.'));
 }

@@ -7,7 +7,7 @@ import type { SendableMessage } from './message.js';
  */
 export const MAX_REQUEST_BYTES = 1024 * 1024;
 
-/** A message and its measures, which are taken once: a request is measured again when it is written. */
+/** A message and its measures, which are taken once and serve again when the request is written. */
 export interface MeasuredMessage {
   readonly message: SendableMessage;
   readonly body: MessageBody;

@@ -1,6 +1,9 @@
+import type { Logger } from 'pino';
 import type { DataSource, EntityManager } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { DeclaredWaits } from './declared-waits.js';
 import type {
   Checkpoint,
   JobError,
@@ -11,9 +14,6 @@ import type {
 } from './job.entity.js';
 import { Job } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
-import type { Logger } from 'pino';
-import type { SqlClient } from '#common/postgres/sql-client.js';
-import { DeclaredWaits } from './declared-waits.js';
 
 /** A job that this process may work on, until somebody else raises the epoch. */
 export interface Claim {

@@ -12,7 +12,7 @@ import type { MergeFacts } from './target-facts.js';
  *   server's own text of each index, which names functions, collations and operator classes that may be renamed. A row
  *   that is changed, or undone, never has an earlier version's place and transaction again. Statistics (`relpages`) are
  *   written in place and change no stamp.
- * - KT3: whoever fails with the facts forgets them: nothing is tried twice with facts that were not read for it.
+ * - KT3: a merge that fails with the facts forgets them: nothing is tried twice with facts that were not read for it.
  *
  * Of one database: the pool or data source that the clients come from belongs to the process, as this object does.
  */

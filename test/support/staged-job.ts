@@ -64,6 +64,8 @@ export interface Shop {
   readonly items?: readonly string[];
   /** Of the rows in the child table, when they are to refer to something else than their shop. */
   readonly itemsOf?: string;
+  /** Of the main table's columns behind the third, in the plan's order. */
+  readonly more?: readonly string[];
 }
 
 /** What the validator made of a record that it did not accept. */
@@ -246,11 +248,19 @@ export class StagedJobs {
     );
     const count = (what: Unaccepted): number => records.filter((record) => record === what).length;
     const shops = accepted.map(
-      ({ record, number, name, city = 'Taipei' }) => `${record}\t${number}\t${name}\t${city}\n`,
+      ({ record, number, name, city = 'Taipei', more = [] }) =>
+        `${[record, number, name, city, ...more].join('\t')}\n`,
     );
-    const sales = accepted.flatMap(({ record, number, items = [], itemsOf = number }) =>
-      items.map((item) => `${record}\t${itemsOf}\t${item}\n`),
-    );
+    const sales = accepted.flatMap(({ record, number, name, city = 'Taipei', more = [], items = [], itemsOf = number }) => {
+      const parent = [itemsOf, name, city, ...more];
+      return items.map((item) => {
+        const values = (plan[1]?.columns ?? []).map((column) => {
+          const ofParent = plan[1]?.parent?.columns[column];
+          return ofParent === undefined ? item : parent[plan[0]?.columns.indexOf(ofParent) ?? 0];
+        });
+        return `${[record, ...values].join('\t')}\n`;
+      });
+    });
     await inTransaction(this.pool, async (client) => {
       await client.query(
         `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted, refused,

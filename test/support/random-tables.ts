@@ -57,7 +57,10 @@ function randomKey(random: SeededRandom): KeyColumn[] {
   const day: KeyColumn = { name: 'day', type: 'date', values: ['2026-01-31', '2026-02-01'] };
   const columns = random.pick([[number(15)], [number(5), part], [number(3), part, day]]);
   // In any order: the contract's need not be the index's.
-  return columns.map((column) => [random.next(), column] as const).sort(([a], [b]) => a - b).map(([, column]) => column);
+  return columns
+    .map((column) => [random.next(), column] as const)
+    .sort(([a], [b]) => a - b)
+    .map(([, column]) => column);
 }
 
 const INDEXES: readonly { index: string; fold: ((name: string) => string) | null }[] = [
@@ -118,7 +121,12 @@ export function randomTables(random: SeededRandom): RandomTables {
     dataset: {
       ...SHOPS,
       tables: [
-        { ...shop!, columns: ['number', 'name', 'city', ...more], key: names, version: versioned ? 'city' : null },
+        {
+          ...shop!,
+          columns: ['number', 'name', 'city', ...more],
+          key: names,
+          version: versioned ? 'city' : null,
+        },
         { ...sale!, columns: [...Object.keys(links), 'item'], parent: { table: 'shop', columns: links } },
       ],
     },

@@ -251,16 +251,18 @@ export class StagedJobs {
       ({ record, number, name, city = 'Taipei', more = [] }) =>
         `${[record, number, name, city, ...more].join('\t')}\n`,
     );
-    const sales = accepted.flatMap(({ record, number, name, city = 'Taipei', more = [], items = [], itemsOf = number }) => {
-      const parent = [itemsOf, name, city, ...more];
-      return items.map((item) => {
-        const values = (plan[1]?.columns ?? []).map((column) => {
-          const ofParent = plan[1]?.parent?.columns[column];
-          return ofParent === undefined ? item : parent[plan[0]?.columns.indexOf(ofParent) ?? 0];
+    const sales = accepted.flatMap(
+      ({ record, number, name, city = 'Taipei', more = [], items = [], itemsOf = number }) => {
+        const parent = [itemsOf, name, city, ...more];
+        return items.map((item) => {
+          const values = (plan[1]?.columns ?? []).map((column) => {
+            const ofParent = plan[1]?.parent?.columns[column];
+            return ofParent === undefined ? item : parent[plan[0]?.columns.indexOf(ofParent) ?? 0];
+          });
+          return `${[record, ...values].join('\t')}\n`;
         });
-        return `${[record, ...values].join('\t')}\n`;
-      });
-    });
+      },
+    );
     await inTransaction(this.pool, async (client) => {
       await client.query(
         `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted, refused,

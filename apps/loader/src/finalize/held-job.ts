@@ -187,8 +187,9 @@ export class HeldJob {
   }
 }
 
-/** `wait`: it passes by itself, however long that takes. */
+/** `wait`: it passes by itself, however long that takes. `retry`: it does when other sessions give way. */
 function kindOf(error: unknown): 'wait' | 'retry' | 'unknown' {
+  if (error instanceof SluiceError && error.code === 'MERGE_RACED') return 'retry';
   if (error instanceof SluiceError) return error.retryable ? 'wait' : 'unknown';
   const kind = classifyDatabaseError(error);
   return kind === 'wait' || kind === 'retry' ? kind : 'unknown';

@@ -71,15 +71,12 @@ async function runOne(random: SeededRandom, tables: RandomTables): Promise<void>
     for (const writer of writers) await writer.stop();
   }
   const history = new Map(writers.flatMap((writer) => [...writer.history]));
-  const refused = new Set(
-    (await jobs.refusals(id)).flatMap(({ refusals }) => refusals.map(({ record }) => record)),
-  );
-  for (const at of refused) {
-    expect({ at, hasReason: hasReason(at, records, before, history, tables, mode) }).toEqual({
-      at,
-      hasReason: true,
-    });
+  const refusals = (await jobs.refusals(id)).flatMap((batch) => batch.refusals);
+  for (const refusal of refusals) {
+    const isRight = hasReason(refusal.record, records, before, history, tables, mode);
+    expect({ ...refusal, shop: records[refusal.record], isRight }).toMatchObject({ isRight: true });
   }
+  const refused = new Set(refusals.map(({ record }) => record));
   const accepted = records.filter((_, at) => !refused.has(at)).map((record) => asRecord(record, tables));
   const { state, counts } = await jobs.end(id);
   expect({ state, wasNothingLoaded }).toEqual({

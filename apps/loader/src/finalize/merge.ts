@@ -8,6 +8,7 @@ import { type Judged, type StagedRows, countStaged, forget, judge } from './merg
 import type { MergedTables } from './merge-sql.js';
 import { writeCarefully } from './merge-carefully.js';
 import { type Shortfall, type Written, lockJudged, writeJudged } from './merge-write.js';
+import { othersWereFirst } from './others-were-first.js';
 
 /**
  * Merges a settled job's staging tables into the targets, in the caller's transaction (`append` and `upsert`).
@@ -51,7 +52,7 @@ export async function merge(
 ): Promise<MergeResult> {
   const staged = await countStaged(client, tables);
   if (mode === 'append' && staged.keys !== staged.rows[0]) throw new MergeStopped({ kind: 'repeats' });
-  let short = 0;
+  let alone = 0;
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     if (round > 1) await forget(client, tables);
     const judged = await judge(client, mode, tables, staged);
@@ -69,9 +70,9 @@ export async function merge(
       return { outcome: prove(tables, staged, judged, written), staged };
     }
     await client.query('ROLLBACK TO unwritten');
-    // Another writer's row is seen when judging again; what is short twice was not taken by another writer.
-    short += 1;
-    if (!written.shortfall.raced || short > 1) throw losesRows(written.shortfall);
+    // Other writers may be first in any round: judging again sees their rows. Twice short without them is a trigger's doing.
+    alone = (await othersWereFirst(client, tables)) ? 0 : alone + 1;
+    if (!written.shortfall.raced || alone > 1) throw losesRows(written.shortfall);
   }
   throw new SluiceError(
     'MERGE_RACED',

@@ -402,8 +402,10 @@ export const ERROR_CODES = {
   },
   MERGE_RACED: {
     retryable: true,
-    meaning: 'Other writers changed the same rows each time that they were judged; the merge is tried again.',
-    action: 'If it keeps coming, find who writes to the table all the time.',
+    meaning:
+      'Other writers changed the same rows each time that they were judged. The merge is tried again for some minutes, ' +
+      'then the job is paused (reason `fault`). Nothing became visible.',
+    action: 'Find who writes to the table all the time and let it rest, then `sluice continue <id>`.',
   },
   FINALIZE_REFUSED: {
     retryable: false,

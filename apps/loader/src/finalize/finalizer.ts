@@ -19,7 +19,7 @@ import { waitForOldSnapshots } from './old-snapshots.js';
 import { Preparation } from './prepare.js';
 import { StepRunner, terminateBackends } from './step-runner.js';
 import { swap } from './swap.js';
-import { countStagedRows, proveTables } from './table-sums.js';
+import { cascadingKeys, countStagedRows, proveTables } from './table-sums.js';
 
 /**
  * Makes a complete job visible, whole or not at all (docs/architecture.md, How a job becomes visible).
@@ -48,7 +48,7 @@ export class Finalizer {
    * @param job held in state `finalizing` with its epoch
    * @param over aborted when the job is to be left as it is; whoever aborts ends our backends too
    * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_NOTHING_LOADED, JOB_SHRINKS, EXISTING_KEYS, TARGET_MISSING,
-   *   TARGET_CHANGED, TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
+   *   ROWS_CASCADED, TARGET_CHANGED, TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
    */
   async finalize(
     job: FinalizingJob,
@@ -83,7 +83,7 @@ export class Finalizer {
     await preparation.settleOuterOrphans(targets);
     await preparation.settleUnique(targets, (entry) => isFilledBy(dataset, entry));
     await preparation.settleAllOrphans(targets);
-    const inserted = await this.checkSize(runner, dataset);
+    const [inserted = 0] = await this.checkSize(runner, dataset, []);
     onStep('report');
     await endJob(runner, () => Promise.resolve({ inserted, updated: 0, unchanged: 0, superseded: 0 }));
   }
@@ -103,7 +103,7 @@ export class Finalizer {
       await preparation.buildRest(targets);
       await preparation.analyze(targets);
       onStep('check');
-      const rows = await this.checkSize(runner, dataset);
+      const rows = await this.checkSize(runner, dataset, cascadingKeys(targets));
       onStep('snapshots');
       const left = await waitForOldSnapshots(runner, this.config.snapshotWaitMs, (whom) => {
         onStep('snapshots', `waiting for ${whom}`);
@@ -122,15 +122,19 @@ export class Finalizer {
     }
   }
 
-  /** The shrink limit, and early what {@link succeed} will prove. @returns rows of the main table, settled */
-  private async checkSize(runner: StepRunner, dataset: FinalizedDataset): Promise<number> {
+  /** The shrink limit, and early what {@link succeed} will prove. @returns rows of each table, settled */
+  private async checkSize(
+    runner: StepRunner,
+    dataset: FinalizedDataset,
+    cascading: readonly string[],
+  ): Promise<readonly number[]> {
     const { job } = runner;
     const { table } = mainTable(dataset.tables);
     return runner.step(async (client) => {
       await checkLedger(client, job);
       const before = await countRows(client, quotedTarget(table));
       const rows = await countStagedRows(client, job.id, dataset.tables);
-      await proveTables(client, job, dataset.tables, rows);
+      await proveTables(client, job, dataset.tables, rows, cascading);
       const now = rows[0] ?? 0;
       if (job.maxShrinkShare !== null && now < before * (1 - job.maxShrinkShare)) {
         throw new SluiceError(
@@ -140,7 +144,7 @@ export class Finalizer {
           { dataset: job.dataset, job: job.id },
         );
       }
-      return now;
+      return rows;
     });
   }
 }

@@ -9,8 +9,11 @@ import { refuseUnkeepable } from '#core/staging/unkeepable.js';
 import { BlockerWatch } from './blocker-watch.js';
 import { missingIndexes, stagedTwin } from './build-indexes.js';
 import { succeed } from './conclude.js';
+import { countRows } from './count-rows.js';
+import type { FinalizingJob } from './finalizing-job.js';
 import type { StepRunner } from './step-runner.js';
 import { exchangeTables } from './swap-statements.js';
+import { cascadingKeys } from './table-sums.js';
 
 /**
  * Puts the staging tables in the targets' place, in one short transaction that also ends the job.
@@ -36,23 +39,21 @@ const LONGEST_PAUSE_MS = 5_000;
 
 /**
  * Tries until the swap is done, or the tables turn out to be altered.
- * @param inserted rows of the main table, counted
+ * @param rows of each table, counted
  * @param onWait is told who holds the tables
- * @throws SluiceError JOB_LOST when the job is cancelled meanwhile; TARGET_CHANGED; TARGET_CANNOT_BE_SWAPPED
+ * @throws SluiceError JOB_LOST when the job is cancelled meanwhile; TARGET_CHANGED; ROWS_CASCADED; TARGET_CANNOT_BE_SWAPPED
  */
 export async function swap(
   runner: StepRunner,
   tables: readonly string[],
-  inserted: number,
+  rows: readonly number[],
   lockTimeoutMs: number,
   onWait: (whom: string) => void,
 ): Promise<SwapResult> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     const watch = new BlockerWatch(runner.pool, lockTimeoutMs);
     try {
-      return await runner.lastStep((client) =>
-        trySwap(client, runner, tables, inserted, lockTimeoutMs, watch),
-      );
+      return await runner.lastStep((client) => trySwap(client, runner, tables, rows, lockTimeoutMs, watch));
     } catch (error) {
       if (![LOCK_NOT_AVAILABLE, DEADLOCK].includes(sqlstateOf(error) ?? '')) throw error;
       onWait(watch.names());
@@ -66,7 +67,7 @@ async function trySwap(
   client: PoolClient,
   runner: StepRunner,
   tables: readonly string[],
-  inserted: number,
+  rows: readonly number[],
   lockTimeoutMs: number,
   watch: BlockerWatch,
 ): Promise<SwapResult> {
@@ -85,8 +86,34 @@ async function trySwap(
   const why = notReady(before, targets, staged, job.id);
   if (why !== null) return { kind: 'prepare again', why };
   await exchangeTables(client, targets, staged, job.id);
-  await succeed(client, job, { inserted, updated: 0, unchanged: 0, superseded: 0 });
+  await refuseCascaded(client, job, targets, rows);
+  await succeed(client, job, { inserted: rows[0] ?? 0, updated: 0, unchanged: 0, superseded: 0 });
   return { kind: 'swapped' };
+}
+
+/**
+ * Between counting and the locks a row of another table may have been deleted, and rows of ours with it. Counted again
+ * only where a foreign key can do that: it is done while all others wait for the tables.
+ * @throws SluiceError ROWS_CASCADED
+ */
+async function refuseCascaded(
+  client: PoolClient,
+  { id, dataset }: FinalizingJob,
+  targets: readonly TargetFacts[],
+  rows: readonly number[],
+): Promise<void> {
+  const cascading = cascadingKeys(targets);
+  if (cascading.length === 0) return;
+  for (const [index, { name }] of targets.entries()) {
+    const found = await countRows(client, name);
+    if (found === rows[index]) continue;
+    throw new SluiceError(
+      'ROWS_CASCADED',
+      `Rows of the new tables were deleted (foreign key ${cascading.join(', ')}): ` +
+        `rows of ${name}: ${found} of ${rows[index] ?? 0}.`,
+      { dataset, job: id },
+    );
+  }
 }
 
 /** W2, W3: one budget for all locks together. */

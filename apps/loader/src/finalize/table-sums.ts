@@ -2,8 +2,10 @@ import type { PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { quotedStagingTable } from '#core/staging/staging-names.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
+import type { MergeFacts } from '#core/staging/target-facts.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import { countRows } from './count-rows.js';
+import { isOwn } from './settle-foreign-keys.js';
 
 interface Sums {
   table: string;
@@ -16,28 +18,49 @@ interface Sums {
  * when settling, are the rows that COPY took (`sluice.ledger.table_rows`). Jobs with batches that were loaded before this
  * was counted are left out.
  * @param rows of each staging table, counted; the tables in the same order
- * @throws SluiceError JOB_UNBALANCED
+ * @param cascading names of foreign keys by which rows of other tables may have taken staged ones with them
+ * @throws SluiceError JOB_UNBALANCED, ROWS_CASCADED
  */
 export async function proveTables(
   client: PoolClient,
   job: FinalizingJob,
   tables: readonly TablePlan[],
   rows: readonly number[],
+  cascading: readonly string[] = [],
 ): Promise<void> {
   const { rows: sums } = await client.query<Sums>(SUMS, [job.id]);
   if (sums.some(({ loaded }) => loaded === null)) return;
+  let isMore = false;
   const problems = tables.flatMap(({ table }, index) => {
     const own = sums.find((each) => each.table === table);
     const [loaded, removed] = [Number(own?.loaded ?? 0), Number(own?.removed ?? 0)];
     const found = rows[index] ?? 0;
     if (found + removed === loaded) return [];
+    isMore ||= found + removed > loaded;
     return [`rows of ${table}: ${found} staged and ${removed} refused, of ${loaded} loaded`];
   });
   if (problems.length === 0) return;
+  const place = { dataset: job.dataset, job: job.id };
+  if (cascading.length > 0 && !isMore) {
+    throw new SluiceError(
+      'ROWS_CASCADED',
+      `Rows of the new tables were deleted (foreign key ${cascading.join(', ')}): ${problems.join('; ')}.`,
+      place,
+    );
+  }
   throw new SluiceError(
     'JOB_UNBALANCED',
     `The sums of job ${job.id} do not add up: ${problems.join('; ')}.`,
-    { dataset: job.dataset, job: job.id },
+    place,
+  );
+}
+
+/** Foreign keys ON DELETE CASCADE to tables of others: whoever deletes there deletes rows that are staged for a swap. */
+export function cascadingKeys(targets: readonly MergeFacts[]): string[] {
+  return targets.flatMap(({ foreignKeys }) =>
+    foreignKeys
+      .filter((key) => !isOwn(key, targets) && key.behind.includes(' ON DELETE CASCADE'))
+      .map(({ name, referenced }) => `${name}, which refers to ${referenced}`),
   );
 }
 

@@ -400,6 +400,14 @@ export const ERROR_CODES = {
     action:
       'Look for a trigger of the table that returns NULL or writes another key; change it, then `sluice resume <id>`.',
   },
+  ROWS_CASCADED: {
+    retryable: false,
+    meaning:
+      'While the new tables were made, rows of another table were deleted, and a foreign key ON DELETE CASCADE took rows of ' +
+      'the new tables with them. Nothing became visible.',
+    action:
+      'When whoever deletes there has ended, start the job again: `resume` would not bring the rows back.',
+  },
   MERGE_RACED: {
     retryable: true,
     meaning:

@@ -6,6 +6,14 @@ import { StagedJobs } from '../../../../test/support/staged-job.js';
 /** Tables that are being made for a swap have the target's foreign keys already, and what those do to their rows. */
 describe('rows that go from staging with rows of other tables', () => {
   let jobs: StagedJobs;
+  let id: string;
+  const untilWaiting = (table: string): Promise<void> =>
+    untilRow(
+      jobs.pool,
+      `SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND relation = $1::regclass
+         AND application_name LIKE 'sluice-finalize:%'`,
+      [table],
+    );
 
   beforeAll(async () => {
     jobs = await StagedJobs.start(`
@@ -21,7 +29,7 @@ describe('rows that go from staging with rows of other tables', () => {
       DELETE FROM sluice.job; TRUNCATE public.city CASCADE;
       INSERT INTO public.city VALUES ('Taipei'), ('Tainan');
       INSERT INTO public.shop VALUES ('7', 'old', 'Taipei')`);
-    await jobs.loaded([
+    id = await jobs.loaded([
       [
         { number: '1', name: 'stays', city: 'Taipei', items: ['x'] },
         { number: '2', name: 'goes', city: 'Tainan', items: ['x', 'y'] },
@@ -30,15 +38,16 @@ describe('rows that go from staging with rows of other tables', () => {
   });
 
   it('fail the job in words of their own when they are gone before rows are counted', async () => {
-    // The foreign keys hold by the time the finalizer wants to count the present rows.
-    const holder = await jobs.session();
-    await holder.query('BEGIN; LOCK TABLE public.shop IN ACCESS EXCLUSIVE MODE');
+    // The targets have been looked at when the finalizer waits here; it needs them again when it counts their rows.
+    const [gate, holder] = [await jobs.session(), await jobs.session()];
+    const staged = `sluice_staging."${id.replaceAll('-', '')}_shop"`;
+    await gate.query(`BEGIN; LOCK TABLE ${staged} IN ACCESS SHARE MODE`);
     const outcome = finalizeJob(jobs).catch((error: unknown) => error);
-    await untilRow(
-      jobs.pool,
-      `SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND relation = 'public.shop'::regclass
-         AND application_name LIKE 'sluice-finalize:%' AND query LIKE 'SELECT count(*)%'`,
-    );
+    await untilWaiting(staged);
+    await holder.query('BEGIN; LOCK TABLE public.shop IN ACCESS EXCLUSIVE MODE');
+    await gate.query('COMMIT');
+    await gate.end();
+    await untilWaiting('public.shop');
     await holder.query(`DELETE FROM public.city WHERE name = 'Tainan'; COMMIT`);
     await holder.end();
     expect(await outcome).toMatchObject({

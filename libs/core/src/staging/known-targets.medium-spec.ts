@@ -13,6 +13,9 @@ const TABLES = `${SHOP_TABLES}
   ALTER TABLE public.shop ADD note text;
   CREATE INDEX shop_tidy ON public.shop (public.tidy(note));
   CREATE INDEX shop_plain ON public.shop (note COLLATE public.plain);
+  CREATE OPERATOR CLASS public.loose FOR TYPE text USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 bttextcmp(text, text);
+  CREATE INDEX shop_loose ON public.shop (note public.loose);
   ALTER TABLE public.shop ADD region text CONSTRAINT of_region REFERENCES elsewhere.region`;
 const NAMES = ['shop', 'sale'];
 
@@ -110,6 +113,11 @@ describe('what is known of the targets', () => {
       'a schema that is referred to is renamed',
       'ALTER SCHEMA elsewhere RENAME TO far',
       'ALTER SCHEMA far RENAME TO elsewhere',
+    ],
+    [
+      'an operator family says that equal is the same bytes',
+      'ALTER OPERATOR FAMILY public.loose USING btree ADD FUNCTION 4 (text, text) btvarstrequalimage(oid)',
+      'ALTER OPERATOR FAMILY public.loose USING btree DROP FUNCTION 4 (text, text)',
     ],
     [
       'a rule comes',

@@ -75,6 +75,8 @@ const STAMP = `
      FROM pg_attrdef d WHERE d.adrelid = ANY((SELECT tables FROM own)::oid[])), '/',
     (SELECT string_agg(concat(r.xmin, r.ctid), ',' ORDER BY r.ev_class, r.rulename)
      FROM pg_rewrite r WHERE r.ev_class = ANY((SELECT tables FROM own)::oid[])), '/',
+    -- Whether equal values are the same bytes is said here. All of them: they are few.
+    (SELECT string_agg(concat(ap.xmin, ap.ctid), ',' ORDER BY ap.oid) FROM pg_amproc ap WHERE ap.amprocnum = 4), '/',
     (SELECT string_agg(version, ',' ORDER BY oid) FROM keys), '/',
     (SELECT string_agg(version, ',' ORDER BY indexrelid) FROM indexes), '/',
     (SELECT string_agg(concat(n.oid, n.xmin, n.ctid), ',' ORDER BY n.oid) FROM pg_namespace n

@@ -56,7 +56,7 @@ async function runOne(random: SeededRandom, tables: RandomTables): Promise<void>
   const id = await jobs.loaded([records], { mode, maxRefusedShare: 1 }, tables.dataset.tables);
   // Each key belongs to one of the writers.
   const isOdd = (key: string): boolean =>
-    [...key].reduce((sum, char) => sum + char.charCodeAt(0), 0) % 2 === 1;
+    Array.from(key).reduce((sum, char) => sum + char.charCodeAt(0), 0) % 2 === 1;
   const writers = [isOdd, (key: string) => !isOdd(key)].map(
     (owns) => new OtherWriter(jobs.pool, tables, new SeededRandom(random.below(1_000_000)), owns),
   );

@@ -30,18 +30,23 @@ export async function proveTables(
 ): Promise<void> {
   const { rows: sums } = await client.query<Sums>(SUMS, [job.id]);
   if (sums.some(({ loaded }) => loaded === null)) return;
-  let isMore = false;
-  const problems = tables.flatMap(({ table }, index) => {
+  const sumsOf = tables.map(({ table }, index) => {
     const own = sums.find((each) => each.table === table);
-    const [loaded, removed] = [Number(own?.loaded ?? 0), Number(own?.removed ?? 0)];
-    const found = rows[index] ?? 0;
-    if (found + removed === loaded) return [];
-    isMore ||= found + removed > loaded;
-    return [`rows of ${table}: ${found} staged and ${removed} refused, of ${loaded} loaded`];
+    return {
+      table,
+      loaded: Number(own?.loaded ?? 0),
+      removed: Number(own?.removed ?? 0),
+      found: rows[index] ?? 0,
+    };
   });
+  const wrong = sumsOf.filter(({ found, removed, loaded }) => found + removed !== loaded);
+  const problems = wrong.map(
+    ({ table, found, removed, loaded }) =>
+      `rows of ${table}: ${found} staged and ${removed} refused, of ${loaded} loaded`,
+  );
   if (problems.length === 0) return;
   const place = { dataset: job.dataset, job: job.id };
-  if (cascading.length > 0 && !isMore) {
+  if (cascading.length > 0 && wrong.every(({ found, removed, loaded }) => found + removed < loaded)) {
     throw new SluiceError(
       'ROWS_CASCADED',
       `Rows of the new tables were deleted (foreign key ${cascading.join(', ')}): ${problems.join('; ')}.`,

@@ -14,7 +14,8 @@ import {
 /** What a key has after another writer's transaction: a record, or nothing. */
 export type Written = MergeRecord | null;
 
-const UNIQUE_VIOLATION = '23505';
+/** Foreign key, unique index: the job was first. */
+const LOST_TO_THE_JOB = new Set(['23503', '23505']);
 
 /**
  * Another session that writes to random tables while a job is merged into them: inserts and replaces whole records, removes
@@ -74,7 +75,8 @@ export class OtherWriter {
       }
     } catch (error) {
       await client.query('ROLLBACK');
-      if (sqlstateOf(error) !== UNIQUE_VIOLATION && classifyDatabaseError(error) !== 'retry') throw error;
+      const passes = LOST_TO_THE_JOB.has(sqlstateOf(error) ?? '') || classifyDatabaseError(error) === 'retry';
+      if (!passes) throw error;
     } finally {
       client.release();
     }

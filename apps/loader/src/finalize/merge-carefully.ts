@@ -12,6 +12,7 @@ interface Refusal {
   readonly seq: number;
   readonly message: string;
   readonly sqlstate: string;
+  readonly constraint: string | null;
 }
 
 interface Run {
@@ -78,7 +79,8 @@ async function writeRanges(
           size = Math.max(1, Math.floor((to - from + 1) / 2));
           continue;
         }
-        refused.push({ seq: from, message: reasonOf(error), sqlstate: sqlstateOf(error) ?? '' });
+        const { constraint = null } = error as { constraint?: string };
+        refused.push({ seq: from, message: reasonOf(error), sqlstate: sqlstateOf(error) ?? '', constraint });
       }
       if (written.shortfall !== null) return { refused, written };
       from = to + 1;
@@ -94,9 +96,9 @@ async function recordsOf(client: PoolClient, refused: readonly Refusal[]): Promi
     [refused.map(({ seq }) => seq)],
   );
   const records = new Map(rows.map(({ seq, record }) => [Number(seq), Number(record)]));
-  return refused.flatMap(({ seq, message, sqlstate }) => {
+  return refused.flatMap(({ seq, message, sqlstate, constraint }) => {
     const record = records.get(seq);
-    return record === undefined ? [] : [{ record, message, sqlstate }];
+    return record === undefined ? [] : [{ record, message, sqlstate, constraint }];
   });
 }
 

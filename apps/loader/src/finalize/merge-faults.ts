@@ -6,6 +6,8 @@ export interface RefusedRecord {
   /** Holds nothing of the record. */
   readonly message: string;
   readonly sqlstate: string;
+  /** The constraint or index that PostgreSQL names. */
+  readonly constraint: string | null;
 }
 
 /** Why a merge was undone, and what has to be settled before it is tried again. */

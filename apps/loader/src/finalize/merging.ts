@@ -25,6 +25,8 @@ import { proveTables } from './table-sums.js';
 
 /** A merge waits for other writers as long as they take; who they are is looked at four times in this. */
 const MERGE_LOOKS_MS = 4_000;
+const MAX_MET_IN_VAIN = 5;
+const UNIQUE_VIOLATION = '23505';
 
 /**
  * Ends a complete job of `append` or `upsert`.
@@ -33,12 +35,14 @@ const MERGE_LOOKS_MS = 4_000;
  *   merge is done and proved, the job has succeeded, staging is gone. Most of a small job's time would go into more.
  * - N2: what has to be settled is found by trying: the transaction is undone, the refusals are committed with the ledger
  *   (so that they are known whatever becomes of the job), and the merge is tried again without them.
- * - N3: it ends: each further try has refused a record, moved a sequence, or begun to write record by record, and that one
+ * - N3: it ends: each further try has refused a record, moved a sequence, met an index in vain (five times at most), or begun to write record by record, and that one
  *   merges, refuses a record or fails.
  */
 export class Merging {
   private readonly mode: 'append' | 'upsert';
   private outerOrphansAreSettled = false;
+  /** How often records met a unique index while writing, and no row was found there. */
+  private metInVain = 0;
   /** Indexes whose sequence was moved. */
   private readonly moved = new Set<string>();
 
@@ -139,7 +143,7 @@ export class Merging {
       case 'unique':
         return this.settleUnique(obstacle, facts, tables);
       case 'refused':
-        return preparation.settle(facts, (client) => refuse(client, job, dataset, obstacle.records));
+        return this.settleRefused(obstacle.records, facts, tables);
     }
   }
 
@@ -165,6 +169,32 @@ export class Merging {
     if (sequence === null) return 0;
     this.onStep('settle', `${sequence} was behind the numbers in ${place.name}`);
     return 1;
+  }
+
+  /**
+   * A place in a unique index that a record had not may have been another session's, which came after everything was
+   * judged: the same row, or one that is gone by now. So whoever met an index is judged again, and refused on
+   * PostgreSQL's word alone only when that has found nothing several times: then a trigger changes what is written.
+   */
+  private async settleRefused(
+    records: readonly RefusedRecord[],
+    facts: MergeFacts[],
+    tables: MergedTables,
+  ): Promise<number> {
+    const { preparation, dataset } = this;
+    const { job } = this.runner;
+    const met = clashingIndexes(tables).filter(({ index }) =>
+      records.some(({ sqlstate, constraint }) => sqlstate === UNIQUE_VIOLATION && constraint === index.name),
+    );
+    if (met.length === 0 || this.metInVain === MAX_MET_IN_VAIN)
+      return preparation.settle(facts, (client) => refuse(client, job, dataset, records));
+    const others = records.filter(({ constraint }) => !met.some(({ index }) => index.name === constraint));
+    if (others.length > 0) return preparation.settle(facts, (client) => refuse(client, job, dataset, others));
+    const settled = await preparation.settle(facts, (client) =>
+      settleClashes(client, job, dataset, tables, met),
+    );
+    if (settled === 0) this.metInVain += 1;
+    return Math.max(1, settled);
   }
 
   private async keysRepeat(tables: MergedTables): Promise<boolean> {

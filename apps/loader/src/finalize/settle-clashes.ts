@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg';
+import pg, { type PoolClient } from 'pg';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RECORD_COLUMN } from '#core/staging/staging-names.js';
@@ -15,7 +15,6 @@ import {
   type MergedTable,
   type MergedTables,
   PART,
-  PLACE,
   SAME,
   SOURCE,
 } from './merge-sql.js';
@@ -72,7 +71,7 @@ export async function settleClashes(
     // A refused record no longer arrives; another one of its key may.
     await judge(client, job.mode, tables, await countStaged(client, tables));
     for (const { table, index } of indexes) {
-      await client.query(listClashes(table, index), [
+      await client.query(listClashes(table, index, tables, job.mode), [
         GENERAL_FINDING_CODES.REFUSED_BY_DATABASE,
         fieldOf(dataset, table.plan.table, index.columns) || index.keys.join(', '),
         UNIQUE_VIOLATION,
@@ -100,13 +99,16 @@ function isChild(table: MergedTable | MergedChild): table is MergedChild {
 }
 
 /** $1 code, $2 field, $3 SQLSTATE, $4 the index in words. */
-function listClashes(table: MergedTable | MergedChild, index: IndexFacts): string {
+function listClashes(
+  table: MergedTable | MergedChild,
+  index: IndexFacts,
+  tables: MergedTables,
+  mode: WriteMode,
+): string {
   const places = isChild(table)
     ? `SELECT ${FRESH} FROM ${table.list} WHERE NOT ${SAME} AND ${FRESH} IS NOT NULL`
     : `SELECT ${SOURCE} FROM ${ARRIVING} WHERE ${FATE} IN ('i', 'u')`;
-  const goes = isChild(table)
-    ? `SELECT FROM ${table.list} AS g WHERE NOT g.${SAME} AND g.${GONE} = p._sluice_at AND g.${PART} = p._sluice_in`
-    : `SELECT FROM ${ARRIVING} AS g WHERE g.${FATE} = 'u' AND g.${PLACE} = p._sluice_at AND g.${PART} = p._sluice_in`;
+  const [goes, kept] = isChild(table) ? rowsOfOwnParents(table, tables, mode) : rowsThatAreWritten(tables);
   const terms = index.terms.map((term, at) => `${term} AS _sluice_term_${at}`).join(', ');
   const of = (alias: string): string[] => index.terms.map((_, at) => `${alias}._sluice_term_${at}`);
   // Where nulls are equal, rows are compared by their text: NULL = NULL finds nothing, and IS NOT DISTINCT FROM all pairs.
@@ -121,8 +123,44 @@ function listClashes(table: MergedTable | MergedChild, index: IndexFacts): strin
            format('Another row of %s has this %s already (%s).', '${table.plan.table.replaceAll("'", "''")}', $2::text, $4::text), $3::text
     FROM (SELECT ${RECORD_COLUMN} AS record, ${terms} FROM ${table.staging}
           WHERE ctid IN (${places}) AND ${indexed(index)}) AS w
-    JOIN (SELECT ctid AS _sluice_at, tableoid AS _sluice_in, ${terms} FROM ${table.target} WHERE ${indexed(index)}) AS p
+    JOIN (SELECT ctid AS _sluice_at, tableoid AS _sluice_in, ${kept}, ${terms} FROM ${table.target} WHERE ${indexed(index)}) AS p
       ON ${meet}
-    WHERE NOT EXISTS (${goes})
+    WHERE NOT (${goes})
     ON CONFLICT DO NOTHING`;
+}
+
+/**
+ * Rows of the table that stand in nobody's way, because the merge writes or takes them away, and what of a row `p` it takes
+ * to know. Told by key, not by place: another session may have written such a row since everything was judged, and a record
+ * does not clash with its own.
+ */
+type Conditions = readonly [goes: string, kept: string];
+
+const named = (column: string): string => pg.escapeIdentifier(`_sluice_p_${column}`);
+
+function keptColumns(columns: readonly string[]): string {
+  return columns.map((column) => `${pg.escapeIdentifier(column)} AS ${named(column)}`).join(', ');
+}
+
+function rowsThatAreWritten({ main: { plan } }: MergedTables): Conditions {
+  const own = plan.key.map((column) => `g.${pg.escapeIdentifier(column)} = p.${named(column)}`).join(' AND ');
+  return [
+    `EXISTS (SELECT FROM ${ARRIVING} AS g WHERE g.${FATE} IN ('i', 'u') AND ${own})`,
+    keptColumns(plan.key),
+  ];
+}
+
+/** `append` takes no child rows away; those of a parent that has come since were judged without it. */
+function rowsOfOwnParents({ list, links }: MergedChild, { main }: MergedTables, mode: WriteMode): Conditions {
+  const ofParent = (parent: string): string =>
+    links.map(([own, theirs]) => `${parent}.${pg.escapeIdentifier(theirs)} = p.${named(own)}`).join(' AND ');
+  const listed = `SELECT FROM ${list} AS g WHERE g.${GONE} = p._sluice_at AND g.${PART} = p._sluice_in`;
+  const hasParent =
+    mode === 'append' ? `AND EXISTS (SELECT FROM ${main.target} AS m WHERE ${ofParent('m')})` : '';
+  return [
+    `EXISTS (${listed} AND NOT g.${SAME})
+     OR NOT EXISTS (${listed}) ${hasParent}
+        AND EXISTS (SELECT FROM ${ARRIVING} AS a WHERE a.${FATE} IN ${CHOSEN} AND ${ofParent('a')})`,
+    keptColumns(links.map(([own]) => own)),
+  ];
 }

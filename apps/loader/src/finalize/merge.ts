@@ -17,9 +17,11 @@ import { type Shortfall, type Written, lockJudged, writeJudged } from './merge-w
  * Invariants
  * - M1: every figure is counted where it arises (the fates of records, the rows that PostgreSQL says it has written), and
  *   compared with what staging holds. None is what is left over of others.
- * - M2: rows that will be written are locked, and have not changed since they were judged. Each statement has a snapshot
- *   of its own (READ COMMITTED), so whatever moved meanwhile is judged again, and locked by then. Rows judged unchanged
- *   are neither locked nor written: that is as if we had come before the writer who changes them later.
+ * - M2: rows that are written are locked, and have not changed since they were judged. Where no record changes children
+ *   alone, the UPDATE does both: it passes over a row that has moved (T4). Each statement has a snapshot of its own (READ
+ *   COMMITTED): what has moved is judged again, and then all rows are locked before the first is written, so that no
+ *   second writer can make the merge start over. Rows judged unchanged are neither locked nor written: that is as if we had
+ *   come before the writer who changes them later.
  * - M3: only columns that the contract fills are written; others get the target's defaults and its sequences' numbers.
  * - M4: rows are written in the order of their keys, so that two writers cannot deadlock on them.
  * - M5: what PostgreSQL refuses is the fault of single records: the merge is undone, they are refused, and it is done
@@ -51,7 +53,7 @@ export async function merge(
 ): Promise<MergeResult> {
   const staged = await countStaged(client, tables);
   if (mode === 'append' && staged.keys !== staged.rows[0]) throw new MergeStopped({ kind: 'repeats' });
-  let short = 0;
+  const before = new Set<string>();
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     if (round > 1) await forget(client, tables);
     const judged = await judge(client, mode, tables, staged);
@@ -61,17 +63,20 @@ export async function merge(
       const index = child.index?.name ?? '';
       throw new MergeStopped({ kind: 'unique', table: child.plan.table, index });
     }
-    if (!(await lockJudged(client, tables, judged.fates.u + judged.fates.c))) continue;
+    const { u, c } = judged.fates;
+    const locksFirst = round > 1 || c > 0;
+    if (locksFirst && !(await lockJudged(client, tables, u + c))) continue;
     await client.query('SAVEPOINT unwritten');
     const written = await (carefully ? writeCarefully : write)(client, tables);
-    if (written.shortfall === null) {
+    const { shortfall } = written;
+    if (shortfall === null) {
       await client.query('RELEASE unwritten');
       return { outcome: prove(tables, staged, judged, written), staged };
     }
     await client.query('ROLLBACK TO unwritten');
-    // Another writer's row is seen when judging again; what is short twice was not taken by another writer.
-    short += 1;
-    if (!written.shortfall.raced || short > 1) throw losesRows(written.shortfall);
+    // What another writer did is seen when judging again. What is short in the same way twice was not another writer's doing.
+    if (!shortfall.raced || before.has(shortfall.what)) throw losesRows(shortfall);
+    before.add(shortfall.what);
   }
   throw new SluiceError(
     'MERGE_RACED',

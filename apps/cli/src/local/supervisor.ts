@@ -218,7 +218,10 @@ export class Supervisor {
     return plan.url;
   }
 
-  private async migrate(env: Readonly<Record<string, string | undefined>>, signal: AbortSignal): Promise<void> {
+  private async migrate(
+    env: Readonly<Record<string, string | undefined>>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { migrate, checkout, folder } = this.options;
     const outcome = await runToEnd(process.execPath, migrate, {
       cwd: checkout,

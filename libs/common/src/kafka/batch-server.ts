@@ -6,7 +6,12 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
-import { type BrokerFaultKind, brokerErrorCode, brokerErrorText, classifyBrokerError } from './kafka-errors.js';
+import {
+  type BrokerFaultKind,
+  brokerErrorCode,
+  brokerErrorText,
+  classifyBrokerError,
+} from './kafka-errors.js';
 import { FaultCounts, faultReason, isMessageFault } from './message-fault.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { MessageParking } from './message-parking.js';

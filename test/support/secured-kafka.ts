@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import kafkajs, { type AclEntry, type Admin } from 'kafkajs';
 import { findJava } from '../../apps/cli/src/local/kafka/java.js';
@@ -66,10 +66,13 @@ export async function runConfigCommand(
 ): Promise<void> {
   const { command } = await findJava();
   const login = join(folder, 'admin.properties');
-  writeFileSync(
-    login,
-    `security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=${PLAIN_MODULE} required username="${ADMIN.username}" password="${ADMIN.password}";\n`,
-  );
+  const jaas = `${PLAIN_MODULE} required username="${ADMIN.username}" password="${ADMIN.password}";`;
+  // Once, because several may run side by side.
+  if (!existsSync(login))
+    writeFileSync(
+      login,
+      `security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=${jaas}\n`,
+    );
   const jvm = ['-XX:TieredStopAtLevel=1', '-Xmx128m', '-cp', 'jars/*', 'kafka.admin.ConfigCommand'];
   const { code, stdout, stderr } = await runToEnd(
     command,
@@ -78,6 +81,74 @@ export async function runConfigCommand(
   );
   if (code !== 0)
     throw new Error(`ConfigCommand ${args.join(' ')} ended with ${code ?? '?'}:\n${stdout}${stderr}`);
+}
+
+/** What the authorizer has said about one operation of a request. */
+export interface Judgement {
+  readonly principal: string;
+  readonly isAllowed: boolean;
+  readonly operation: string;
+  /** `Topic`, `Group` or `Cluster`. */
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** Has the broker log what is allowed as well; what is denied it logs anyway. @param folder of the broker, planned */
+export function logJudgements(folder: string): void {
+  const settings = ['logger.acl.name = kafka.authorizer.logger', 'logger.acl.level = debug'];
+  appendFileSync(join(folder, 'log4j2.properties'), `\n${settings.join('\n')}\n`);
+}
+
+/** Each judgement in the broker's log once. */
+export function judgementsIn(log: string): Judgement[] {
+  const lines =
+    /Principal = (\S+) is (Allowed|Denied) operation = (\S+) from host = \S+ on resource = (\w+):\w+:(\S+) /g;
+  const texts = new Set([...log.matchAll(lines)].map(([, ...words]) => words.join(' ')));
+  return [...texts].map((text) => {
+    const [principal = '', verdict, operation = '', kind = '', name = ''] = text.split(' ');
+    return { principal, isAllowed: verdict === 'Allowed', operation, kind, name };
+  });
+}
+
+/** Rights that come with others (org.apache.kafka.metadata.authorizer.StandardAuthorizerData). */
+const COMES_WITH = {
+  DESCRIBE: ['READ', 'WRITE', 'DELETE', 'ALTER'],
+  DESCRIBE_CONFIGS: ['ALTER_CONFIGS'],
+} as Readonly<Record<string, readonly string[]>>;
+
+/** Those of the rights, in words, without which nothing would have been denied. */
+export function unusedRights(rights: readonly AclEntry[], judgements: readonly Judgement[]): string[] {
+  const unused = rights.filter((right) => {
+    const operation = operationOf(right);
+    const isUsed = judgements.some(
+      (judged) =>
+        judged.isAllowed &&
+        judged.principal === right.principal &&
+        judged.operation === operation &&
+        judged.kind.toUpperCase() === nameIn(kafkajs.AclResourceTypes, right.resourceType) &&
+        (right.resourcePatternType === kafkajs.ResourcePatternTypes.PREFIXED
+          ? judged.name.startsWith(right.resourceName)
+          : judged.name === right.resourceName),
+    );
+    const comesAnyway = rights.some(
+      (other) =>
+        COMES_WITH[operation]?.includes(operationOf(other)) === true &&
+        other.principal === right.principal &&
+        other.resourceType === right.resourceType &&
+        other.resourceName === right.resourceName,
+    );
+    return !isUsed || comesAnyway;
+  });
+  return unused.map((right) => `${right.principal}: ${operationOf(right)} on ${right.resourceName}`);
+}
+
+function operationOf({ operation }: AclEntry): string {
+  return nameIn(kafkajs.AclOperationTypes, operation);
+}
+
+/** kafkajs has numbers under names, and no way back. */
+function nameIn(numbers: object, wanted: number): string {
+  return Object.entries(numbers).find(([, number]) => number === wanted)?.[0] ?? String(wanted);
 }
 
 const EVERY_ACL = {

@@ -15,7 +15,7 @@ import { migrateCommand } from '../../apps/cli/src/local/supervisor.js';
 import { type KafkaProxy, startKafkaProxy } from './kafka-proxy.js';
 import { startTestDatabase } from './postgres.js';
 import { READY_TIMEOUT_MS, RunFolder } from './run-folder.js';
-import { securedSettings } from './secured-kafka.js';
+import { logJudgements, securedSettings } from './secured-kafka.js';
 
 export interface SystemOptions {
   /** Of each dataset's topics; 3 when left out. */
@@ -264,6 +264,7 @@ class TestSystem implements System {
         'broker.heartbeat.interval.ms': 500,
       },
     });
+    if (loginPort !== null) logJudgements(join(this.folder, 'kafka'));
     this.plans.set('kafka', plan);
     await this.restart('kafka');
     return [reachedAt];

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { KafkaSecurity } from '../config/kafka-security.config.js';
 import { installProduceEncoding } from './produce-request.js';
 import { installRecordDecoding } from './record-decoding.js';
+import { installRefusedGroups } from './refused-groups.js';
 import { installWaitingRequests } from './waiting-requests.js';
 
 export interface KafkaOptions extends KafkaSecurity {
@@ -19,6 +20,7 @@ export interface KafkaOptions extends KafkaSecurity {
 export function createKafka({ brokers, clientId, logger, sasl }: KafkaOptions): Kafka {
   installProduceEncoding();
   installRecordDecoding();
+  installRefusedGroups();
   installWaitingRequests();
   return new kafkajs.Kafka({
     brokers: [...brokers],
@@ -35,7 +37,7 @@ export function createKafka({ brokers, clientId, logger, sasl }: KafkaOptions): 
 }
 
 /** Said by several parts of kafkajs for each try; it is thrown as well, and whoever made the connection says it once. */
-const REFUSED_LOGIN = /SASL \S+ authentication failed/;
+const REFUSED_LOGIN = /SASL .+ authentication failed|^Response SaslAuthenticate/;
 
 function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
   const text = `${namespace}: ${log.message}`;

@@ -18,6 +18,7 @@ import { eventually } from '../support/eventually.js';
 import { query } from '../support/expect-tables.js';
 import { clientOf, jobEnd, lettersOf, runJob } from '../support/run-job.js';
 import {
+  type Judgement,
   connectAdmin,
   judgementsIn,
   listAcls,
@@ -202,14 +203,18 @@ describe('a system under the documented rights', () => {
     });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
-      /^Kafka refuses: the brokers do not accept KAFKA_USERNAME with KAFKA_PASSWORD .*\[BROKER_FAULT\]/,
+      /^error: Kafka refuses: the brokers do not accept KAFKA_USERNAME with KAFKA_PASSWORD .*\[BROKER_FAULT\]/,
     );
     expect(stderr).not.toContain('a wrong one');
   });
 
-  it('needed every right at the brokers that it was given', () => {
+  it('needed every right at the brokers that it was given, and none besides', () => {
     const judgements = judgementsIn(system.logsOf('kafka'));
     expect(judgements.length).toBeGreaterThan(rights.length);
     expect(unusedRights(rights, judgements)).toEqual([]);
+    // What the loader had lost meanwhile.
+    const isLost = (judged: Judgement): boolean =>
+      judged.principal === 'User:sluice-loader' && judged.name === CLEAN;
+    expect(judgements.filter((judged) => !judged.isAllowed && !isLost(judged))).toEqual([]);
   });
 });

@@ -1,9 +1,12 @@
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import kafkajs, { type AclEntry, type Admin } from 'kafkajs';
+import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
 import { findJava } from '../../apps/cli/src/local/kafka/java.js';
+import { planKafka } from '../../apps/cli/src/local/kafka/kafka-broker.js';
 import { runToEnd } from '../../apps/cli/src/local/start-process.js';
 import { eventually } from './eventually.js';
+import { RunFolder } from './run-folder.js';
 
 /** Who may do everything, and logs in by PLAIN; all others have the rights that a test gives them, and no more. */
 const ADMIN = { username: 'admin', password: 'admin' } as const;
@@ -42,6 +45,35 @@ export function securedSettings(
     'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
     'super.users': `User:${username}`,
   };
+}
+
+export interface SecuredKafka {
+  /** Where it asks for no login, for one, and its controller for one by PLAIN alone. */
+  readonly ports: { readonly port: number; readonly loginPort: number; readonly controllerPort: number };
+  /** Of its settings and jars. */
+  readonly folder: string;
+  log(): string;
+  stop(): Promise<void>;
+}
+
+/** Such a broker of its own, with no topic and no right. @param plainUsers as for {@link securedSettings} */
+export async function startSecuredKafka(plainUsers: Readonly<Record<string, string>>): Promise<SecuredKafka> {
+  const run = new RunFolder('kafka-login');
+  const chooser = new PortChooser();
+  const ports = {
+    port: await chooser.choose(),
+    loginPort: await chooser.choose(),
+    controllerPort: await chooser.choose(),
+  };
+  const [folder, logFile] = [join(run.path, 'kafka'), join(run.path, 'kafka.log')];
+  const settings = securedSettings(ports, plainUsers);
+  try {
+    await run.start(await planKafka({ folder, logFile, ...ports, heapMb: 384, settings }));
+  } catch (error) {
+    await run.remove();
+    throw error;
+  }
+  return { ports, folder, log: () => readFileSync(logFile, 'utf8'), stop: () => run.remove() };
 }
 
 /** The administrator of such a broker. @param broker where it asks for logins */

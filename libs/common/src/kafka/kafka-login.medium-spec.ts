@@ -1,20 +1,16 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import kafkajs, { type AclEntry, type Admin, type Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { PortChooser } from '../../../../apps/cli/src/local/free-ports.js';
-import { planKafka } from '../../../../apps/cli/src/local/kafka/kafka-broker.js';
 import { eventually } from '../../../../test/support/eventually.js';
-import { RunFolder } from '../../../../test/support/run-folder.js';
 import {
+  type SecuredKafka,
   connectAdmin,
   runConfigCommand,
-  securedSettings,
   setAcls,
+  startSecuredKafka,
 } from '../../../../test/support/secured-kafka.js';
 import { loadSettings } from '../config/environment.js';
 import { KafkaSecurityConfig } from '../config/kafka-security.config.js';
@@ -45,22 +41,12 @@ class Reading {
 class ReadingModule {}
 
 describe('a broker that asks for logins and judges by ACLs', () => {
-  const folder = new RunFolder('kafka-login');
-  const brokerFolder = join(folder.path, 'kafka');
-  const logFile = join(folder.path, 'kafka.log');
   const logged: string[] = [];
-  let ports: { port: number; controllerPort: number; loginPort: number };
+  let broker: SecuredKafka;
   let admin: Admin;
 
   beforeAll(async () => {
-    const chooser = new PortChooser();
-    ports = {
-      port: await chooser.choose(),
-      controllerPort: await chooser.choose(),
-      loginPort: await chooser.choose(),
-    };
-    const settings = securedSettings(ports, { [NAME]: PASSWORD });
-    await folder.start(await planKafka({ folder: brokerFolder, logFile, ...ports, heapMb: 384, settings }));
+    broker = await startSecuredKafka({ [NAME]: PASSWORD });
     admin = await connectAdmin(loginAddress());
     await Promise.all([
       setPassword('SCRAM-SHA-256', PASSWORD),
@@ -72,13 +58,13 @@ describe('a broker that asks for logins and judges by ACLs', () => {
 
   afterAll(async () => {
     await admin.disconnect();
-    await folder.remove();
+    await broker.stop();
   });
 
-  const loginAddress = (): string => `127.0.0.1:${ports.loginPort}`;
+  const loginAddress = (): string => `127.0.0.1:${broker.ports.loginPort}`;
 
   const setPassword = (mechanism: string, password: string): Promise<void> =>
-    runConfigCommand(brokerFolder, loginAddress(), [
+    runConfigCommand(broker.folder, loginAddress(), [
       ...['--alter', '--entity-type', 'users', '--entity-name', NAME, '--add-config'],
       `${mechanism}=[password=${password}]`,
     ]);
@@ -98,7 +84,7 @@ describe('a broker that asks for logins and judges by ACLs', () => {
   }
 
   /** As a service makes it of its settings. */
-  function clientOf(login: Record<string, string>, port = ports.loginPort): Kafka {
+  function clientOf(login: Record<string, string>, port = broker.ports.loginPort): Kafka {
     logged.length = 0;
     const logger = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
     return createKafka({
@@ -112,7 +98,8 @@ describe('a broker that asks for logins and judges by ACLs', () => {
   });
 
   const refusedLogins = (): number =>
-    readFileSync(logFile, 'utf8')
+    broker
+      .log()
       .split('\n')
       .filter((line) => line.includes('Failed authentication')).length;
 
@@ -149,10 +136,10 @@ describe('a broker that asks for logins and judges by ACLs', () => {
       return brokerErrorText(error);
     };
     // The controller's listener takes PLAIN alone.
-    expect(await textOf(clientOf(loginBy('SCRAM-SHA-512'), ports.controllerPort))).toContain(
+    expect(await textOf(clientOf(loginBy('SCRAM-SHA-512'), broker.ports.controllerPort))).toContain(
       'the brokers do not offer this KAFKA_SASL_MECHANISM',
     );
-    expect(await textOf(clientOf(loginBy('PLAIN'), ports.port))).toContain(
+    expect(await textOf(clientOf(loginBy('PLAIN'), broker.ports.port))).toContain(
       'the listener in KAFKA_BROKERS takes no login, and KAFKA_SASL_MECHANISM is set',
     );
     expect(await textOf(clientOf({}))).toContain('set KAFKA_SASL_MECHANISM');

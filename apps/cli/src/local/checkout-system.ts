@@ -213,6 +213,7 @@ export class CheckoutSystem implements LocalSystem {
       trackerUrl: urlOf(named('tracker')),
       databaseUrl: state?.databaseUrl ?? '',
       kafkaBrokers: state?.kafkaBrokers ?? '',
+      startedKafka: state?.planned.includes('kafka') ?? false,
       tokenFile: folder.token,
       builds: [...new Set((state?.processes ?? []).map(({ build }) => build))].filter((id) => id !== null),
     };

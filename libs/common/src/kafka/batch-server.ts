@@ -6,7 +6,12 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
-import { classifyBrokerError } from './kafka-errors.js';
+import {
+  type BrokerFaultKind,
+  brokerErrorCode,
+  brokerErrorText,
+  classifyBrokerError,
+} from './kafka-errors.js';
 import { FaultCounts, faultReason, isMessageFault } from './message-fault.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { MessageParking } from './message-parking.js';
@@ -33,9 +38,9 @@ import { countPartitions, findUnfitTopics } from './topics-admin.js';
  *   so a hung handler loses its partitions.
  * - T5: a handler that asked for a rest gets nothing more of that partition before it is over; what it has done is
  *   committed first, and other partitions go on.
- * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error only says that brokers
- *   are away or moving (a `wait` of kafka-errors.ts), it is started again, as a declared wait, for as long as it takes;
- *   any other error ends the process (`onFatal`).
+ * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error says that brokers are away
+ *   or moving, or that a right or a setting is missing (`wait` and `setup` of kafka-errors.ts), it is started again, as a
+ *   declared wait that says what is missing, for as long as it takes; any other error ends the process (`onFatal`).
  */
 export interface BatchServerOptions extends GroupBounds {
   readonly kafka: Kafka;
@@ -68,6 +73,8 @@ const MAX_SILENCE_MS = 120_000;
 const MAX_WAIT_MS = 250;
 /** Partitions that are added to a topic are read after so long at the latest; kafkajs would leave them for five minutes. */
 const METADATA_MAX_AGE_MS = 10_000;
+/** T6. */
+const WAITED_FOR: ReadonlySet<BrokerFaultKind> = new Set(['wait', 'setup']);
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 5_000;
 
@@ -141,10 +148,10 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       this.health.left();
       this.forgetPauses();
       if (this.closing) return;
-      const isWait = classifyBrokerError(error) === 'wait';
+      const isWaitedFor = WAITED_FOR.has(classifyBrokerError(error));
       if (restart) {
-        if (isWait) this.health.waiting('brokers', messageOf(error), 0);
-      } else if (isWait) {
+        if (isWaitedFor) this.health.waiting('brokers', this.textOf(error), 0);
+      } else if (isWaitedFor) {
         this.serveAgain(topics, error).catch((failure: unknown) => {
           if (!this.closing) this.options.onFatal(asError(failure));
         });
@@ -169,8 +176,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private async serveAgain(topics: readonly string[], error: Error): Promise<void> {
     this.endedRuns += 1;
     const backoffMs = backoffOf(this.endedRuns);
-    const reason = messageOf(error);
-    this.options.logger.warn({ backoffMs }, `the consumer has ended and is started again: ${reason}`);
+    const reason = this.textOf(error);
+    this.log(error, { backoffMs }, `the consumer has ended and is started again: ${reason}`);
     this.health.waiting('brokers', reason, backoffMs);
     await delay(backoffMs);
     await this.subscribeWhenReachable(topics);
@@ -198,7 +205,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     for (let attempt = 1; !this.closing; attempt++) {
       try {
         await this.consumer.connect();
-        await countPartitions(this.options.kafka, topics);
+        await countPartitions(this.options.kafka, topics, 'READ');
         await this.reportUnfitTopics(topics);
         // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
         await this.consumer.subscribe({ topics: [...topics], fromBeginning: true });
@@ -208,11 +215,23 @@ export class BatchServer extends Server implements CustomTransportStrategy {
         await this.consumer.disconnect();
         if (error instanceof SluiceError && error.code === 'TOPIC_MISSING') throw error;
         const backoffMs = backoffOf(attempt);
-        this.options.logger.warn({ attempt, backoffMs }, `brokers not reachable: ${messageOf(error)}`);
-        this.health.waiting('brokers', messageOf(error), backoffMs);
+        const reason = this.textOf(error);
+        this.log(error, { attempt, backoffMs }, `waiting for the brokers: ${reason}`);
+        this.health.waiting('brokers', reason, backoffMs);
         await delay(backoffMs);
       }
     }
+  }
+
+  private textOf(error: unknown): string {
+    const topic = [...this.kindOfTopic.keys()].join(', ');
+    return brokerErrorText(error, { operation: 'READ', topic, group: this.options.groupId });
+  }
+
+  /** What somebody has to mend is an error, and outages are not. */
+  private log(error: unknown, facts: object, text: string): void {
+    const isOutage = brokerErrorCode(error) === 'BROKER_UNAVAILABLE';
+    this.options.logger[isOutage ? 'warn' : 'error'](facts, text);
   }
 
   /** An error and not the end: most messages are small and not compressed, and correcting it needs no restart. */

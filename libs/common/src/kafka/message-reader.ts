@@ -14,6 +14,9 @@ const SEEK_DISTANCE = 8n;
 /** Sought more often and not come to: the partition has no such offset any more. */
 const MAX_SEEKS = 3;
 
+/** Each reading has a group of its own, of a name that begins so. */
+const READER_GROUPS = 'sluice-reader-';
+
 /** Called for a wanted message that cannot be read any more, with the reason. */
 export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>;
 
@@ -90,7 +93,7 @@ async function readWanted(
   take: (message: IncomingMessage) => Promise<void>,
   gone: MessageGone,
 ): Promise<void> {
-  const groupId = `sluice-reader-${randomUUID()}`;
+  const groupId = `${READER_GROUPS}${randomUUID()}`;
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false });
   let silence: NodeJS.Timeout | undefined;
   try {
@@ -187,7 +190,7 @@ function unavailable(error: unknown, topics: readonly string[]): SluiceError {
   const isUnknown = classifyBrokerError(error) === 'unknown';
   return new SluiceError(
     isUnknown ? 'BROKER_UNAVAILABLE' : brokerErrorCode(error),
-    `Reading ${topics.join(', ')} failed: ${brokerErrorText(error, 'READ')}`,
+    `Reading ${topics.join(', ')} failed: ${brokerErrorText(error, { operation: 'READ', topic: topics.join(', '), group: `${READER_GROUPS}*` })}`,
     {},
     { cause: error },
   );

@@ -32,8 +32,9 @@ export class ServingHarness {
     this.publisher = new Publisher(this.kafka);
   }
 
-  static async start(): Promise<ServingHarness> {
-    return new ServingHarness(await startTestKafka());
+  /** @param broker the run's by default */
+  static async start(broker = startTestKafka()): Promise<ServingHarness> {
+    return new ServingHarness(await broker);
   }
 
   get brokers(): readonly string[] {

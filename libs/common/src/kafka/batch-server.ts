@@ -301,6 +301,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** What cannot be decoded is parked first (G4), and the others are handed over without it. */
   private async hand(payload: EachBatchPayload, fetched: readonly KafkaMessage[]): Promise<Outcome> {
     const { topic, partition } = payload.batch;
+    assertSent(topic, partition, fetched);
     const group = fetched.filter((message) => undecodableOf(message) === null);
     await this.options.parking.park(
       fetched.flatMap((message) => {
@@ -407,6 +408,20 @@ async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<vo
   const next = (BigInt(last.offset) + 1n).toString();
   await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
   payload.resolveOffset(last.offset);
+}
+
+/**
+ * What the brokers have and do not send is waited for (T3): another replica may have it whole, or somebody decides that it
+ * is lost.
+ * @throws SluiceError BROKER_FAULT
+ */
+function assertSent(topic: string, partition: number, fetched: readonly KafkaMessage[]): void {
+  const withheld = fetched.map(undecodableOf).find((undecodable) => undecodable?.isWithheld);
+  if (!withheld) return;
+  throw new SluiceError(
+    'BROKER_FAULT',
+    `${topic}/${partition}: ${withheld.reason}. See docs/operations.md, "A broker that cannot read its own log".`,
+  );
 }
 
 function firstOf(group: readonly KafkaMessage[]): KafkaMessage {

@@ -16,7 +16,11 @@ export function storedBatches(dataFolder: string, topic: string, partition: numb
   const bytes = readFileSync(segmentOf(dataFolder, topic, partition));
   const batches: StoredBatch[] = [];
   for (let at = 0; at + FRAME_BYTES < bytes.length;) {
-    const batch = { at, firstOffset: bytes.readBigInt64BE(at), bytes: FRAME_BYTES + bytes.readInt32BE(at + 8) };
+    const batch = {
+      at,
+      firstOffset: bytes.readBigInt64BE(at),
+      bytes: FRAME_BYTES + bytes.readInt32BE(at + 8),
+    };
     batches.push(batch);
     at += batch.bytes;
   }

@@ -62,8 +62,7 @@ export function hasRightChecksum(entry: Buffer): boolean {
   if (entry.readInt8(AT.magic) !== BATCH_MAGIC)
     return crc32(entry.subarray(AT.magic)) === entry.readUInt32BE(AT.oldChecksum);
   return (
-    entry.length >= AT.records &&
-    crc32c(entry.subarray(AT.attributes)) === entry.readUInt32BE(AT.checksum)
+    entry.length >= AT.records && crc32c(entry.subarray(AT.attributes)) === entry.readUInt32BE(AT.checksum)
   );
 }
 

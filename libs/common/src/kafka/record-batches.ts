@@ -112,7 +112,11 @@ function claimAt(bytes: Buffer, at: number): Claim {
     return { end: bytes.length, isCutOff: false, trouble: `its length is ${length}` };
   const end = at + FRAME_BYTES + length;
   if (end <= bytes.length) return { end, isCutOff: false, trouble: null };
-  return { end, isCutOff: true, trouble: `its length is ${length}, of which ${there - FRAME_BYTES} were sent` };
+  return {
+    end,
+    isCutOff: true,
+    trouble: `its length is ${length}, of which ${there - FRAME_BYTES} were sent`,
+  };
 }
 
 /** RB7. @throws RangeError when the first offset, which no checksum covers, cannot be the batch's own */

@@ -1,11 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { createRequire } from 'node:module';
 import type { Admin, Kafka, ProducerConfig } from 'kafkajs';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
 import { createKafka } from './kafka-client.js';
 import type { OutgoingMessage } from './message.js';
+import { type MessageBody, type ProduceRequest, bodyOf } from './produce-request.js';
 import { Publisher } from './publisher.js';
 import { createTopics, withAdmin } from './topics-admin.js';
 
@@ -57,6 +59,30 @@ describe('Publisher on a real broker', () => {
     });
 
   const total = async (): Promise<number> => (await sizes()).reduce((sum, size) => sum + size, 0);
+
+  it('measures a message once: what was measured arrives at the encoder, through kafkajs', async () => {
+    await create(2);
+    const table = createRequire(import.meta.url)('kafkajs/src/protocol/requests/produce/index.js') as {
+      protocol: (of: object) => (request: ProduceRequest) => object;
+    };
+    const { protocol } = table;
+    const encoded: { readonly body?: MessageBody }[] = [];
+    table.protocol = (of) => (request) => {
+      for (const { partitions } of request.topicData)
+        for (const { messages } of partitions) encoded.push(...messages);
+      return protocol(of)(request);
+    };
+    try {
+      await publisher.send(
+        [1, 20, 300].map((length) => message({ headers: { h: 'x'.repeat(length) }, partition: length % 2 })),
+      );
+    } finally {
+      table.protocol = protocol;
+    }
+    expect(encoded).toHaveLength(3);
+    for (const { body, ...rest } of encoded)
+      expect(body).toEqual(bodyOf(rest as typeof rest & { value: null }));
+  });
 
   it('sends 20,000 messages that are mostly headers into a topic with the brokers’ own limit', async () => {
     await create(1);

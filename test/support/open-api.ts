@@ -3,6 +3,7 @@ import { validate } from '@readme/openapi-parser';
 import { pino } from 'pino';
 import { createHttpApp } from '#common/http/http-app.js';
 import { openApiDocument } from '#common/http/open-api.js';
+import { ServiceModule } from '#common/lifecycle/service.module.js';
 
 interface Operation {
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema?: object }[];
@@ -14,18 +15,18 @@ class AddressesModule {}
 Module({})(AddressesModule);
 
 /** All addresses of a service, as its module names their controllers, with nothing behind them. */
-export async function addressesOf<C>(
-  module: (context: C) => DynamicModule | Promise<DynamicModule>,
+export async function addressesOf(
+  module: (context: never) => DynamicModule | Promise<DynamicModule>,
 ): Promise<INestApplication> {
   const logger = pino({ level: 'silent' });
-  // Nothing of it is connected to: providers are made when an application is.
-  const config = {
-    extraDatasetPaths: () => [],
-    brokers: () => ['127.0.0.1:1'],
-    databaseUrl: 'postgres://127.0.0.1:1',
-  };
+  const config = { extraDatasetPaths: () => [] };
   const context = { name: 'test', instance: 'test', config, logger };
-  const { controllers = [] } = await module(context as unknown as C);
+  const { for: serviceModule } = ServiceModule;
+  // It opens connections; what else a module names is made with an application.
+  ServiceModule.for = () => ({ module: ServiceModule });
+  const { controllers = [] } = await Promise.resolve(module(context as never)).finally(() => {
+    ServiceModule.for = serviceModule;
+  });
   const needed = new Set(controllers.flatMap(dependenciesOf));
   return createHttpApp(
     {

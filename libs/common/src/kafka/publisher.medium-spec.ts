@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
-import type { Admin, Kafka, ProducerConfig } from 'kafkajs';
+import { connect } from 'node:net';
+import kafkajs, { type Admin, type Kafka, type ProducerConfig } from 'kafkajs';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
@@ -12,6 +13,7 @@ import { Publisher } from './publisher.js';
 import { createTopics, withAdmin } from './topics-admin.js';
 
 const MIB = 1024 * 1024;
+const PRODUCE = 0;
 
 describe('Publisher on a real broker', () => {
   let broker: TestKafka;
@@ -82,6 +84,50 @@ describe('Publisher on a real broker', () => {
     expect(encoded).toHaveLength(3);
     for (const { body, ...rest } of encoded)
       expect(body).toEqual(bodyOf(rest as typeof rest & { value: null }));
+  });
+
+  it('sends again what was damaged on its way, and says so when that lasts (CORRUPT_MESSAGE)', async () => {
+    await create(1);
+    const damaging = (times: number): Publisher => {
+      let left = times;
+      const flipped = (data: Buffer): Buffer => {
+        const copy = Buffer.from(data);
+        copy[copy.length - 1]! ^= 1;
+        return copy;
+      };
+      return new Publisher(
+        new kafkajs.Kafka({
+          brokers: broker.brokers,
+          logLevel: kafkajs.logLevel.NOTHING,
+          retry: { retries: 1, initialRetryTime: 10 },
+          socketFactory: ({ host, port, onConnect }) => {
+            const socket = connect({ host, port }, onConnect);
+            const write: (data: Buffer) => boolean = socket.write.bind(socket);
+            socket.write = (data: unknown): boolean =>
+              // A request begins with its length and the key of its kind.
+              write(
+                (data as Buffer).readInt16BE(4) === PRODUCE && left-- > 0
+                  ? flipped(data as Buffer)
+                  : (data as Buffer),
+              );
+            return socket;
+          },
+        }),
+      );
+    };
+    const [once, always] = [damaging(1), damaging(Infinity)];
+    try {
+      await once.send([message()]);
+      expect(await sizes()).toEqual([1]);
+      await expect(always.send([message()])).rejects.toMatchObject({
+        code: 'BROKER_UNAVAILABLE',
+        message: expect.stringMatching(new RegExp(`^Publishing to ${topic} failed: .*CRC`)),
+      });
+      expect(await sizes()).toEqual([1]);
+    } finally {
+      await once.disconnect();
+      await always.disconnect();
+    }
   });
 
   it('sends 20,000 messages that are mostly headers into a topic with the brokers’ own limit', async () => {

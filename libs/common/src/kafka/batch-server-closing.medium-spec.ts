@@ -32,7 +32,8 @@ describe('a BatchServer that is closed while it joins its group, on real Kafka',
   afterEach(() => harness.closeServers());
 
   it('waits for the join, and leaves the group again (T8)', async () => {
-    const starting = harness.startServer(100, { kafka: coordinator.kafka });
+    // A coordinator that has just started answers late: closing waits a third of the session.
+    const starting = harness.startServer(100, { kafka: coordinator.kafka, sessionTimeoutMs: 120_000 });
     await eventually(() => coordinator.isHeld, 'the join to be under way');
     const closing = harness.closeServer();
     coordinator.letGo();

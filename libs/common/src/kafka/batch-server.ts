@@ -41,6 +41,9 @@ import { countPartitions, findUnfitTopics } from './topics-admin.js';
  * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error says that brokers are away
  *   or moving, or that a right or a setting is missing (`wait` and `setup` of kafka-errors.ts), it is started again, as a
  *   declared wait that says what is missing, for as long as it takes; any other error ends the process (`onFatal`).
+ * - T8: no run is left behind. kafkajs stops a run that has joined its group and forgets one that is joining, which then
+ *   reads on; a run that it begins again by itself is out of our sight. So it begins none again, and closing lets a join
+ *   end first; one that takes longer is cut off, and does not become a run.
  */
 export interface BatchServerOptions extends GroupBounds {
   readonly kafka: Kafka;
@@ -66,6 +69,8 @@ export interface BatchServerOptions extends GroupBounds {
 
 /** Heartbeats in a session: Kafka advises at least three. */
 const HEARTBEATS_A_SESSION = 10;
+/** Closing waits for a join so long at most: whoever ends services allows them some seconds. */
+const JOINS_A_SESSION = 3;
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
@@ -93,6 +98,12 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** Runs that kafkajs has ended since the last commit: a delivery may be what ends each of them, so a join is not enough. */
   private endedRuns = 0;
   private closing = false;
+  /** The latest run's join; kept once it has joined, or has ended without. */
+  private joining: Promise<void> = Promise.resolve();
+  /** Whether kafkajs would have begun the run that it ends now again. */
+  private isRestartable = false;
+  /** T8: closing waits for no join any more. */
+  private isCut = false;
 
   constructor(private readonly options: BatchServerOptions) {
     super();
@@ -108,7 +119,13 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       allowAutoTopicCreation: false,
       metadataMaxAge: METADATA_MAX_AGE_MS,
       // Bounded: what is given up is a CRASH event, which declares the wait or ends the process (T6).
-      retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
+      retry: {
+        ...{ initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
+        restartOnFailure: () => {
+          this.isRestartable = true;
+          return Promise.resolve(false);
+        },
+      },
     });
   }
 
@@ -127,8 +144,27 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   async close(): Promise<void> {
     this.closing = true;
     this.forgetPauses();
+    await this.joinedInTime();
     await this.consumer.stop();
-    await this.consumer.disconnect();
+    const disconnected = this.consumer.disconnect();
+    // kafkajs closes no connection before the answer that it waits for.
+    if (this.isCut) disconnected.catch(() => undefined);
+    else await disconnected;
+  }
+
+  /** T8. */
+  private async joinedInTime(): Promise<void> {
+    const patience = new AbortController();
+    const cut = delay(this.options.sessionTimeoutMs / JOINS_A_SESSION, undefined, {
+      signal: patience.signal,
+    }).then(
+      () => {
+        this.isCut = true;
+      },
+      () => undefined,
+    );
+    await Promise.race([this.joining, cut]);
+    patience.abort();
   }
 
   on(): never {
@@ -144,20 +180,21 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     const { CRASH, GROUP_JOIN, FETCH } = this.consumer.events;
     const topics = this.topicsWithHandlers();
     // Here and not in `run`: listeners outlive a run, and each of two would start the consumer again.
-    this.consumer.on(CRASH, ({ payload: { error, restart } }) => {
+    this.consumer.on(CRASH, ({ payload: { error } }) => {
       this.health.left();
       this.forgetPauses();
+      const { isRestartable } = this;
+      this.isRestartable = false;
       if (this.closing) return;
-      const isWaitedFor = WAITED_FOR.has(classifyBrokerError(error));
-      if (restart) {
-        if (isWaitedFor) this.health.waiting('brokers', this.textOf(error), 0);
-      } else if (isWaitedFor) {
+      if (isRestartable || WAITED_FOR.has(classifyBrokerError(error))) {
         this.serveAgain(topics, error).catch((failure: unknown) => {
           if (!this.closing) this.options.onFatal(asError(failure));
         });
       } else this.options.onFatal(error);
     });
     this.consumer.on(GROUP_JOIN, () => {
+      // T8: kafkajs ends a join whose listener throws, and there is no other way to end one.
+      if (this.isCut) throw new SluiceError('INTERNAL', 'The consumer is closed.');
       this.generation += 1;
       this.options.parking.sharedOut();
       this.health.joined();
@@ -192,12 +229,14 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       await this.consumer.disconnect();
       return;
     }
-    await this.consumer.run({
+    const run = this.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: this.options.concurrentPartitions,
       eachBatch: (payload) => this.takeBatch(payload),
     });
+    this.joining = run.catch(() => undefined);
+    await run;
   }
 
   /** Brokers that are not there yet, or go away meanwhile, are waited for: only the topics' absence ends a start. */
@@ -320,6 +359,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** What cannot be decoded is parked first (G4), and the others are handed over without it. */
   private async hand(payload: EachBatchPayload, fetched: readonly KafkaMessage[]): Promise<Outcome> {
     const { topic, partition } = payload.batch;
+    assertSent(topic, partition, fetched);
     const group = fetched.filter((message) => undecodableOf(message) === null);
     await this.options.parking.park(
       fetched.flatMap((message) => {
@@ -426,6 +466,20 @@ async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<vo
   const next = (BigInt(last.offset) + 1n).toString();
   await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
   payload.resolveOffset(last.offset);
+}
+
+/**
+ * What the brokers have and do not send is waited for (T3): another replica may have it whole, or somebody decides that it
+ * is lost.
+ * @throws SluiceError BROKER_FAULT
+ */
+function assertSent(topic: string, partition: number, fetched: readonly KafkaMessage[]): void {
+  const withheld = fetched.map(undecodableOf).find((undecodable) => undecodable?.isWithheld);
+  if (!withheld) return;
+  throw new SluiceError(
+    'BROKER_FAULT',
+    `${topic}/${partition}: ${withheld.reason}. See docs/operations.md, "A broker that cannot read its own log".`,
+  );
 }
 
 function firstOf(group: readonly KafkaMessage[]): KafkaMessage {

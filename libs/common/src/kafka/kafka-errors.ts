@@ -29,7 +29,10 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['NOT_ENOUGH_REPLICAS', { kind: 'wait', meaning: 'fewer replicas in sync than min.insync.replicas' }],
   ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', { kind: 'wait', meaning: 'written, with too few replicas' }],
   ['KAFKA_STORAGE_ERROR', { kind: 'wait', meaning: 'the broker cannot write its disk' }],
-  ['CORRUPT_MESSAGE', { kind: 'wait', meaning: 'a request was damaged on its way' }],
+  [
+    'CORRUPT_MESSAGE',
+    { kind: 'wait', meaning: 'a request was damaged on its way, or the broker’s own disk' },
+  ],
   ['NOT_CONTROLLER', { kind: 'wait', meaning: 'the controller has moved' }],
   ['GROUP_LOAD_IN_PROGRESS', { kind: 'wait', meaning: 'the coordinator is loading the group' }],
   ['GROUP_COORDINATOR_NOT_AVAILABLE', { kind: 'wait', meaning: 'the coordinator is away' }],

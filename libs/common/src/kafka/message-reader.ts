@@ -27,8 +27,8 @@ export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>
  * commits nothing, and deletes the group afterwards.
  *
  * - MR1: it ends. A place below the first offset of its partition, at or above the next one, of a topic or partition that is
- *   not there, or inside a batch that cannot be decoded is gone; whatever else keeps a wanted message away ends
- *   the call after MAX_MS_WITHOUT_PROGRESS.
+ *   not there, or inside a batch that cannot be decoded is gone; one that the brokers have and do not send ends the call
+ *   at once; whatever else keeps a wanted message away ends it after MAX_MS_WITHOUT_PROGRESS.
  * - MR2: it never asks for an offset that it knows to be out of range: kafkajs would begin at another one, silently for us,
  *   with a line in the log for each try.
  *
@@ -167,6 +167,8 @@ async function takeWanted(
   for (const message of messages) {
     const offset = BigInt(message.offset);
     const undecodable = undecodableOf(message);
+    if (undecodable?.isWithheld)
+      throw new SluiceError('BROKER_FAULT', `${topic}/${partition}: ${undecodable.reason}.`);
     for (let next = wanted.next(topic, partition); next !== undefined && next <= offset;) {
       const place = { topic, partition, offset: next.toString() };
       wanted.drop(place);

@@ -90,6 +90,22 @@ describe('JobRepository on real PostgreSQL', () => {
     expect(await jobs.renewLease(current)).toBe('running');
   });
 
+  it('sets no checkpoint back, whichever of two writes of a claim arrives last', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    const behind = { ...END, nextBatch: 1, nextRecord: 10, byteOffset: 5 };
+    await jobs.saveCheckpoint(claim, behind);
+    await jobs.renewLease(claim, END);
+    await jobs.saveCheckpoint(claim, behind);
+    expect((await jobs.load(id)).checkpoint).toEqual(END);
+    expect(await jobs.renewLease(claim, behind)).toBe('running');
+    expect(await jobs.renewLease(claim)).toBe('running');
+    expect((await jobs.load(id)).checkpoint).toEqual(END);
+    await jobs.saveCheckpoint(claim, { ...END, nextBatch: 3 });
+    expect((await jobs.load(id)).checkpoint).toEqual({ ...END, nextBatch: 3 });
+  });
+
   it('sets running and makes staging together or not at all', async () => {
     const id = await queue();
     const claim = await claimed();

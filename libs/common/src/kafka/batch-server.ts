@@ -6,6 +6,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
+import { assertSent, firstOf, lastOf, toIncoming } from './fetched-messages.js';
 import {
   type BrokerFaultKind,
   brokerErrorCode,
@@ -15,7 +16,6 @@ import {
 import { FaultCounts, faultReason, isMessageFault } from './message-fault.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { MessageParking } from './message-parking.js';
-import type { IncomingMessage } from './message.js';
 import { bytesOnTheWay } from './produce-request.js';
 import { undecodableOf } from './record-batches.js';
 import { countPartitions, findUnfitTopics } from './topics-admin.js';
@@ -466,38 +466,4 @@ async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<vo
   const next = (BigInt(last.offset) + 1n).toString();
   await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
   payload.resolveOffset(last.offset);
-}
-
-/**
- * What the brokers have and do not send is waited for (T3): another replica may have it whole, or somebody decides that it
- * is lost.
- * @throws SluiceError BROKER_FAULT
- */
-function assertSent(topic: string, partition: number, fetched: readonly KafkaMessage[]): void {
-  const withheld = fetched.map(undecodableOf).find((undecodable) => undecodable?.isWithheld);
-  if (!withheld) return;
-  throw new SluiceError(
-    'BROKER_FAULT',
-    `${topic}/${partition}: ${withheld.reason}. See docs/operations.md, "A broker that cannot read its own log".`,
-  );
-}
-
-function firstOf(group: readonly KafkaMessage[]): KafkaMessage {
-  const [first] = group;
-  if (!first) throw new SluiceError('INTERNAL', 'A group of messages is empty.');
-  return first;
-}
-
-function lastOf(group: readonly KafkaMessage[]): KafkaMessage {
-  const last = group.at(-1);
-  if (!last) throw new SluiceError('INTERNAL', 'A group of messages is empty.');
-  return last;
-}
-
-function toIncoming(topic: string, partition: number, message: KafkaMessage): IncomingMessage {
-  return {
-    place: { topic, partition, offset: message.offset },
-    headers: message.headers ?? {},
-    value: message.value,
-  };
 }

@@ -99,6 +99,7 @@ describe('sluice run', () => {
         warnings: 1203,
       },
       findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
+      unknownMembers: [],
       seconds: 12.3,
       error: null,
       pauseReason: null,
@@ -109,6 +110,20 @@ describe('sluice run', () => {
       discarded: null,
     });
     expect(cli.stderr.text).toBe('');
+  });
+
+  it('names the members that the contract did not read, and no name steers the terminal', async () => {
+    const unknownMembers = [
+      { name: 'customer.phone', records: 1200 },
+      { name: 'a\u001b[2J', records: 1 },
+    ];
+    api.newJob = jobDetail({ unknownMembers });
+    const args = ['run', 'customers', '--source', 'https://host/x.csv', '--yes'];
+    expect(await cli.run(...args)).toBe(0);
+    expect(cli.stdout.text).toContain(
+      'Members that the contract does not read, and records that hold them:\n' +
+        '  customer.phone: 1,200\n  a\\u001b[2J: 1\n',
+    );
   });
 
   it('--json shows what a job had seen that ended before it had counts', async () => {

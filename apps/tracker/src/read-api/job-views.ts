@@ -1,8 +1,9 @@
 import type { Job } from '#core/job/job.entity.js';
 import { isFinal, isInterrupted } from '#core/job/job-state.js';
 import { isWaitOf } from '#core/job/job-wait.js';
-import type { JobDetail, JobSummary, StageProgress } from '#core/job/job-view.js';
+import type { JobDetail, JobSummary, StageProgress, UnknownMember } from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
+import { MAX_SHOWN_MEMBERS, mostFrequent } from '#core/record/member-names.js';
 import { addFindings } from '../fold/fold-stages.js';
 import type { JobStage } from '../fold/job-stage.entity.js';
 
@@ -53,6 +54,7 @@ export function detailOf(
     ...summaryOf(job, now),
     findings:
       (isFinal(job.state) ? job.findings : null) ?? addFindings(...stages.map(({ findings }) => findings)),
+    unknownMembers: unknownMembersOf(stages),
     stages: STAGES.map((stage) => progressOf(stage, job, stages)),
     step:
       job.state === 'finalizing' ? (stages.find(({ stage }) => stage === 'finalize')?.step ?? null) : null,
@@ -68,6 +70,12 @@ export function detailOf(
 export function hasLettersOfOthers(job: Job, stages: readonly JobStage[]): boolean {
   const expected = expectedLetters(job) ?? 0;
   return (job.countedBatches ?? null) !== null && expected > 0 && knownLetters(stages) >= expected;
+}
+
+/** Only events tell them: a tracker that was rebuilt from the ledger knows how many records there were, and no names. */
+function unknownMembersOf(stages: readonly JobStage[]): UnknownMember[] {
+  const counts = stages.find(({ stage }) => stage === 'validate')?.unknownMembers ?? {};
+  return mostFrequent(counts, MAX_SHOWN_MEMBERS).map(([name, records]) => ({ name, records }));
 }
 
 function knownLetters(stages: readonly JobStage[]): number {

@@ -117,7 +117,7 @@ describe('sluice run', () => {
       { name: 'customer.phone', records: 1200 },
       { name: 'a\u001b[2J', records: 1 },
     ];
-    api.newJob = jobDetail({ unknownMembers });
+    api.newJob = succeeded({ unknownMembers });
     const args = ['run', 'customers', '--source', 'https://host/x.csv', '--yes'];
     expect(await cli.run(...args)).toBe(0);
     expect(cli.stdout.text).toContain(
@@ -203,6 +203,16 @@ describe('sluice run', () => {
          to do: Correct the listed fields.
        "
       `);
+    });
+
+    it('one wrong field, once', async () => {
+      const detail = 'source must be a URL or an absolute path';
+      const errors = [{ field: 'source', message: detail }];
+      api.problem = problem({ status: 422, code: 'REQUEST_INVALID', detail, errors });
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(2);
+      expect(cli.stderr.text).toBe(
+        `error: ${detail} [REQUEST_INVALID]\n  to do: Correct the listed fields.\n`,
+      );
     });
 
     it('nobody answers', async () => {

@@ -25,7 +25,7 @@ export class JobStage extends BatchSums {
   findings!: Record<string, number>;
 
   /** Of the stage `validate` only: members that the contract does not read → how many records hold them (F4). */
-  @Column('jsonb', { name: 'unknown_members' })
+  @Column('jsonb', { name: 'unknown_members', default: {} })
   unknownMembers!: MemberCounts;
 
   /** When the first and the last batch of the stage were announced; null while only dead letters

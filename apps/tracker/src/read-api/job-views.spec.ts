@@ -127,6 +127,16 @@ describe('detailOf', () => {
     expect(detailOf(job({}), [], NOW).unknownMembers).toEqual([]);
   });
 
+  it('is not settled before the names of unknown members are those of all batches', () => {
+    const ended = job({
+      state: 'succeeded',
+      counts: { ...counts(0), warnings: 9 },
+      findings: { UNKNOWN_MEMBER: 9 },
+    });
+    expect(isSettled(detailOf(ended, [stage({ warnings: 8 })], NOW))).toBe(false);
+    expect(isSettled(detailOf(ended, [stage({ warnings: 9 })], NOW))).toBe(true);
+  });
+
   it('takes findings from the folds while the job runs, and from the row afterwards', () => {
     const sums = [
       stage({ findings: { BAD: 2 } }),

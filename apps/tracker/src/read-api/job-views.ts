@@ -1,7 +1,13 @@
 import type { Job } from '#core/job/job.entity.js';
 import { isFinal, isInterrupted } from '#core/job/job-state.js';
 import { isWaitOf } from '#core/job/job-wait.js';
-import type { JobDetail, JobSummary, StageProgress, UnknownMember } from '#core/job/job-view.js';
+import {
+  type JobDetail,
+  type JobSummary,
+  type StageProgress,
+  type UnknownMember,
+  knowsMembers,
+} from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
 import { MAX_SHOWN_MEMBERS, mostFrequent } from '#core/record/member-names.js';
 import { addFindings } from '../fold/fold-stages.js';
@@ -93,7 +99,7 @@ function expectedLetters({ state, counts, startedAt }: Job): number | null {
 
 /** Whether nothing of the view will change any more. */
 export function isSettled(detail: JobDetail): boolean {
-  return isFinal(detail.state) && detail.deadLetters.complete;
+  return isFinal(detail.state) && detail.deadLetters.complete && knowsMembers(detail);
 }
 
 function progressOf(name: Stage, job: Job, stages: readonly JobStage[]): StageProgress {

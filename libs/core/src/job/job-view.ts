@@ -121,6 +121,15 @@ export interface JobDetail extends JobSummary {
   };
 }
 
+/**
+ * Whether the names of unknown members are those of all batches. Counts come with the job's row, names with the
+ * validator's events, which the tracker may hear of a moment after the job has ended.
+ */
+export function knowsMembers({ counts, findings, stages }: JobDetail): boolean {
+  if (counts === null || (findings['UNKNOWN_MEMBER'] ?? 0) === 0) return true;
+  return (stages.find(({ stage }) => stage === 'validate')?.warnings ?? 0) >= counts.warnings;
+}
+
 export interface UnknownMember {
   /** Cut, control characters written out. */
   readonly name: string;

@@ -338,6 +338,8 @@ const runs = ({ ref }: ProcessState): boolean => ref !== null && isAlive(ref);
 const HOPELESS: readonly string[] = ['failed', 'stopped'];
 
 function troubleText({ name, state, problem }: ProcessStatus): string {
+  // Its supervisor has not seen it yet, or cannot write it down because the disk is full.
+  if (state === 'ended' && problem === null) return `${name} has ended: see \`sluice logs ${name}\``;
   return `${name} is ${state}${problem === null ? '' : ` (${problem})`}`;
 }
 

@@ -1,13 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { DataSource } from 'typeorm';
 import { eventually } from '../../../../test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type JobDatabase, startJobDatabase } from '../../../../test/support/job-database.js';
 import { queueJob } from '../../../../test/support/queued-job.js';
-import { controlDatabase } from '../schema/control-database.js';
-import { migrate } from '../schema/migrate.js';
 import type { Checkpoint } from './job.entity.js';
-import { OperatorRepository } from './operator.repository.js';
-import { type Claim, JobRepository, type JobStart } from './job.repository.js';
+import type { Claim, JobStart } from './job.repository.js';
 
 const START: JobStart = {
   cutting: { format: 'csv', maxBatchBytes: 1024, maxBatchRecords: 10, maxRecordBytes: 512, partitions: 3 },
@@ -28,25 +24,19 @@ const END: Checkpoint = {
 };
 
 describe('JobRepository on real PostgreSQL', () => {
-  let server: TestDatabase;
-  let database: DataSource;
-  let jobs: JobRepository;
-  let operator: OperatorRepository;
+  let base: JobDatabase;
+  let database: JobDatabase['database'];
+  let jobs: JobDatabase['jobs'];
+  let operator: JobDatabase['operator'];
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
-    database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
-    jobs = new JobRepository(database);
-    operator = new OperatorRepository(database);
+    base = await startJobDatabase();
+    ({ database, jobs, operator } = base);
   });
 
-  afterAll(async () => {
-    await database.destroy();
-    await server.stop();
-  });
+  afterAll(() => base.stop());
 
-  beforeEach(() => database.query('TRUNCATE sluice.job CASCADE'));
+  beforeEach(() => base.forgetJobs());
 
   const queue = (dataset?: string): Promise<string> => queueJob(jobs, dataset);
 

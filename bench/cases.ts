@@ -4,6 +4,7 @@ import { growth } from './cases/growth.case.js';
 import { partitions } from './cases/partitions.case.js';
 import { refused } from './cases/refused.case.js';
 import { refusedRecord } from './cases/refused-record.case.js';
+import { seals } from './cases/seals.case.js';
 import { smallJob } from './cases/small-job.case.js';
 import { stages } from './cases/stages.case.js';
 import { upsert } from './cases/upsert.case.js';
@@ -18,6 +19,7 @@ export const CASES: readonly BenchCase[] = [
   refused,
   growth,
   partitions,
+  seals,
   compression,
   refusedRecord,
 ];

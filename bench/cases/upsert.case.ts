@@ -17,7 +17,7 @@ const SLUICE = 'sluice';
 const PSQL = 'psql-upsert';
 
 const RATIOS: readonly RatioQuestion[] = [
-  { name: 'upsert to psql, staging and INSERT ON CONFLICT', of: SLUICE, to: PSQL, target: null },
+  { name: 'upsert to psql, staging and INSERT ON CONFLICT', of: SLUICE, to: PSQL, target: 1 },
 ];
 
 /** The next day's extract into full tables: every old row is updated, since its date is new, and a tenth is added. */

@@ -10,7 +10,7 @@ import { BatchServer, type BatchServerOptions } from '#common/kafka/batch-server
 import { createKafka } from '#common/kafka/kafka-client.js';
 import { MessageParking, type ParkedMessage, type TellParked } from '#common/kafka/message-parking.js';
 import { Publisher } from '#common/kafka/publisher.js';
-import { createTopics } from '#common/kafka/topics-admin.js';
+import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
 import { type TestKafka, startTestKafka } from './kafka.js';
 
 const logger = pino({ level: 'silent' });
@@ -32,8 +32,9 @@ export class ServingHarness {
     this.publisher = new Publisher(this.kafka);
   }
 
-  static async start(): Promise<ServingHarness> {
-    return new ServingHarness(await startTestKafka());
+  /** @param broker the run's by default */
+  static async start(broker = startTestKafka()): Promise<ServingHarness> {
+    return new ServingHarness(await broker);
   }
 
   get brokers(): readonly string[] {
@@ -117,6 +118,11 @@ export class ServingHarness {
         value: Buffer.from(value),
       })),
     );
+  }
+
+  async groupMembers(): Promise<number> {
+    const { groups } = await withAdmin(this.kafka, (admin) => admin.describeGroups([this.groupId]));
+    return groups[0]?.members.length ?? 0;
   }
 
   async committedOffsets(): Promise<Map<number, number>> {

@@ -97,6 +97,10 @@ export class SweepHarness {
   }
 }
 
+/** Has a row while a merge waits for another session's lock. */
+export const MERGE_WAITS = `SELECT FROM pg_stat_activity WHERE datname = current_database()
+  AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`;
+
 /** Waits until a question to the database is answered with at least one row. */
 export async function untilRow(
   client: Pick<pg.Pool, 'query'>,

@@ -18,8 +18,14 @@ export async function startTestKafka(): Promise<TestKafka> {
   return startKafkaBroker();
 }
 
+/** A broker that no other test reads from. */
+export interface OwnKafka extends TestKafka {
+  /** Its `log.dirs`. */
+  readonly dataFolder: string;
+}
+
 /** A broker of its own, with no topic yet. */
-export async function startKafkaBroker(): Promise<TestKafka> {
+export async function startKafkaBroker(): Promise<OwnKafka> {
   const folder = new RunFolder('kafka');
   const ports = new PortChooser();
   try {
@@ -31,7 +37,11 @@ export async function startKafkaBroker(): Promise<TestKafka> {
       heapMb: 384,
     });
     await folder.start(plan);
-    return { brokers: [`127.0.0.1:${plan.port}`], stop: () => folder.remove() };
+    return {
+      brokers: [`127.0.0.1:${plan.port}`],
+      dataFolder: join(folder.path, 'kafka', 'data'),
+      stop: () => folder.remove(),
+    };
   } catch (error) {
     await folder.remove();
     throw error;

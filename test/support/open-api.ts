@@ -1,11 +1,67 @@
-import type { INestApplication } from '@nestjs/common';
+import { type DynamicModule, type INestApplication, Module, type Type } from '@nestjs/common';
 import { validate } from '@readme/openapi-parser';
+import { pino } from 'pino';
+import { createHttpApp } from '#common/http/http-app.js';
 import { openApiDocument } from '#common/http/open-api.js';
+import { ServiceModule } from '#common/lifecycle/service.module.js';
 
 interface Operation {
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema?: object }[];
   readonly requestBody?: unknown;
   readonly responses: Readonly<Record<string, unknown>>;
+}
+
+class AddressesModule {}
+Module({})(AddressesModule);
+
+/** All addresses of a service, as its module names their controllers, with nothing behind them. */
+export async function addressesOf(
+  module: (context: never) => DynamicModule | Promise<DynamicModule>,
+): Promise<INestApplication> {
+  const logger = pino({ level: 'silent' });
+  const config = { extraDatasetPaths: () => [] };
+  const context = { name: 'test', instance: 'test', config, logger };
+  const { for: serviceModule } = ServiceModule;
+  // It opens connections; what else a module names is made with an application.
+  ServiceModule.for = () => ({ module: ServiceModule });
+  const { controllers = [] } = await Promise.resolve(module(context as never)).finally(() => {
+    ServiceModule.for = serviceModule;
+  });
+  const needed = new Set(controllers.flatMap(dependenciesOf));
+  return createHttpApp(
+    {
+      module: AddressesModule,
+      controllers,
+      providers: [...needed].map((provide) => ({ provide: provide as string, useValue: {} })),
+    },
+    { logger, nestLogger: false, listeningHost: '127.0.0.1', allowedHosts: [] },
+  );
+}
+
+/** What Nest would look for to make the class. */
+function dependenciesOf(controller: Type): unknown[] {
+  const types = (Reflect.getMetadata('design:paramtypes', controller) ?? []) as unknown[];
+  const named = (Reflect.getMetadata('self:paramtypes', controller) ?? []) as {
+    readonly index: number;
+    readonly param: unknown;
+  }[];
+  return types.map((type, at) => named.find(({ index }) => index === at)?.param ?? type);
+}
+
+/** `GET /jobs/{id}`: what the application answers at, asked of its router. */
+function registeredRoutes(app: INestApplication): string[] {
+  const { router } = app.getHttpAdapter().getInstance() as {
+    readonly router: {
+      readonly stack: readonly {
+        readonly route?: { readonly path: string; readonly methods: Readonly<Record<string, boolean>> };
+      }[];
+    };
+  };
+  return router.stack.flatMap(({ route }) =>
+    Object.keys(route?.methods ?? {}).map(
+      (method) => `${method.toUpperCase()} ${route?.path.replace(/:(\w+)/g, '{$1}') ?? ''}`,
+    ),
+  );
 }
 
 /** What is wrong with the document that an application serves: by the specification, and by the rules of this house. */
@@ -18,6 +74,10 @@ export async function openApiProblems(app: INestApplication): Promise<readonly s
     })),
   );
   const missing = operations.flatMap(({ name, operation }) => houseProblems(name, operation));
+  const documented = new Set(operations.map(({ name }) => name));
+  const routes = registeredRoutes(app);
+  if (routes.length === 0) missing.push('the application answers at no address');
+  for (const route of routes) if (!documented.has(route)) missing.push(`${route} is not documented`);
   // The validator resolves references in place.
   const result = await validate(structuredClone(document) as Parameters<typeof validate>[0]);
   return [...(result.valid ? [] : result.errors.map(({ message }) => message)), ...missing];

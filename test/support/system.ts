@@ -15,6 +15,7 @@ import { migrateCommand } from '../../apps/cli/src/local/supervisor.js';
 import { type KafkaProxy, startKafkaProxy } from './kafka-proxy.js';
 import { startTestDatabase } from './postgres.js';
 import { READY_TIMEOUT_MS, RunFolder } from './run-folder.js';
+import { logJudgements, securedSettings } from './secured-kafka.js';
 
 export interface SystemOptions {
   /** Of each dataset's topics; 3 when left out. */
@@ -31,6 +32,14 @@ export interface SystemOptions {
   readonly postgresSettings?: Readonly<Record<string, string | number>>;
   /** Puts a proxy between the services and the broker: `system.kafkaProxy`. */
   readonly proxiesKafka?: boolean;
+  /** The broker asks for logins, and judges by ACLs (secured-kafka.ts). */
+  readonly securesKafka?: boolean;
+  /** With the servers there, and nothing in them. */
+  readonly beforeMigrate?: (system: System) => Promise<void>;
+  /** With tables and topics there, and no service. */
+  readonly beforeServices?: (system: System) => Promise<void>;
+  /** On top of `env`, for one service or for `migrate`. */
+  readonly envOf?: (name: ProcessName, system: System) => Readonly<Record<string, string>>;
 }
 
 /** `ingestor`, `validator`, `validator-2`, `loader`, `tracker`, `kafka`, and `postgres` when it is the system's own. */
@@ -142,7 +151,9 @@ class TestSystem implements System {
 
   async start(): Promise<void> {
     [this.brokers, this.databaseUrl] = await Promise.all([this.startKafka(), this.startDatabase()]);
+    await this.options.beforeMigrate?.(this);
     await this.migrate();
+    await this.options.beforeServices?.(this);
     const { validators = 1, loaders = 1, ingestors = 1 } = this.options;
     const config = Object.assign(new LocalConfig(), { validators, loaders, ingestors });
     const checkout = checkoutFolder();
@@ -155,7 +166,10 @@ class TestSystem implements System {
           logFile: this.logFile(name),
           cwd: this.folder,
           drainTimeoutMs: config.drainTimeoutMs,
-          env: { ...this.serverEnv(), SLUICE_LOCAL_TOKEN_FILE: this.tokenFile, ...this.options.env },
+          env: {
+            ...{ ...this.serverEnv(), SLUICE_LOCAL_TOKEN_FILE: this.tokenFile, ...this.options.env },
+            ...this.options.envOf?.(name, this),
+          },
         });
         this.plans.set(name, plan);
       }
@@ -231,15 +245,18 @@ class TestSystem implements System {
       this.proxy = await startKafkaProxy(port);
       this.endings.push(() => this.kafkaProxy.close());
     }
-    const reachedAt = `127.0.0.1:${this.proxy?.port ?? port}`;
+    const controllerPort = await this.ports.choose();
+    const loginPort = this.options.securesKafka === true ? await this.ports.choose() : null;
+    const reachedAt = `127.0.0.1:${loginPort ?? this.proxy?.port ?? port}`;
     const plan = await planKafka({
       folder: join(this.folder, 'kafka'),
       logFile: this.logFile('kafka'),
       port,
-      controllerPort: await this.ports.choose(),
+      controllerPort,
       heapMb: 384,
       settings: {
         'advertised.listeners': `PLAINTEXT://${reachedAt}`,
+        ...(loginPort === null ? {} : securedSettings({ port, controllerPort, loginPort })),
         // So that a test may have a consumer missed sooner than after Kafka's 6 s.
         'group.min.session.timeout.ms': 1_000,
         // A killed broker may come back when it is missed, which takes 9 s otherwise.
@@ -247,6 +264,7 @@ class TestSystem implements System {
         'broker.heartbeat.interval.ms': 500,
       },
     });
+    if (loginPort !== null) logJudgements(join(this.folder, 'kafka'));
     this.plans.set('kafka', plan);
     await this.restart('kafka');
     return [reachedAt];
@@ -281,7 +299,7 @@ class TestSystem implements System {
   }
 
   private async runTool(command: readonly string[]): Promise<void> {
-    const env = { ...this.serverEnv(), ...this.options.env };
+    const env = { ...this.serverEnv(), ...this.options.env, ...this.options.envOf?.('migrate', this) };
     const { code, stdout, stderr } = await runToEnd(process.execPath, command, {
       cwd: this.folder,
       env: childEnvironment(env),

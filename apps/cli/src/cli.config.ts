@@ -1,11 +1,12 @@
 import { IsInt, IsOptional, IsString, IsUrl, Max, Min } from 'class-validator';
 import { IsBrokerList, IsFolderList, IsPostgresUrl } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
+import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';
 
 const anyHttpUrl = { require_tld: false, require_protocol: true, protocols: ['http', 'https'] };
 
 /** What the command line itself reads from the environment; all of it may be left out. */
-export class CliConfig {
+export class CliConfig extends KafkaSecurityConfig {
   @Variable('SLUICE_INGESTOR_URL', 'Where jobs are started; else the system that `sluice up` started here')
   @IsOptional()
   @IsUrl(anyHttpUrl, { message: 'ingestorUrl must be an http(s) address' })

@@ -224,7 +224,11 @@ async function refusal(response: Response, url: string): Promise<SluiceError> {
     const what = `${new URL(url).origin} answered ${response.status} to ${new URL(url).pathname}`;
     return new SluiceError('SYSTEM_UNREACHABLE', `${what}, which is not an answer of Sluice.`);
   }
-  const fields = (problem.errors ?? []).map(({ field, message }) => `\n  ${field}: ${message}`).join('');
+  const fields = (problem.errors ?? [])
+    // A sentence that begins with its field's name, and is all there is to say, would stand there twice.
+    .filter(({ field, message }) => message !== problem.detail || !message.startsWith(field))
+    .map(({ field, message }) => `\n  ${field}: ${message}`)
+    .join('');
   const job = problem.activeJob === undefined ? {} : { job: problem.activeJob };
   return new SluiceError(knownErrorCode(problem.code), `${problem.detail || problem.title}${fields}`, job);
 }

@@ -57,13 +57,15 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   @IsReadableFile()
   localTokenFile: string = '';
 
-  crossCheck(): readonly string[] {
+  override crossCheck(): readonly string[] {
     // A batch is at most one record over its bound, and grows when it becomes COPY text.
     const largest = this.maxBatchBytes + this.maxRecordBytes;
-    return largest * 1.5 <= MAX_MESSAGE_BYTES
-      ? []
-      : [
-          `SLUICE_BATCH_BYTES plus SLUICE_RECORD_BYTES must stay below ${Math.floor(MAX_MESSAGE_BYTES / 1.5)}`,
-        ];
+    const sizes =
+      largest * 1.5 <= MAX_MESSAGE_BYTES
+        ? []
+        : [
+            `SLUICE_BATCH_BYTES plus SLUICE_RECORD_BYTES must stay below ${Math.floor(MAX_MESSAGE_BYTES / 1.5)}`,
+          ];
+    return [...super.crossCheck(), ...sizes];
   }
 }

@@ -37,7 +37,10 @@ async function main(): Promise<void> {
   const logger = createLogger('tracker', config.logLevel);
   const registry = await loadRegistry(config.extraDatasetPaths());
   const { status, dead } = trackerTopics(registry.all().map(({ name }) => name));
-  const kafka = createKafka({ brokers: config.brokers(), clientId: 'sluice-tracker-rebuild', logger });
+  const kafka = createKafka({
+    ...{ brokers: config.brokers(), clientId: 'sluice-tracker-rebuild', logger },
+    ...config.kafkaSecurity(),
+  });
   const pool = createPool({
     url: config.databaseUrl,
     applicationName: 'sluice tracker rebuild',

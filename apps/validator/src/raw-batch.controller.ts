@@ -14,6 +14,7 @@ import { MessageSeal, UNSEALED, checkedSeal } from '#core/message/message-seal.j
 import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { topicOf } from '#core/message/topics.js';
+import { travellingMembers } from '#core/record/member-names.js';
 import type { BatchVerdict } from '#core/record/verdict.js';
 import { ContractCache } from './contract-cache.js';
 import { type Judging, JudgingRoom } from './judging-room.js';
@@ -114,6 +115,7 @@ export class RawBatchController {
     await this.publisher.send([seal?.sealed(clean) ?? clean]);
     faultPoint('validator.clean-sent');
     if (verdict === null) return;
+    const { unknownMembers } = verdict;
     await this.publisher.send([
       encodeStatusEvent({
         type: 'batch',
@@ -125,6 +127,7 @@ export class RawBatchController {
         bytes: batch.byteEnd - batch.byteStart,
         ...verdict.counts,
         findings: verdict.findings,
+        ...(unknownMembers === undefined ? {} : { unknownMembers: travellingMembers(unknownMembers) }),
         at: new Date().toISOString(),
       }),
     ]);

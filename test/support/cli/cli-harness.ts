@@ -101,6 +101,7 @@ export const LOCAL_STATE: LocalState = {
   trackerUrl: 'http://127.0.0.1:3004',
   databaseUrl: "postgres://sluice:it's@127.0.0.1:5432/sluice",
   kafkaBrokers: '127.0.0.1:9092',
+  startedKafka: true,
   tokenFile: '/nowhere/token',
   builds: [],
 };

@@ -70,7 +70,7 @@ function section(title: string, classes: readonly SettingsClass[] | readonly (ne
 
 /** Without those of every service, which have a section of their own. */
 function ownVariables(settings: new () => object): readonly VariableFacts[] {
-  if (settings === ConnectionConfig) return listVariables(settings);
+  if (!(settings.prototype instanceof ConnectionConfig)) return listVariables(settings);
   const shared = listVariables(ConnectionConfig);
   return listVariables(settings).filter((facts) => !shared.includes(facts));
 }

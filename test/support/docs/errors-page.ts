@@ -36,7 +36,7 @@ function errorCodes(): string {
 
 const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, string>> = {
   MALFORMED_ROW:
-    'Wrong number of fields, broken quoting, a line end of another kind than the file’s, no JSON object, a value of the wrong shape on a path, or bytes that are not UTF-8.',
+    'Wrong number of fields, broken quoting, a line end of another kind than the file’s, no JSON object, a value of the wrong shape on a path, two values of one name, or bytes that are not UTF-8.',
   RECORD_TOO_LARGE: 'Longer than SLUICE_RECORD_BYTES. Its place and its first bytes are kept.',
   FIELD_TOO_LONG: 'A field has more characters than its column takes.',
   NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { JobDetail } from '#core/job/job-view.js';
+import { type JobDetail, knowsMembers } from '#core/job/job-view.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../client.js';
 import { waitsForSomebody } from '../exit-codes.js';
@@ -63,7 +63,7 @@ export async function followJob(
 }
 
 const isOver = (job: JobDetail): boolean =>
-  waitsForSomebody(job) || (isFinal(job.state) && job.deadLetters.complete);
+  waitsForSomebody(job) || (isFinal(job.state) && job.deadLetters.complete && knowsMembers(job));
 
 /** How long to put up with a tracker that does not answer (F3), or does not learn of the last records (F2). */
 class Patience {

@@ -8,10 +8,15 @@ import type { SluiceClient } from '../client.js';
 /** As far back as a short form is looked up. */
 const NEWEST_JOBS = 1_000;
 const SHORT_FORM = /^[0-9a-f-]{6,35}$/i;
+const WHOLE_ID = /^[0-9a-f-]{36}$/i;
 
 /** @throws SluiceError USAGE_INVALID saying which jobs come into question; JOB_UNKNOWN when there is none */
 export async function jobId(client: SluiceClient, given: string | undefined): Promise<string> {
-  if (given !== undefined && given !== 'last' && !SHORT_FORM.test(given)) return given;
+  if (given !== undefined && WHOLE_ID.test(given)) return given;
+  if (given !== undefined && given !== 'last' && !SHORT_FORM.test(given)) {
+    const forms = '`last`, an id as `sluice jobs` lists it, or six or more characters of the end of one';
+    throw new SluiceError('USAGE_INVALID', `"${given}" names no job; name one by ${forms}.`);
+  }
   const jobs = await newestJobs(client);
   if (given === undefined)
     return onlyOne(

@@ -66,6 +66,8 @@ describe('looking at jobs', () => {
     expect(await shown(first.slice(-8))).toBe(first);
     expect(await shown(first)).toBe(first);
     expect([first, second]).toContain(await shown('last'));
+    expect(await cli.run('job', '123')).toBe(2);
+    expect(cli.stderr.text).toContain('"123" names no job; name one by `last`');
     api.tell(jobDetail({ id: ids[2], state: 'paused' }));
     cli.stderr.text = '';
     expect(await cli.run('cancel')).toBe(2);
@@ -120,8 +122,9 @@ describe('looking at jobs', () => {
   });
 
   it('an unknown job is told with what to do', async () => {
-    expect(await cli.run('job', 'x')).toBe(2);
-    expect(cli.stderr.text).toContain('error: There is no job x. [JOB_UNKNOWN]');
+    const UNKNOWN = '01998f3e-7c4a-7000-8000-000000000000';
+    expect(await cli.run('job', UNKNOWN)).toBe(2);
+    expect(cli.stderr.text).toContain(`error: There is no job ${UNKNOWN}. [JOB_UNKNOWN]`);
     expect(cli.stderr.text).toContain('to do: Choose one that `sluice jobs` lists.');
   });
 

@@ -22,6 +22,8 @@ export interface LocalState {
   readonly trackerUrl: string;
   readonly databaseUrl: string;
   readonly kafkaBrokers: string;
+  /** Its own Kafka, which knows no login. */
+  readonly startedKafka: boolean;
   readonly tokenFile: string;
   /** Of which build its services are, each build once. */
   readonly builds: readonly string[];

@@ -2,6 +2,7 @@ import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/kafka-client.js';
+import { brokerErrorCode, brokerErrorText, classifyBrokerError } from '#common/kafka/kafka-errors.js';
 import { correctTopics, countPartitions, createTopics } from '#common/kafka/topics-admin.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { type TopicPlan, correctedSettings, planTopics } from '#core/message/topics.js';
@@ -37,7 +38,9 @@ export async function migrate(context: CliContext, options: { adopt?: string } =
     registry.entries().map(({ name }) => name),
     settings.topicPartitions,
   );
+  const isOwnKafka = running?.startedKafka === true && brokers === running.kafkaBrokers;
   const kafka = createKafka({
+    ...(isOwnKafka ? {} : settings.kafkaSecurity()),
     brokers: brokers.split(',').map((broker) => broker.trim()),
     clientId: 'sluice-migrate',
     logger: pino({ level: 'silent' }), // what goes wrong for good is thrown and printed
@@ -73,13 +76,16 @@ async function topicsWithFewerPartitions(kafka: Kafka, plan: readonly TopicPlan[
   });
 }
 
-/** Names Kafka when it did not answer; anything else that it threw is passed on. */
+/** Names Kafka when it did not answer, or did not let us; anything else that it threw is passed on. */
 async function reachingBrokers<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     if (!(cause instanceof Error) || !cause.name.startsWith('KafkaJS')) throw cause;
-    const message = `Kafka cannot be reached (${messageOf(cause)}).`;
-    throw new SluiceError('BROKER_UNAVAILABLE', message, {}, { cause });
+    const isRefusal = classifyBrokerError(cause) === 'setup';
+    const message = isRefusal
+      ? `Kafka refuses: ${brokerErrorText(cause)}.`
+      : `Kafka cannot be reached (${messageOf(cause)}).`;
+    throw new SluiceError(isRefusal ? brokerErrorCode(cause) : 'BROKER_UNAVAILABLE', message, {}, { cause });
   }
 }

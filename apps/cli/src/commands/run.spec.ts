@@ -99,6 +99,7 @@ describe('sluice run', () => {
         warnings: 1203,
       },
       findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
+      unknownMembers: [],
       seconds: 12.3,
       error: null,
       pauseReason: null,
@@ -109,6 +110,20 @@ describe('sluice run', () => {
       discarded: null,
     });
     expect(cli.stderr.text).toBe('');
+  });
+
+  it('names the members that the contract did not read, and no name steers the terminal', async () => {
+    const unknownMembers = [
+      { name: 'customer.phone', records: 1200 },
+      { name: 'a\u001b[2J', records: 1 },
+    ];
+    api.newJob = succeeded({ unknownMembers });
+    const args = ['run', 'customers', '--source', 'https://host/x.csv', '--yes'];
+    expect(await cli.run(...args)).toBe(0);
+    expect(cli.stdout.text).toContain(
+      'Members that the contract does not read, and records that hold them:\n' +
+        '  customer.phone: 1,200\n  a\\u001b[2J: 1\n',
+    );
   });
 
   it('--json shows what a job had seen that ended before it had counts', async () => {
@@ -188,6 +203,16 @@ describe('sluice run', () => {
          to do: Correct the listed fields.
        "
       `);
+    });
+
+    it('one wrong field, once', async () => {
+      const detail = 'source must be a URL or an absolute path';
+      const errors = [{ field: 'source', message: detail }];
+      api.problem = problem({ status: 422, code: 'REQUEST_INVALID', detail, errors });
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(2);
+      expect(cli.stderr.text).toBe(
+        `error: ${detail} [REQUEST_INVALID]\n  to do: Correct the listed fields.\n`,
+      );
     });
 
     it('nobody answers', async () => {

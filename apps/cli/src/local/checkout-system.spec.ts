@@ -93,7 +93,11 @@ describe('CheckoutSystem', () => {
       { phase: 'waiting', problem: 'tried every 15 s', ref: null },
       /tried every 15 s/,
     ],
-    ['has ended', { ref: { pid: process.pid, started: 'another' } }, /loader is ended/],
+    [
+      'has ended',
+      { ref: { pid: process.pid, started: 'another' } },
+      /loader has ended: see `sluice logs loader`/,
+    ],
     ['does not answer', { port: 1 }, /loader is not ready \(http/],
   ] as const)('up does not call it running when a service %s', async (_, facts, text) => {
     put({ planned: ['loader'], processes: [server('loader', facts)] });

@@ -213,6 +213,7 @@ export class CheckoutSystem implements LocalSystem {
       trackerUrl: urlOf(named('tracker')),
       databaseUrl: state?.databaseUrl ?? '',
       kafkaBrokers: state?.kafkaBrokers ?? '',
+      startedKafka: state?.planned.includes('kafka') ?? false,
       tokenFile: folder.token,
       builds: [...new Set((state?.processes ?? []).map(({ build }) => build))].filter((id) => id !== null),
     };
@@ -337,6 +338,8 @@ const runs = ({ ref }: ProcessState): boolean => ref !== null && isAlive(ref);
 const HOPELESS: readonly string[] = ['failed', 'stopped'];
 
 function troubleText({ name, state, problem }: ProcessStatus): string {
+  // Its supervisor has not seen it yet, or cannot write it down because the disk is full.
+  if (state === 'ended' && problem === null) return `${name} has ended: see \`sluice logs ${name}\``;
   return `${name} is ${state}${problem === null ? '' : ` (${problem})`}`;
 }
 

@@ -40,13 +40,18 @@ describe('asking for health', () => {
   it('tells yes, no with the reason, and silence', async () => {
     const server = createServer((request, response) => {
       response.statusCode = request.url === '/yes' ? 200 : 503;
-      response.end('waiting for Kafka');
+      const problems = ['the database does not answer: ECONNREFUSED', 'it waits'];
+      const ours = JSON.stringify({ status: 'not ok', problems, pid: 7, build: 'abc' });
+      response.end(request.url === '/ours' ? ours : 'waiting for Kafka');
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     try {
       await expect(expectHealthy(`${url}/yes`)).resolves.toBe('waiting for Kafka');
       await expect(expectHealthy(`${url}/no`)).rejects.toThrow(/503: waiting for Kafka/);
+      await expect(expectHealthy(`${url}/ours`)).rejects.toThrow(
+        new RegExp('/ours says 503: the database does not answer: ECONNREFUSED; it waits$'),
+      );
     } finally {
       server.closeAllConnections();
       server.close();

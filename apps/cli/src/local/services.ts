@@ -3,6 +3,7 @@ import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
 import { readBuild } from '#common/lifecycle/build.js';
+import { shorten } from '../render/plain-text.js';
 import type { LocalConfig } from './local.config.js';
 import type { ProcessPlan } from './process-plan.js';
 
@@ -89,15 +90,29 @@ export async function expectHealthy(url: string, timeoutMs = 5_000): Promise<str
     throw new SluiceError('SYSTEM_UNREACHABLE', `${url} does not answer (${messageOf(cause)})`);
   }
   if (!answer.ok)
-    throw new SluiceError('SYSTEM_UNREACHABLE', `${url} says ${answer.status}: ${text.slice(0, 300)}`);
+    throw new SluiceError('SYSTEM_UNREACHABLE', `${url} says ${answer.status}: ${reasonsIn(text)}`);
   return text;
+}
+
+/** Long enough for what several partitions wait for, short enough for a line of `status`. */
+const MAX_REASON_CHARACTERS = 600;
+
+/** Our services' own sentences, without the JSON around them; anybody else's answer as it is. */
+function reasonsIn(answer: string): string {
+  const problems = healthIn(answer)?.problems;
+  const isTold = Array.isArray(problems) && problems.length > 0;
+  return shorten(isTold ? problems.join('; ') : answer, MAX_REASON_CHARACTERS);
 }
 
 /** As our services tell it (`HealthAnswer`); undefined of anybody else's answer. */
 function pidIn(answer: string): unknown {
+  return healthIn(answer)?.pid;
+}
+
+function healthIn(answer: string): Partial<HealthAnswer> | null {
   try {
-    return (JSON.parse(answer) as Partial<HealthAnswer> | null)?.pid;
+    return JSON.parse(answer) as Partial<HealthAnswer> | null;
   } catch {
-    return undefined;
+    return null;
   }
 }

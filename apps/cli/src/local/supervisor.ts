@@ -1,7 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { childEnvironment, isSet } from '#common/config/environment.js';
+import { childEnvironment, isSet, unset } from '#common/config/environment.js';
+import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { OWN_BUILD } from '#common/lifecycle/build.js';
 import type { LocalFolder } from './folders.js';
@@ -147,6 +148,8 @@ export class Supervisor {
     const [kafkaBrokers, databaseUrl] = await this.startServers(signal);
     this.change({ kafkaBrokers, databaseUrl });
     const env = {
+      // Our own Kafka would refuse a login.
+      ...(config.kafkaBrokers === undefined ? unset(KafkaSecurityConfig) : {}),
       KAFKA_BROKERS: kafkaBrokers,
       DATABASE_URL: databaseUrl,
       SLUICE_LOCAL_TOKEN_FILE: secretFile(folder.token),
@@ -215,7 +218,10 @@ export class Supervisor {
     return plan.url;
   }
 
-  private async migrate(env: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+  private async migrate(
+    env: Readonly<Record<string, string | undefined>>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { migrate, checkout, folder } = this.options;
     const outcome = await runToEnd(process.execPath, migrate, {
       cwd: checkout,

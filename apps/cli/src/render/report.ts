@@ -1,4 +1,4 @@
-import type { DatasetView, JobDetail } from '#core/job/job-view.js';
+import type { DatasetView, JobDetail, UnknownMember } from '#core/job/job-view.js';
 import { formatCount, formatDuration, formatRate, formatShare } from './format.js';
 import { codeRows, discardedText, nextSteps } from './job-state.js';
 import type { Paint } from './paint.js';
@@ -12,6 +12,7 @@ export function renderReport(job: JobDetail, tables: DatasetView['tables'], pain
   if (job.error !== null) parts.push(errorPart(job));
   if (job.counts !== null || runCounts(job).read > 0) parts.push(countsPart(job));
   if (Object.keys(job.findings).length > 0) parts.push(findingsTable(job.findings));
+  if (job.unknownMembers !== undefined) parts.push(membersPart(job.unknownMembers));
   if (changedNothing(job)) parts.push('Nothing changed: no record was new, and none changed a row.\n');
   parts.push(job.state === 'succeeded' && !job.dryRun ? tablesPart(tables) : untouchedPart(job));
   parts.push(nextSteps(job));
@@ -80,6 +81,13 @@ export function findingsTable(findings: Readonly<Record<string, number>>): strin
     .map(([code, count]) => ({ code, count }))
     .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1));
   return `By reason:\n${codeRows(rows)}`;
+}
+
+/** Members that the contract does not read: a renamed one shows here, and not only as values that are missing. */
+export function membersPart(members: readonly UnknownMember[]): string {
+  if (members.length === 0) return '';
+  const rows = members.map(({ name, records }) => `  ${plainText(name)}: ${formatCount(records)}\n`);
+  return `Members that the contract does not read, and records that hold them:\n${rows.join('')}`;
 }
 
 function tablesPart(tables: DatasetView['tables']): string {

@@ -1,4 +1,4 @@
-import type { JobDetail } from '#core/job/job-view.js';
+import type { JobDetail, UnknownMember } from '#core/job/job-view.js';
 
 /**
  * What `--json` prints, once, when a job has ended or waits for somebody. Stable: members may be added, never changed
@@ -12,6 +12,8 @@ export interface RunJson extends Pick<JobDetail, StandingMember> {
   readonly counts: RunCounts;
   /** Finding code → how often. */
   readonly findings: Readonly<Record<string, number>>;
+  /** Of NDJSON records, not read by the contract: the most frequent. */
+  readonly unknownMembers: readonly UnknownMember[];
   readonly seconds: number;
 }
 
@@ -44,6 +46,7 @@ export function runJson(job: JobDetail): RunJson {
     state,
     counts: runCounts(job),
     findings,
+    unknownMembers: job.unknownMembers ?? [],
     seconds: job.seconds ?? 0,
     error,
     pauseReason,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
+import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
 import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
 
 /** Other sessions write to the same rows while a merge is under way: what moved since it was judged is judged again. */
@@ -9,8 +9,6 @@ describe('a merge beside other writers', () => {
   let writer: pg.Client;
   const [shop, sale] = SHOP_PLAN;
   const dataset = { ...SHOPS, tables: [{ ...shop!, version: 'city' }, sale!] };
-  const MERGES = `SELECT FROM pg_stat_activity WHERE datname = current_database()
-    AND application_name LIKE 'sluice-finalize:%' AND wait_event_type = 'Lock'`;
 
   beforeAll(async () => {
     jobs = await StagedJobs.start(`
@@ -42,7 +40,7 @@ describe('a merge beside other writers', () => {
     const id = await jobs.loaded([records], { mode });
     await writer.query(`BEGIN; ${hold}`);
     const merging = finalizeJob(jobs, { dataset });
-    await untilRow(jobs.pool, MERGES);
+    await untilRow(jobs.pool, MERGE_WAITS);
     await jobs.pool.query(meanwhile);
     await writer.query('COMMIT');
     await writer.end();
@@ -145,7 +143,7 @@ describe('a merge beside other writers', () => {
         // It is there when orphans are settled, and gone when the merge has waited for its row.
         await writer.query(`BEGIN; DELETE FROM public.version WHERE name = 'v2'`);
         const merging = finalizeJob(jobs, { dataset });
-        await untilRow(jobs.pool, MERGES);
+        await untilRow(jobs.pool, MERGE_WAITS);
         await writer.query('COMMIT');
         await merging;
         expect(await jobs.end(id)).toMatchObject({

@@ -104,6 +104,11 @@ export function equal(columns: readonly string[], one: string, other: string): s
   return `(${columnList(columns, `${one}.`)}) = (${columnList(columns, `${other}.`)})`;
 }
 
+/** Whether a row of the target is the one that was judged, by place and version: a place is used again once the row that stood there is gone. */
+export function isStillThere(row: string, judged: string): string {
+  return `${row}.ctid = ${judged}.${PLACE} AND ${row}.tableoid = ${judged}.${PART} AND ${row}.xmin = ${judged}.${VERSION}`;
+}
+
 /**
  * Whether two rows differ in a byte of what is stored. Equality of the columns would take 'ACME' for 'acme' under some
  * collations and 1.0 for 1.00, and json has none.

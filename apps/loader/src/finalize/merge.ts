@@ -18,9 +18,11 @@ import { othersWereFirst } from './others-were-first.js';
  * Invariants
  * - M1: every figure is counted where it arises (the fates of records, the rows that PostgreSQL says it has written), and
  *   compared with what staging holds. None is what is left over of others.
- * - M2: rows that will be written are locked, and have not changed since they were judged. Each statement has a snapshot
- *   of its own (READ COMMITTED), so whatever moved meanwhile is judged again, and locked by then. Rows judged unchanged
- *   are neither locked nor written: that is as if we had come before the writer who changes them later.
+ * - M2: rows that are written are locked, and have not changed since they were judged. Where no record changes children
+ *   alone, the UPDATE does both: it passes over a row that has moved (T4). Each statement has a snapshot of its own (READ
+ *   COMMITTED): what has moved is judged again, and then all rows are locked before the first is written, so that no
+ *   second writer can make the merge start over. Rows judged unchanged are neither locked nor written: that is as if we had
+ *   come before the writer who changes them later.
  * - M3: only columns that the contract fills are written; others get the target's defaults and its sequences' numbers.
  * - M4: rows are written in the order of their keys, so that two writers cannot deadlock on them.
  * - M5: what PostgreSQL refuses is the fault of single records: the merge is undone, they are refused, and it is done
@@ -62,17 +64,20 @@ export async function merge(
       const index = child.index?.name ?? '';
       throw new MergeStopped({ kind: 'unique', table: child.plan.table, index });
     }
-    if (!(await lockJudged(client, tables, judged.fates.u + judged.fates.c))) continue;
+    const { u, c } = judged.fates;
+    const locksFirst = round > 1 || c > 0;
+    if (locksFirst && !(await lockJudged(client, tables, u + c))) continue;
     await client.query('SAVEPOINT unwritten');
     const written = await (carefully ? writeCarefully : write)(client, tables);
-    if (written.shortfall === null) {
+    const { shortfall } = written;
+    if (shortfall === null) {
       await client.query('RELEASE unwritten');
       return { outcome: prove(tables, staged, judged, written), staged };
     }
     await client.query('ROLLBACK TO unwritten');
     // Other writers may be first in any round: judging again sees their rows. Twice short without them is a trigger's doing.
     alone = (await othersWereFirst(client, tables)) ? 0 : alone + 1;
-    if (!written.shortfall.raced || alone > 1) throw losesRows(written.shortfall);
+    if (!shortfall.raced || alone > 1) throw losesRows(shortfall);
   }
   throw new SluiceError(
     'MERGE_RACED',

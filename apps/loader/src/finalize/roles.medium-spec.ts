@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
@@ -7,26 +6,20 @@ import { JobRepository } from '#core/job/job.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { noteServiceRole } from '#core/staging/checks/service-role.js';
+import { documentedRoles } from '../../../../test/support/documented-rights.js';
 import { SweepHarness, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
 import { endingStalledLoaders } from '../load/stalled-loaders.js';
 
-const PAGE = new URL('../../../../docs/operations.md', import.meta.url);
 const SERVICES = ['owner', 'ingestor', 'loader', 'tracker'] as const;
 type Service = (typeof SERVICES)[number];
 
 /** The statements of the page, for roles that no other test has. */
-function documentedSql(): [asDba: string, asOwner: string] {
-  const page = readFileSync(PAGE, 'utf8');
-  const section = page.slice(page.indexOf('## One role for each service')).split('\n## ')[0] ?? '';
-  const blocks = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql = '']) =>
+function documentedSql(): string[] {
+  return documentedRoles().map((sql) =>
     sql.replace(/\bsluice_(owner|ingestor|loader|tracker)\b/g, 'sluice_test_roles_$1'),
   );
-  const [asDba, asOwner] = blocks;
-  if (asDba === undefined || asOwner === undefined)
-    throw new RangeError('The page has not both blocks of SQL.');
-  return [asDba, asOwner];
 }
 
 describe('services with one role each, as docs/operations.md makes them', () => {
@@ -45,7 +38,7 @@ describe('services with one role each, as docs/operations.md makes them', () => 
   };
 
   beforeAll(async () => {
-    const [asDba, asOwner] = documentedSql();
+    const [asDba = '', asOwner = ''] = documentedSql();
     server = await startTestDatabase();
     admin = new pg.Client({ connectionString: server.url });
     await admin.connect();

@@ -25,7 +25,11 @@ export interface BreakerWindow {
 
 const REASONS_SHOWN = 5;
 
-/** The last batches of the job, in source order, that hold `windowRecords` records together. */
+/**
+ * The batches of the job that were loaded last and hold `windowRecords` records together. By when they were loaded, not by
+ * their place in the source: the batches of a partition that is far behind would be behind the window as they come, and
+ * nothing of them would ever be judged.
+ */
 export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<BreakerWindow> {
   const { rows } = await client.query<{
     records: string;
@@ -33,8 +37,8 @@ export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<Break
     reasons: BreakerWindow['reasons'];
   }>(
     `WITH latest AS (
-       SELECT records, refused, findings, load_refusals, sum(records) OVER (ORDER BY batch DESC) - records AS newer
-       FROM sluice.ledger WHERE job = $1 AND NOT batch <@ $2::int8multirange ORDER BY batch DESC LIMIT $3
+       SELECT records, refused, findings, load_refusals, sum(records) OVER (ORDER BY loaded_at DESC, batch DESC) - records AS newer
+       FROM sluice.ledger WHERE job = $1 AND NOT batch <@ $2::int8multirange ORDER BY loaded_at DESC, batch DESC LIMIT $3
      ), judged AS (
        SELECT * FROM latest WHERE newer < $3
      ), reasons AS (

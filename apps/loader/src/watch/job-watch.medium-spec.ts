@@ -200,6 +200,25 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       expect(await row()).toMatchObject({ state: 'running' });
     });
 
+    it('judges the batches of a partition that is far behind the others when they come', async () => {
+      await running({ breaker });
+      for (const number of [6, 7, 8, 9]) await loaded(number, {});
+      watch.start();
+      await looked();
+      for (const number of [0, 1, 2]) await loaded(number, { refused: 30 });
+      await eventually(async () => (await row())?.state === 'paused', 'the job to be paused');
+      expect(await row()).toMatchObject({ pause_detail: { records: 300, refused: 90 } });
+    });
+
+    it('is not tripped by old batches when those of a partition ahead are in order', async () => {
+      await running({ breaker });
+      for (const number of [0, 1, 2]) await loaded(number, { refused: 20 });
+      for (const number of [12, 18, 24, 3]) await loaded(number, {});
+      watch.start();
+      await looked();
+      expect(await row()).toMatchObject({ state: 'running' });
+    });
+
     it('judges batches of partitions that were behind when somebody continued the job', async () => {
       await running({ breaker });
       for (const number of [0, 5, 6, 7]) await loaded(number, { refused: 100 });

@@ -81,6 +81,8 @@ export class StageWaits {
     } catch (error) {
       if (error instanceof SluiceError && error.code === 'TOPIC_MISSING')
         return `topic ${topic} is not there: run sluice migrate`;
+      // What cannot be looked at, for want of a right, is what the stage itself most likely lacks.
+      if (error instanceof SluiceError && error.code === 'BROKER_FAULT') return error.message;
       throw error;
     }
     const { lag, committed, members } = progress;

@@ -80,6 +80,18 @@ describe('folding status events (G7)', () => {
     expect(JSON.stringify(sums?.findings)).toBe('{"__proto__":4,"BAD":2}');
   });
 
+  it('adds up unknown members, and keeps the most frequent ones (F4)', () => {
+    const many = Object.fromEntries(Array.from({ length: 19 }, (_, at) => [`m${at}`, 2]));
+    const [sums] = sumBatches([
+      batchEvent({ unknownMembers: { ...many, phone: 3, fax: 1 } }),
+      batchEvent({ batch: 1, unknownMembers: { phone: 4 } }),
+      batchEvent({ batch: 2 }),
+    ]);
+    expect(Object.keys(sums?.unknownMembers ?? {})).toHaveLength(20);
+    expect(sums?.unknownMembers).toMatchObject({ phone: 7, m0: 2 });
+    expect(sums?.unknownMembers).not.toHaveProperty('fax');
+  });
+
   it('counts letters by job and stage', () => {
     const letters = [letter('validate'), letter('load'), letter('validate')];
     expect(countLetters(letters)).toMatchObject([
@@ -121,5 +133,10 @@ function letter(stage: 'validate' | 'load'): { job: string; stage: 'validate' | 
 
 /** Key order of findings follows the order of arrival, and means nothing. */
 function normal(sums: readonly StageSums[]): unknown {
-  return sums.map((sum) => ({ ...sum, findings: new Map(Object.entries(sum.findings).sort()) }));
+  const sorted = (counts: object): unknown => new Map(Object.entries(counts).sort());
+  return sums.map((sum) => ({
+    ...sum,
+    findings: sorted(sum.findings),
+    unknownMembers: sorted(sum.unknownMembers),
+  }));
 }

@@ -1,4 +1,5 @@
 import type { BatchEvent, JobEvent, Stage } from '#core/message/status-event.js';
+import { MAX_KEPT_MEMBERS, type MemberCounts, mostFrequent } from '#core/record/member-names.js';
 
 /**
  * Folds status events into sums per stage. PURE.
@@ -10,6 +11,7 @@ import type { BatchEvent, JobEvent, Stage } from '#core/message/status-event.js'
  * - F2: times are the smallest and the greatest that were ever announced, repeats included, so an
  *   announcement that is made again at another time does not depend on order either.
  * - F3: the step of a finalization is the one with the greatest (time, name).
+ * - F4: of unknown members the most frequent are kept; up to MAX_KEPT_MEMBERS names their sums are exact in any order.
  */
 export interface StageSums {
   readonly job: string;
@@ -23,6 +25,7 @@ export interface StageSums {
   readonly warnings: number;
   readonly deadLetters: number;
   readonly findings: Readonly<Record<string, number>>;
+  readonly unknownMembers: MemberCounts;
   /** Milliseconds since 1970. */
   readonly firstAt: number | null;
   readonly lastAt: number | null;
@@ -66,6 +69,7 @@ export function sumBatches(newEvents: readonly BatchEvent[]): StageSums[] {
       skipped: event.skipped,
       warnings: event.warnings,
       findings: event.findings,
+      unknownMembers: event.unknownMembers ?? {},
     })),
   );
 }
@@ -98,17 +102,26 @@ export function foldByStage(parts: readonly StageSums[]): StageSums[] {
     const key = `${part.job}:${part.stage}`;
     const sum = sums.get(key);
     if (sum) add(sum, part);
-    else sums.set(key, { ...part, findings: new Map(Object.entries(part.findings)) });
+    else
+      sums.set(key, { ...part, findings: mapOf(part.findings), unknownMembers: mapOf(part.unknownMembers) });
   }
   return [...sums]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, sum]) => ({ ...sum, findings: Object.fromEntries(sum.findings) }));
+    .map(([, { findings, unknownMembers, ...sum }]) => ({
+      ...sum,
+      findings: Object.fromEntries(findings),
+      unknownMembers: Object.fromEntries(mostFrequent(unknownMembers, MAX_KEPT_MEMBERS)),
+    }));
 }
 
 /** Sums that grow in place. */
-type Adding = { -readonly [K in keyof Omit<StageSums, 'findings'>]: StageSums[K] } & {
-  readonly findings: Map<string, number>;
+type Adding = { -readonly [K in keyof Omit<StageSums, NamedCounts>]: StageSums[K] } & {
+  readonly [K in NamedCounts]: Map<string, number>;
 };
+type NamedCounts = 'findings' | 'unknownMembers';
+
+const mapOf = (counts: Readonly<Record<string, number>>): Map<string, number> =>
+  new Map(Object.entries(counts));
 
 function add(sum: Adding, part: StageSums): void {
   sum.batches += part.batches;
@@ -120,13 +133,14 @@ function add(sum: Adding, part: StageSums): void {
   sum.warnings += part.warnings;
   sum.deadLetters += part.deadLetters;
   addTo(sum.findings, part.findings);
+  addTo(sum.unknownMembers, part.unknownMembers);
   sum.firstAt = ofBoth(sum.firstAt, part.firstAt, Math.min);
   sum.lastAt = ofBoth(sum.lastAt, part.lastAt, Math.max);
   sum.step = laterStep(sum.step, part.step);
 }
 
-function addTo(sums: Map<string, number>, findings: Readonly<Record<string, number>>): void {
-  for (const [code, count] of Object.entries(findings)) sums.set(code, (sums.get(code) ?? 0) + count);
+function addTo(sums: Map<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + count);
 }
 
 /** Finding code → how often, added up. */
@@ -160,6 +174,7 @@ function nothing(job: string, stage: Stage): StageSums {
     warnings: 0,
     deadLetters: 0,
     findings: {},
+    unknownMembers: {},
     firstAt: null,
     lastAt: null,
     step: null,

@@ -111,12 +111,24 @@ describe('FoldRepository', () => {
         warnings: 0,
         deadLetters: 0,
         findings: { BAD: 4, ODD: 2 },
+        unknownMembers: {},
         firstAt: new Date('2026-01-01T00:00:01Z'),
         lastAt: new Date('2026-01-01T00:00:02Z'),
         step: null,
         stepAt: null,
       },
     ]);
+  });
+
+  it('adds up the names of unknown members, and keeps the most frequent ones (F4)', async () => {
+    const many = Object.fromEntries(Array.from({ length: 19 }, (_, at) => [`m${at}`, 2]));
+    await folds.foldEvents([batchEvent({ unknownMembers: { ...many, phone: 3 } })]);
+    await folds.foldEvents([batchEvent({ batch: 1, unknownMembers: { phone: 4, fax: 1 } })]);
+    await folds.foldEvents([batchEvent({ batch: 2, unknownMembers: { '\\u{1b}"[2J': 9 } })]);
+    const [{ unknownMembers } = { unknownMembers: {} }] = await stages();
+    expect(Object.keys(unknownMembers)).toHaveLength(20);
+    expect(unknownMembers).toMatchObject({ phone: 7, m0: 2, '\\u{1b}"[2J': 9 });
+    expect(unknownMembers).not.toHaveProperty('fax');
   });
 
   it('tells which events were new (R1)', async () => {

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { PG_POOL } from '#common/lifecycle/tokens.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent } from '#core/message/status-event.js';
+import { MAX_KEPT_MEMBERS } from '#core/record/member-names.js';
 import {
   type JobFact,
   type StageSums,
@@ -190,10 +191,11 @@ async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): P
   if (sums.length === 0) return;
   await client.query(
     `INSERT INTO sluice.job_stage AS stage (job, stage, batches, records, bytes, accepted, refused, skipped, warnings,
-                                            dead_letters, findings, first_at, last_at, step, step_at)
+                                            dead_letters, findings, unknown_members, first_at, last_at, step,
+                                            step_at)
      SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                          $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::jsonb[], $12::timestamptz[],
-                          $13::timestamptz[], $14::text[], $15::timestamptz[])
+                          $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::jsonb[], $12::jsonb[],
+                          $13::timestamptz[], $14::timestamptz[], $15::text[], $16::timestamptz[])
      ON CONFLICT (job, stage) DO UPDATE SET
        batches = stage.batches + excluded.batches,
        records = stage.records + excluded.records,
@@ -209,6 +211,12 @@ async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): P
                    FROM (SELECT * FROM jsonb_each_text(stage.findings)
                          UNION ALL SELECT * FROM jsonb_each_text(excluded.findings)) AS both_ (code, count)
                   GROUP BY code) AS summed),
+       unknown_members = (
+         SELECT coalesce(jsonb_object_agg(name, count), '{}')
+           FROM (SELECT name, sum(count::bigint) AS count
+                   FROM (SELECT * FROM jsonb_each_text(stage.unknown_members)
+                         UNION ALL SELECT * FROM jsonb_each_text(excluded.unknown_members)) AS both_ (name, count)
+                  GROUP BY name ORDER BY 2 DESC, name COLLATE "C" LIMIT ${MAX_KEPT_MEMBERS}) AS summed),
        first_at = least(stage.first_at, excluded.first_at),
        last_at = greatest(stage.last_at, excluded.last_at),
        (step, step_at) = (
@@ -228,6 +236,7 @@ async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): P
       ({ warnings }) => warnings,
       ({ deadLetters }) => deadLetters,
       ({ findings }) => JSON.stringify(findings),
+      ({ unknownMembers }) => JSON.stringify(unknownMembers),
       ({ firstAt }) => timeOf(firstAt),
       ({ lastAt }) => timeOf(lastAt),
       ({ step }) => step?.name ?? null,

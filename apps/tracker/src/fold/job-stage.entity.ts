@@ -1,6 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintAsNumber } from '#core/job/job.entity.js';
 import type { Stage } from '#core/message/status-event.js';
+import type { MemberCounts } from '#core/record/member-names.js';
 import { BatchSums } from './batch-sums.entity.js';
 
 /** The sums of one stage of one job over all its distinct facts (see fold-stages.ts). */
@@ -22,6 +23,10 @@ export class JobStage extends BatchSums {
   /** Finding code → how often. */
   @Column('jsonb')
   findings!: Record<string, number>;
+
+  /** Of the stage `validate` only: members that the contract does not read → how many records hold them (F4). */
+  @Column('jsonb', { name: 'unknown_members', default: {} })
+  unknownMembers!: MemberCounts;
 
   /** When the first and the last batch of the stage were announced; null while only dead letters
    * or the ledger tell of it. */

@@ -110,12 +110,13 @@ describe('JobWatcher', () => {
 /** As much of a view as the watcher looks at; `step` tells one from another. */
 function running(step: string, seconds = 0): JobDetail {
   const deadLetters = { known: 0, expected: null, complete: false };
-  return { state: 'running', step, seconds, deadLetters } as unknown as JobDetail;
+  return { state: 'running', counts: null, step, seconds, deadLetters } as unknown as JobDetail;
 }
 
 function succeeded(step: string, complete: boolean): JobDetail {
   return {
     state: 'succeeded',
+    counts: null,
     step,
     seconds: 20,
     deadLetters: { known: 0, expected: 1, complete },

@@ -116,6 +116,27 @@ describe('detailOf', () => {
     ]);
   });
 
+  it('names the most frequent unknown members, ten of them', () => {
+    const unknownMembers = Object.fromEntries(Array.from({ length: 15 }, (_, at) => [`m${at}`, at + 1]));
+    const shown = detailOf(job({}), [stage({ unknownMembers })], NOW).unknownMembers;
+    expect(shown).toHaveLength(10);
+    expect(shown?.slice(0, 2)).toEqual([
+      { name: 'm14', records: 15 },
+      { name: 'm13', records: 14 },
+    ]);
+    expect(detailOf(job({}), [], NOW).unknownMembers).toEqual([]);
+  });
+
+  it('is not settled before the names of unknown members are those of all batches', () => {
+    const ended = job({
+      state: 'succeeded',
+      counts: { ...counts(0), warnings: 9 },
+      findings: { UNKNOWN_MEMBER: 9 },
+    });
+    expect(isSettled(detailOf(ended, [stage({ warnings: 8 })], NOW))).toBe(false);
+    expect(isSettled(detailOf(ended, [stage({ warnings: 9 })], NOW))).toBe(true);
+  });
+
   it('takes findings from the folds while the job runs, and from the row afterwards', () => {
     const sums = [
       stage({ findings: { BAD: 2 } }),
@@ -231,6 +252,7 @@ function stage(facts: Partial<JobStage>): JobStage {
     warnings: 0,
     deadLetters: 0,
     findings: {},
+    unknownMembers: {},
     firstAt: new Date('2026-01-01T00:00:10.000Z'),
     lastAt: new Date('2026-01-01T00:00:20.000Z'),
     step: null,

@@ -1,8 +1,15 @@
 import type { Job } from '#core/job/job.entity.js';
 import { isFinal, isInterrupted } from '#core/job/job-state.js';
 import { isWaitOf } from '#core/job/job-wait.js';
-import type { JobDetail, JobSummary, StageProgress } from '#core/job/job-view.js';
+import {
+  type JobDetail,
+  type JobSummary,
+  type StageProgress,
+  type UnknownMember,
+  knowsMembers,
+} from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
+import { MAX_SHOWN_MEMBERS, mostFrequent } from '#core/record/member-names.js';
 import { addFindings } from '../fold/fold-stages.js';
 import type { JobStage } from '../fold/job-stage.entity.js';
 
@@ -53,6 +60,7 @@ export function detailOf(
     ...summaryOf(job, now),
     findings:
       (isFinal(job.state) ? job.findings : null) ?? addFindings(...stages.map(({ findings }) => findings)),
+    unknownMembers: unknownMembersOf(stages),
     stages: STAGES.map((stage) => progressOf(stage, job, stages)),
     step:
       job.state === 'finalizing' ? (stages.find(({ stage }) => stage === 'finalize')?.step ?? null) : null,
@@ -70,6 +78,12 @@ export function hasLettersOfOthers(job: Job, stages: readonly JobStage[]): boole
   return (job.countedBatches ?? null) !== null && expected > 0 && knownLetters(stages) >= expected;
 }
 
+/** Only events tell them: a tracker that was rebuilt from the ledger knows how many records there were, and no names. */
+function unknownMembersOf(stages: readonly JobStage[]): UnknownMember[] {
+  const counts = stages.find(({ stage }) => stage === 'validate')?.unknownMembers ?? {};
+  return mostFrequent(counts, MAX_SHOWN_MEMBERS).map(([name, records]) => ({ name, records }));
+}
+
 function knownLetters(stages: readonly JobStage[]): number {
   return stages.reduce((sum, stage) => sum + stage.deadLetters, 0);
 }
@@ -85,7 +99,7 @@ function expectedLetters({ state, counts, startedAt }: Job): number | null {
 
 /** Whether nothing of the view will change any more. */
 export function isSettled(detail: JobDetail): boolean {
-  return isFinal(detail.state) && detail.deadLetters.complete;
+  return isFinal(detail.state) && detail.deadLetters.complete && knowsMembers(detail);
 }
 
 function progressOf(name: Stage, job: Job, stages: readonly JobStage[]): StageProgress {

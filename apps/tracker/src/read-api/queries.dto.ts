@@ -91,17 +91,20 @@ export class ParkedMessagesQuery extends PageQuery {
   cursor?: string;
 }
 
+const TOPIC = /^[\w.-]{1,249}$/;
+const OFFSET = /^\d{1,18}$/;
+
 export class ParkedMessagePath {
-  @ApiProperty()
-  @Matches(/^[\w.-]{1,249}$/, { message: 'topic must be the name of a topic' })
+  @ApiProperty(textLike(TOPIC))
+  @Matches(TOPIC, { message: 'topic must be the name of a topic' })
   topic!: string;
 
   @ApiProperty({ type: 'integer' })
   @Matches(/^\d{1,9}$/, { message: 'partition must be the number of a partition' })
   partition!: string;
 
-  @ApiProperty()
-  @Matches(/^\d{1,18}$/, { message: 'offset must be an offset' })
+  @ApiProperty(textLike(OFFSET))
+  @Matches(OFFSET, { message: 'offset must be an offset' })
   offset!: string;
 }
 

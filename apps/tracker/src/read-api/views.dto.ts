@@ -16,6 +16,7 @@ import {
   type ParkedState,
   type Problem,
   type StageProgress,
+  type UnknownMember,
 } from '#core/job/job-view.js';
 import { STAGES, type Stage } from '#core/message/status-event.js';
 import type { Finding } from '#core/record/finding.js';
@@ -138,9 +139,20 @@ class KnownLettersDto {
   readonly complete!: boolean;
 }
 
+class UnknownMemberDto implements UnknownMember {
+  @ApiProperty({ description: 'At most 64 characters, control characters written out' })
+  readonly name!: string;
+  @ApiProperty({ ...integer, description: 'Records that hold it' }) readonly records!: number;
+}
+
 export class JobDetailDto extends JobSummaryDto implements JobDetail {
   @ApiProperty({ ...countsByCode, description: 'Finding code → how often' })
   readonly findings!: Record<string, number>;
+  @ApiProperty({
+    type: [UnknownMemberDto],
+    description: 'NDJSON: not read by the contract, the most frequent first',
+  })
+  readonly unknownMembers!: UnknownMemberDto[];
   @ApiProperty({ type: [StageProgressDto] }) readonly stages!: StageProgressDto[];
   @ApiProperty({ ...textOrNull, description: 'What finalization is doing now' }) readonly step!:
     string | null;

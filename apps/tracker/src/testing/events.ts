@@ -25,6 +25,7 @@ export function anyEvents(): fc.Arbitrary<JobFact[]> {
     skipped: count,
     warnings: count,
     findings: fc.dictionary(fc.constantFrom('BAD', 'WORSE', 'TAX_ID'), fc.integer({ min: 1, max: 9 })),
+    unknownMembers: fc.dictionary(fc.constantFrom('phone', 'items[].fax'), fc.integer({ min: 1, max: 9 })),
     at,
   });
   const jobEvent = fc.record({

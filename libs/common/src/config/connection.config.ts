@@ -1,9 +1,10 @@
 import { IsInt, IsString, Matches, Max, Min } from 'class-validator';
 import { IsBrokerList, IsFolderList, IsListenAddress, IsPostgresUrl } from './checks.js';
 import { Variable } from './environment.js';
+import { KafkaSecurityConfig } from './kafka-security.config.js';
 
 /** What every service needs: Kafka, PostgreSQL, its own port, the datasets. */
-export class ConnectionConfig {
+export class ConnectionConfig extends KafkaSecurityConfig {
   @Variable('KAFKA_BROKERS', 'Brokers as host:port, separated by commas')
   @IsBrokerList()
   kafkaBrokers: string = '127.0.0.1:9092';

@@ -139,6 +139,12 @@ export function childEnvironment(
   return { ...process.env, ...changes };
 }
 
+/** For {@link childEnvironment}: takes away what the settings class reads, itself or by a file. */
+export function unset(settings: new () => object): Readonly<Record<string, undefined>> {
+  const names = listVariables(settings).flatMap(({ variable }) => [variable, `${variable}_FILE`]);
+  return Object.fromEntries(names.map((name) => [name, undefined]));
+}
+
 /** Whether our own environment gives the variable a value, itself or by a file. */
 export function isSet(variable: string): boolean {
   return [variable, `${variable}_FILE`].some((name) => (process.env[name] ?? '') !== '');

@@ -215,7 +215,8 @@ export const ERROR_CODES = {
   BROKER_FAULT: {
     retryable: false,
     meaning: 'Kafka refused a request for a reason that does not pass by itself, or that nobody knows.',
-    action: 'Look at the error, the topics and the permissions; work waits and goes on by itself afterwards.',
+    action:
+      'Look at the error, the topics, the permissions and the login; work waits and goes on by itself afterwards.',
   },
   DATABASE_UNAVAILABLE: {
     retryable: true,

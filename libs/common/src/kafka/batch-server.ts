@@ -6,11 +6,16 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
-import { classifyBrokerError } from './kafka-errors.js';
+import { assertSent, firstOf, lastOf, toIncoming } from './fetched-messages.js';
+import {
+  type BrokerFaultKind,
+  brokerErrorCode,
+  brokerErrorText,
+  classifyBrokerError,
+} from './kafka-errors.js';
 import { FaultCounts, faultReason, isMessageFault } from './message-fault.js';
 import { type GroupBounds, groupsWithin } from './message-groups.js';
 import type { MessageParking } from './message-parking.js';
-import type { IncomingMessage } from './message.js';
 import { bytesOnTheWay } from './produce-request.js';
 import { undecodableOf } from './record-batches.js';
 import { countPartitions, findUnfitTopics } from './topics-admin.js';
@@ -33,9 +38,12 @@ import { countPartitions, findUnfitTopics } from './topics-admin.js';
  *   so a hung handler loses its partitions.
  * - T5: a handler that asked for a rest gets nothing more of that partition before it is over; what it has done is
  *   committed first, and other partitions go on.
- * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error only says that brokers
- *   are away or moving (a `wait` of kafka-errors.ts), it is started again, as a declared wait, for as long as it takes;
- *   any other error ends the process (`onFatal`).
+ * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error says that brokers are away
+ *   or moving, or that a right or a setting is missing (`wait` and `setup` of kafka-errors.ts), it is started again, as a
+ *   declared wait that says what is missing, for as long as it takes; any other error ends the process (`onFatal`).
+ * - T8: no run is left behind. kafkajs stops a run that has joined its group and forgets one that is joining, which then
+ *   reads on; a run that it begins again by itself is out of our sight. So it begins none again, and closing lets a join
+ *   end first; one that takes longer is cut off, and does not become a run.
  */
 export interface BatchServerOptions extends GroupBounds {
   readonly kafka: Kafka;
@@ -61,6 +69,8 @@ export interface BatchServerOptions extends GroupBounds {
 
 /** Heartbeats in a session: Kafka advises at least three. */
 const HEARTBEATS_A_SESSION = 10;
+/** Closing waits for a join so long at most: whoever ends services allows them some seconds. */
+const JOINS_A_SESSION = 3;
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
@@ -68,6 +78,8 @@ const MAX_SILENCE_MS = 120_000;
 const MAX_WAIT_MS = 250;
 /** Partitions that are added to a topic are read after so long at the latest; kafkajs would leave them for five minutes. */
 const METADATA_MAX_AGE_MS = 10_000;
+/** T6. */
+const WAITED_FOR: ReadonlySet<BrokerFaultKind> = new Set(['wait', 'setup']);
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 5_000;
 
@@ -86,6 +98,12 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** Runs that kafkajs has ended since the last commit: a delivery may be what ends each of them, so a join is not enough. */
   private endedRuns = 0;
   private closing = false;
+  /** The latest run's join; kept once it has joined, or has ended without. */
+  private joining: Promise<void> = Promise.resolve();
+  /** Whether kafkajs would have begun the run that it ends now again. */
+  private isRestartable = false;
+  /** T8: closing waits for no join any more. */
+  private isCut = false;
 
   constructor(private readonly options: BatchServerOptions) {
     super();
@@ -101,7 +119,13 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       allowAutoTopicCreation: false,
       metadataMaxAge: METADATA_MAX_AGE_MS,
       // Bounded: what is given up is a CRASH event, which declares the wait or ends the process (T6).
-      retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
+      retry: {
+        ...{ initialRetryTime: 200, maxRetryTime: 5_000, retries: 12 },
+        restartOnFailure: () => {
+          this.isRestartable = true;
+          return Promise.resolve(false);
+        },
+      },
     });
   }
 
@@ -120,8 +144,27 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   async close(): Promise<void> {
     this.closing = true;
     this.forgetPauses();
+    await this.joinedInTime();
     await this.consumer.stop();
-    await this.consumer.disconnect();
+    const disconnected = this.consumer.disconnect();
+    // kafkajs closes no connection before the answer that it waits for.
+    if (this.isCut) disconnected.catch(() => undefined);
+    else await disconnected;
+  }
+
+  /** T8. */
+  private async joinedInTime(): Promise<void> {
+    const patience = new AbortController();
+    const cut = delay(this.options.sessionTimeoutMs / JOINS_A_SESSION, undefined, {
+      signal: patience.signal,
+    }).then(
+      () => {
+        this.isCut = true;
+      },
+      () => undefined,
+    );
+    await Promise.race([this.joining, cut]);
+    patience.abort();
   }
 
   on(): never {
@@ -137,20 +180,21 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     const { CRASH, GROUP_JOIN, FETCH } = this.consumer.events;
     const topics = this.topicsWithHandlers();
     // Here and not in `run`: listeners outlive a run, and each of two would start the consumer again.
-    this.consumer.on(CRASH, ({ payload: { error, restart } }) => {
+    this.consumer.on(CRASH, ({ payload: { error } }) => {
       this.health.left();
       this.forgetPauses();
+      const { isRestartable } = this;
+      this.isRestartable = false;
       if (this.closing) return;
-      const isWait = classifyBrokerError(error) === 'wait';
-      if (restart) {
-        if (isWait) this.health.waiting('brokers', messageOf(error), 0);
-      } else if (isWait) {
+      if (isRestartable || WAITED_FOR.has(classifyBrokerError(error))) {
         this.serveAgain(topics, error).catch((failure: unknown) => {
           if (!this.closing) this.options.onFatal(asError(failure));
         });
       } else this.options.onFatal(error);
     });
     this.consumer.on(GROUP_JOIN, () => {
+      // T8: kafkajs ends a join whose listener throws, and there is no other way to end one.
+      if (this.isCut) throw new SluiceError('INTERNAL', 'The consumer is closed.');
       this.generation += 1;
       this.options.parking.sharedOut();
       this.health.joined();
@@ -169,8 +213,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private async serveAgain(topics: readonly string[], error: Error): Promise<void> {
     this.endedRuns += 1;
     const backoffMs = backoffOf(this.endedRuns);
-    const reason = messageOf(error);
-    this.options.logger.warn({ backoffMs }, `the consumer has ended and is started again: ${reason}`);
+    const reason = this.textOf(error);
+    this.log(error, { backoffMs }, `the consumer has ended and is started again: ${reason}`);
     this.health.waiting('brokers', reason, backoffMs);
     await delay(backoffMs);
     await this.subscribeWhenReachable(topics);
@@ -185,12 +229,14 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       await this.consumer.disconnect();
       return;
     }
-    await this.consumer.run({
+    const run = this.consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: this.options.concurrentPartitions,
       eachBatch: (payload) => this.takeBatch(payload),
     });
+    this.joining = run.catch(() => undefined);
+    await run;
   }
 
   /** Brokers that are not there yet, or go away meanwhile, are waited for: only the topics' absence ends a start. */
@@ -198,7 +244,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     for (let attempt = 1; !this.closing; attempt++) {
       try {
         await this.consumer.connect();
-        await countPartitions(this.options.kafka, topics);
+        await countPartitions(this.options.kafka, topics, 'READ');
         await this.reportUnfitTopics(topics);
         // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
         await this.consumer.subscribe({ topics: [...topics], fromBeginning: true });
@@ -208,11 +254,23 @@ export class BatchServer extends Server implements CustomTransportStrategy {
         await this.consumer.disconnect();
         if (error instanceof SluiceError && error.code === 'TOPIC_MISSING') throw error;
         const backoffMs = backoffOf(attempt);
-        this.options.logger.warn({ attempt, backoffMs }, `brokers not reachable: ${messageOf(error)}`);
-        this.health.waiting('brokers', messageOf(error), backoffMs);
+        const reason = this.textOf(error);
+        this.log(error, { attempt, backoffMs }, `waiting for the brokers: ${reason}`);
+        this.health.waiting('brokers', reason, backoffMs);
         await delay(backoffMs);
       }
     }
+  }
+
+  private textOf(error: unknown): string {
+    const topic = [...this.kindOfTopic.keys()].join(', ');
+    return brokerErrorText(error, { operation: 'READ', topic, group: this.options.groupId });
+  }
+
+  /** What somebody has to mend is an error, and outages are not. */
+  private log(error: unknown, facts: object, text: string): void {
+    const isOutage = brokerErrorCode(error) === 'BROKER_UNAVAILABLE';
+    this.options.logger[isOutage ? 'warn' : 'error'](facts, text);
   }
 
   /** An error and not the end: most messages are small and not compressed, and correcting it needs no restart. */
@@ -301,6 +359,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** What cannot be decoded is parked first (G4), and the others are handed over without it. */
   private async hand(payload: EachBatchPayload, fetched: readonly KafkaMessage[]): Promise<Outcome> {
     const { topic, partition } = payload.batch;
+    assertSent(topic, partition, fetched);
     const group = fetched.filter((message) => undecodableOf(message) === null);
     await this.options.parking.park(
       fetched.flatMap((message) => {
@@ -407,24 +466,4 @@ async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<vo
   const next = (BigInt(last.offset) + 1n).toString();
   await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] });
   payload.resolveOffset(last.offset);
-}
-
-function firstOf(group: readonly KafkaMessage[]): KafkaMessage {
-  const [first] = group;
-  if (!first) throw new SluiceError('INTERNAL', 'A group of messages is empty.');
-  return first;
-}
-
-function lastOf(group: readonly KafkaMessage[]): KafkaMessage {
-  const last = group.at(-1);
-  if (!last) throw new SluiceError('INTERNAL', 'A group of messages is empty.');
-  return last;
-}
-
-function toIncoming(topic: string, partition: number, message: KafkaMessage): IncomingMessage {
-  return {
-    place: { topic, partition, offset: message.offset },
-    headers: message.headers ?? {},
-    value: message.value,
-  };
 }

@@ -1,4 +1,6 @@
 import type { Kafka } from 'kafkajs';
+import { SluiceError } from '../errors/sluice-error.js';
+import { brokerErrorCode, brokerErrorText } from './kafka-errors.js';
 import { countPartitions, withAdmin } from './topics-admin.js';
 
 /** How far a consumer group has come in a topic. */
@@ -13,7 +15,21 @@ export interface GroupProgress {
 /** @throws SluiceError TOPIC_MISSING, BROKER_FAULT, BROKER_UNAVAILABLE */
 export async function groupProgress(kafka: Kafka, groupId: string, topic: string): Promise<GroupProgress> {
   // Asked for its ends, a topic that is not there is looked for again for ten seconds.
-  await countPartitions(kafka, [topic]);
+  await countPartitions(kafka, [topic], 'READ');
+  try {
+    return await progressIn(kafka, groupId, topic);
+  } catch (error) {
+    const text = brokerErrorText(error, { operation: 'DESCRIBE', topic, group: groupId });
+    throw new SluiceError(
+      brokerErrorCode(error),
+      `Consumer group ${groupId} cannot be looked at: ${text}`,
+      {},
+      { cause: error },
+    );
+  }
+}
+
+async function progressIn(kafka: Kafka, groupId: string, topic: string): Promise<GroupProgress> {
   return withAdmin(kafka, async (admin) => {
     const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] });
     const ends = await admin.fetchTopicOffsets(topic);

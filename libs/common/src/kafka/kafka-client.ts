@@ -1,10 +1,12 @@
 import kafkajs, { type Kafka, type LogEntry, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
+import type { KafkaSecurity } from '../config/kafka-security.config.js';
 import { installProduceEncoding } from './produce-request.js';
 import { installRecordDecoding } from './record-decoding.js';
+import { installRefusedGroups } from './refused-groups.js';
 import { installWaitingRequests } from './waiting-requests.js';
 
-export interface KafkaOptions {
+export interface KafkaOptions extends KafkaSecurity {
   readonly brokers: readonly string[];
   /** Names this process in the brokers' logs. */
   readonly clientId: string;
@@ -15,13 +17,16 @@ export interface KafkaOptions {
  * A kafkajs client that logs through pino. kafkajs shouts ERROR for what it then retries by itself, so
  * its errors become warnings here: whatever is final reaches us as a rejected promise or a CRASH event.
  */
-export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka {
+export function createKafka({ brokers, clientId, logger, sasl }: KafkaOptions): Kafka {
   installProduceEncoding();
   installRecordDecoding();
+  installRefusedGroups();
   installWaitingRequests();
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,
+    // A copy, because kafkajs keeps what it makes of it there.
+    ...(sasl === undefined ? {} : { sasl: { ...sasl } }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 8 },
@@ -31,6 +36,9 @@ export function createKafka({ brokers, clientId, logger }: KafkaOptions): Kafka 
   });
 }
 
+/** Said by several parts of kafkajs for each try; it is thrown as well, and whoever made the connection says it once. */
+const REFUSED_LOGIN = /SASL .+ authentication failed|^Response SaslAuthenticate/;
+
 function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
   const text = `${namespace}: ${log.message}`;
   const facts = {
@@ -38,6 +46,6 @@ function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
     error: log['error'] as unknown,
     groupId: log['groupId'] as unknown,
   };
-  if (level <= logLevel.WARN) logger.warn(facts, text);
+  if (level <= logLevel.WARN && !REFUSED_LOGIN.test(log.message)) logger.warn(facts, text);
   else logger.debug(facts, text);
 }

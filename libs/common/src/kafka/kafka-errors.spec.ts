@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
-import { KAFKA_ERRORS, brokerErrorCode, classifyBrokerError } from './kafka-errors.js';
+import { KAFKA_ERRORS, brokerErrorCode, brokerErrorText, classifyBrokerError } from './kafka-errors.js';
 
 const { KafkaJSConnectionError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } = kafkajs;
 
@@ -33,6 +33,15 @@ describe('the table of Kafka errors', () => {
       expect(classifyBrokerError(error)).toBe('unknown');
       expect(brokerErrorCode(error)).toBe('BROKER_FAULT');
     }
+  });
+
+  it('says of a refusal what is missing, and of a login which settings are wrong', () => {
+    const asked = { operation: 'READ', topic: 'a.topic', group: 'a-group' } as const;
+    const textOf = (type: string): string => brokerErrorText(givenUpAfter(protocolError(type)), asked);
+    expect(textOf('TOPIC_AUTHORIZATION_FAILED')).toContain('do not allow READ on topic a.topic to');
+    expect(textOf('GROUP_AUTHORIZATION_FAILED')).toContain('do not allow READ on group a-group to');
+    expect(textOf('SASL_AUTHENTICATION_FAILED')).toContain('KAFKA_USERNAME with KAFKA_PASSWORD');
+    expect(textOf('UNSUPPORTED_SASL_MECHANISM')).toContain('KAFKA_SASL_MECHANISM');
   });
 
   it('reports a code for each', () => {

@@ -29,7 +29,10 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['NOT_ENOUGH_REPLICAS', { kind: 'wait', meaning: 'fewer replicas in sync than min.insync.replicas' }],
   ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', { kind: 'wait', meaning: 'written, with too few replicas' }],
   ['KAFKA_STORAGE_ERROR', { kind: 'wait', meaning: 'the broker cannot write its disk' }],
-  ['CORRUPT_MESSAGE', { kind: 'wait', meaning: 'a request was damaged on its way' }],
+  [
+    'CORRUPT_MESSAGE',
+    { kind: 'wait', meaning: 'a request was damaged on its way, or the broker’s own disk' },
+  ],
   ['NOT_CONTROLLER', { kind: 'wait', meaning: 'the controller has moved' }],
   ['GROUP_LOAD_IN_PROGRESS', { kind: 'wait', meaning: 'the coordinator is loading the group' }],
   ['GROUP_COORDINATOR_NOT_AVAILABLE', { kind: 'wait', meaning: 'the coordinator is away' }],
@@ -51,6 +54,8 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['TOPIC_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the topic' }],
   ['GROUP_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the group' }],
   ['CLUSTER_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the cluster' }],
+  ['UNSUPPORTED_SASL_MECHANISM', { kind: 'setup', meaning: 'the brokers do not offer this way to log in' }],
+  ['ILLEGAL_SASL_STATE', { kind: 'setup', meaning: 'the listener takes no login' }],
   ['SASL_AUTHENTICATION_FAILED', { kind: 'setup', meaning: 'wrong credentials' }],
   ['KafkaJSSASLAuthenticationError', { kind: 'setup', meaning: 'wrong credentials' }],
   ['UNSUPPORTED_VERSION', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
@@ -75,27 +80,47 @@ export function kafkaErrorName(error: unknown): string | null {
 /** What a request needs of a topic or group, by Kafka's name of the operation. */
 export type AclOperation = 'READ' | 'WRITE' | 'DESCRIBE' | 'DESCRIBE_CONFIGS';
 
+/** What a request asked for, of each kind of thing that ACLs are about. */
+export interface AskedFor {
+  readonly operation?: AclOperation;
+  readonly topic?: string;
+  readonly group?: string;
+}
+
 /**
- * The error's words, and for a refusal by ACL what is missing: Kafka says neither which operation nor whose name.
- * @param what the topic or group that was asked for
+ * The error's words, and for a refusal what is missing: Kafka says neither which operation nor on what, and of a login
+ * not which settings are wrong.
  */
-export function brokerErrorText(error: unknown, operation: AclOperation, what?: string): string {
+export function brokerErrorText(error: unknown, asked: AskedFor = {}): string {
   const text = messageOf(error);
-  const resource = AUTHORIZED_RESOURCES.get(kafkaErrorName(error) ?? '');
+  // It has been put into words already.
+  if (error instanceof SluiceError) return text;
+  const name = kafkaErrorName(error) ?? '';
+  const resource = AUTHORIZED_RESOURCES.get(name);
   if (resource !== undefined) {
-    const named = what === undefined ? `the ${resource}` : `${resource} ${what}`;
-    return `the brokers' ACLs do not allow ${operation} on ${named} to this service's principal (${text})`;
+    const named = resource === 'cluster' ? undefined : asked[resource];
+    return `the brokers' ACLs do not allow ${asked.operation ?? 'the request'} on ${named === undefined ? `the ${resource}` : `${resource} ${named}`} to this service's principal (${text})`;
   }
+  const login = LOGIN_FAULTS.get(name);
+  if (login !== undefined) return `${login} (${text})`;
   return CLOSED_CONNECTION.test(text)
-    ? `${text}. A listener that wants TLS or SASL closes plain connections like this: KAFKA_BROKERS must name a PLAINTEXT listener`
+    ? `${text}. A listener that wants a login or TLS closes plain connections like this: set KAFKA_SASL_MECHANISM, or name a PLAINTEXT listener in KAFKA_BROKERS`
     : text;
 }
 
-const AUTHORIZED_RESOURCES: ReadonlyMap<string, string> = new Map([
+const WRONG_LOGIN = 'the brokers do not accept KAFKA_USERNAME with KAFKA_PASSWORD';
+const LOGIN_FAULTS: ReadonlyMap<string, string> = new Map([
+  ['SASL_AUTHENTICATION_FAILED', WRONG_LOGIN],
+  ['KafkaJSSASLAuthenticationError', WRONG_LOGIN],
+  ['UNSUPPORTED_SASL_MECHANISM', 'the brokers do not offer this KAFKA_SASL_MECHANISM'],
+  ['ILLEGAL_SASL_STATE', 'the listener in KAFKA_BROKERS takes no login, and KAFKA_SASL_MECHANISM is set'],
+]);
+
+const AUTHORIZED_RESOURCES: ReadonlyMap<string, 'topic' | 'group' | 'cluster'> = new Map([
   ['TOPIC_AUTHORIZATION_FAILED', 'topic'],
   ['GROUP_AUTHORIZATION_FAILED', 'group'],
   ['CLUSTER_AUTHORIZATION_FAILED', 'cluster'],
-]);
+] as const);
 
 const CLOSED_CONNECTION = /closed connection/i;
 

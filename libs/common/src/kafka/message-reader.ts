@@ -14,6 +14,9 @@ const SEEK_DISTANCE = 8n;
 /** Sought more often and not come to: the partition has no such offset any more. */
 const MAX_SEEKS = 3;
 
+/** Each reading has a group of its own, of a name that begins so. */
+const READER_GROUPS = 'sluice-reader-';
+
 /** Called for a wanted message that cannot be read any more, with the reason. */
 export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>;
 
@@ -24,8 +27,8 @@ export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>
  * commits nothing, and deletes the group afterwards.
  *
  * - MR1: it ends. A place below the first offset of its partition, at or above the next one, of a topic or partition that is
- *   not there, or inside a batch that cannot be decoded is gone; whatever else keeps a wanted message away ends
- *   the call after MAX_MS_WITHOUT_PROGRESS.
+ *   not there, or inside a batch that cannot be decoded is gone; one that the brokers have and do not send ends the call
+ *   at once; whatever else keeps a wanted message away ends it after MAX_MS_WITHOUT_PROGRESS.
  * - MR2: it never asks for an offset that it knows to be out of range: kafkajs would begin at another one, silently for us,
  *   with a line in the log for each try.
  *
@@ -90,7 +93,7 @@ async function readWanted(
   take: (message: IncomingMessage) => Promise<void>,
   gone: MessageGone,
 ): Promise<void> {
-  const groupId = `sluice-reader-${randomUUID()}`;
+  const groupId = `${READER_GROUPS}${randomUUID()}`;
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false });
   let silence: NodeJS.Timeout | undefined;
   try {
@@ -164,6 +167,8 @@ async function takeWanted(
   for (const message of messages) {
     const offset = BigInt(message.offset);
     const undecodable = undecodableOf(message);
+    if (undecodable?.isWithheld)
+      throw new SluiceError('BROKER_FAULT', `${topic}/${partition}: ${undecodable.reason}.`);
     for (let next = wanted.next(topic, partition); next !== undefined && next <= offset;) {
       const place = { topic, partition, offset: next.toString() };
       wanted.drop(place);
@@ -187,7 +192,7 @@ function unavailable(error: unknown, topics: readonly string[]): SluiceError {
   const isUnknown = classifyBrokerError(error) === 'unknown';
   return new SluiceError(
     isUnknown ? 'BROKER_UNAVAILABLE' : brokerErrorCode(error),
-    `Reading ${topics.join(', ')} failed: ${brokerErrorText(error, 'READ')}`,
+    `Reading ${topics.join(', ')} failed: ${brokerErrorText(error, { operation: 'READ', topic: topics.join(', '), group: `${READER_GROUPS}*` })}`,
     {},
     { cause: error },
   );

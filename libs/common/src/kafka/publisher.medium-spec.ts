@@ -1,15 +1,19 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import type { Admin, Kafka, ProducerConfig } from 'kafkajs';
+import { createRequire } from 'node:module';
+import { connect } from 'node:net';
+import kafkajs, { type Admin, type Kafka, type ProducerConfig } from 'kafkajs';
 import { pino } from 'pino';
 import { eventually } from '../../../../test/support/eventually.js';
 import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
 import { createKafka } from './kafka-client.js';
 import type { OutgoingMessage } from './message.js';
+import { type MessageBody, type ProduceRequest, bodyOf } from './produce-request.js';
 import { Publisher } from './publisher.js';
 import { createTopics, withAdmin } from './topics-admin.js';
 
 const MIB = 1024 * 1024;
+const PRODUCE = 0;
 
 describe('Publisher on a real broker', () => {
   let broker: TestKafka;
@@ -57,6 +61,74 @@ describe('Publisher on a real broker', () => {
     });
 
   const total = async (): Promise<number> => (await sizes()).reduce((sum, size) => sum + size, 0);
+
+  it('measures a message once: what was measured arrives at the encoder, through kafkajs', async () => {
+    await create(2);
+    const table = createRequire(import.meta.url)('kafkajs/src/protocol/requests/produce/index.js') as {
+      protocol: (of: object) => (request: ProduceRequest) => object;
+    };
+    const { protocol } = table;
+    const encoded: { readonly body?: MessageBody }[] = [];
+    table.protocol = (of) => (request) => {
+      for (const { partitions } of request.topicData)
+        for (const { messages } of partitions) encoded.push(...messages);
+      return protocol(of)(request);
+    };
+    try {
+      await publisher.send(
+        [1, 20, 300].map((length) => message({ headers: { h: 'x'.repeat(length) }, partition: length % 2 })),
+      );
+    } finally {
+      table.protocol = protocol;
+    }
+    expect(encoded).toHaveLength(3);
+    for (const { body, ...rest } of encoded)
+      expect(body).toEqual(bodyOf(rest as typeof rest & { value: null }));
+  });
+
+  it('sends again what was damaged on its way, and says so when that lasts (CORRUPT_MESSAGE)', async () => {
+    await create(1);
+    const damaging = (times: number): Publisher => {
+      let left = times;
+      const flipped = (data: Buffer): Buffer => {
+        const copy = Buffer.from(data);
+        copy[copy.length - 1]! ^= 1;
+        return copy;
+      };
+      return new Publisher(
+        new kafkajs.Kafka({
+          brokers: broker.brokers,
+          logLevel: kafkajs.logLevel.NOTHING,
+          retry: { retries: 1, initialRetryTime: 10 },
+          socketFactory: ({ host, port, onConnect }) => {
+            const socket = connect({ host, port }, onConnect);
+            const write: (data: Buffer) => boolean = socket.write.bind(socket);
+            socket.write = (data: unknown): boolean =>
+              // A request begins with its length and the key of its kind.
+              write(
+                (data as Buffer).readInt16BE(4) === PRODUCE && left-- > 0
+                  ? flipped(data as Buffer)
+                  : (data as Buffer),
+              );
+            return socket;
+          },
+        }),
+      );
+    };
+    const [once, always] = [damaging(1), damaging(Infinity)];
+    try {
+      await once.send([message()]);
+      expect(await sizes()).toEqual([1]);
+      await expect(always.send([message()])).rejects.toMatchObject({
+        code: 'BROKER_UNAVAILABLE',
+        message: expect.stringMatching(new RegExp(`^Publishing to ${topic} failed: .*CRC`)),
+      });
+      expect(await sizes()).toEqual([1]);
+    } finally {
+      await once.disconnect();
+      await always.disconnect();
+    }
+  });
 
   it('sends 20,000 messages that are mostly headers into a topic with the brokers’ own limit', async () => {
     await create(1);

@@ -231,7 +231,7 @@ function publishError(error: unknown, messages: readonly MeasuredMessage[]): Slu
   const topics = [...new Set(messages.map(({ message }) => message.topic))];
   return new SluiceError(
     brokerErrorCode(error),
-    `Publishing to ${topics.join(', ')} failed: ${brokerErrorText(error, 'WRITE', topics.join(', '))}`,
+    `Publishing to ${topics.join(', ')} failed: ${brokerErrorText(error, { operation: 'WRITE', topic: topics.join(', ') })}`,
     {},
     { cause: error },
   );

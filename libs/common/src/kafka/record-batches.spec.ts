@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module';
 import { describe, expect, it } from '@jest/globals';
-import { crc32c } from '@node-rs/crc32';
+import { crc32, crc32c } from '@node-rs/crc32';
 import fc from 'fast-check';
 import { gzipSync } from 'node:zlib';
-import { type DecodedRecord, decodeRecordBatches, undecodableOf } from './record-batches.js';
+import { decodeRecordBatches, undecodableOf } from './record-batches.js';
+import type { DecodedRecord } from './record-reader.js';
 
 /** kafkajs's own, which nothing is installed into here. */
 const require = createRequire(import.meta.url);
@@ -85,7 +86,14 @@ describe('what a fetch brings', () => {
   it('is decoded as kafkajs does, whatever the messages (RB4)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(batch, { maxLength: 4 }), async (batches) => {
-        const all = await Promise.all(batches.map(encoded));
+        let firstOffset = 0;
+        const ascending = batches.map(({ firstOffset: gap, ...each }) => {
+          firstOffset += gap % 1_000;
+          const placed = { ...each, firstOffset };
+          firstOffset += each.records.length;
+          return placed;
+        });
+        const all = await Promise.all(ascending.map(encoded));
         const theirs: object[] = [];
         for (const each of all) theirs.push(...(await decodeBatch(new Decoder(each))).records);
         expect(await decode(Buffer.concat(all))).toEqual(theirs);
@@ -158,31 +166,117 @@ describe('what a fetch brings', () => {
     ]);
   });
 
-  it('never throws, and loses no offset of the batches around, whatever happens to one (RB1)', async () => {
+  it('never throws, and loses no offset of the batches around, whatever happens to one (RB1, RB5, RB6, RB7)', async () => {
     const before = await whole(0, 3);
     const after = await whole(9, 2);
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(0, 1),
-        fc.array(fc.tuple(fc.integer({ min: CHECKED_FROM, max: 300 }), fc.nat(255)), {
+        fc.array(fc.tuple(fc.oneof(fc.nat(30), fc.integer({ min: 0, max: 300 })), fc.nat(255)), {
           minLength: 1,
           maxLength: 6,
         }),
         fc.boolean(),
-        async (compression, changes, hasRightChecksum) => {
+        fc.boolean(),
+        async (compression, changes, hasRightChecksum, isFirst) => {
           const between = await whole(3, 6, compression);
           const change = (copy: Buffer): void => {
             for (const [at, byte] of changes) if (at < copy.length) copy[at] = byte;
           };
           const broken = hasRightChecksum ? changed(between, change) : Buffer.from(between);
           if (!hasRightChecksum) change(broken);
-          const offsets = offsetsOf(await decode(Buffer.concat([before, broken, after])));
-          expect(offsets.slice(0, 3)).toEqual(['0', '1', '2']);
+          const messages = await decode(Buffer.concat([...(isFirst ? [] : [before]), broken, after]));
+          const offsets = offsetsOf(messages);
+          if (!isFirst) expect(offsets.slice(0, 3)).toEqual(['0', '1', '2']);
           expect(offsets.slice(-2)).toEqual(['9', '10']);
+          const places = messages.map((message) => Number((message as DecodedRecord).offset));
+          expect(places).toEqual([...new Set(places)].sort((a, b) => a - b));
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 600 },
     );
+  });
+
+  it('never throws, and brings a message, whatever the bytes (RB5)', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 300 }), async (array) => {
+        expect((await decode(Buffer.from(array))).length).toBeGreaterThan(0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it.each([
+    ['too short', 60, 'its checksum is wrong'],
+    ['shorter than a head', 20, 'its head is cut off'],
+    ['shorter than any batch', 13, 'its length is 13'],
+    ['0', 0, 'its length is 0'],
+    ['negative', -5, 'its length is -5'],
+    ['the least of all', -(2 ** 31), 'its length is -2147483648'],
+    ['too long', 80, 'its checksum is wrong'],
+    ['beyond what was sent', 100_000, 'its length is 100000, of which 146 were sent'],
+    ['the largest of all', 2 ** 31 - 1, 'its length is 2147483647, of which 146 were sent'],
+  ])('tells a batch whose length is %s, and goes on behind it (RB6)', async (_what, length, reason) => {
+    const damaged = await whole(5, 2);
+    damaged.writeInt32BE(length, 8);
+    const messages = await decode(Buffer.concat([await whole(3, 2), damaged, await whole(7, 2)]));
+    expect(offsetsOf(messages)).toEqual(['3', '4', ['5', '6'], '7', '8']);
+    expect(reasonsOf(messages)[2]).toContain(reason);
+  });
+
+  it('tells a first batch that is not whole: brokers send it whole, or nothing (RB5)', async () => {
+    const batch = await whole(5, 2);
+    for (const cut of [1, 10, 40, 70]) {
+      const messages = await decode(batch.subarray(0, batch.length - cut));
+      expect(offsetsOf(messages)).toEqual([['5', cut > 10 ? '5' : '6']]);
+      expect(reasonsOf(messages)[0]).toMatch(/of which \d+ were sent|its head is cut off/);
+    }
+    expect(offsetsOf(await decode(batch.subarray(0, 5)))).toEqual([['0', '0']]);
+  });
+
+  it('does not take for a batch what a value of the last one holds (RB6)', async () => {
+    const value = Buffer.concat([await whole(9), Buffer.alloc(200)]);
+    const last = await encoded({ firstOffset: 5, records: [{ ...record1, value }] });
+    const messages = await decode(Buffer.concat([await whole(3, 2), last.subarray(0, last.length - 9)]));
+    expect(offsetsOf(messages)).toEqual(['3', '4']);
+  });
+
+  it('takes two damaged batches in a row for one, and goes on behind both (RB6)', async () => {
+    const damage = (copy: Buffer): Buffer => copy.fill(1, 62, 66);
+    const middle = [damage(await whole(5, 2)), damage(await whole(7, 2))];
+    const messages = await decode(Buffer.concat([await whole(4), ...middle, await whole(9)]));
+    expect(offsetsOf(messages)).toEqual(['4', ['5', '6'], '9']);
+  });
+
+  it('goes on behind a stretch of zeros, and names its offsets by those around it (RB6, RB7)', async () => {
+    const zeros = Buffer.alloc(4_096);
+    const messages = await decode(Buffer.concat([await whole(3, 2), zeros, await whole(2 ** 31 - 9)]));
+    expect(offsetsOf(messages)).toEqual(['3', '4', ['5', '2147483638'], '2147483639']);
+  });
+
+  it.each([
+    ['before what was there', 2n, 'its offsets are not behind those before it'],
+    ['below 0', -7n, 'its offsets are not behind those before it'],
+    ['behind the next batch', 2n ** 40n, 'its offsets are those of the batch behind it'],
+    ['in the next batch', 6n, 'its offsets are those of the batch behind it'],
+  ])('believes no first offset that is %s (RB7)', async (_what, first, reason) => {
+    const moved = await whole(5, 2);
+    moved.writeBigInt64BE(first, 0);
+    const messages = await decode(Buffer.concat([await whole(3, 2), moved, await whole(7)]));
+    expect(offsetsOf(messages)).toEqual(['3', '4', ['5', '6'], '7']);
+    expect(reasonsOf(messages)[2]).toContain(reason);
+  });
+
+  it('believes no number of offsets that nothing vouches for (RB7)', async () => {
+    const damaged = await whole(5, 2);
+    damaged.writeInt32BE(2 ** 30, 23);
+    expect(offsetsOf(await decode(damaged))).toEqual([['5', '5']]);
+    expect(offsetsOf(await decode(Buffer.concat([damaged, await whole(7)])))).toEqual([['5', '6'], '7']);
+  });
+
+  it('believes no offset of a record that is outside its batch (RB7)', async () => {
+    const delta = changed(await whole(5, 2), (copy) => copy.writeUInt8(120, 64));
+    expect(reasonsOf(await decode(delta))[0]).toContain('a record of it has an offset that is not its own');
   });
 
   it('does not unpack more than it is bounded by (RB2)', async () => {
@@ -226,6 +320,7 @@ describe('what a fetch brings', () => {
       message.writeBigInt64BE(BigInt(offset), 0);
       message.writeInt32BE(20, 8);
       message.writeInt8(magic, 16);
+      message.writeUInt32BE(crc32(message.subarray(16)), 12);
       return message;
     };
     const messages = await decodeRecordBatches(

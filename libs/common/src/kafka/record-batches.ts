@@ -12,46 +12,34 @@
  * - RB3: of a partition no more is unpacked at once than MAX_AT_ONCE_BYTES and one batch; what is behind comes with the
  *   next fetch, as if the answer had ended there.
  * - RB4: what it can decode, it decodes as kafkajs does (`record-batches.spec.ts`).
+ * - RB5: bytes bring at least one message. Only the last of several batches may be cut off: brokers send the first one whole,
+ *   or nothing. Without a message the same bytes would be fetched again at once, for ever.
+ * - RB6: behind a batch whose length cannot be believed the next whole one is sought by its checksum. The first offset and
+ *   the length of a batch are the two fields that its own checksum does not cover.
+ * - RB7: offsets ascend, and a batch takes none of its neighbour's: an offset that was believed would be committed.
  */
-import { crc32c } from '@node-rs/crc32';
 import { messageOf } from '../errors/sluice-error.js';
-import { CODECS, MAX_UNPACKED_BYTES } from './codecs/codecs.js';
+import {
+  AT,
+  type DecodeMessageSet,
+  FRAME_BYTES,
+  NO_CONTEXT,
+  SMALLEST_OLD_MESSAGE_BYTES,
+  SMALLEST_RECORD_BYTES,
+  decodeEntry,
+  emptyRecord,
+  hasRightChecksum,
+} from './record-batch.js';
+import { BATCH_MAGIC, type DecodedRecord } from './record-reader.js';
 
-/** As kafkajs hands it to consumers. */
-export interface DecodedRecord {
-  readonly magicByte: number;
-  readonly attributes: number;
-  /** ms since 1970. */
-  readonly timestamp: string;
-  readonly offset: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, Buffer | null | (Buffer | null)[]>>;
-  readonly isControlRecord: boolean;
-  readonly batchContext: BatchContext;
-}
-
-interface BatchContext {
-  readonly firstOffset: string;
-  readonly firstTimestamp: string;
-  readonly partitionLeaderEpoch: number;
-  readonly inTransaction: boolean;
-  readonly isControlBatch: boolean;
-  readonly lastOffsetDelta: number;
-  readonly producerId: string;
-  readonly producerEpoch: number;
-  readonly firstSequence: number;
-  readonly maxTimestamp: string;
-  readonly timestampType: number;
-  readonly magicByte: number;
-}
-
-/** Why a batch could not be decoded, and which offsets it has. */
+/** Why messages could not be had, and which offsets they have. */
 export interface Undecodable {
   readonly firstOffset: string;
   readonly lastOffset: string;
   /** Nothing of its contents. */
   readonly reason: string;
+  /** The brokers do not send it: it says nothing about the message, which may be whole on another replica. */
+  readonly isWithheld?: true;
 }
 
 const UNDECODABLE = Symbol('undecodable');
@@ -61,43 +49,10 @@ export function undecodableOf(message: object): Undecodable | null {
   return (message as { [UNDECODABLE]?: Undecodable })[UNDECODABLE] ?? null;
 }
 
-/** What old brokers keep: kafkajs decodes it. */
-export type DecodeMessageSet = (bytes: Buffer) => Promise<readonly object[]>;
-
 /** RB3: compressed batches of some kilobytes may unpack to megabytes each. */
 const MAX_AT_ONCE_BYTES = 4 * 1024 * 1024;
-
-/** Places in a batch, from its begin; up to the magic old message sets have the same. */
-const AT = {
-  length: 8,
-  leaderEpoch: 12,
-  magic: 16,
-  checksum: 17,
-  attributes: 21,
-  lastOffsetDelta: 23,
-  firstTimestamp: 27,
-  maxTimestamp: 35,
-  producerId: 43,
-  producerEpoch: 51,
-  firstSequence: 53,
-  count: 57,
-  records: 61,
-} as const;
-const FRAME_BYTES = 12;
-const BATCH_MAGIC = 2;
-const SMALLEST_OLD_MESSAGE_BYTES = 14;
-
-const CODEC_MASK = 0x07;
-const LOG_APPEND_TIME_MASK = 0x08;
-const TRANSACTION_MASK = 0x10;
-const CONTROL_MASK = 0x20;
-/** A request of ours has some 15,000 dead letters at most, of fifteen headers each. */
-const MAX_RECORDS = 100_000;
-const MAX_HEADERS = 400_000;
-/** What a decoded record takes besides its bytes, about. */
-const RECORD_OVERHEAD_BYTES = 300;
-/** Its length, attributes, two deltas, the lengths of key and value, a count of headers: a byte each at least. */
-const SMALLEST_RECORD_BYTES = 7;
+/** Offsets of a batch count from its first one in 32 bits. */
+const MAX_OFFSETS = 2n ** 31n;
 
 /** @param bytes one or more batches, the last of which may be cut off by the limits of a fetch */
 export async function decodeRecordBatches(
@@ -106,236 +61,168 @@ export async function decodeRecordBatches(
 ): Promise<object[]> {
   const messages: object[] = [];
   let taken = 0;
-  for (let at = 0; at + AT.magic < bytes.length && taken < MAX_AT_ONCE_BYTES;) {
-    const length = bytes.readInt32BE(at + AT.length);
-    const end = at + FRAME_BYTES + length;
-    if (length >= SMALLEST_OLD_MESSAGE_BYTES && end > bytes.length) break;
-    const batch = bytes.subarray(at, end);
-    try {
-      if (length < SMALLEST_OLD_MESSAGE_BYTES) throw new RangeError(`its length is ${length}`);
-      const decoded = await decodeEntry(batch, decodeMessageSet);
-      for (const message of decoded.messages) messages.push(message);
-      taken += decoded.bytes;
-    } catch (error) {
-      messages.push(undecodable(bytes.subarray(at), messageOf(error)));
-      if (length < SMALLEST_OLD_MESSAGE_BYTES) break;
+  /** Offsets below it are taken; null while nothing is known of them. */
+  let due: bigint | null = null;
+  for (let at = 0; at < bytes.length && taken < MAX_AT_ONCE_BYTES;) {
+    const claim = claimAt(bytes, at);
+    let { trouble } = claim;
+    if (trouble === null) {
+      try {
+        const decoded = await decodeEntry(bytes.subarray(at, claim.end), decodeMessageSet);
+        const last = lastOffsetAt(bytes, at, claim.end, due);
+        for (const message of decoded.messages) messages.push(message);
+        taken += decoded.bytes;
+        due = last + 1n;
+        at = claim.end;
+        continue;
+      } catch (error) {
+        trouble = messageOf(error);
+      }
     }
-    at = end;
+    const next = batchBehind(bytes, at, claim, due);
+    // RB5: the ordinary end of an answer.
+    if (claim.isCutOff && next === null && messages.length > 0) break;
+    const nextOffset = next === null ? null : firstOffsetAt(bytes, next);
+    const message = undecodable(bytes.subarray(at, claim.isCutOff ? undefined : claim.end), {
+      reason: trouble,
+      due,
+      nextOffset,
+    });
+    messages.push(message);
+    due = BigInt(message.offset) + 1n;
+    if (next === null) break;
+    at = next;
   }
   return messages;
 }
 
-interface DecodedEntry {
-  readonly messages: readonly object[];
-  /** Unpacked. */
-  readonly bytes: number;
+/** What a batch says of its own end. */
+interface Claim {
+  readonly end: number;
+  readonly isCutOff: boolean;
+  /** Why there is none to decode. */
+  readonly trouble: string | null;
 }
 
-async function decodeEntry(entry: Buffer, decodeMessageSet: DecodeMessageSet): Promise<DecodedEntry> {
-  const magic = entry.readInt8(AT.magic);
-  if (magic === BATCH_MAGIC) return decodeBatch(entry);
-  if (magic > BATCH_MAGIC || magic < 0) throw new RangeError(`its format is ${magic}, which is not known`);
-  return { messages: await decodeMessageSet(entry), bytes: entry.length };
-}
-
-async function decodeBatch(batch: Buffer): Promise<DecodedEntry> {
-  if (batch.length < AT.records) throw new RangeError('its head is cut off');
-  const context = contextOf(batch);
-  const attributes = batch.readInt16BE(AT.attributes);
-  if (crc32c(batch.subarray(AT.attributes)) !== batch.readUInt32BE(AT.checksum))
-    throw new RangeError('its checksum is wrong');
-  const records = await unpacked(attributes & CODEC_MASK, batch.subarray(AT.records));
-  const count = batch.readInt32BE(AT.count);
-  if (count < 0 || count * SMALLEST_RECORD_BYTES > records.length)
-    throw new RangeError(`it says that it holds ${count} records, in ${records.length} bytes`);
-  if (count > MAX_RECORDS) throw new RangeError(`it holds ${count} records, and ${MAX_RECORDS} are allowed`);
-  const reader = new RecordReader(records);
-  const messages: DecodedRecord[] = [];
-  for (let record = 0; record < count; record++) messages.push(reader.record(context));
-  if (!reader.isAtEnd()) throw new RangeError('bytes are left over behind its records');
-  // Everything in it was removed by compaction: kafkajs moves on behind a control record only.
-  if (count === 0) messages.push(emptyRecord(context, { isControlRecord: true }));
-  return { messages, bytes: records.length + messages.length * RECORD_OVERHEAD_BYTES };
-}
-
-async function unpacked(codecNumber: number, bytes: Buffer): Promise<Buffer> {
-  if (codecNumber === 0) return bytes;
-  const codec = CODECS.get(codecNumber);
-  if (!codec) throw new RangeError(`it is compressed in a way that is not known (${codecNumber})`);
-  try {
-    return await codec.inflate(bytes, MAX_UNPACKED_BYTES);
-  } catch (error) {
-    throw new RangeError(`it cannot be unpacked as ${codec.name}: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-function contextOf(batch: Buffer): BatchContext {
-  const attributes = batch.readInt16BE(AT.attributes);
+function claimAt(bytes: Buffer, at: number): Claim {
+  const there = bytes.length - at;
+  if (there <= AT.magic) return { end: bytes.length, isCutOff: true, trouble: 'its head is cut off' };
+  const length = bytes.readInt32BE(at + AT.length);
+  if (length < SMALLEST_OLD_MESSAGE_BYTES)
+    return { end: bytes.length, isCutOff: false, trouble: `its length is ${length}` };
+  const end = at + FRAME_BYTES + length;
+  if (end <= bytes.length) return { end, isCutOff: false, trouble: null };
   return {
-    firstOffset: batch.readBigInt64BE(0).toString(),
-    firstTimestamp: batch.readBigInt64BE(AT.firstTimestamp).toString(),
-    partitionLeaderEpoch: batch.readInt32BE(AT.leaderEpoch),
-    inTransaction: (attributes & TRANSACTION_MASK) !== 0,
-    isControlBatch: (attributes & CONTROL_MASK) !== 0,
-    lastOffsetDelta: batch.readInt32BE(AT.lastOffsetDelta),
-    producerId: batch.readBigInt64BE(AT.producerId).toString(),
-    producerEpoch: batch.readInt16BE(AT.producerEpoch),
-    firstSequence: batch.readInt32BE(AT.firstSequence),
-    maxTimestamp: batch.readBigInt64BE(AT.maxTimestamp).toString(),
-    timestampType: (attributes & LOG_APPEND_TIME_MASK) !== 0 ? 1 : 0,
-    magicByte: BATCH_MAGIC,
+    end,
+    isCutOff: true,
+    trouble: `its length is ${length}, of which ${there - FRAME_BYTES} were sent`,
   };
 }
 
-const NO_CONTEXT: BatchContext = {
-  firstOffset: '0',
-  firstTimestamp: '0',
-  partitionLeaderEpoch: -1,
-  inTransaction: false,
-  isControlBatch: false,
-  lastOffsetDelta: 0,
-  producerId: '-1',
-  producerEpoch: -1,
-  firstSequence: -1,
-  maxTimestamp: '0',
-  timestampType: 0,
-  magicByte: BATCH_MAGIC,
-};
+/** RB7. @throws RangeError when the first offset, which no checksum covers, cannot be the batch's own */
+function lastOffsetAt(bytes: Buffer, at: number, end: number, due: bigint | null): bigint {
+  const first = bytes.readBigInt64BE(at);
+  if (first < (due ?? 0n)) throw new RangeError('its offsets are not behind those before it');
+  if (bytes.readInt8(at + AT.magic) !== BATCH_MAGIC) return first;
+  const last = first + BigInt(bytes.readInt32BE(at + AT.lastOffsetDelta));
+  const next = firstOffsetAt(bytes, end);
+  if (next === null || next > last || !isWholeAt(bytes, end)) return last;
+  // One of the two is wrong: the next one if it is below what is due, or if the one behind it says so.
+  const third = firstOffsetAt(bytes, claimAt(bytes, end).end);
+  const isNextWrong = due === null ? third !== null && third > last : next < due;
+  if (!isNextWrong) throw new RangeError('its offsets are those of the batch behind it');
+  return last;
+}
 
-/** RB1. @param bytes from the batch's begin on; its head may be cut off */
-function undecodable(bytes: Buffer, reason: string): DecodedRecord {
-  const first = bytes.readBigInt64BE(0);
-  const hasHead = bytes.length >= AT.records && bytes.readInt8(AT.magic) === BATCH_MAGIC;
-  const delta = hasHead ? Math.max(0, bytes.readInt32BE(AT.lastOffsetDelta)) : 0;
-  const [firstOffset, lastOffset] = [first.toString(), (first + BigInt(delta)).toString()];
-  const context = { ...NO_CONTEXT, firstOffset, lastOffsetDelta: delta };
-  const offsets = delta === 0 ? `offset ${firstOffset}` : `offsets ${firstOffset} to ${lastOffset}`;
+function firstOffsetAt(bytes: Buffer, at: number): bigint | null {
+  return at + AT.length <= bytes.length ? bytes.readBigInt64BE(at) : null;
+}
+
+/** RB6. @returns where to go on behind a batch that cannot be decoded, or null when all that was sent is its own */
+function batchBehind(bytes: Buffer, at: number, claim: Claim, due: bigint | null): number | null {
+  if (bytes.length - at < AT.records) return null;
+  const first = bytes.readBigInt64BE(at);
+  const { end } = claim;
+  const hasEnd = !claim.isCutOff && end < bytes.length;
+  if (hasEnd && (isWholeAt(bytes, at) || isWholeAt(bytes, end))) return end;
+  const count = bytes.readInt32BE(at + AT.lastOffsetDelta) + 1;
+  const expected = first + BigInt(count);
+  // Nearly every answer ends with a batch that is cut off: a value in it may hold what looks like a batch.
+  const isOrdinary = claim.isCutOff && first === due && count === bytes.readInt32BE(at + AT.count);
+  for (let magic = at + AT.magic; (magic = bytes.indexOf(BATCH_MAGIC, magic + 1)) !== -1;) {
+    const found = magic - AT.magic;
+    if (found <= at || !isWholeAt(bytes, found)) continue;
+    const offset = bytes.readBigInt64BE(found);
+    if (isOrdinary ? offset === expected : offset >= (due ?? 0n)) return found;
+  }
+  return hasEnd && isBegunAt(bytes, end, first) ? end : null;
+}
+
+/** Whether a batch that is cut off stands there. */
+function isBegunAt(bytes: Buffer, at: number, before: bigint): boolean {
+  if (bytes.length - at <= AT.magic) return true;
+  const first = bytes.readBigInt64BE(at);
+  const isNear = first > before && first - before <= MAX_OFFSETS;
+  return claimAt(bytes, at).isCutOff && bytes.readInt8(at + AT.magic) <= BATCH_MAGIC && isNear;
+}
+
+function isWholeAt(bytes: Buffer, at: number): boolean {
+  const { trouble, end } = claimAt(bytes, at);
+  if (trouble !== null) return false;
+  const magic = bytes.readInt8(at + AT.magic);
+  return magic >= 0 && magic <= BATCH_MAGIC && hasRightChecksum(bytes.subarray(at, end));
+}
+
+/** What surrounds a batch that cannot be decoded. */
+interface Surroundings {
+  readonly reason: string;
+  readonly due: bigint | null;
+  /** The next batch's, when there is one. */
+  readonly nextOffset: bigint | null;
+}
+
+/**
+ * RB1 and RB7. Where neither a checksum nor two fields that agree vouch for a number of offsets, it is one, or all up to
+ * the next batch: what is behind comes with the next fetch.
+ * @param bytes from the batch's begin on; its head may be cut off
+ */
+function undecodable(bytes: Buffer, { reason, due, nextOffset }: Surroundings): DecodedRecord {
+  const claimed = bytes.length >= AT.length ? bytes.readBigInt64BE(0) : (due ?? 0n);
+  const atMost = nextOffset === null || nextOffset <= (due ?? 0n) ? null : nextOffset - 1n;
+  let first = due ?? claimed;
+  if (first < 0n || (atMost !== null && first > atMost)) first = atMost ?? 0n;
+  const delta = believableDelta(bytes);
+  const last = delta === null ? (atMost ?? first) : atMostOf(atMost, first + delta);
+  return lostAt(first, last, { reason: `cannot be decoded: ${reason}` });
+}
+
+function atMostOf(bound: bigint | null, offset: bigint): bigint {
+  return bound !== null && bound < offset ? bound : offset;
+}
+
+/** How many offsets are behind the first one of the batch, or null when that cannot be believed. */
+function believableDelta(bytes: Buffer): bigint | null {
+  if (bytes.length < AT.records || bytes.readInt8(AT.magic) !== BATCH_MAGIC) return null;
+  const delta = bytes.readInt32BE(AT.lastOffsetDelta);
+  const count = bytes.readInt32BE(AT.count);
+  const isCounted = count === delta + 1 && count * SMALLEST_RECORD_BYTES <= bytes.length;
+  return delta >= 0 && (isCounted || hasRightChecksum(bytes)) ? BigInt(delta) : null;
+}
+
+/** A message that stands for offsets of which nothing can be had. */
+export function lostAt(
+  first: bigint,
+  last: bigint,
+  { reason, isWithheld }: Pick<Undecodable, 'reason' | 'isWithheld'>,
+): DecodedRecord {
+  const [firstOffset, lastOffset] = [first.toString(), last.toString()];
+  const offsets = first === last ? `offset ${firstOffset}` : `offsets ${firstOffset} to ${lastOffset}`;
+  const context = { ...NO_CONTEXT, firstOffset, lastOffsetDelta: Number(last - first) };
   const facts: Undecodable = {
     firstOffset,
     lastOffset,
-    reason: `a batch of ${offsets} cannot be decoded: ${reason}`,
+    reason: `a batch of ${offsets} ${reason}`,
+    ...(isWithheld && { isWithheld }),
   };
   return Object.assign(emptyRecord(context, { isControlRecord: false }), { [UNDECODABLE]: facts });
-}
-
-/** At the last offset of its batch. */
-function emptyRecord(
-  context: BatchContext,
-  { isControlRecord }: { readonly isControlRecord: boolean },
-): DecodedRecord {
-  return {
-    magicByte: BATCH_MAGIC,
-    attributes: 0,
-    timestamp: context.maxTimestamp,
-    offset: (BigInt(context.firstOffset) + BigInt(context.lastOffsetDelta)).toString(),
-    key: null,
-    value: null,
-    headers: {},
-    isControlRecord,
-    batchContext: context,
-  };
-}
-
-/** Reads records one after the other, and nothing beyond the end of their bytes. */
-class RecordReader {
-  private at = 0;
-  private headersRead = 0;
-
-  constructor(private readonly bytes: Buffer) {}
-
-  isAtEnd(): boolean {
-    return this.at === this.bytes.length;
-  }
-
-  record(context: BatchContext): DecodedRecord {
-    const length = this.varInt();
-    const end = this.at + length;
-    if (length < 0 || end > this.bytes.length) throw new RangeError('a record of it is cut off');
-    const attributes = this.byte();
-    const timestampDelta = this.varLong();
-    const offsetDelta = this.varInt();
-    const key = this.sized();
-    const value = this.sized();
-    const headers = this.headers();
-    if (this.at !== end) throw new RangeError('a record of it has another length than it says');
-    const isStampedByBroker = context.timestampType === 1;
-    return {
-      magicByte: BATCH_MAGIC,
-      attributes: (attributes << 24) >> 24,
-      timestamp: isStampedByBroker
-        ? context.maxTimestamp
-        : (BigInt(context.firstTimestamp) + timestampDelta).toString(),
-      offset: (BigInt(context.firstOffset) + BigInt(offsetDelta)).toString(),
-      key,
-      value,
-      headers,
-      isControlRecord: context.isControlBatch,
-      batchContext: context,
-    };
-  }
-
-  /** One that is given several times is a list. */
-  private headers(): DecodedRecord['headers'] {
-    const count = this.varInt();
-    this.headersRead += count;
-    if (count < 0 || count > this.bytes.length - this.at || this.headersRead > MAX_HEADERS)
-      throw new RangeError('a record of it has too many headers');
-    const headers = new Map<string, Buffer | null | (Buffer | null)[]>();
-    for (let header = 0; header < count; header++) {
-      const name = this.sized();
-      if (name === null) throw new RangeError('a header of it has no name');
-      const value = this.sized();
-      const text = name.toString();
-      const known = headers.get(text);
-      if (known === undefined) headers.set(text, value);
-      else if (Array.isArray(known)) known.push(value);
-      else headers.set(text, [known, value]);
-    }
-    return Object.fromEntries(headers);
-  }
-
-  private byte(): number {
-    const byte = this.bytes[this.at];
-    if (byte === undefined) throw new RangeError('a record of it is cut off');
-    this.at += 1;
-    return byte;
-  }
-
-  /** Its length, then the bytes; null has length -1. */
-  private sized(): Buffer | null {
-    const length = this.varInt();
-    if (length === -1) return null;
-    const end = this.at + length;
-    if (length < 0 || end > this.bytes.length) throw new RangeError('a record of it is cut off');
-    const bytes = this.bytes.subarray(this.at, end);
-    this.at = end;
-    return bytes;
-  }
-
-  /** Zigzag, seven bits a byte, 32 bits. */
-  private varInt(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte();
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return (value >>> 1) ^ -(value & 1);
-    }
-    throw new RangeError('a number in it has more than 32 bits');
-  }
-
-  /** The same with 64 bits; nearly always one byte. */
-  private varLong(): bigint {
-    const first = this.bytes[this.at];
-    if (first !== undefined && first < 0x80) {
-      this.at += 1;
-      return BigInt((first >>> 1) ^ -(first & 1));
-    }
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.byte();
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n));
-    }
-    throw new RangeError('a number in it has more than 64 bits');
-  }
 }

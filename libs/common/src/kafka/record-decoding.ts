@@ -1,12 +1,14 @@
 /**
  * Lets kafkajs decode what it fetches by `record-batches.ts`, and read every compression.
  *
- * The hook: the one function by which kafkajs's answers to Fetch, versions 4 to 11, decode their records; it is loaded
- * with the first fetch. `record-batches.medium-spec.ts` reads from a real broker through it.
+ * Two hooks: the one function by which kafkajs's answers to Fetch, versions 4 to 11, decode their records, which is loaded
+ * with the first fetch; and its table of Fetch requests, where question and answer meet (fetch-answers.ts).
+ * `batch-parking.medium-spec.ts` and `damaged-log.medium-spec.ts` read from a real broker through them.
  */
 import { createRequire } from 'node:module';
 import kafkajs from 'kafkajs';
 import { CODECS, MAX_UNPACKED_BYTES } from './codecs/codecs.js';
+import { type FetchAnswer, type FetchRequest, withTroublesInPlace } from './fetch-answers.js';
 import { decodeRecordBatches } from './record-batches.js';
 
 /** kafkajs's reader of bytes. */
@@ -36,6 +38,7 @@ export function installRecordDecoding(): void {
     const decompress = async (bytes: Buffer): Promise<Buffer> => codec.inflate(bytes, MAX_UNPACKED_BYTES);
     theirs[number] = () => ({ compress, decompress });
   }
+  installTroublesInPlace(require('kafkajs/src/protocol/requests/fetch/index.js') as FetchTable);
   require(DECODE_MESSAGES);
   const loaded = require.cache[require.resolve(DECODE_MESSAGES)];
   if (!loaded) throw new TypeError('kafkajs has another inside than it is known for.');
@@ -45,6 +48,28 @@ export function installRecordDecoding(): void {
     return decodeRecordBatches(decoder.readBytes(length), (bytes) =>
       decodeSet(new KafkajsDecoder(bytes), bytes.length),
     );
+  };
+}
+
+interface FetchDefinition {
+  readonly response: { readonly parse: (answer: FetchAnswer) => Promise<FetchAnswer> };
+}
+
+interface FetchTable {
+  protocol: (of: { version: number }) => (request: FetchRequest) => FetchDefinition;
+}
+
+function installTroublesInPlace(table: FetchTable): void {
+  const { protocol } = table;
+  table.protocol = (of) => {
+    const define = protocol(of);
+    return (request) => {
+      const definition = define(request);
+      const { response } = definition;
+      const parse = (answer: FetchAnswer): Promise<FetchAnswer> =>
+        response.parse(withTroublesInPlace(request, answer));
+      return { ...definition, response: { ...response, parse } };
+    };
   };
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { SluiceError } from '../errors/sluice-error.js';
-import { brokerErrorCode, brokerErrorText, kafkaErrorName } from './kafka-errors.js';
+import { type AclOperation, brokerErrorCode, brokerErrorText, kafkaErrorName } from './kafka-errors.js';
 
 /** One topic as it has to be. */
 export interface TopicSpecification {
@@ -125,11 +125,17 @@ function isAsWanted(name: string, actual: string | undefined, wanted: string): b
 }
 
 /**
+ * @param operation what the caller needs the topics for, to be named when it is not allowed: every operation comes with
+ * DESCRIBE, so who may not look lacks it too
  * @returns partitions of each topic
  * @throws SluiceError TOPIC_MISSING naming those that are not there, BROKER_FAULT naming those that may not be seen,
  * BROKER_UNAVAILABLE
  */
-export async function countPartitions(kafka: Kafka, topics: readonly string[]): Promise<Map<string, number>> {
+export async function countPartitions(
+  kafka: Kafka,
+  topics: readonly string[],
+  operation: AclOperation = 'DESCRIBE',
+): Promise<Map<string, number>> {
   if (topics.length === 0) return new Map();
   try {
     return await withAdmin(kafka, async (admin) => {
@@ -137,14 +143,14 @@ export async function countPartitions(kafka: Kafka, topics: readonly string[]): 
         return await partitionsIn(admin, topics);
       } catch (error) {
         if (!IS_ONE_TOPICS_FAULT.has(kafkaErrorName(error) ?? '')) throw error;
-        throw await faultOfTopics(admin, topics, error);
+        throw await faultOfTopics(admin, topics, operation, error);
       }
     });
   } catch (error) {
     if (error instanceof SluiceError) throw error;
     throw new SluiceError(
       brokerErrorCode(error),
-      `Topics cannot be looked at: ${brokerErrorText(error, 'DESCRIBE')}`,
+      `Topics cannot be looked at: ${brokerErrorText(error, { operation })}`,
       {},
       { cause: error },
     );
@@ -159,7 +165,12 @@ export async function partitionsIn(admin: Admin, topics: readonly string[]): Pro
 const IS_ONE_TOPICS_FAULT = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'TOPIC_AUTHORIZATION_FAILED']);
 
 /** The brokers answer for all topics with the first fault of any, and do not say whose it is. */
-async function faultOfTopics(admin: Admin, topics: readonly string[], first: unknown): Promise<SluiceError> {
+async function faultOfTopics(
+  admin: Admin,
+  topics: readonly string[],
+  operation: AclOperation,
+  first: unknown,
+): Promise<SluiceError> {
   const missing: string[] = [];
   const denied: string[] = [];
   let refusal: unknown = first;
@@ -179,7 +190,7 @@ async function faultOfTopics(admin: Admin, topics: readonly string[], first: unk
     return new SluiceError('TOPIC_MISSING', `Topics are missing: ${missing.join(', ')}.`);
   return new SluiceError(
     brokerErrorCode(refusal),
-    `Topics cannot be looked at: ${brokerErrorText(refusal, 'DESCRIBE', denied.join(', '))}`,
+    `Topics cannot be looked at: ${brokerErrorText(refusal, { operation, topic: denied.join(', ') })}`,
     {},
     { cause: refusal },
   );

@@ -39,7 +39,10 @@ export class ServiceModule implements OnApplicationShutdown {
     registry.setDefaultLabels({ service: name });
     collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_LOOKS_MS });
     countDroppedLines(registry);
-    const kafka = createKafka({ brokers: config.brokers(), clientId: `sluice-${name}`, logger });
+    const kafka = createKafka({
+      ...{ brokers: config.brokers(), clientId: `sluice-${name}`, logger },
+      ...config.kafkaSecurity(),
+    });
     const applicationName = `sluice ${name} ${instance}`.slice(0, 63);
     const pool =
       poolSize > 0

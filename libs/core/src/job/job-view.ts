@@ -105,6 +105,11 @@ export interface JobSummary {
 export interface JobDetail extends JobSummary {
   /** Finding code → how often; grows while the job runs. */
   readonly findings: Readonly<Record<string, number>>;
+  /**
+   * Members that the contract does not read (NDJSON), the most frequent first, at most MAX_SHOWN_MEMBERS; absent in
+   * answers of older builds.
+   */
+  readonly unknownMembers?: readonly UnknownMember[];
   readonly stages: readonly StageProgress[];
   /** What finalization is doing now, in a word; null outside it. */
   readonly step: string | null;
@@ -114,6 +119,22 @@ export interface JobDetail extends JobSummary {
     readonly expected: number | null;
     readonly complete: boolean;
   };
+}
+
+/**
+ * Whether the names of unknown members are those of all batches. Counts come with the job's row, names with the
+ * validator's events, which the tracker may hear of a moment after the job has ended.
+ */
+export function knowsMembers({ counts, findings, stages }: JobDetail): boolean {
+  if (counts === null || (findings['UNKNOWN_MEMBER'] ?? 0) === 0) return true;
+  return (stages.find(({ stage }) => stage === 'validate')?.warnings ?? 0) >= counts.warnings;
+}
+
+export interface UnknownMember {
+  /** Cut, control characters written out. */
+  readonly name: string;
+  /** That hold it. */
+  readonly records: number;
 }
 
 export interface StageProgress {

@@ -1,13 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { DataSource } from 'typeorm';
 import { eventually } from '../../../../test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type JobDatabase, startJobDatabase } from '../../../../test/support/job-database.js';
 import { queueJob } from '../../../../test/support/queued-job.js';
-import { controlDatabase } from '../schema/control-database.js';
-import { migrate } from '../schema/migrate.js';
 import type { Checkpoint } from './job.entity.js';
-import { OperatorRepository } from './operator.repository.js';
-import { type Claim, JobRepository, type JobStart } from './job.repository.js';
+import type { Claim, JobStart } from './job.repository.js';
 
 const START: JobStart = {
   cutting: { format: 'csv', maxBatchBytes: 1024, maxBatchRecords: 10, maxRecordBytes: 512, partitions: 3 },
@@ -28,25 +24,19 @@ const END: Checkpoint = {
 };
 
 describe('JobRepository on real PostgreSQL', () => {
-  let server: TestDatabase;
-  let database: DataSource;
-  let jobs: JobRepository;
-  let operator: OperatorRepository;
+  let base: JobDatabase;
+  let database: JobDatabase['database'];
+  let jobs: JobDatabase['jobs'];
+  let operator: JobDatabase['operator'];
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
-    database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
-    jobs = new JobRepository(database);
-    operator = new OperatorRepository(database);
+    base = await startJobDatabase();
+    ({ database, jobs, operator } = base);
   });
 
-  afterAll(async () => {
-    await database.destroy();
-    await server.stop();
-  });
+  afterAll(() => base.stop());
 
-  beforeEach(() => database.query('TRUNCATE sluice.job CASCADE'));
+  beforeEach(() => base.forgetJobs());
 
   const queue = (dataset?: string): Promise<string> => queueJob(jobs, dataset);
 
@@ -88,6 +78,22 @@ describe('JobRepository on real PostgreSQL', () => {
     await jobs.start(current, START, doNothing);
     await expect(jobs.finishSource(old, END)).rejects.toMatchObject({ code: 'JOB_LOST' });
     expect(await jobs.renewLease(current)).toBe('running');
+  });
+
+  it('sets no checkpoint back, whichever of two writes of a claim arrives last', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    const behind = { ...END, nextBatch: 1, nextRecord: 10, byteOffset: 5 };
+    await jobs.saveCheckpoint(claim, behind);
+    await jobs.renewLease(claim, END);
+    await jobs.saveCheckpoint(claim, behind);
+    expect((await jobs.load(id)).checkpoint).toEqual(END);
+    expect(await jobs.renewLease(claim, behind)).toBe('running');
+    expect(await jobs.renewLease(claim)).toBe('running');
+    expect((await jobs.load(id)).checkpoint).toEqual(END);
+    await jobs.saveCheckpoint(claim, { ...END, nextBatch: 3 });
+    expect((await jobs.load(id)).checkpoint).toEqual({ ...END, nextBatch: 3 });
   });
 
   it('sets running and makes staging together or not at all', async () => {

@@ -103,12 +103,12 @@ export class JobRepository {
   }
 
   /**
-   * @param checkpoint saved with it; null leaves the one that is there
+   * @param checkpoint saved with it; null leaves the one that is there, and so does one that is less far
    * @returns the job's state, or null when the claim is lost or given back, or the job has ended
    */
   async renewLease(claim: Claim, checkpoint: Checkpoint | null = null): Promise<JobState | null> {
     const row = await this.changed<{ state: JobState }>(
-      `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second', checkpoint = coalesce($4, checkpoint)
+      `UPDATE sluice.job SET lease_until = now() + $3 * interval '1 second', checkpoint = ${furtherOf('$4')}
        WHERE id = $1 AND epoch = $2 AND owner IS NOT NULL AND state IN ('queued', 'running', 'paused')
        RETURNING state`,
       [claim.id, claim.epoch, this.leaseSeconds, checkpoint],
@@ -142,10 +142,10 @@ export class JobRepository {
     });
   }
 
-  /** @throws SluiceError JOB_LOST */
+  /** A checkpoint that is further already stays. @throws SluiceError JOB_LOST */
   async saveCheckpoint(claim: Claim, checkpoint: Checkpoint): Promise<void> {
     const saved = await this.changed(
-      `UPDATE sluice.job SET checkpoint = $3 WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused') RETURNING id`,
+      `UPDATE sluice.job SET checkpoint = ${furtherOf('$3')} WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused') RETURNING id`,
       [claim.id, claim.epoch, checkpoint],
     );
     if (!saved) throw lost(claim);
@@ -242,4 +242,14 @@ function lost(claim: Claim): SluiceError {
   return new SluiceError('JOB_LOST', `Job ${claim.id} is no longer held with epoch ${claim.epoch}.`, {
     job: claim.id,
   });
+}
+
+/**
+ * The further of the checkpoint that is there and the given one: two writes of one claim are on connections of their own, and
+ * the one that was sent first may arrive last, when the process or a connection stalled in between.
+ */
+function furtherOf(parameter: string): string {
+  const given = `${parameter}::jsonb`;
+  const isLessFar = `(checkpoint->>'nextBatch')::bigint > (${given}->>'nextBatch')::bigint`;
+  return `CASE WHEN ${isLessFar} THEN checkpoint ELSE coalesce(${given}, checkpoint) END`;
 }

@@ -1,36 +1,25 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { DataSource } from 'typeorm';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type JobDatabase, startJobDatabase } from '../../../../test/support/job-database.js';
 import { queueJob } from '../../../../test/support/queued-job.js';
-import { controlDatabase } from '../schema/control-database.js';
-import { migrate } from '../schema/migrate.js';
 import { SourceCredentials1700000000009 } from '../schema/migrations/0009-source-credentials.js';
-import { JobRepository } from './job.repository.js';
-import { OperatorRepository } from './operator.repository.js';
 
 const SECRET = 'https://user:canary@example.test/a.csv?sig=canary';
 
 /** What the loaders erase is in finalizer.medium-spec.ts and leftovers.medium-spec.ts. */
 describe('the credentials of a source', () => {
-  let server: TestDatabase;
-  let database: DataSource;
-  let jobs: JobRepository;
-  let operator: OperatorRepository;
+  let base: JobDatabase;
+  let database: JobDatabase['database'];
+  let jobs: JobDatabase['jobs'];
+  let operator: JobDatabase['operator'];
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
-    database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
-    jobs = new JobRepository(database);
-    operator = new OperatorRepository(database);
+    base = await startJobDatabase();
+    ({ database, jobs, operator } = base);
   });
 
-  afterAll(async () => {
-    await database.destroy();
-    await server.stop();
-  });
+  afterAll(() => base.stop());
 
-  beforeEach(() => database.query('TRUNCATE sluice.job CASCADE'));
+  beforeEach(() => base.forgetJobs());
 
   const queued = (dataset?: string): Promise<string> => queueJob(jobs, dataset, SECRET);
 

@@ -35,7 +35,8 @@ const PARKED: StatusEvent = {
 
 describe('status events', () => {
   it('arrive as they were sent', () => {
-    for (const event of [BATCH, JOB, PARKED]) expect(decode(event)).toEqual(event);
+    const named = { ...BATCH, unknownMembers: { 'customer.phone': 3, '""': 1 } };
+    for (const event of [BATCH, named, JOB, PARKED]) expect(decode(event)).toEqual(event);
   });
 
   it.each<[string, object]>([
@@ -62,6 +63,9 @@ describe('status events', () => {
     ['a count that would overflow sums', { ...BATCH, records: 2 ** 31 }],
     ['findings that are a list', { ...BATCH, findings: [] }],
     ['a finding code with NUL', { ...BATCH, findings: { 'A\0': 1 } }],
+    ['a member with a control character in its name', { ...BATCH, unknownMembers: { 'a\u001b': 1 } }],
+    ['a member with a long name', { ...BATCH, unknownMembers: { ['a'.repeat(65)]: 1 } }],
+    ['a member without a count', { ...BATCH, unknownMembers: { a: '1' } }],
     ['a finding without a count', { ...BATCH, findings: { A: null } }],
     ['an unknown state', { ...JOB, state: 'asleep' }],
     ['a step with a lone surrogate', { ...JOB, step: '\ud800' }],

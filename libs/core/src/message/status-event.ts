@@ -1,5 +1,6 @@
 import { JOB_STATES, type JobState } from '../job/job-state.js';
 import { isFindingCode } from '../record/finding.js';
+import { MAX_MEMBER_NAME_CHARACTERS, type MemberCounts } from '../record/member-names.js';
 import {
   HeaderReader,
   type IncomingMessage,
@@ -32,6 +33,8 @@ export interface BatchEvent {
   readonly skipped: number;
   readonly warnings: number;
   readonly findings: Readonly<Record<string, number>>;
+  /** Of the validator: members that the contract does not read, as `travellingMembers` has them; absent for none. */
+  readonly unknownMembers?: MemberCounts;
   /** ISO 8601, by the clock of whoever announces. */
   readonly at: string;
   /** Of the ingestor that read the batch; absent in events of older builds. */
@@ -107,14 +110,15 @@ function isParkedFacts({ topic, partition, offset, reason }: Record<string, unkn
 }
 
 function isBatchFacts({ batch, stage, bytes, findings, ...facts }: Record<string, unknown>): boolean {
-  const { records, accepted, refused, skipped, warnings, epoch } = facts;
+  const { records, accepted, refused, skipped, warnings, epoch, unknownMembers } = facts;
   return (
     (epoch === undefined || isCount(epoch, MAX_EPOCH)) &&
     ['ingest', 'validate', 'load'].includes(stage as string) &&
     isCount(batch) &&
     isCount(bytes, MAX_BATCH_BYTES) &&
     [records, accepted, refused, skipped, warnings].every((count) => isCount(count, MAX_BATCH_RECORDS)) &&
-    isFindingCounts(findings)
+    isFindingCounts(findings) &&
+    (unknownMembers === undefined || isMemberCounts(unknownMembers))
   );
 }
 
@@ -125,6 +129,11 @@ function isJobFacts({ state, step }: Record<string, unknown>): boolean {
 const isFindingCounts = isRecordOf(
   (count): count is number => isCount(count, MAX_BATCH_RECORDS),
   isFindingCode,
+);
+
+const isMemberCounts = isRecordOf(
+  (count): count is number => isCount(count, MAX_BATCH_RECORDS),
+  (name) => isLabel(name, MAX_MEMBER_NAME_CHARACTERS),
 );
 
 /** Kafka's own limit. */

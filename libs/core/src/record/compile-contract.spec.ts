@@ -334,13 +334,6 @@ describe('compiled contract of NDJSON', () => {
     expect(rowsOf(verdict, 1)).toEqual([['0', '9223372036854775807', '1', 'x', '1.10', '{"amount": 1.10}']]);
   });
 
-  it('takes the last of two members of one name, as JSON.parse does', () => {
-    const verdict = judgeJson(
-      '{"id":1,"customer":{"name":"old","country":"TW"},"i\\u0064":2,"customer":{"name":"new"}}',
-    );
-    expect(rowsOf(verdict)).toEqual([['0', '2', 'new', null, null, '{"name":"new"}']]);
-  });
-
   it.each([
     ['text that is not JSON', '{"id":1', null, /^the record is not JSON: /],
     ['JSON that is no object', '[1]', null, /^the record is JSON, but not an object$/],

@@ -38,10 +38,23 @@ describe('values and members that are not where the contract looks for them', ()
     expect(verdict.counts).toMatchObject({ accepted: 2, refused: 1 });
   });
 
-  it('count only for the last of two members of one name', () => {
-    expect(judgeJson('{"id":1,"customer":"a","customer":{"name":"b"}}').counts.accepted).toBe(1);
-    expect(judgeJson('{"id":1,"customer":{"name":"b"},"customer":"a"}').counts.refused).toBe(1);
-  });
+  it.each([
+    ['', '{"id":1,"customer":{"name":"a"},"customer":{"name":"b"}}', 'customer'],
+    [', equal or not', '{"id":1,"id":1}', 'id'],
+    [', escaped', '{"id":1,"\\u0069d":2}', 'id'],
+    [', one of them null', '{"id":1,"customer":{"name":"a","name":null}}', 'customer.name'],
+    [', one of another shape', '{"id":1,"customer":"a","customer":{"name":"b"}}', 'customer'],
+    [', in an element', '{"id":1,"items":[{"sku":"a"},{"sku":"b","sku":"c"}]}', 'items[1].sku'],
+  ])(
+    'refuse the record where two of one object have one name%s: one value would be lost',
+    (_, text, field) => {
+      const verdict = judgeJson(
+        `${text}\n{"id":2,"customer":{"name":"a"},"items":[{"sku":"a"},{"sku":"a"}]}`,
+      );
+      expect(first(verdict)).toEqual([{ code: 'MALFORMED_ROW', field }]);
+      expect(verdict.counts).toMatchObject({ accepted: 1, refused: 1 });
+    },
+  );
 
   const UNKNOWN =
     '{"id":1,"updated_at":"x","items":[{"sku":"a","colour":1},{"sku":"b","colour":2}]}\n{"id":2}';

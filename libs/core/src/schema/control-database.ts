@@ -14,6 +14,7 @@ import { SourceCredentials1700000000009 } from './migrations/0009-source-credent
 import { ParkedStates1700000000010 } from './migrations/0010-parked-states.js';
 import { AnnounceLease1700000000013 } from './migrations/0013-announce-lease.js';
 import { BatchSets1700000000014 } from './migrations/0014-batch-sets.js';
+import { UnknownMembers1700000000015 } from './migrations/0015-unknown-members.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -29,6 +30,7 @@ export const CONTROL_MIGRATIONS = [
   ParkedStates1700000000010,
   AnnounceLease1700000000013,
   BatchSets1700000000014,
+  UnknownMembers1700000000015,
 ];
 
 export interface ControlDatabaseOptions {

@@ -9,6 +9,7 @@ import { RunFolder } from '../../../../test/support/run-folder.js';
 import { checkDatabase } from './database.provider.js';
 import type { MigratedDataset } from './dataset-migrations.js';
 import { type MigrateOptions, migrate, migrateAll } from './migrate.js';
+import { connectToMigrate } from './migration-client.js';
 
 const ROLE = 'sluice_test_migrate';
 
@@ -62,6 +63,18 @@ describe('migrate', () => {
       address.password = 'secret';
     });
   const only = (names: readonly string[]): string[] => names.filter((name) => name.includes('/'));
+
+  it('is not ended by a limit for idle transactions that the database has', async () => {
+    await admin.query(`DO $$ BEGIN
+      EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''1ms''', current_database());
+    END $$`);
+
+    const client = await connectToMigrate(server.url);
+    const { rows } = await client.query('SHOW idle_in_transaction_session_timeout');
+    await client.end();
+
+    expect(rows).toEqual([{ idle_in_transaction_session_timeout: '0' }]);
+  });
 
   it('says of tables that are there without a note what they are, migrates the others, and adopts on demand', async () => {
     const lost = dataset('lost', 'CREATE TABLE public.lost (n int)', 'ALTER TABLE public.lost ADD m int');

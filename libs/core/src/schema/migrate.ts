@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
-import { prepareConnection } from '#common/postgres/pool.js';
 import { assertDatabaseFits, assertSchemaIsNotNewer } from './check-database.js';
 import { controlDatabase } from './control-database.js';
 import { type MigratedDataset, migrateDataset, prepareDatasetMigrations } from './dataset-migrations.js';
@@ -128,7 +127,6 @@ async function migrateControlTables(databaseUrl: string): Promise<string[]> {
 async function onConnection<T>(databaseUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = await connectToMigrate(databaseUrl);
   try {
-    await prepareConnection(client);
     return await work(client);
   } finally {
     await client.end();

@@ -1,6 +1,10 @@
 import pg from 'pg';
+import { prepareConnection } from '#common/postgres/pool.js';
 
-/** A connection for `sluice migrate`, by which the server's lists and a refused migration name it. */
+/**
+ * A connection for `sluice migrate`, by which the server's lists and a refused migration name it. Limits of the database's
+ * for idle transactions are lifted before the first one begins: the lock's stays open around all others.
+ */
 export async function connectToMigrate(databaseUrl: string): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: databaseUrl,
@@ -10,5 +14,6 @@ export async function connectToMigrate(databaseUrl: string): Promise<pg.Client> 
   // An error while it is idle is met by its next statement.
   client.on('error', () => undefined);
   await client.connect();
+  await prepareConnection(client);
   return client;
 }

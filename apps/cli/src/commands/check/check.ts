@@ -7,7 +7,7 @@ import { counted, formatCount, formatDuration, formatShare } from '../../render/
 import type { Paint } from '../../render/paint.js';
 import { plainText } from '../../render/plain-text.js';
 import { reasonText } from '../../render/reason-text.js';
-import { findingsTable } from '../../render/report.js';
+import { findingsTable, membersPart } from '../../render/report.js';
 import { type CliContext, paintOf, write } from '../context.js';
 import { resolveFile } from '../option-values.js';
 import { findDataset } from '../run.js';
@@ -115,11 +115,10 @@ function summaryText(verdict: FileVerdict, dataset: Dataset, shown: number, seco
   }
   if (shown < found) lines.push(`Shown are ${formatCount(shown)} of ${counted(found, 'finding')}.`);
   if (found > 0) lines.push(findingsTable(verdict.findings).trimEnd());
-  const members = Object.entries(verdict.unknownMembers).sort(([, a], [, b]) => b - a);
-  if (members.length > 0) {
-    const named = members.map(([name, records]) => `  ${plainText(name)}: ${formatCount(records)}`);
-    lines.push('Members that the contract does not read, and records that hold them:', ...named);
-  }
+  const members = Object.entries(verdict.unknownMembers)
+    .sort(([, a], [, b]) => b - a)
+    .map(([name, records]) => ({ name, records }));
+  if (members.length > 0) lines.push(membersPart(members).trimEnd());
   // In the order in which a job's finalizer asks.
   if (exceedsRefusedShare(refused, read, dataset.maxRefusedShare)) {
     lines.push(

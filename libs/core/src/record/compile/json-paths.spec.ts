@@ -73,18 +73,17 @@ describe('JsonPaths', () => {
     );
   });
 
-  it('takes the last of members of one name, and nothing of those before', () => {
-    expect(find('{"a":{"b":1},"a":2}')).toEqual([
-      { a: 2 },
-      2,
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-    ]);
-    expect(find('{"a":{"b":{"c":1}},"\\u0061":{"b":3}}', ['a.b', 'a.b.c'])).toEqual([3, undefined]);
+  it.each([
+    ['{"a":{"b":1},"a":2}', 'a'],
+    ['{"a":{"b":1,"\\u0062":2}}', 'a.b'],
+    ['{"a":{"b":1},"c":{"b":1}}', null],
+    ['{"a":{"x":1,"x":2}}', null],
+  ])('tells which of its paths stands twice in an object: %s', (text, repeated) => {
+    const paths = new JsonPaths(['a', 'a.b', 'c.b']);
+    paths.find(Buffer.from(text), 0);
+    expect(paths.repeatedPath).toBe(repeated);
+    paths.find(Buffer.from('{}'), 0);
+    expect(paths.repeatedPath).toBeNull();
   });
 
   it('gives the bounds of the elements of an array', () => {

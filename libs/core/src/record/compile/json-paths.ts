@@ -3,7 +3,8 @@
  *
  * Only for texts that `JSON.parse` has accepted: this walks, it does not check. Ranges instead of parsed
  * values keep what parsing loses: the digits of large numbers and decimals, and the text of a document.
- * Of a name that stands twice in an object the last one counts, as with `JSON.parse`.
+ * A name that stands twice in an object, where a path leads to it, is told: `JSON.parse` would take the last value and lose
+ * the others without a word.
  */
 import type { UnknownMembers } from './unknown-members.js';
 
@@ -27,6 +28,8 @@ interface PathNode {
   readonly members: PathNode[];
   /** Something else than an object or null stands where its members are looked for. */
   isWrong: boolean;
+  /** In the object that is walked. */
+  isSeen: boolean;
   /** Which range the value at this place goes to, or -1. */
   range: number;
 }
@@ -35,10 +38,18 @@ export class JsonPaths {
   /** Value i is [starts[i], ends[i]) of the text; `ends[i]` is -1 where nothing stands at its path. */
   readonly starts: Int32Array;
   readonly ends: Int32Array;
-  private readonly root: PathNode = { name: NOTHING, path: '', members: [], range: -1, isWrong: false };
+  private readonly root: PathNode = {
+    name: NOTHING,
+    path: '',
+    members: [],
+    range: -1,
+    isWrong: false,
+    isSeen: false,
+  };
   private readonly nodes: PathNode[] = [];
   private hasWrong = false;
   private flattened: string | null = null;
+  private repeated: string | null = null;
   private bytes: Buffer = Buffer.alloc(0);
 
   /**
@@ -65,6 +76,7 @@ export class JsonPaths {
     this.bytes = bytes;
     this.ends.fill(-1);
     this.flattened = null;
+    this.repeated = null;
     if (this.hasWrong) for (const node of this.nodes) node.isWrong = false;
     this.hasWrong = false;
     this.assign(this.root, skipBlanks(bytes, start));
@@ -93,6 +105,11 @@ export class JsonPaths {
     return this.flattened;
   }
 
+  /** A path at which two members of one object stand, or null. */
+  get repeatedPath(): string | null {
+    return this.repeated;
+  }
+
   private noteUnknown(node: PathNode, start: number, end: number): void {
     const { bytes } = this;
     if (bytes.subarray(start, end).includes(DOT)) {
@@ -106,6 +123,7 @@ export class JsonPaths {
 
   private walkObject(node: PathNode, start: number): void {
     const { bytes } = this;
+    for (const member of node.members) member.isSeen = false;
     let at = skipBlanks(bytes, start + 1);
     while (bytes[at] !== CLOSE_OBJECT) {
       const nameStart = at;
@@ -116,7 +134,8 @@ export class JsonPaths {
         this.noteUnknown(node, nameStart, nameEnd);
         at = skipValue(bytes, at);
       } else {
-        this.forget(member);
+        if (member.isSeen) this.repeated ??= member.path;
+        member.isSeen = true;
         at = this.assign(member, at);
       }
       at = skipBlanks(bytes, at);
@@ -133,13 +152,6 @@ export class JsonPaths {
     if (!hasEscape(bytes, start, end)) return undefined;
     const name = Buffer.from(JSON.parse(bytes.toString('utf8', start, end)) as string);
     return node.members.find((member) => member.name.equals(name));
-  }
-
-  /** What an earlier member of the same name gave does not count. */
-  private forget(node: PathNode): void {
-    if (node.range !== -1) this.ends[node.range] = -1;
-    node.isWrong = false;
-    for (const member of node.members) this.forget(member);
   }
 }
 
@@ -214,7 +226,7 @@ function memberOf(node: PathNode, name: string, all: PathNode[]): PathNode {
   const known = node.members.find((member) => member.name.equals(bytes));
   if (known !== undefined) return known;
   const path = node.path === '' ? name : `${node.path}.${name}`;
-  const fresh: PathNode = { name: bytes, path, members: [], range: -1, isWrong: false };
+  const fresh: PathNode = { name: bytes, path, members: [], range: -1, isWrong: false, isSeen: false };
   node.members.push(fresh);
   all.push(fresh);
   return fresh;

@@ -201,10 +201,11 @@ class JsonCells {
 
   /** What stands at a path would be NULL without a word, if another shape than the path's meant nothing. */
   private problemOfShape(): RecordProblem | null {
-    const { wrongShape, flattenedPath } = this.paths;
-    const field = wrongShape ?? flattenedPath;
+    const { wrongShape, flattenedPath, repeatedPath } = this.paths;
+    const field = repeatedPath ?? wrongShape ?? flattenedPath;
     if (field === null) return null;
     const name = this.cells.prefix + this.separator + field;
+    if (repeatedPath !== null) return { field: name, message: `${name} stands more than once in its object` };
     if (wrongShape !== null) return { field: name, message: `${name} must be an object` };
     return {
       field: name,

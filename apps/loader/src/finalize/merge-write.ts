@@ -13,6 +13,7 @@ import {
   type Part,
   SAME,
   SOURCE,
+  VERSION,
   equal,
   isStillThere,
   ofPart,

@@ -63,6 +63,20 @@ describe('PostgreSQL 15, the oldest that is supported', () => {
     expect(await jobs.shops()).toEqual(shops);
   });
 
+  it('replace: ids of a serial column are the snapshot’s, and others’ follow them (C16)', async () => {
+    await jobs.pool.query('ALTER TABLE public.shop ADD no serial');
+    try {
+      for (const name of ['a', 'b']) {
+        await jobs.loaded([[shop('1', name), shop('2', name)]]);
+        await finalizeJob(jobs);
+        const inserted = `INSERT INTO public.shop (number, name) VALUES ('3', 'c') RETURNING no`;
+        expect((await jobs.pool.query(inserted)).rows).toEqual([{ no: 3 }]);
+      }
+    } finally {
+      await jobs.pool.query('ALTER TABLE public.shop DROP no');
+    }
+  });
+
   it('upsert: refuses what a second unique index keeps out, and writes children by it', async () => {
     await jobs.pool.query(
       `INSERT INTO public.shop (number, name) VALUES ('1', 'one'), ('9', 'nine');

@@ -12,6 +12,7 @@ import { succeed } from './conclude.js';
 import { countRows } from './count-rows.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import type { StepRunner } from './step-runner.js';
+import { putDefaultsBack, serialColumns, setBehindSnapshot, takeOverIdentities } from './swap-sequences.js';
 import { exchangeTables } from './swap-statements.js';
 import { cascadingKeys } from './table-sums.js';
 
@@ -20,6 +21,7 @@ import { cascadingKeys } from './table-sums.js';
  *
  *     views, then tables: ACCESS EXCLUSIVE, within one bounded wait
  *     look again at what the targets are made of: somebody may have altered them since
+ *     sequences go on behind the snapshot's ids (swap-sequences.ts)
  *     exchange (swap-statements.ts) → prove G1 and G2, state succeeded → COMMIT
  *
  * Invariants
@@ -76,15 +78,19 @@ async function trySwap(
   await watch.during(client, () => lockWithin(client, before, lockTimeoutMs));
   // Under the lock nothing changes any more: what is true now is what gets swapped.
   const targets = await inspectTargets(client, tables);
-  const staged = await inspectTargets(
-    client,
-    tables.map((table) => stagingTable(table, job.id)),
-    STAGING_SCHEMA,
-  );
+  const stagingTables = tables.map((table) => stagingTable(table, job.id));
+  let staged = await inspectTargets(client, stagingTables, STAGING_SCHEMA);
+  const serial = await serialColumns(client, targets, staged, job.id);
+  if (serial.length > 0) {
+    await putDefaultsBack(client, serial);
+    staged = await inspectTargets(client, stagingTables, STAGING_SCHEMA);
+  }
   await refuseUnkeepable(client, tables);
   refuseAltered(targets, staged, job.id);
   const why = notReady(before, targets, staged, job.id);
   if (why !== null) return { kind: 'prepare again', why };
+  await setBehindSnapshot(client, serial, targets, staged, job.id);
+  await takeOverIdentities(client, targets, staged, rows, job.id);
   await exchangeTables(client, targets, staged, job.id);
   await refuseCascaded(client, job, targets, rows);
   await succeed(client, job, { inserted: rows[0] ?? 0, updated: 0, unchanged: 0, superseded: 0 });

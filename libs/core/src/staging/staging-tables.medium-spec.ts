@@ -203,6 +203,7 @@ describe('staging tables', () => {
   it.each([
     ['append', false],
     ['replace', true],
+    ['replace', false],
   ] as const)('draw nothing from a sequence of the target (%s, dry run: %s; C16)', async (mode, dryRun) => {
     await jobs.pool.query(
       'CREATE TABLE public.kept (id serial PRIMARY KEY, number text NOT NULL UNIQUE, name text, city text)',

@@ -1,6 +1,7 @@
 import type { WriteMode } from '../dataset/dataset.js';
 import { checkTargets } from './checks/check-targets.js';
 import { KnownTargets } from './known-targets.js';
+import { countInStaging, ownSequences } from './own-sequences.js';
 import {
   RECORD_COLUMN,
   STAGING_SCHEMA,
@@ -26,9 +27,10 @@ import { refuseUnkeepable } from './unkeepable.js';
  *   target would refuse is refused when it is COPYed, batch by batch.
  * - A column that draws from a sequence of the target's (`serial`) draws nothing here when the rows are merged, or in a
  *   dry run: the sequence would run on with every load.
- * - Identity columns count in a sequence of the staging table's own, from its start value: with `replace`
- *   surrogate ids belong to the snapshot (as after TRUNCATE … RESTART IDENTITY), or a daily load would use
+ * - Identity columns, and with `replace` `serial` ones, count in a sequence of the staging table's own, from its start
+ *   value: surrogate ids belong to the snapshot (as after TRUNCATE … RESTART IDENTITY), or a daily load would use
  *   up an `integer` within years. `append` and `upsert` draw their ids from the target's sequence when merging.
+ * - A sequence that is not for one column alone (own-sequences.ts) is drawn from by each `replace`, a failed one, too.
  */
 export interface StagedJob {
   readonly id: string;
@@ -65,7 +67,12 @@ export async function createStaging(
       -- For a publication that comes while the job runs: rows without a key may be deleted nevertheless.
       ALTER TABLE ${quotedStagingTable(table, job.id)} REPLICA IDENTITY FULL`);
     const drawn = target.serial.filter((column) => plan[index]?.columns.includes(column) === false);
-    if (drawn.length > 0 && (job.mode !== 'replace' || job.dryRun === true)) {
+    if (drawn.length === 0) continue;
+    if (job.mode === 'replace' && job.dryRun !== true) {
+      for (const sequence of await ownSequences(client, [table])) {
+        if (drawn.includes(sequence.column)) await countInStaging(client, sequence, job.id);
+      }
+    } else {
       const changes = drawn.map((column) => pg.escapeIdentifier(column));
       await client.query(
         `ALTER TABLE ${quotedStagingTable(table, job.id)}

@@ -24,16 +24,14 @@ export function travellingMembers(counts: MemberCounts): MemberCounts {
     const label = labelOf(name);
     labels.set(label, (labels.get(label) ?? 0) + records);
   }
-  return Object.fromEntries(mostFrequent(labels, MAX_KEPT_MEMBERS));
+  return Object.fromEntries(mostFrequent(Object.fromEntries(labels), MAX_KEPT_MEMBERS));
 }
 
 /** At most `max` of them, the most frequent first, names of equal counts in the order of their code units. */
-export function mostFrequent(
-  counts: ReadonlyMap<string, number> | MemberCounts,
-  max: number,
-): [string, number][] {
-  const entries = counts instanceof Map ? [...counts] : Object.entries(counts as MemberCounts);
-  return entries.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).slice(0, max);
+export function mostFrequent(counts: MemberCounts, max: number): [string, number][] {
+  return Object.entries(counts)
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .slice(0, max);
 }
 
 /** A member may have an empty name, which is no label. */

@@ -110,7 +110,7 @@ export function foldByStage(parts: readonly StageSums[]): StageSums[] {
     .map(([, { findings, unknownMembers, ...sum }]) => ({
       ...sum,
       findings: Object.fromEntries(findings),
-      unknownMembers: Object.fromEntries(mostFrequent(unknownMembers, MAX_KEPT_MEMBERS)),
+      unknownMembers: Object.fromEntries(mostFrequent(Object.fromEntries(unknownMembers), MAX_KEPT_MEMBERS)),
     }));
 }
 

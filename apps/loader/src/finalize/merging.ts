@@ -35,8 +35,8 @@ const UNIQUE_VIOLATION = '23505';
  *   merge is done and proved, the job has succeeded, staging is gone. Most of a small job's time would go into more.
  * - N2: what has to be settled is found by trying: the transaction is undone, the refusals are committed with the ledger
  *   (so that they are known whatever becomes of the job), and the merge is tried again without them.
- * - N3: it ends: each further try has refused a record, moved a sequence, met an index in vain (five times at most), or begun to write record by record, and that one
- *   merges, refuses a record or fails.
+ * - N3: it ends: each further try has refused a record, moved a sequence, met an index in vain (five times at most), or
+ *   begun to write record by record, and that one merges, refuses a record or fails.
  */
 export class Merging {
   private readonly mode: 'append' | 'upsert';

@@ -3,7 +3,7 @@ import { faultPoint } from '#common/faults/fault-point.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { STAGING_SCHEMA, columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
 import type { ForeignKeyFacts, IndexFacts, TargetFacts } from '#core/staging/target-facts.js';
-import { isRowsFault } from './settle-unindexable.js';
+import { isRecordsFault } from './merge-faults.js';
 import { sideBySide } from './side-by-side.js';
 import type { StepRunner } from './step-runner.js';
 
@@ -94,7 +94,7 @@ async function whyNot(runner: StepRunner, { target, index }: WantedIndex): Promi
     return null;
   } catch (error) {
     const sqlstate = sqlstateOf(error);
-    if (sqlstate === UNIQUE_VIOLATION || isRowsFault(sqlstate)) return sqlstate;
+    if (sqlstate === UNIQUE_VIOLATION || isRecordsFault(error)) return sqlstate;
     throw error;
   }
 }

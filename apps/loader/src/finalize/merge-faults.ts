@@ -36,7 +36,7 @@ const OURS = '22P04';
  * Classes that PostgreSQL has for states of its own: connection, feature, transaction, authorization, catalogs, rollback,
  * syntax and access, resources, prerequisites, intervention, system, configuration, foreign data, internal.
  */
-const CLASSES_OF_STATES = new Set([
+export const CLASSES_OF_STATES: ReadonlySet<string> = new Set([
   '08',
   '0A',
   '25',
@@ -59,8 +59,9 @@ const CLASSES_OF_STATES = new Set([
 const RAISE = 'exec_stmt_raise';
 
 /**
- * Whether an error of a statement that writes rows may be the fault of a single record. Whether it is, is seen when the
- * record is written alone. What a trigger raises counts, unless its SQLSTATE is one of PostgreSQL's own states.
+ * Whether an error of a statement that writes rows, or builds an index over them, may be the fault of a single record.
+ * Whether it is, is seen when the record is written alone. What a trigger or a function of an index raises counts, unless
+ * its SQLSTATE is one of PostgreSQL's own states.
  */
 export function isRecordsFault(error: unknown): boolean {
   const kind = classifyDatabaseError(error);

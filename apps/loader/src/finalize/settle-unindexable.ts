@@ -3,20 +3,11 @@ import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
 import type { IndexFacts } from '#core/staging/target-facts.js';
 import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
+import { CLASSES_OF_STATES } from './merge-faults.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 
 /** "Index row too large", and its like: whatever PostgreSQL limits. */
 const PROGRAM_LIMIT_CLASS = '54';
-/** An expression of the index cannot be computed from the row: division by zero, a text that is no number. */
-const DATA_EXCEPTION_CLASS = '22';
-
-/** Whether an index could not be built because of what some row holds. */
-export function isRowsFault(sqlstate: string | null): boolean {
-  return (
-    sqlstate?.startsWith(PROGRAM_LIMIT_CLASS) === true || sqlstate?.startsWith(DATA_EXCEPTION_CLASS) === true
-  );
-}
-
 /**
  * Rows with less text than this are not suspect of being too long for an index. The smallest limit is the B-tree's,
  * 2,704 bytes, and the text of a row is at least half as long as its keys (`{1,1,1}` against 4 bytes a number).
@@ -25,7 +16,8 @@ const SUSPECT_TEXT_BYTES = 1_000;
 
 /**
  * Refuses the records whose rows one index cannot hold. PostgreSQL names such a row seldom and one at a time, so it
- * is asked: each suspect row is put into an empty table that has nothing but this index.
+ * is asked: each suspect row is put into an empty table that has nothing but this index. An expression of the index may be
+ * a function that raises an error of its own.
  * @param sqlstate of the failed build: tells whether only long rows are suspect, or all
  * @returns how many records were refused
  */
@@ -51,6 +43,8 @@ export async function settleUnindexable(
     field,
     `The index ${index.name} cannot hold this ${field}.`,
   ].map((text) => pg.escapeLiteral(text));
+  // What says nothing of the row ends the settling, as it has ended the build.
+  const states = [...CLASSES_OF_STATES].map((each) => pg.escapeLiteral(each)).join(', ');
   const body = `
     DECLARE
       suspect record;
@@ -58,7 +52,8 @@ export async function settleUnindexable(
       FOR suspect IN SELECT staged.ctid AS place, ${RECORD_COLUMN} AS number FROM ${staging} AS staged WHERE ${suspect} LOOP
         BEGIN
           INSERT INTO pg_temp.probe SELECT * FROM ${staging} WHERE ctid = suspect.place;
-        EXCEPTION WHEN program_limit_exceeded OR data_exception THEN
+        EXCEPTION WHEN OTHERS THEN
+          IF left(SQLSTATE, 2) IN (${states}) THEN RAISE; END IF;
           INSERT INTO ${REFUSED} (record, code, field, message, sqlstate)
           VALUES (suspect.number, ${refusal.join(', ')}, SQLSTATE) ON CONFLICT DO NOTHING;
         END;

@@ -298,4 +298,24 @@ describe('settling', () => {
     ]);
     expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', counts: { loaded: 2, refusedAtLoad: 3 } });
   });
+
+  it.each([
+    ['an error of PL/pgSQL', `RAISE 'no such name'`, 'P0001'],
+    ['an error with a code of its own', `RAISE 'no such name' USING ERRCODE = 'SL001'`, 'SL001'],
+  ])('refuses a record for which a function of an index raises %s (H4)', async (_what, raise, sqlstate) => {
+    await jobs.pool.query(`
+      CREATE FUNCTION public.short_name(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN IF name = 'bad' THEN ${raise}; END IF; RETURN left(name, 3); END $$;
+      CREATE INDEX shop_short_name ON public.shop (public.short_name(name))`);
+    try {
+      const names = ['good', 'bad', 'better'];
+      const shops = names.map((name, at) => ({ number: String(at), name, items: ['x'] }));
+      const id = await jobs.loaded([shops], { maxRefusedShare: 1 });
+      await finalizeJob(jobs);
+      expect(await jobs.shops()).toEqual(['0 good x', '2 better x']);
+      expect((await jobs.refusals(id))[0]?.refusals).toMatchObject([{ record: 1, sqlstate }]);
+    } finally {
+      await jobs.pool.query('DROP FUNCTION public.short_name CASCADE');
+    }
+  });
 });

@@ -189,7 +189,8 @@ describe('services with one role each, as docs/operations.md makes them', () => 
       maxConnections: 1,
     });
     const id = '0199d1a2-7b3c-7def-8123-456789abcdee';
-    await tracker.query('SELECT FROM sluice.job; SELECT FROM sluice.ledger');
+    await tracker.query('SELECT state FROM sluice.job; SELECT FROM sluice.ledger');
+    await expect(tracker.query('SELECT secret_uri FROM sluice.job')).rejects.toMatchObject({ code: '42501' });
     await tracker.query(`INSERT INTO sluice.letter_columns (id, names) VALUES ('${id}', '{a}')`);
     await tracker.query(
       'TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter, sluice.letter_columns; DELETE FROM sluice.parked_message',

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createHmac, timingSafeEqual } from 'node:crypto';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { IncomingMessage, OutgoingMessage, RawHeaders } from './header-reader.js';
 
@@ -6,6 +6,14 @@ import type { IncomingMessage, OutgoingMessage, RawHeaders } from './header-read
 const SEAL = 'seal';
 /** Keys stay derived for the last few jobs. */
 const MAX_KEYS = 64;
+/** MS4: no digest is ever shown, so all of them may have the same one. */
+const NO_NONCE = Buffer.alloc(12);
+
+/** Of one job: 32 bytes each. */
+interface JobKeys {
+  readonly seal: Buffer;
+  readonly digest: Buffer;
+}
 
 /**
  * Proves that a raw or clean message was made by a service of this deployment. PURE.
@@ -16,11 +24,15 @@ const MAX_KEYS = 64;
  *   changed, taken for another topic, or added to it.
  * - MS3: whether a job's messages are sealed is pinned in its row when it begins. Messages without a seal pass here:
  *   it is the loader, who knows the job, that takes none of them for a sealed one.
+ * - MS4: the HMAC covers a keyed digest in the value's place, which takes a quarter of the time: the tag of AES-GCM over the
+ *   value, with a key of its own. It is a universal hash: without the key no two values with one digest can be found. The
+ *   digest never leaves the HMAC, so the rule that a nonce must not come twice, which is for tags that are shown, does not
+ *   apply (docs/decisions/0016).
  *
  * It does not tell a message from its repeat; that is harmless, for every batch has a natural id.
  */
 export class MessageSeal {
-  private readonly keys = new Map<string, Buffer>();
+  private readonly keys = new Map<string, JobKeys>();
 
   private constructor(private readonly secret: string) {}
 
@@ -53,21 +65,32 @@ export class MessageSeal {
       .filter(([name]) => name !== SEAL)
       .map(([name, given]) => [name, Array.isArray(given) ? given.map(String) : String(given)])
       .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
-    return createHmac('sha256', this.keyOf(String(headers.job)))
+    const keys = this.keysOf(String(headers.job));
+    return createHmac('sha256', keys.seal)
       .update(JSON.stringify([topic, facts]))
-      .update(value)
+      .update(digestOf(value, keys.digest))
       .digest('hex');
   }
 
-  private keyOf(job: string): Buffer {
+  private keysOf(job: string): JobKeys {
     const known = this.keys.get(job);
     if (known !== undefined) return known;
-    const key = createHmac('sha256', this.secret).update(`sluice messages of job ${job}`).digest();
+    const keyFor = (what: string): Buffer =>
+      createHmac('sha256', this.secret).update(`sluice ${what} of job ${job}`).digest();
+    const keys = { seal: keyFor('messages'), digest: keyFor('values') };
     const oldest = this.keys.keys().next();
     if (this.keys.size >= MAX_KEYS && !oldest.done) this.keys.delete(oldest.value);
-    this.keys.set(job, key);
-    return key;
+    this.keys.set(job, keys);
+    return keys;
   }
+}
+
+/** MS4. 16 bytes. */
+function digestOf(value: Buffer, key: Buffer): Buffer {
+  const cipher = createCipheriv('aes-256-gcm', key, NO_NONCE);
+  cipher.setAAD(value);
+  cipher.final();
+  return cipher.getAuthTag();
 }
 
 /** Said once by a service that starts so. */

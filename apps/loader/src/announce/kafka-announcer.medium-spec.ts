@@ -148,6 +148,14 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     }
   }
 
+  const unannounced = async (): Promise<number | undefined> =>
+    (
+      await pool.query<{ count: number }>(
+        'SELECT count(*)::integer AS count FROM sluice.ledger WHERE job = $1 AND NOT refusals_announced',
+        [job],
+      )
+    ).rows[0]?.count;
+
   const isAnnounced = async (): Promise<boolean | undefined> =>
     (
       await pool.query<{ told: boolean }>(
@@ -253,6 +261,18 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       [11, ''],
       [13, 'two'],
     ]);
+  });
+
+  it('tells of both batches that had one place, before and after their topic was made again (C15)', async () => {
+    await addBatch(4, 12, 1);
+    await pool.query('UPDATE sluice.ledger SET raw_offset = 0 WHERE job = $1 AND batch = 4', [job]);
+    expect(await announcer.announceRefusals(job)).toBe(false);
+    const told = await letters(2);
+    expect(told.map(({ record, bytes }) => [record, bytes.toString()]).sort()).toEqual([
+      [11, 'two'],
+      [13, ''],
+    ]);
+    expect(await unannounced()).toBe(0);
   });
 
   it('leaves out no refusal, though its record is not in the raw batch', async () => {

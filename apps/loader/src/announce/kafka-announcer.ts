@@ -29,19 +29,24 @@ export class KafkaAnnouncer implements Announcer {
 
   async announceRefusals(job: string): Promise<boolean> {
     const batches = await unannouncedBatches(this.pool, job, BATCHES_A_TURN);
-    const places = batches.map(placeOf);
-    const byPlace = new Map(batches.map((batch) => [keyOf(placeOf(batch)), batch]));
+    // Two batches may have one place: in a topic that was made again a resumed job's batches begin at offset 0 once more.
+    const byPlace = new Map<string, { place: MessagePlace; batches: UnannouncedBatch[] }>();
+    for (const batch of batches) {
+      const place = placeOf(batch);
+      const there = byPlace.get(keyOf(place));
+      if (there) there.batches.push(batch);
+      else byPlace.set(keyOf(place), { place, batches: [batch] });
+    }
+    const batchesAt = (place: MessagePlace): UnannouncedBatch[] => byPlace.get(keyOf(place))?.batches ?? [];
     const outbox = new RefusalOutbox(this.pool, this.publisher, job);
     await readMessages(
       this.kafka,
-      places,
+      [...byPlace.values()].map(({ place }) => place),
       async (message) => {
-        const batch = byPlace.get(keyOf(message.place));
-        if (batch) await outbox.add(batch, message);
+        for (const batch of batchesAt(message.place)) await outbox.add(batch, message);
       },
       async (place, reason) => {
-        const batch = byPlace.get(keyOf(place));
-        if (batch) await outbox.addWithoutBytes(batch, reason);
+        for (const batch of batchesAt(place)) await outbox.addWithoutBytes(batch, reason);
       },
     );
     await outbox.flush();

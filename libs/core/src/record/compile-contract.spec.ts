@@ -149,11 +149,7 @@ describe('compiled contract', () => {
       '1\ta, b, c\td\te',
       'the record has 3 fields instead of 2; it is separated by tabs, and commas are expected',
     ],
-    [
-      'more commas than semicolons',
-      '1,a,b;',
-      'the record has 3 fields instead of 2',
-    ],
+    ['more commas than semicolons', '1,a,b;', 'the record has 3 fields instead of 2'],
   ])('refuses a record with %s, and loads its neighbours', (_, bad, message) => {
     const verdict = judge(Buffer.concat([Buffer.from('1,a\n'), Buffer.from(bad), Buffer.from('\n3,東\n')]));
     expect(rowsOf(verdict)).toEqual([

@@ -196,9 +196,14 @@ export function* judgeFile(file: Buffer, options: OracleOptions = {}): Generator
 
 /** README sections 2 and 3, of a right file. */
 function readHead(file: Buffer): Head {
-  const [header = '', second = ''] = file.subarray(0, 4096).toString().split('\n', 2);
+  const lines = file.subarray(0, 4096).toString().split('\n');
+  const [header = ''] = lines;
+  const second = Math.max(
+    1,
+    lines.findIndex((line, at) => at > 0 && line.trim() !== ''),
+  );
   const columns = cellsOf(header);
-  const [first = '', ...rest] = cellsOf(second);
+  const [first = '', ...rest] = cellsOf(lines[second] ?? '');
   const dateLine = /^(\d\d)-([A-Z]{3})-(\d\d)$/.exec(first);
   const headerBytes = Buffer.byteLength(header) + 1;
   if (!dateLine || rest.some((cell) => cell !== '')) {
@@ -206,7 +211,8 @@ function readHead(file: Buffer): Head {
   }
   const [, day = '', month = '', year = ''] = dateLine;
   const date = calendarDate(`20${year}`, String(MONTHS.indexOf(month) + 1), day);
-  return { columns, date, dataStart: headerBytes + Buffer.byteLength(second) + 1, firstLine: 3 };
+  const head = lines.slice(0, second + 1).map((line) => `${line}\n`);
+  return { columns, date, dataStart: Buffer.byteLength(head.join('')), firstLine: second + 2 };
 }
 
 function cellsOf(line: string): string[] {

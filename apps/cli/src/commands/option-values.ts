@@ -48,11 +48,25 @@ const REMOTE = /^[a-z][a-z0-9+.-]+:\/\//i;
 
 /**
  * A source as the ingestor understands it: addresses as they stand, file names made absolute.
- * @throws SluiceError USAGE_INVALID when a file is not there, which is noticed here rather than in a job
+ * @throws SluiceError USAGE_INVALID when a file is not there or a file URL names none, which is noticed here rather
+ *         than in a job
  */
 export function resolveSource(source: string, cwd: string): string {
-  if (source.startsWith('file:')) return resolveFile(fileURLToPath(source), cwd);
+  if (/^file:/i.test(source)) return resolveFile(pathOfUrl(source), cwd);
   return REMOTE.test(source) ? source : resolveFile(source, cwd);
+}
+
+/** A URL parser makes `/y.csv` of `file:y.csv`, which is another file than the one that was meant. */
+function pathOfUrl(source: string): string {
+  try {
+    if (/^file:\//i.test(source)) return fileURLToPath(source);
+  } catch {
+    // It names another host, or encodes a slash.
+  }
+  throw new SluiceError(
+    'USAGE_INVALID',
+    `${source} is no address of a file here; use a plain path or file:///absolute/path.`,
+  );
 }
 
 /** @throws SluiceError USAGE_INVALID when there is no such file */

@@ -50,6 +50,16 @@ describe('what runs and what lies in the checkout', () => {
     expect(cli.stderr.text).toMatch(new RegExp(`another version of dataset ${NAME} .*restart`));
   });
 
+  it('run of a dataset that the system has not loaded says to restart it, and posts nothing', async () => {
+    cli.environment = { ...cli.environment, SLUICE_DATASET_PATHS: DATASETS };
+    api.datasets = [datasetView()];
+    expect(await cli.run('run', NAME)).not.toBe(0);
+    expect(cli.stderr.text).toMatch(
+      new RegExp(`does not know the dataset "${NAME}" of this checkout: .*npx sluice restart`),
+    );
+    expect(api.posted).toEqual([]);
+  });
+
   it('the fingerprint changes with what judges, and not with what only tests it', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-datasets-'));
     try {

@@ -31,6 +31,16 @@ describe('sluice run, before a job is there', () => {
         ['customers', '--source', 'file:///nowhere/x.csv'],
         'There is no file /nowhere/x.csv',
       ],
+      [
+        'a file URL with a relative path',
+        ['customers', '--source', 'file:customers.csv'],
+        'file:customers.csv is no address of a file here; use a plain path or file:///absolute/path.',
+      ],
+      [
+        'a file URL with another host',
+        ['customers', '--source', 'file://data/customers.csv'],
+        'use a plain path or file:///absolute/path.',
+      ],
       ['a directory', ['customers', '--source', '.'], 'is a directory'],
       ['no source', ['customers'], 'name one by --source'],
       ['an unknown dataset', ['custmers', '--source', 'customers.csv'], 'Did you mean "customers"?'],

@@ -37,6 +37,8 @@ describe('parseSourceUri', () => {
     'ftp://host/file.csv',
     's3://bucket/key',
     'javascript:alert(1)',
+    'file:data.csv',
+    'file:./data.csv',
     'file://other-host/data.csv',
     'file:///data%2Ffile.csv',
     '/data/\0file.csv',

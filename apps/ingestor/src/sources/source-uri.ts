@@ -78,6 +78,10 @@ export function parseSourceUri(uri: string): SourceAddress {
   if (url.protocol !== 'file:') {
     throw unsupported(`${displayOfUrl(url)} has a scheme that is not supported; http, https and file are.`);
   }
+  // The parser makes `/y.csv` of `file:y.csv`.
+  if (!/^\s*file:\//i.test(uri)) {
+    throw unsupported('The source is a file URL with a relative path; use file:///absolute/path.');
+  }
   let path: string;
   try {
     path = fileURLToPath(url);

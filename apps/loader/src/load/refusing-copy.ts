@@ -158,7 +158,7 @@ export class RefusingCopy {
     const fault = await this.tried((table) => this.indexed().textOf(table, [record]));
     if (fault === null) throw this.unexplained('took it alone', record);
     const place = copyFaultOf(fault, this.targets);
-    this.refusals.set(record, refusalOf(record, fault, place));
+    this.refusals.set(record, refusalOf(record, fault, place, this.targets));
     const isUnreadable = fault.code?.startsWith(DATA_EXCEPTION) === true;
     this.unreadable.push(isUnreadable ? place : null);
   }
@@ -244,8 +244,18 @@ function miscounted(job: string | undefined, batch: number | undefined, what: st
   });
 }
 
-function refusalOf(record: number, fault: pg.DatabaseError, place: CopyFault | null): LoadRefusal {
-  const { code, constraint, message } = fault;
+/** Its message names the target table: the job's staging table is gone when somebody reads it. */
+function refusalOf(
+  record: number,
+  fault: pg.DatabaseError,
+  place: CopyFault | null,
+  targets: readonly StagingTarget[],
+): LoadRefusal {
+  const { code, constraint } = fault;
+  const message = targets.reduce(
+    (text, { table, stagingName }) => text.replaceAll(stagingName, table),
+    fault.message,
+  );
   return {
     record,
     sqlstate: code ?? null,

@@ -4,7 +4,7 @@ import { chunksOf } from '../../../../test/support/record/cutting.js';
 import { ORDER, SHOP } from '../../../../test/support/record/sample-contracts.js';
 import { Column, Table } from './columns.js';
 import type { Dataset, Prologue } from './dataset.js';
-import { fileError, findWrongKindOfFile } from './file-head.js';
+import { bomLength, fileError, findWrongKindOfFile } from './file-head.js';
 import {
   boundFindings,
   MAX_HEAD_FINDINGS,
@@ -139,6 +139,21 @@ describe('the head of a source', () => {
     }
     for (const bytes of [512, 1000])
       expect(findWrongKindOfFile(file.subarray(0, bytes), false)).toEqual(whole);
+  });
+
+  it('takes a CSV file without a header, whose prologue names the columns itself', () => {
+    const headless = {
+      ...things,
+      prologue: (head: Buffer) => ({
+        columns: ['k', 'n'],
+        context: {},
+        dataStart: bomLength(head),
+        firstLine: 1,
+        findings: [],
+      }),
+    };
+    expect(read('1,a\n', headless)).toMatchObject({ prologue: { findings: [] }, bytes: 0, lines: 0 });
+    expect(read('\uFEFF1,a\n', headless)).toMatchObject({ prologue: { findings: [] }, bytes: 3, lines: 0 });
   });
 
   it('names the column that the header lacks, or has twice', () => {

@@ -139,6 +139,17 @@ describe('compiled contract', () => {
       Buffer.from([0x31, 0x2c, 0xed, 0xa0, 0x80]),
       'the record holds bytes that are not UTF-8',
     ],
+    [
+      'semicolons instead of commas',
+      '1;a',
+      'the record has 1 field instead of 2; it is separated by semicolons, and commas are expected',
+    ],
+    [
+      'tabs instead of commas, and a few commas in its fields',
+      '1\ta, b, c\td\te',
+      'the record has 3 fields instead of 2; it is separated by tabs, and commas are expected',
+    ],
+    ['more commas than semicolons', '1,a,b;', 'the record has 3 fields instead of 2'],
   ])('refuses a record with %s, and loads its neighbours', (_, bad, message) => {
     const verdict = judge(Buffer.concat([Buffer.from('1,a\n'), Buffer.from(bad), Buffer.from('\n3,東\n')]));
     expect(rowsOf(verdict)).toEqual([

@@ -1,6 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { MAX_HEAD_BYTES } from '#core/dataset/dataset.js';
+import { readSourceHead, refusalOf } from '#core/dataset/source-head.js';
+import dataset from './dataset.js';
 import { SOURCE_COLUMNS, readPrologue } from './prologue.js';
 
 const HEADER = SOURCE_COLUMNS.join(',');
@@ -98,6 +100,32 @@ describe('the head of an extract', () => {
       ['09-JAN-00', '2000-01-09'],
     ])('%s is %s', (text, date) => {
       expect(read(FILE.replace('01-SEP-26', text))?.context).toEqual({ date });
+    });
+
+    it.each([
+      ['one blank line', '\n', 4],
+      ['blank lines of other kinds', '\r\n \n\u3000\n', 6],
+    ])('may follow %s, which belong to the head then', (_, blanks, firstLine) => {
+      const head = `\uFEFF${HEADER}\n${blanks}${DATE_LINE}\n`;
+      const file = Buffer.from(`${head}\n${RECORD}\n`);
+      expect(read(file)).toMatchObject({ context: { date: '2026-09-01' }, firstLine, findings: [] });
+      // The bytes of the head add up.
+      const { prologue, bytes, lines } = readSourceHead(dataset, file, true);
+      expect({ refusal: refusalOf(prologue), bytes, lines }).toEqual({
+        refusal: null,
+        bytes: Buffer.byteLength(head),
+        lines: firstLine - 1,
+      });
+    });
+
+    it('is told by its line where it names no day, or ends with CR alone', () => {
+      const late = FILE.replace(DATE_LINE, `\n\n${DATE_LINE}`);
+      expect(read(late.replace('01-SEP', '31-SEP'))?.findings).toMatchObject([
+        { code: 'BAD_EXTRACT_DATE', line: 4, message: expect.stringMatching(/^Line 4 /) },
+      ]);
+      expect(read(late.replace(`${DATE_LINE}\n`, `${DATE_LINE}\r`))?.findings).toMatchObject([
+        { code: 'LINE_ENDS_MIXED', line: 4, message: expect.stringMatching(/^Line 4 /) },
+      ]);
     });
 
     it.each(['30-FEB-24', '29-FEB-23', '00-JAN-24', '01-XXX-24'])(

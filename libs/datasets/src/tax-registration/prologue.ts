@@ -10,7 +10,8 @@ import type { Finding } from '#core/record/finding.js';
  * P1: a wrong file gets at least one `error` that says what was found and what to do.
  * P2: columns are known by name, in any order; none may be missing, unknown or repeated, because a
  *     layout that is only nearly right would load wrongly without anybody noticing.
- * P3: the date line is known by its shape alone; without one the first record is on line 2.
+ * P3: the date line is known by its shape alone, and is the first line behind the header that is not blank; without one
+ *     the first record is on line 2.
  */
 
 /** The columns of README section 2, in the publisher's order. */
@@ -79,11 +80,12 @@ export function readPrologue(head: Buffer, complete: boolean): Prologue | undefi
   const wrongColumns = findWrongColumns(columns);
   if (wrongColumns.length > 0) return refuse(wrongColumns);
 
-  const second = lineAt(head, header.next);
-  if (!second.ended && !complete) return undefined;
-  const mixed = findHiddenRecord(second.bytes);
+  const second = firstNonBlankLine(head, header.next);
+  if (!second?.ended && !complete) return undefined;
+  const number = 2 + (second?.blanks ?? 0);
+  const mixed = second && findHiddenRecord(second.bytes, number);
   if (mixed) return refuse([mixed]);
-  const dateLine = readDateLine(second.bytes);
+  const dateLine = second && readDateLine(second.bytes);
   const dataStart = dateLine ? second.next : header.next;
 
   const record = firstNonBlankLine(head, dataStart);
@@ -103,8 +105,8 @@ export function readPrologue(head: Buffer, complete: boolean): Prologue | undefi
     columns,
     context: dateLine?.isoDate ? { date: dateLine.isoDate } : {},
     dataStart,
-    firstLine: dateLine ? 3 : 2,
-    findings: dateLine && !dateLine.isoDate ? [badExtractDate()] : [],
+    firstLine: dateLine ? number + 1 : 2,
+    findings: dateLine && !dateLine.isoDate ? [badExtractDate(number)] : [],
   };
 }
 
@@ -130,10 +132,11 @@ function lineAt(head: Buffer, start: number): Line {
   return { bytes: head.subarray(start, end), next: lineFeed + 1, ended: true };
 }
 
-function firstNonBlankLine(head: Buffer, start: number): Line | undefined {
-  for (let at = start; at < head.length;) {
+function firstNonBlankLine(head: Buffer, start: number): (Line & { blanks: number }) | undefined {
+  let blanks = 0;
+  for (let at = start; at < head.length; blanks += 1) {
     const line = lineAt(head, at);
-    if (line.bytes.toString().trim() !== '') return line;
+    if (line.bytes.toString().trim() !== '') return { ...line, blanks };
     at = line.next;
   }
   return undefined;
@@ -230,12 +233,12 @@ function separatorError(what: string, separator: string): Finding {
 }
 
 /** A date line that ends with CR alone would take the first record with it. */
-function findHiddenRecord(line: Buffer): HeadFinding | undefined {
+function findHiddenRecord(line: Buffer, number: number): HeadFinding | undefined {
   const end = line.indexOf(CR);
   if (end < 0 || !readDateLine(line.subarray(0, end))) return undefined;
   const advice = 'write the whole file with one kind of line end';
-  const message = `Line 2 ends with CR alone, and other lines end with LF: ${advice}.`;
-  return { ...fileError('LINE_ENDS_MIXED', message), line: 2 };
+  const message = `Line ${number} ends with CR alone, and other lines end with LF: ${advice}.`;
+  return { ...fileError('LINE_ENDS_MIXED', message), line: number };
 }
 
 /** README section 3. @returns undefined when the line is not a date line; without `isoDate` when it names no calendar date */
@@ -250,7 +253,7 @@ function readDateLine(line: Buffer): { isoDate: string | undefined } | undefined
   return { isoDate: exists ? isoDate : undefined };
 }
 
-function badExtractDate(): HeadFinding {
-  const message = 'Line 2 is a date line, but names no date of the calendar: data_source_date stays empty.';
-  return { code: 'BAD_EXTRACT_DATE', field: null, message, severity: 'warning', line: 2 };
+function badExtractDate(line: number): HeadFinding {
+  const message = `Line ${line} is a date line, but names no date of the calendar: data_source_date stays empty.`;
+  return { code: 'BAD_EXTRACT_DATE', field: null, message, severity: 'warning', line };
 }

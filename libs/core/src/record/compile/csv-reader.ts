@@ -92,10 +92,8 @@ export class CsvReader implements RecordReader {
     const count = fields.split(bytes, start, end);
     if (count !== expected) {
       const is = count === 1 ? '1 field' : `${count} fields`;
-      return {
-        field: null,
-        message: `the record has ${is} instead of ${expected}${whatItIs(bytes, start, end)}`,
-      };
+      const why = whatItIs(bytes, start, end) || whatSeparates(bytes, start, end, expected);
+      return { field: null, message: `the record has ${is} instead of ${expected}${why}` };
     }
     let blank = true;
     const hasNul = this.nulFrom(start) < end;
@@ -196,6 +194,30 @@ export function whatItIs(bytes: Buffer, start: number, end: number): string {
   if (start === end) return '';
   for (let at = start; at < end; at += 1) if (bytes[at] !== NUL) return '';
   return '; it holds nothing but NUL bytes, as a crash leaves them at the end of a file';
+}
+
+const COMMA = 0x2c;
+const OTHER_SEPARATORS = [
+  [0x3b, 'semicolons'],
+  [0x09, 'tabs'],
+] as const;
+
+/** A record that would have enough fields by another separator, of which it holds more than commas. */
+function whatSeparates(bytes: Buffer, start: number, end: number, expected: number): string {
+  const commas = countOf(bytes, start, end, COMMA);
+  for (const [separator, name] of OTHER_SEPARATORS) {
+    const count = countOf(bytes, start, end, separator);
+    if (count > commas && count >= expected - 1)
+      return `; it is separated by ${name}, and commas are expected`;
+  }
+  return '';
+}
+
+/** Never looks beyond the record: a batch of refused records is read once more, and not once a record. */
+function countOf(bytes: Buffer, start: number, end: number, wanted: number): number {
+  let count = 0;
+  for (let at = start; at < end; at += 1) if (bytes[at] === wanted) count += 1;
+  return count;
 }
 
 const NO_CELLS = new Int32Array(0);

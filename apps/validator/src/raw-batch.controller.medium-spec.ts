@@ -26,6 +26,7 @@ import { ValidatorModule } from './validator.module.js';
 
 const SECRET = 'a secret of this deployment';
 const JOB = '01890000-0000-7000-8000-000000000001';
+const NO_SUCH_RECORD = { index: 7, offset: 1, keptBytes: 1, bytes: 2, lines: 1 };
 
 describe('the validator on Kafka', () => {
   let broker: TestKafka;
@@ -137,6 +138,10 @@ describe('the validator on Kafka', () => {
       [
         { ...good, headers: { ...good.headers, records: '2' } },
         /says that it holds 2 records, and 1 were found/,
+      ],
+      [
+        { ...good, headers: { ...good.headers, oversized: JSON.stringify([NO_SUCH_RECORD]) } },
+        /says that record 7 of it is too large, where there is no such one/,
       ],
     ];
     for (const [message] of poison) await publisher.send([message]);

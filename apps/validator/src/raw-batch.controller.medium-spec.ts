@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Admin, Kafka } from 'kafkajs';
@@ -12,15 +12,19 @@ import type { IncomingMessage, OutgoingMessage } from '#common/kafka/message.js'
 import { Publisher } from '#common/kafka/publisher.js';
 import { createTopics } from '#common/kafka/topics-admin.js';
 import { readMessages } from '#common/kafka/message-reader.js';
+import { Column, Table } from '#core/dataset/columns.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
+import { planMark } from '#core/message/plan-mark.js';
+import { compileContract } from '#core/record/compile-contract.js';
 import { eventually } from '../../../test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
 import { batchOf } from '../../../test/support/record/cutting.js';
+import { ContractCache } from './contract-cache.js';
 import { ValidatorConfig } from './validator.config.js';
 import { ValidatorModule } from './validator.module.js';
 
@@ -236,5 +240,32 @@ describe('the validator on Kafka', () => {
       null,
     ]);
     expect(cleans[2]).toMatchObject({ counts: { skipped: 1 }, plan: expect.any(String) });
+  });
+
+  it('tells the loader when code of the dataset throws, by class, property, record and line (RB1)', async () => {
+    const throws = (): never => {
+      throw new TypeError('SECRET');
+    };
+    @Table({ name: 'own', key: ['id'] })
+    class Own {
+      @Column({ source: 'id', kind: { name: 'own', message: 'x', accepts: throws } }) id!: string;
+    }
+    const inputs = { columns: ['id'], context: {}, options: {} };
+    const contract = compileContract({ name: 'own', contract: Own, format: 'csv' }, inputs);
+    jest
+      .spyOn(app.get(ContractCache, { strict: false }), 'contractFor')
+      .mockReturnValueOnce({ contract, plan: planMark(contract.tables) });
+    const begin = Number(await committed());
+    const topic = raw.replace(/raw$/, 'clean');
+    const offset = (await admin.fetchTopicOffsets(topic))[0]?.high ?? '';
+    await publisher.send([encodeRawMessage({ ...message, batch: batchOf('\n7\n', 'csv') }, 1)]);
+    await eventually(async () => Number(await committed()) === begin + 1, 'the offset to follow');
+    const faults: unknown[] = [];
+    await readMessages(kafka, [{ topic, partition: 0, offset }], (clean) => {
+      faults.push(decodeCleanMessage(clean).fault);
+      return Promise.resolve();
+    });
+    const words = /^Dataset own, class Own, property id, .* it threw TypeError at \S+ on record 1, line 2\.$/;
+    expect(faults).toEqual([{ code: 'DATASET_CODE_FAILED', message: expect.stringMatching(words) }]);
   });
 });

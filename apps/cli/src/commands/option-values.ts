@@ -51,8 +51,19 @@ const REMOTE = /^[a-z][a-z0-9+.-]+:\/\//i;
  * @throws SluiceError USAGE_INVALID when a file is not there, which is noticed here rather than in a job
  */
 export function resolveSource(source: string, cwd: string): string {
-  if (source.startsWith('file:')) return resolveFile(fileURLToPath(source), cwd);
+  if (source.startsWith('file:')) return resolveFile(pathOfFileUrl(source), cwd);
   return REMOTE.test(source) ? source : resolveFile(source, cwd);
+}
+
+function pathOfFileUrl(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    throw new SluiceError(
+      'USAGE_INVALID',
+      'The source is a file URL that names no file of this machine: another host, an encoded slash, or no URL. Use file:///absolute/path.',
+    );
+  }
 }
 
 /** @throws SluiceError USAGE_INVALID when there is no such file */

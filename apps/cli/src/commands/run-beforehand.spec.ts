@@ -31,6 +31,13 @@ describe('sluice run, before a job is there', () => {
         ['customers', '--source', 'file:///nowhere/x.csv'],
         'There is no file /nowhere/x.csv',
       ],
+      ['a file URL of another host', ['customers', '--source', 'file://host/x.csv'], 'file:///absolute/path'],
+      [
+        'a file URL that hides a slash',
+        ['customers', '--source', 'file:///a%2Fx.csv'],
+        'file:///absolute/path',
+      ],
+      ['a file URL that is none', ['customers', '--source', 'file://['], 'file:///absolute/path'],
       ['a directory', ['customers', '--source', '.'], 'is a directory'],
       ['no source', ['customers'], 'name one by --source'],
       ['an unknown dataset', ['custmers', '--source', 'customers.csv'], 'Did you mean "customers"?'],

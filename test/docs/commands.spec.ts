@@ -30,6 +30,10 @@ describe('commands that the pages name', () => {
     expect(problemOf('npm run bench -- --only no-such-case')).toContain('no-such-case');
   });
 
+  it('of the script that tests by path, which Jest would read as more names of projects', () => {
+    expect(scripts['test:unit']).toMatch(/ --selectProjects unit --$/);
+  });
+
   it('options that stand alone are looked up in the command that is named with them', () => {
     const problems = (text: string): string[] => bareOptionProblems(new MarkdownFile('page.md', text));
     expect(problems('- `resume` with a higher `--max-refused-share`')).toEqual([

@@ -9,10 +9,10 @@ import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
  * A value that each variable refuses; null where any text is right. A new variable has to be added here, which is the
  * moment to ask what would be wrong with it.
  */
-const WRONG: Readonly<Record<string, string | null>> = {
+const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   DATABASE_URL: 'postgres://user:%zz@host/db',
   JAVA_HOME: null,
-  KAFKA_BROKERS: 'kafka-without-a-port',
+  KAFKA_BROKERS: ['kafka-without-a-port', 'SASL_SSL://host:9092'],
   KAFKA_PASSWORD: 'without a name',
   KAFKA_SASL_MECHANISM: 'GSSAPI',
   KAFKA_USERNAME: 'without-a-password',
@@ -60,7 +60,7 @@ for (const app of apps) {
   for (const settings of await settingsClasses(app)) {
     for (const { variable } of listVariables(settings)) {
       const wrong = WRONG[variable];
-      const values = wrong === undefined ? WRONG_NUMBERS : wrong === null ? [] : [wrong];
+      const values = wrong === undefined ? WRONG_NUMBERS : wrong === null ? [] : [wrong].flat();
       cases.push(...values.map((value) => ({ app, settings, variable, wrong: value })));
     }
   }

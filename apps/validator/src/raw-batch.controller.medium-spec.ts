@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Admin, Kafka } from 'kafkajs';
@@ -12,20 +12,25 @@ import type { IncomingMessage, OutgoingMessage } from '#common/kafka/message.js'
 import { Publisher } from '#common/kafka/publisher.js';
 import { createTopics } from '#common/kafka/topics-admin.js';
 import { readMessages } from '#common/kafka/message-reader.js';
+import { Column, Table } from '#core/dataset/columns.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
+import { planMark } from '#core/message/plan-mark.js';
+import { compileContract } from '#core/record/compile-contract.js';
 import { eventually } from '../../../test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
 import { batchOf } from '../../../test/support/record/cutting.js';
+import { ContractCache } from './contract-cache.js';
 import { ValidatorConfig } from './validator.config.js';
 import { ValidatorModule } from './validator.module.js';
 
 const SECRET = 'a secret of this deployment';
 const JOB = '01890000-0000-7000-8000-000000000001';
+const NO_SUCH_RECORD = { index: 7, offset: 1, keptBytes: 1, bytes: 2, lines: 1 };
 
 describe('the validator on Kafka', () => {
   let broker: TestKafka;
@@ -138,6 +143,10 @@ describe('the validator on Kafka', () => {
         { ...good, headers: { ...good.headers, records: '2' } },
         /says that it holds 2 records, and 1 were found/,
       ],
+      [
+        { ...good, headers: { ...good.headers, oversized: JSON.stringify([NO_SUCH_RECORD]) } },
+        /says that record 7 of it is too large, where there is no such one/,
+      ],
     ];
     for (const [message] of poison) await publisher.send([message]);
     await publisher.send([good]);
@@ -231,5 +240,32 @@ describe('the validator on Kafka', () => {
       null,
     ]);
     expect(cleans[2]).toMatchObject({ counts: { skipped: 1 }, plan: expect.any(String) });
+  });
+
+  it('tells the loader when code of the dataset throws, by class, property, record and line (RB1)', async () => {
+    const throws = (): never => {
+      throw new TypeError('SECRET');
+    };
+    @Table({ name: 'own', key: ['id'] })
+    class Own {
+      @Column({ source: 'id', kind: { name: 'own', message: 'x', accepts: throws } }) id!: string;
+    }
+    const inputs = { columns: ['id'], context: {}, options: {} };
+    const contract = compileContract({ name: 'own', contract: Own, format: 'csv' }, inputs);
+    jest
+      .spyOn(app.get(ContractCache, { strict: false }), 'contractFor')
+      .mockReturnValueOnce({ contract, plan: planMark(contract.tables) });
+    const begin = Number(await committed());
+    const topic = raw.replace(/raw$/, 'clean');
+    const offset = (await admin.fetchTopicOffsets(topic))[0]?.high ?? '';
+    await publisher.send([encodeRawMessage({ ...message, batch: batchOf('\n7\n', 'csv') }, 1)]);
+    await eventually(async () => Number(await committed()) === begin + 1, 'the offset to follow');
+    const faults: unknown[] = [];
+    await readMessages(kafka, [{ topic, partition: 0, offset }], (clean) => {
+      faults.push(decodeCleanMessage(clean).fault);
+      return Promise.resolve();
+    });
+    const words = /^Dataset own, class Own, property id, .* it threw TypeError at \S+ on record 1, line 2\.$/;
+    expect(faults).toEqual([{ code: 'DATASET_CODE_FAILED', message: expect.stringMatching(words) }]);
   });
 });

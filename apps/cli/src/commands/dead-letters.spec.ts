@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -74,6 +74,7 @@ describe('sluice dead-letters', () => {
       ]),
     ]);
     expect(readdirSync(folder)).toEqual(['refused.csv']);
+    expect(statSync(join(folder, 'refused.csv')).mode & 0o777).toBe(0o600);
   });
 
   it('--export fetches records whole that a list cuts', async () => {

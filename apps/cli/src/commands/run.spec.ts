@@ -1,5 +1,6 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ApiServer, JOB_ID, jobDetail, problem } from '../../../../test/support/cli/api-server.js';
 import type { CliHarness } from '../../../../test/support/cli/cli-harness.js';
@@ -76,6 +77,14 @@ describe('sluice run', () => {
        npx sluice dead-letters --job 01998f3e-7c4a-7000-8000-3f5b8e2d9a10 --export refused.csv
      "
     `);
+  });
+
+  it('takes what a URL would end at for a part of the name of a file', async () => {
+    const file = join(folder, 'a #1?.csv');
+    writeFileSync(file, 'number,name\n');
+    for (const source of ['a #1?.csv', file, pathToFileURL(file).href])
+      expect(await cli.run('run', 'customers', '--source', source)).toBe(0);
+    expect(api.posted.map(({ body }) => (body as { source: string }).source)).toEqual([file, file, file]);
   });
 
   it('--json prints exactly one object', async () => {

@@ -23,6 +23,8 @@ describe('parseSourceUri', () => {
 
   it.each([
     ['/data/file.csv', '/data/file.csv'],
+    ['/data/a#1?.csv', '/data/a#1?.csv'],
+    ['file:///data/a%231%3F.csv', '/data/a#1?.csv'],
     ['file:///data/a%20b.csv', '/data/a b.csv'],
     ['file://localhost/data/file.csv', '/data/file.csv'],
   ])('understands the file %s', (uri, path) => {

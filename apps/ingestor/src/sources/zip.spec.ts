@@ -174,6 +174,10 @@ describe('the only member of a zip', () => {
     }
   });
 
+  it('is read though CR LF follows the end of the zip', async () => {
+    await expectWhole(Buffer.concat([zipOf(member()), Buffer.from('\r\n')]), TEXT, 1);
+  });
+
   it('may contain what looks like records of a zip (Z1)', async () => {
     const { local, central } = member({ content: Buffer.from('inner') });
     const content = Buffer.concat([

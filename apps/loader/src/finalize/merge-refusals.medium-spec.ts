@@ -244,6 +244,26 @@ describe('merging into tables with more than a key', () => {
     });
   });
 
+  it.each<[what: string, when: string]>([
+    ['keeps a row from its update', 'BEFORE UPDATE ON public.shop'],
+    ['keeps a child from its delete', 'BEFORE DELETE ON public.sale'],
+  ])('a trigger that %s fails the job, and nothing of it is visible (D02)', async (_what, when) => {
+    await spoilt(
+      `CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+       CREATE TRIGGER keep ${when} FOR EACH ROW EXECUTE FUNCTION public.keep()`,
+      'DROP FUNCTION public.keep CASCADE',
+    );
+    await mended(async () => {
+      const batch = [
+        { number: '1', name: 'uno', items: ['y'] },
+        { number: '2', name: 'two' },
+      ];
+      await jobs.loaded([batch], { mode: 'upsert' });
+      await expect(finalizeJob(jobs)).rejects.toMatchObject({ code: 'TARGET_LOSES_ROWS' });
+      expect(await jobs.shops()).toEqual(['1 one x', '9 nine q']);
+    });
+  });
+
   it('rows that wait for each other in a second unique index go in by upsert, one after the other', async () => {
     await spoilt('CREATE UNIQUE INDEX other ON public.shop (name)', 'DROP INDEX public.other');
     await mended(async () => {

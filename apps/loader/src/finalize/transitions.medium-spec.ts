@@ -135,3 +135,27 @@ it('every statement that changes a job’s state makes the transitions of the ta
   const table = TRANSITIONS.map(({ from, to, owner }) => `${from} → ${to} by the ${owner}`);
   expect([...made].sort()).toEqual([...new Set(table)].sort());
 });
+
+it.each<[end: string, act: (job: FinalizingJob) => Promise<unknown>, state: JobState, ours: boolean]>([
+  [
+    'our own success',
+    (job) => inTransaction(jobs.pool, (client) => succeed(client, job, OUTCOME)),
+    'succeeded',
+    true,
+  ],
+  ['a cancel', () => new OperatorRepository(database, () => 1).cancel(id), 'cancelled', false],
+])(
+  'after %s the lease of a job that was finalizing is renewed as it should (NS8)',
+  async (_end, act, state, ours) => {
+    await jobs.pool.query(`
+    DELETE FROM sluice.job;
+    INSERT INTO sluice.job SELECT * FROM public.job;
+    INSERT INTO sluice.ledger SELECT * FROM public.ledger;
+    UPDATE sluice.job SET lease_until = NULL`);
+    const repository = new FinalizeRepository(jobs.pool, 'loader', 30);
+    const job = (await repository.claimNext(['shops']))!;
+    await act(job);
+    expect(await jobs.end(id)).toMatchObject({ state });
+    expect(await repository.renewLease(job)).toBe(ours);
+  },
+);

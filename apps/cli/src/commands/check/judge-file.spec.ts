@@ -128,6 +128,24 @@ describe('judging a file without the services', () => {
     expect(verdict).toMatchObject({ fileRefused: true, read: 0 });
   });
 
+  it('ends with the class, the property, the record and the line where code of the dataset throws', async () => {
+    const accepts = (value: string): boolean => {
+      if (value === 'SECRET') throw new TypeError(value);
+      return true;
+    };
+    @Table({ name: 'customer', key: ['number'] })
+    class Broken {
+      @Column({ source: 'number', kind: { name: 'own', message: 'x', accepts } }) number!: string;
+    }
+    const judging = judge(`${HEADER}1,"a\nb",1\nSECRET,b,1\n`, { ...customers, contract: Broken });
+    await expect(judging).rejects.toMatchObject({
+      code: 'DATASET_CODE_FAILED',
+      message: expect.stringMatching(
+        /^Dataset customers, class Broken, property number, .* it threw TypeError at \S+ on record 1, line 4\.$/,
+      ),
+    });
+  });
+
   it('says that a packed file has to be unpacked', async () => {
     await expect(judge(gzipSync(HEADER))).rejects.toThrow('is packed (gzip)');
   });

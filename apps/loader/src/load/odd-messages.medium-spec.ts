@@ -11,7 +11,7 @@ import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
 import { GroupLoader } from './group-loader.js';
-import { loaderPlan } from './staging-targets.js';
+import { assertSections, loaderPlan } from './staging-targets.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
 const PLAN: TablePlan[] = [
@@ -94,11 +94,14 @@ describe('clean messages that are formed well and hold something odd', () => {
     await server.stop();
   });
 
+  /** As the loader's controller takes a message. */
   function decoded(headers: RawHeaders): CleanMessage | null {
     const place = { topic: 'sluice.things.clean', partition: 0, offset: '0' };
     const message: IncomingMessage = { place, headers, value: Buffer.alloc(0) };
     try {
-      return decodeCleanMessage(message);
+      const clean = decodeCleanMessage(message);
+      assertSections(clean, place, PLAN);
+      return clean;
     } catch (error) {
       if (error instanceof SluiceError && error.code === 'MESSAGE_INVALID') return null;
       throw error;
@@ -131,7 +134,7 @@ describe('clean messages that are formed well and hold something odd', () => {
         }
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       }),
-      { numRuns: 250, examples: [[{}]] },
+      { numRuns: 250, examples: [[{}], [{ sections: '[{"table":"","bytes":0,"rows":0}]' }]] },
     );
     expect(Object.keys(outcomes)).toEqual(expect.arrayContaining(['parked', 'stored']));
   });

@@ -69,6 +69,7 @@ describe('sluice on a real system', () => {
       pauseReason: null,
       pauseDetail: null,
       problem: null,
+      unknownMembers: [],
       wait: null,
       resumable: false,
       discarded: null,

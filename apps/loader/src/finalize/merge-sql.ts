@@ -104,7 +104,10 @@ export function equal(columns: readonly string[], one: string, other: string): s
   return `(${columnList(columns, `${one}.`)}) = (${columnList(columns, `${other}.`)})`;
 }
 
-/** Whether a row of the target is the one that was judged, by place and version: a place is used again once the row that stood there is gone. */
+/**
+ * Whether a row of the target is the one that was judged, by place and version: a place is used again once the row that
+ * stood there is gone.
+ */
 export function isStillThere(row: string, judged: string): string {
   return `${row}.ctid = ${judged}.${PLACE} AND ${row}.tableoid = ${judged}.${PART} AND ${row}.xmin = ${judged}.${VERSION}`;
 }

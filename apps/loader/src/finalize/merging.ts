@@ -8,6 +8,7 @@ import { dropStaging } from '#core/staging/staging-tables.js';
 import { mainTable } from '#core/staging/table-plan.js';
 import type { MergeFacts } from '#core/staging/target-facts.js';
 import { BlockerWatch } from './blocker-watch.js';
+import { UNIQUE_VIOLATION } from './build-indexes.js';
 import { checkLedger, succeed } from './conclude.js';
 import { type FinalizedDataset, type FinalizingJob, type OnStep, fieldOf } from './finalizing-job.js';
 import { type MergeResult, foresee, merge } from './merge.js';
@@ -26,7 +27,6 @@ import { proveTables } from './table-sums.js';
 /** A merge waits for other writers as long as they take; who they are is looked at four times in this. */
 const MERGE_LOOKS_MS = 4_000;
 const MAX_MET_IN_VAIN = 5;
-const UNIQUE_VIOLATION = '23505';
 
 /**
  * Ends a complete job of `append` or `upsert`.
@@ -173,7 +173,7 @@ export class Merging {
 
   /**
    * A place in a unique index that a record had not may have been another session's, which came after everything was
-   * judged: the same row, or one that is gone by now. So whoever met an index is judged again, and refused on
+   * judged: the same row, or one that is gone by now. So a record that met an index is judged again, and refused on
    * PostgreSQL's word alone only when that has found nothing several times: then a trigger changes what is written.
    */
   private async settleRefused(

@@ -3,6 +3,7 @@ import type { WriteMode } from '#core/dataset/dataset.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
 import { RECORD_COLUMN } from '#core/staging/staging-names.js';
 import type { IndexFacts } from '#core/staging/target-facts.js';
+import { UNIQUE_VIOLATION } from './build-indexes.js';
 import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
 import { countStaged, forget, judge } from './merge-judge.js';
 import {
@@ -20,8 +21,6 @@ import {
 } from './merge-sql.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 import { indexed, refuseLosers } from './settle-duplicates.js';
-
-const UNIQUE_VIOLATION = '23505';
 
 /** A unique index of one of the merge's tables. */
 export interface UniqueOf {
@@ -130,7 +129,7 @@ function listClashes(
 }
 
 /**
- * Rows of the table that stand in nobody's way, because the merge writes or takes them away, and what of a row `p` it takes
+ * Rows of the table that stand in the way of no record, because the merge writes or takes them away, and what of a row `p` it takes
  * to know. Told by key, not by place: another session may have written such a row since everything was judged, and a record
  * does not clash with its own.
  */

@@ -6,7 +6,7 @@ import type { TargetFacts } from '#core/staging/target-facts.js';
 import { stagedTwin } from './build-indexes.js';
 
 /**
- * What a swap does with sequences, so that ids belong to the snapshot and nobody who inserts afterwards meets one of them.
+ * What a swap does with sequences, so that ids belong to the snapshot and no later INSERT meets one of them.
  *
  * - Q1: a `serial` column has counted in a sequence of its staging table's own. Its default goes back to the target's
  *   sequence, which keeps name, OID and privileges, and goes on behind the last number of the snapshot; at its start

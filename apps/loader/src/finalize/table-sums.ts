@@ -60,7 +60,7 @@ export async function proveTables(
   );
 }
 
-/** Foreign keys ON DELETE CASCADE to tables of others: whoever deletes there deletes rows that are staged for a swap. */
+/** Foreign keys ON DELETE CASCADE to tables of others: a DELETE there deletes rows that are staged for a swap. */
 export function cascadingKeys(targets: readonly MergeFacts[]): string[] {
   return targets.flatMap(({ foreignKeys }) =>
     foreignKeys

@@ -407,7 +407,7 @@ export const ERROR_CODES = {
       'While the new tables were made, rows of another table were deleted, and a foreign key ON DELETE CASCADE took rows of ' +
       'the new tables with them. Nothing became visible.',
     action:
-      'When whoever deletes there has ended, start the job again: `resume` would not bring the rows back.',
+      'When the sessions that delete there have ended, start the job again: `resume` would not bring the rows back.',
   },
   MERGE_RACED: {
     retryable: true,

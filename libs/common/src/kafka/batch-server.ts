@@ -69,7 +69,7 @@ export interface BatchServerOptions extends GroupBounds {
 
 /** Heartbeats in a session: Kafka advises at least three. */
 const HEARTBEATS_A_SESSION = 10;
-/** Closing waits for a join so long at most: whoever ends services allows them some seconds. */
+/** Closing waits for a join so long at most: what ends services allows them some seconds. */
 const JOINS_A_SESSION = 3;
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
@@ -267,7 +267,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     return brokerErrorText(error, { operation: 'READ', topic, group: this.options.groupId });
   }
 
-  /** What somebody has to mend is an error, and outages are not. */
+  /** What an operator has to mend is an error, and outages are not. */
   private log(error: unknown, facts: object, text: string): void {
     const isOutage = brokerErrorCode(error) === 'BROKER_UNAVAILABLE';
     this.options.logger[isOutage ? 'warn' : 'error'](facts, text);

@@ -4,7 +4,7 @@ import type { IncomingMessage } from './message.js';
 import { undecodableOf } from './record-batches.js';
 
 /**
- * What the brokers have and do not send is waited for (T3): another replica may have it whole, or somebody decides that it
+ * What the brokers have and do not send is waited for (T3): another replica may have it whole, or an operator decides that it
  * is lost.
  * @throws SluiceError BROKER_FAULT
  */

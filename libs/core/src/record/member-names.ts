@@ -1,5 +1,5 @@
 /**
- * Names of members that the contract does not read, on their way from the batch to whoever reads about the job. PURE.
+ * Names of members that the contract does not read, on their way from the batch to those who read about the job. PURE.
  *
  * They are foreign text. They travel only as labels ({@link travellingMembers}): short, without anything that could
  * steer a terminal or that `jsonb` cannot hold. They are no metric's label and stand in no log.

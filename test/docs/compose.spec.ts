@@ -8,6 +8,7 @@ import { CliConfig } from '../../apps/cli/src/cli.config.js';
 import { brokerSettings } from '../../apps/cli/src/local/kafka/kafka-broker.js';
 import { KAFKA_VERSION } from '../../apps/cli/src/local/kafka/kafka-jars.js';
 import { POSTGRES_SETTINGS } from '../../apps/cli/src/local/postgres/postgres-server.js';
+import { SERVICE_NODE_OPTIONS } from '../../apps/cli/src/local/services.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
 import { TrackerConfig } from '../../apps/tracker/src/tracker.config.js';
@@ -140,6 +141,12 @@ describe('Dockerfile', () => {
     expect(dockerfile.match(/^FROM /gm)).toHaveLength(images.length);
     expect(new Set(images).size).toBe(1);
     expect(images[0]).toBeGreaterThanOrEqual(Number.parseInt(manifest.engines.node.replace('>=', ''), 10));
+  });
+
+  it('gives Node the same options as a local system, and as docs/operations.md', () => {
+    const options = SERVICE_NODE_OPTIONS.join(' ');
+    expect(dockerfile).toContain(`\nENV NODE_OPTIONS=${options}\n`);
+    expect(read('docs/operations.md')).toContain(`\`node ${options} dist/apps/ingestor/src/main.js\``);
   });
 
   it('asks for readiness where the services answer it, and runs as nobody special', () => {

@@ -19,7 +19,7 @@ FROM node:24-slim
 ENV NODE_ENV=production
 # Fewer allocator arenas: a tenth less memory stays resident.
 ENV MALLOC_ARENA_MAX=2
-# A smaller young generation: less CPU time and less memory (apps/cli/src/local/services.ts).
+# A smaller young generation: less CPU time and less memory (libs/local/src/services.ts).
 ENV NODE_OPTIONS=--max-semi-space-size=8
 # The container's own network: publish ports on 127.0.0.1 of the machine, as docker-compose.yml does.
 ENV SLUICE_HOST=0.0.0.0

@@ -70,7 +70,7 @@ export default tseslint.config(
   {
     // The programs that are no service read their settings themselves.
     files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
-    ignores: ['apps/cli/**', 'apps/tracker/src/rebuild.ts'],
+    ignores: ['apps/cli/**', 'libs/local/**', 'apps/tracker/src/rebuild.ts'],
     rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError, noLooseSettings] },
   },
   {
@@ -78,8 +78,24 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': 'off' },
   },
   { files: ['apps/**/*.ts'], rules: importRules([otherApps]) },
-  { files: ['libs/common/**/*.ts'], rules: importRules([upward('#core/*', '#datasets/*', ...apps)]) },
-  { files: ['libs/core/**/*.ts'], rules: importRules([upward('#datasets/*', ...apps)]) },
+  {
+    files: ['apps/**/*.ts'],
+    ignores: ['apps/cli/**', '**/*spec.ts'],
+    rules: importRules([
+      otherApps,
+      { group: ['#local/*'], message: 'Only the command line knows the local system.' },
+    ]),
+  },
+  {
+    // Processes on one machine: it starts the services by their files, and knows nothing of what they do.
+    files: ['libs/local/**/*.ts'],
+    rules: importRules([upward('#core/*', '#datasets/*', ...apps)]),
+  },
+  {
+    files: ['libs/common/**/*.ts'],
+    rules: importRules([upward('#core/*', '#datasets/*', '#local/*', ...apps)]),
+  },
+  { files: ['libs/core/**/*.ts'], rules: importRules([upward('#datasets/*', '#local/*', ...apps)]) },
   {
     files: [
       'libs/core/src/record/**/*.ts',
@@ -89,7 +105,7 @@ export default tseslint.config(
       'libs/datasets/src/**/*.ts',
     ],
     ignores: ['**/*spec.ts'],
-    rules: importRules([upward(...apps), impure]),
+    rules: importRules([upward('#local/*', ...apps), impure]),
   },
   {
     files: ['**/*.spec.ts', '**/*.medium-spec.ts', '**/*.e2e-spec.ts', 'test/**/*.ts'],

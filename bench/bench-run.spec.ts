@@ -1,7 +1,7 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { benchResult, caseResult } from '../test/support/bench-results.js';
+import { benchResult, caseResult } from '#test/support/bench-results.js';
 import type { Bench, BenchCase } from './bench-case.js';
 import { type BenchRunOptions, runBench } from './bench-run.js';
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '#common/errors/sluice-error.js';
-import { RunFolder } from '../test/support/run-folder.js';
+import { RunFolder } from '#test/support/run-folder.js';
 import type { Bench, BenchCase } from './bench-case.js';
 import type { Profiling } from './profile/profiling.js';
 import type { BenchResult, CaseResult } from './report/result.js';

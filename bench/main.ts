@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { checkoutFolder } from '../apps/cli/src/local/folders.js';
+import { checkoutFolder } from '#local/folders.js';
 import { runBench } from './bench-run.js';
 import { CASES } from './cases.js';
 import { type BenchOptions, USAGE, parseOptions } from './options.js';

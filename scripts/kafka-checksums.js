@@ -7,13 +7,13 @@ import { importBuilt, setup } from './setup.js';
 
 await runScript(async () => {
   await setup();
-  const { fetchJars, sha256Of } = await importBuilt('apps/cli/src/local/kafka/kafka-jars.js');
+  const { fetchJars, sha256Of } = await importBuilt('libs/local/src/kafka/kafka-jars.js');
   const folder = mkdtempSync(join(tmpdir(), 'sluice-jars-'));
   try {
     await fetchJars(folder);
     let sums = '';
     for (const jar of readdirSync(folder).sort()) sums += `${await sha256Of(join(folder, jar))}  ${jar}\n`;
-    writeFileSync(join(ROOT, 'apps/cli/src/local/kafka/jars.sha256'), sums);
+    writeFileSync(join(ROOT, 'libs/local/src/kafka/jars.sha256'), sums);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

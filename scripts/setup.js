@@ -89,7 +89,7 @@ function npmCommand() {
 }
 
 async function fetchKafka() {
-  const { ensureKafkaJars, kafkaJarsFolder } = await importBuilt('apps/cli/src/local/kafka/kafka-jars.js');
+  const { ensureKafkaJars, kafkaJarsFolder } = await importBuilt('libs/local/src/kafka/kafka-jars.js');
   try {
     await ensureKafkaJars(kafkaJarsFolder(), () => say('fetching Kafka (45 MB, by Maven)'));
   } catch (error) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareRatios, whyNotComparable } from './compare.js';
-import { benchResult, caseResult } from '../../test/support/bench-results.js';
+import { benchResult, caseResult } from '#test/support/bench-results.js';
 import type { CaseResult } from './result.js';
 
 const withMedian = (median: number): CaseResult => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readmeBlock, resultForReadme, withBlock } from './readme-block.js';
-import { benchResult, caseResult } from '../../test/support/bench-results.js';
+import { benchResult, caseResult } from '#test/support/bench-results.js';
 
 describe('the figures of the README', () => {
   it('come from the newest result that holds the whole way at its own rows', () => {

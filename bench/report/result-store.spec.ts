@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { benchResult } from '../../test/support/bench-results.js';
+import { benchResult } from '#test/support/bench-results.js';
 import { fileNameOf, readResult, storeResult, storedResults } from './result-store.js';
 
 describe('stored results', () => {

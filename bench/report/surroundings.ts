@@ -4,10 +4,10 @@ import { cpus, totalmem } from 'node:os';
 import type pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { KAFKA_VERSION } from '../../apps/cli/src/local/kafka/kafka-jars.js';
-import { LocalConfig } from '../../apps/cli/src/local/local.config.js';
+import { KAFKA_VERSION } from '#local/kafka/kafka-jars.js';
+import { LocalConfig } from '#local/local.config.js';
 import { loadSettings } from '#common/config/environment.js';
-import { runToEnd } from '../../apps/cli/src/local/start-process.js';
+import { runToEnd } from '#local/start-process.js';
 import type { Machine } from './result.js';
 
 /** What a measurement depends on besides the code. Nothing of it names a host, a path, an address or a port. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareRatios } from './compare.js';
-import { benchResult, caseResult } from '../../test/support/bench-results.js';
+import { benchResult, caseResult } from '#test/support/bench-results.js';
 import { caseText, comparisonText, resultText } from './tables.js';
 
 describe('what people read of a result', () => {

@@ -6,7 +6,7 @@ import { parse } from 'csv-parse/sync';
 import { contractMetadata } from '#core/dataset/columns.js';
 import { cleanString } from '#core/record/cleaning.js';
 import { TaxRegistration } from '#datasets/tax-registration/contract.js';
-import { type PlainRecord, judgePlainly } from '../../test/support/record/plain-judge.js';
+import { type PlainRecord, judgePlainly } from '#test/support/record/plain-judge.js';
 import { INPUTS } from './registrations.js';
 import type { Amount } from './stage-run.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { cutChunks } from '../../test/support/record/cutting.js';
+import { cutChunks } from '#test/support/record/cutting.js';
 import { checkPlainly } from './judging-plainly.js';
 import { check, cut, decode, encode, judgeSlice } from './judging.js';
 import {

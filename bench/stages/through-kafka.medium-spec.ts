@@ -3,7 +3,7 @@ import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { createKafka } from '#common/kafka/kafka-client.js';
 import { withAdmin } from '#common/kafka/topics-admin.js';
-import { type TestKafka, startTestKafka } from '../../test/support/kafka.js';
+import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
 import { COMPRESSIONS, type Compression, addCodecs, connectSender } from './compressing.js';
 import { judgeSlice } from './judging.js';
 import { RegistrationSlice } from './registrations.js';

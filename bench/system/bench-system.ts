@@ -5,19 +5,14 @@ import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { SluiceClient } from '../../apps/cli/src/client.js';
 import { serveFile } from '../../apps/cli/src/commands/demo/serve-file.js';
-import { LocalFolder, checkoutFolder } from '../../apps/cli/src/local/folders.js';
-import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
-import { runToEnd } from '../../apps/cli/src/local/start-process.js';
-import { lockHolder } from '../../apps/cli/src/local/supervisor-lock.js';
-import {
-  type SystemState,
-  emptyState,
-  readState,
-  writeState,
-} from '../../apps/cli/src/local/system-state.js';
+import { LocalFolder, checkoutFolder } from '#local/folders.js';
+import { PortChooser } from '#local/free-ports.js';
+import { runToEnd } from '#local/start-process.js';
+import { lockHolder } from '#local/supervisor-lock.js';
+import { type SystemState, emptyState, readState, writeState } from '#local/system-state.js';
 import type { RunJson } from '../../apps/cli/src/render/run-json.js';
-import { eventually } from '../../test/support/eventually.js';
-import type { RunFolder } from '../../test/support/run-folder.js';
+import { eventually } from '#test/support/eventually.js';
+import type { RunFolder } from '#test/support/run-folder.js';
 import { addedBytes, brokerBytes } from './broker-log.js';
 import { type Cost, type NamedProcess, costOf } from './cost.js';
 import { type JobTimes, jobTimesOf, partsOf } from './job-times.js';

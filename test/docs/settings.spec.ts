@@ -1,9 +1,6 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { listVariables, loadAllSettings, loadSettings } from '#common/config/environment.js';
-import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+import { PROGRAMS, type SettingsClass, settingsClassesOf } from '../support/docs/settings-classes.js';
 
 /**
  * A value that each variable refuses; null where any text is right. A new variable has to be added here, which is the
@@ -35,29 +32,9 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
 /** What every other variable refuses: they are whole numbers within bounds. */
 const WRONG_NUMBERS = ['abc', '1.5', '-1', '1e99'];
 
-const APPS = join(checkoutFolder(), 'apps');
-
-type SettingsClass = new () => object;
-
-async function settingsClasses(app: string): Promise<SettingsClass[]> {
-  const folder = join(APPS, app, 'src');
-  const files = readdirSync(folder, { recursive: true }) as string[];
-  const found: SettingsClass[] = [];
-  for (const file of files.filter((name) => name.endsWith('.config.ts')).sort()) {
-    const module = (await import(pathToFileURL(join(folder, file)).href)) as Record<string, unknown>;
-    found.push(
-      ...Object.values(module)
-        .filter((value) => typeof value === 'function')
-        .map((v) => v as SettingsClass),
-    );
-  }
-  return found.filter((found) => listVariables(found).length > 0);
-}
-
-const apps = readdirSync(APPS).sort();
 const cases: { app: string; settings: SettingsClass; variable: string; wrong: string }[] = [];
-for (const app of apps) {
-  for (const settings of await settingsClasses(app)) {
+for (const app of PROGRAMS) {
+  for (const settings of await settingsClassesOf(app)) {
     for (const { variable } of listVariables(settings)) {
       const wrong = WRONG[variable];
       const values = wrong === undefined ? WRONG_NUMBERS : wrong === null ? [] : [wrong].flat();
@@ -79,9 +56,9 @@ describe('every setting of every app', () => {
     },
   );
 
-  it.each(apps)('%s takes every one of its own defaults as a value', async (app) => {
-    for (const settings of await settingsClasses(app)) {
-      const defaults = new settings() as Record<string, unknown>;
+  it.each(PROGRAMS)('%s takes every one of its own defaults as a value', async (app) => {
+    for (const settings of await settingsClassesOf(app)) {
+      const defaults = new settings();
       const environment: Record<string, string> = {};
       for (const { property, variable } of listVariables(settings)) {
         const value = defaults[property] as string | number | undefined;
@@ -91,8 +68,8 @@ describe('every setting of every app', () => {
     }
   });
 
-  it.each(apps)('%s names everything that is wrong in all its classes in one go', async (app) => {
-    const classes = await settingsClasses(app);
+  it.each(PROGRAMS)('%s names everything that is wrong in all its classes in one go', async (app) => {
+    const classes = await settingsClassesOf(app);
     const variables = classes.flatMap((settings) => listVariables(settings).map(({ variable }) => variable));
     const environment = Object.fromEntries(variables.map((name) => [`${name}_FILE`, '/no/such/file']));
     let message = '';

@@ -1,32 +1,20 @@
 /** Every program as it is started, and nothing else: what its settings do to it before it does anything. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { childEnvironment, listVariables } from '#common/config/environment.js';
-import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
-import { runToEnd } from '../../apps/cli/src/local/start-process.js';
+import { checkoutFolder } from '#local/folders.js';
+import { runToEnd } from '#local/start-process.js';
+import { settingsClassesOf } from '../support/docs/settings-classes.js';
 
 const DIST = join(checkoutFolder(), 'dist', 'apps');
 
-function configFiles(app: string): string[] {
-  const folder = join(DIST, app, 'src');
-  const files = readdirSync(folder, { recursive: true }) as string[];
-  return files.filter((file) => file.endsWith('.config.js')).map((file) => join(folder, file));
-}
-
 async function variablesOf(app: string): Promise<string[]> {
-  const source = (file: string): string =>
-    file.replace(DIST, join(checkoutFolder(), 'apps')).replace(/js$/, 'ts');
-  const names: string[] = [];
-  for (const file of configFiles(app)) {
-    const module = (await import(pathToFileURL(source(file)).href)) as Record<string, unknown>;
-    for (const exported of Object.values(module))
-      names.push(...listVariables(exported as new () => object).map(({ variable }) => variable));
-  }
-  return names;
+  const classes = await settingsClassesOf(app);
+  return classes.flatMap((settings) => listVariables(settings).map(({ variable }) => variable));
 }
 
 describe('entry points', () => {
@@ -46,7 +34,7 @@ describe('entry points', () => {
 
   it('a program that is not ours to begin with reads every settings class, whichever it imports first', async () => {
     // As chaos and bench do: `Reflect.getMetadata` was there only for those that had imported Nest before.
-    const java = pathToFileURL(join(DIST, 'cli/src/local/kafka/java.js')).href;
+    const java = pathToFileURL(join(DIST, '..', 'libs/local/src/kafka/java.js')).href;
     const script = `const { findJava } = await import(${JSON.stringify(java)}); process.stdout.write((await findJava()).command)`;
     const { code, stderr } = await runToEnd(process.execPath, ['--input-type=module', '-e', script], {
       env: childEnvironment({

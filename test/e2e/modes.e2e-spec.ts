@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+import { checkoutFolder } from '#local/folders.js';
 import { eventually } from '../support/eventually.js';
 import { query } from '../support/expect-tables.js';
 import { clientOf, jobEnd, lettersOf, runJob } from '../support/run-job.js';

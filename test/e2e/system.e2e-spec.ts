@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { expectHealthy } from '../../apps/cli/src/local/services.js';
+import { expectHealthy } from '#local/services.js';
 import { type System, startSystem } from '../support/system.js';
 
 /** The services as processes: all of them can be lost and come back, and each of them ends when it is asked to. */

@@ -10,7 +10,7 @@ import pg from 'pg';
 import { SeededRandom } from '#core/dataset/generate.js';
 import type { JobCounts } from '#core/job/job.entity.js';
 import type { JobDetail, JobRequest } from '#core/job/job-view.js';
-import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+import { checkoutFolder } from '#local/folders.js';
 import webshopOrders from '../fixtures/datasets/webshop-orders/dataset.js';
 import { generate as generateOrders } from '../fixtures/datasets/webshop-orders/generator.js';
 import { expectTables, query } from '../support/expect-tables.js';

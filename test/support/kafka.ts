@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
-import { planKafka } from '../../apps/cli/src/local/kafka/kafka-broker.js';
+import { PortChooser } from '#local/free-ports.js';
+import { planKafka } from '#local/kafka/kafka-broker.js';
 import { RunFolder } from './run-folder.js';
 
 export interface TestKafka {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import pg from 'pg';
-import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
-import { findPostgresBinaries } from '../../apps/cli/src/local/postgres/postgres-binaries.js';
-import { THROW_AWAY_SETTINGS, planPostgres } from '../../apps/cli/src/local/postgres/postgres-server.js';
+import { PortChooser } from '#local/free-ports.js';
+import { findPostgresBinaries } from '#local/postgres/postgres-binaries.js';
+import { THROW_AWAY_SETTINGS, planPostgres } from '#local/postgres/postgres-server.js';
 import { RunFolder } from './run-folder.js';
 
 export interface TestDatabase {

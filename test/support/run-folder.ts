@@ -3,13 +3,8 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import {
-  type StartedProcess,
-  startProcess,
-  stopProcess,
-  waitUntilReady,
-} from '../../apps/cli/src/local/start-process.js';
-import type { ProcessPlan } from '../../apps/cli/src/local/process-plan.js';
+import { type StartedProcess, startProcess, stopProcess, waitUntilReady } from '#local/start-process.js';
+import type { ProcessPlan } from '#local/process-plan.js';
 
 /** Longer than any healthy start, also on a machine that does ten other things. */
 export const READY_TIMEOUT_MS = 60_000;

@@ -1,10 +1,10 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import kafkajs, { type AclEntry, type Admin } from 'kafkajs';
-import { PortChooser } from '../../apps/cli/src/local/free-ports.js';
-import { findJava } from '../../apps/cli/src/local/kafka/java.js';
-import { planKafka } from '../../apps/cli/src/local/kafka/kafka-broker.js';
-import { runToEnd } from '../../apps/cli/src/local/start-process.js';
+import { PortChooser } from '#local/free-ports.js';
+import { findJava } from '#local/kafka/java.js';
+import { planKafka } from '#local/kafka/kafka-broker.js';
+import { runToEnd } from '#local/start-process.js';
 import { eventually } from './eventually.js';
 import { RunFolder } from './run-folder.js';
 

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { checkoutFolder } from '../../apps/cli/src/local/folders.js';
+import { checkoutFolder } from '#local/folders.js';
 
 /** The fixture dataset as an installation has it whose build can be exchanged while services run. */
 export interface VersionedDataset {

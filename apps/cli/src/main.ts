@@ -7,8 +7,8 @@ import { OWN_BUILD } from '#common/lifecycle/build.js';
 import { CliConfig } from './cli.config.js';
 import { WAITING } from './commands/follow-job.js';
 import { runCli } from './commands/program.js';
-import { CheckoutSystem } from './local/checkout-system.js';
-import { checkoutFolder } from './local/folders.js';
+import { CheckoutSystem } from '#local/checkout-system.js';
+import { checkoutFolder } from '#local/folders.js';
 
 /** The command line as a process: the real streams, the real clock, the real Ctrl-C. */
 

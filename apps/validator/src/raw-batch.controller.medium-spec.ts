@@ -21,9 +21,9 @@ import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.
 import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
 import { planMark } from '#core/message/plan-mark.js';
 import { compileContract } from '#core/record/compile-contract.js';
-import { eventually } from '../../../test/support/eventually.js';
-import { type TestKafka, startKafkaBroker } from '../../../test/support/kafka.js';
-import { batchOf } from '../../../test/support/record/cutting.js';
+import { eventually } from '#test/support/eventually.js';
+import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
+import { batchOf } from '#test/support/record/cutting.js';
 import { ContractCache } from './contract-cache.js';
 import { ValidatorConfig } from './validator.config.js';
 import { ValidatorModule } from './validator.module.js';

@@ -11,8 +11,8 @@ import { createCutter } from '#core/record/cutter.js';
 import { DEFAULT_CUTTING } from '#core/record/raw-batch.js';
 import { resolveOptions } from '#core/dataset/dataset.js';
 import { migrate } from '#core/schema/migrate.js';
-import { readFixtures } from '../../../test/support/dataset-fixtures.js';
-import { type TestDatabase, startTestDatabase } from '../../../test/support/postgres.js';
+import { readFixtures } from '#test/support/dataset-fixtures.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 
 /** Whether contracts and tables fit each other, asked of PostgreSQL itself, for every dataset folder. */
 

@@ -8,8 +8,8 @@ import { type DatasetRegistry, type RegisteredDataset, loadRegistry } from '#cor
 import { MAX_MESSAGE_BYTES } from '#core/message/topics.js';
 import { planTables } from '#core/record/compile-contract.js';
 import { DEFAULT_CUTTING } from '#core/record/raw-batch.js';
-import { answerTo, readFixtures } from '../../../test/support/dataset-fixtures.js';
-import { judgeWhole } from '../../../test/support/judge-file.js';
+import { answerTo, readFixtures } from '#test/support/dataset-fixtures.js';
+import { judgeWhole } from '#test/support/judge-file.js';
 
 /**
  * What every dataset folder must be, whoever adds it: the folders are read from disk, no list names them.

@@ -3,7 +3,7 @@ import { loadSettings } from '#common/config/environment.js';
 import { CliConfig } from '../../../apps/cli/src/cli.config.js';
 import type { CliContext } from '../../../apps/cli/src/commands/context.js';
 import type { Waiting } from '../../../apps/cli/src/commands/follow-job.js';
-import type { LocalState, LocalSystem } from '../../../apps/cli/src/commands/local-system.js';
+import type { LocalState, LocalSystem } from '#local/local-system.js';
 import { runCli } from '../../../apps/cli/src/commands/program.js';
 
 /** One command line in this process: its streams, its clock and its Ctrl-C in the hands of a test. */

@@ -1,15 +1,13 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { getMetadataStorage } from 'class-validator';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type VariableFacts, listVariables } from '#common/config/environment.js';
 import { markdownTable } from './markdown-table.js';
+import { type SettingsClass, settingsClassesOf } from './settings-classes.js';
 
 /** docs/configuration.md, from the settings classes, which are found on disk: none can be forgotten. */
 export async function configurationPage(): Promise<string> {
   const parts = [INTRODUCTION, section('Every service', [ConnectionConfig])];
-  for (const [app, title] of Object.entries(TITLES)) parts.push(section(title, await settingsOf(app)));
+  for (const [app, title] of Object.entries(TITLES)) parts.push(section(title, await settingsClassesOf(app)));
   return parts.join('\n');
 }
 
@@ -36,24 +34,6 @@ Settings come from the environment. \`npx sluice env --settings\` prints the sam
 - Topics take messages of up to 8 MiB (\`max.message.bytes\`, set when \`npx sluice migrate\` creates them). Brokers of your own
   need \`message.max.bytes\` and \`replica.fetch.max.bytes\` above that, for example 10485760.
 `;
-
-type SettingsClass = new () => Readonly<Record<string, unknown>>;
-
-const APPS = join(import.meta.dirname, '../../../apps');
-
-/** The classes of `apps/<app>/src/**` in files named `<name>.config`. */
-async function settingsOf(app: string): Promise<SettingsClass[]> {
-  const folder = join(APPS, app, 'src');
-  const files = (await readdir(folder, { recursive: true })).filter((file) => /\.config\.[jt]s$/.test(file));
-  const modules = await Promise.all(
-    files.sort().map(async (file) => import(pathToFileURL(join(folder, file)).href) as Promise<object>),
-  );
-  return modules.flatMap((module) => Object.values(module) as unknown[]).filter(isSettingsClass);
-}
-
-function isSettingsClass(exported: unknown): exported is SettingsClass {
-  return typeof exported === 'function' && listVariables(exported as SettingsClass).length > 0;
-}
 
 function section(title: string, classes: readonly SettingsClass[] | readonly (new () => object)[]): string {
   const rows = classes.flatMap((settings) => {

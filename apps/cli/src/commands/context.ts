@@ -1,6 +1,6 @@
 import type { CliConfig } from '../cli.config.js';
 import { SluiceClient } from '../client.js';
-import type { LocalSystem } from './local-system.js';
+import type { LocalSystem } from '#local/local-system.js';
 import { findSystem } from './find-system.js';
 import type { Waiting } from './follow-job.js';
 import { paintFor, type Paint } from '../render/paint.js';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
-import { ApiServer, deadLetter, JOB_ID } from '../../../../test/support/cli/api-server.js';
-import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
+import { ApiServer, deadLetter, JOB_ID } from '#test/support/cli/api-server.js';
+import { CliHarness } from '#test/support/cli/cli-harness.js';
 
 describe('sluice dead-letters', () => {
   let api: ApiServer;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { CliConfig } from '../cli.config.js';
 import type { SystemAddresses } from '../client.js';
-import type { LocalSystem } from './local-system.js';
+import type { LocalSystem } from '#local/local-system.js';
 
 /**
  * The running system: the one that the environment names, else the one that `sluice up` started here.

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ApiServer, JOB_ID, jobDetail } from '../../../../test/support/cli/api-server.js';
+import { ApiServer, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
 import { SluiceClient } from '../client.js';
 import type { Progress } from '../render/progress.js';
 import { followJob, type Followed, type Waiting } from './follow-job.js';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ApiServer, datasetView, JOB_ID, jobDetail } from '../../../../test/support/cli/api-server.js';
+import { ApiServer, datasetView, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
 import type { JobDetail } from '#core/job/job-view.js';
-import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
-import { stage } from '../../../../test/support/cli/run-fixtures.js';
+import { CliHarness } from '#test/support/cli/cli-harness.js';
+import { stage } from '#test/support/cli/run-fixtures.js';
 
 describe('looking at jobs', () => {
   let api: ApiServer;

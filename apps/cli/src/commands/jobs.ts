@@ -2,7 +2,7 @@ import type { JobDetail, JobSummary } from '#core/job/job-view.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount, formatDuration, formatTime } from '../render/format.js';
 import { stateWords } from '../render/job-state.js';
-import { plainText } from '../render/plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable, type TableColumn } from '../render/table.js';
 import { type CliContext, connect, write } from './context.js';

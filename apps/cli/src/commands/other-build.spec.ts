@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { datasetFingerprint } from '#core/dataset/fingerprint.js';
-import { ApiServer, datasetView } from '../../../../test/support/cli/api-server.js';
-import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
+import { ApiServer, datasetView } from '#test/support/cli/api-server.js';
+import { CliHarness } from '#test/support/cli/cli-harness.js';
 import { otherBuild } from './other-build.js';
-import { checkoutFolder } from '../local/folders.js';
+import { checkoutFolder } from '#local/folders.js';
 
 const DATASETS = join(checkoutFolder(), 'test/fixtures/datasets');
 const [NAME = ''] = readdirSync(DATASETS);

@@ -3,7 +3,7 @@ import { datasetFingerprint } from '#core/dataset/fingerprint.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import type { DatasetView } from '#core/job/job-view.js';
 import { SluiceClient } from '../client.js';
-import { plainText } from '../render/plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import type { CliContext } from './context.js';
 

@@ -1,9 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ApiServer } from '../../../../test/support/cli/api-server.js';
-import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
-import { RunFolder } from '../../../../test/support/run-folder.js';
+import { ApiServer } from '#test/support/cli/api-server.js';
+import { CliHarness } from '#test/support/cli/cli-harness.js';
+import { RunFolder } from '#test/support/run-folder.js';
 
 const MESSAGES = [11, 7, 3].map((offset) => ({
   topic: 'sluice.customers.raw',

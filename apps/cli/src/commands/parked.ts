@@ -5,7 +5,7 @@ import type { ParkedMessageContent, ParkedMessageView } from '#core/job/job-view
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount, formatTime } from '../render/format.js';
-import { plainText } from '../render/plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { renderTable, type TableColumn } from '../render/table.js';
 import { type CliContext, connect, write } from './context.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../test/support/cli/cli-harness.js';
-import type { LocalSystem, ProcessStatus } from './local-system.js';
+import { CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
+import type { LocalSystem, ProcessStatus } from '#local/local-system.js';
 import { buildProgram } from './program.js';
 
 describe('sluice', () => {

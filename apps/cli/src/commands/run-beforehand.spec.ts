@@ -1,9 +1,9 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ApiServer } from '../../../../test/support/cli/api-server.js';
-import { type CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../test/support/cli/cli-harness.js';
-import { filled, startRunSetting } from '../../../../test/support/cli/run-fixtures.js';
+import type { ApiServer } from '#test/support/cli/api-server.js';
+import { type CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
+import { filled, startRunSetting } from '#test/support/cli/run-fixtures.js';
 
 describe('sluice run, before a job is there', () => {
   let api: ApiServer;

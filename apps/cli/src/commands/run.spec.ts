@@ -2,11 +2,11 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ApiServer, JOB_ID, jobDetail, problem } from '../../../../test/support/cli/api-server.js';
-import type { CliHarness } from '../../../../test/support/cli/cli-harness.js';
+import { ApiServer, JOB_ID, jobDetail, problem } from '#test/support/cli/api-server.js';
+import type { CliHarness } from '#test/support/cli/cli-harness.js';
 import type { JobCounts } from '#core/job/job.entity.js';
 import type { JobDetail } from '#core/job/job-view.js';
-import { COUNTS, stage, startRunSetting, succeeded } from '../../../../test/support/cli/run-fixtures.js';
+import { COUNTS, stage, startRunSetting, succeeded } from '#test/support/cli/run-fixtures.js';
 
 describe('sluice run', () => {
   let api: ApiServer;

@@ -1,12 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  ApiServer,
-  JOB_ID,
-  datasetView,
-  jobDetail,
-  problem,
-} from '../../../../test/support/cli/api-server.js';
-import { CliHarness } from '../../../../test/support/cli/cli-harness.js';
+import { ApiServer, JOB_ID, datasetView, jobDetail, problem } from '#test/support/cli/api-server.js';
+import { CliHarness } from '#test/support/cli/cli-harness.js';
 
 const OLDER_ID = JOB_ID.replace(/.$/, '0');
 const complete = { known: 0, expected: 0, complete: true };

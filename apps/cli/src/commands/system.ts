@@ -1,10 +1,10 @@
 import type { Exit } from '../exit-codes.js';
-import { plainText } from '../render/plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable } from '../render/table.js';
 import { otherBuild, warn } from './other-build.js';
 import { type CliContext, interruptible, paintOf, write } from './context.js';
-import type { LocalState, Say } from './local-system.js';
+import type { LocalState, Say } from '#local/local-system.js';
 
 /** The commands that start, stop and look at the system of this checkout. */
 

@@ -1,7 +1,7 @@
 import type { DeadLetterView } from '#core/job/job-view.js';
 import { formatCount } from './format.js';
 import type { Paint } from './paint.js';
-import { plainText, shorten } from './plain-text.js';
+import { plainText, shorten } from '#common/text/plain-text.js';
 import { reasonText } from './reason-text.js';
 
 const SHOWN_CHARACTERS = 160;

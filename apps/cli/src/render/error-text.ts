@@ -1,6 +1,6 @@
 import { errorFacts } from '#common/errors/error-codes.js';
 import { SluiceError, messageOf, type ErrorPlace } from '#common/errors/sluice-error.js';
-import { plainText } from './plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 
 /** What happened with its code, where, and what to do, each on a line of its own. */
 export function errorText(error: unknown): string {

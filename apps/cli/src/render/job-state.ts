@@ -1,6 +1,6 @@
 import type { JobDetail, JobSummary } from '#core/job/job-view.js';
 import { counted, formatCount } from './format.js';
-import { plainText } from './plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from './program-name.js';
 
 /** What the state of a job means, and what somebody can do about it. PURE. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { jobDetail } from '../../../../test/support/cli/api-server.js';
-import { TextSink } from '../../../../test/support/cli/cli-harness.js';
+import { jobDetail } from '#test/support/cli/api-server.js';
+import { TextSink } from '#test/support/cli/cli-harness.js';
 import type { JobDetail } from '#core/job/job-view.js';
 import { progressOn } from './progress.js';
 

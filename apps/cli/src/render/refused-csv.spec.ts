@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
-import { deadLetter } from '../../../../test/support/cli/api-server.js';
-import { plainCell } from './plain-text.js';
+import { deadLetter } from '#test/support/cli/api-server.js';
+import { plainCell } from '#common/text/plain-text.js';
 import { csvHeader, csvRow, defused } from './refused-csv.js';
 
 const COLUMNS = ['number', 'name'];

@@ -1,7 +1,7 @@
 import { parse } from 'csv-parse/sync';
 import type { DeadLetterView } from '#core/job/job-view.js';
 import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
-import { plainCell } from './plain-text.js';
+import { plainCell } from '#common/text/plain-text.js';
 import { reasonText } from './reason-text.js';
 
 /**

@@ -2,7 +2,7 @@ import type { DatasetView, JobDetail, UnknownMember } from '#core/job/job-view.j
 import { formatCount, formatDuration, formatRate, formatShare } from './format.js';
 import { codeRows, discardedText, nextSteps } from './job-state.js';
 import type { Paint } from './paint.js';
-import { plainText } from './plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from './program-name.js';
 import { type RunCounts, runCounts } from './run-json.js';
 

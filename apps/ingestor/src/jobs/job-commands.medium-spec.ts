@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../../../test/support/eventually.js';
-import { Ingesting, type TestIngestor, thingsOf } from '../../../../test/support/ingesting.js';
+import { eventually } from '#test/support/eventually.js';
+import { Ingesting, type TestIngestor, thingsOf } from '#test/support/ingesting.js';
 
 const CONTENT = thingsOf(Array.from({ length: 40 }, (_, number) => number));
 

@@ -2,9 +2,9 @@ import { statSync, utimesSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { Ingesting, type TestIngestor, thingsOf } from '../../../../test/support/ingesting.js';
-import { type SourceServer, serve, startSourceServer } from '../../../../test/support/source-server.js';
+import { eventually } from '#test/support/eventually.js';
+import { Ingesting, type TestIngestor, thingsOf } from '#test/support/ingesting.js';
+import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 
 /** R1 to R4 are the invariants of job-runner.ts; 20 records are 10 batches. */
 const NUMBERS = Array.from({ length: 20 }, (_, number) => 100 + number);

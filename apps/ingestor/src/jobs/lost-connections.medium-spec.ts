@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { Ingesting, thingsOf } from '../../../../test/support/ingesting.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { Executioner, type WatchedPool } from '../../../../test/support/executioner.js';
+import { Ingesting, thingsOf } from '#test/support/ingesting.js';
+import { eventually } from '#test/support/eventually.js';
+import { Executioner, type WatchedPool } from '#test/support/executioner.js';
 
 describe('an ingestor whose connection is ended between two statements', () => {
   let ingesting: Ingesting;

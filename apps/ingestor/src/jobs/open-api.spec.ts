@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { describe, expect, it } from '@jest/globals';
-import { addressesOf, openApiProblems } from '../../../../test/support/open-api.js';
+import { addressesOf, openApiProblems } from '#test/support/open-api.js';
 import { IngestorModule } from '../ingestor.module.js';
 
 describe('the OpenAPI document of the ingestor', () => {

@@ -7,7 +7,7 @@ import { createHttpApp } from '#common/http/http-app.js';
 import { loggerTo } from '#common/telemetry/logger.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';
-import { Ingesting, THINGS } from '../../../../test/support/ingesting.js';
+import { Ingesting, THINGS } from '#test/support/ingesting.js';
 import { JobCommands } from './job-commands.js';
 import { JobPoller } from './job-poller.js';
 import { JobStarter } from './job-starter.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type SourceServer, serve, startSourceServer } from '../../../../test/support/source-server.js';
+import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { openSource } from './open-source.js';
 import { SourceConfig } from './source.config.js';
 

@@ -3,7 +3,7 @@ import { type AddressInfo, type Server, type Socket, createServer } from 'node:n
 import { createServer as createTlsServer } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { SELF_SIGNED } from '../../../../test/support/self-signed.js';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import {
   CONTENT,
   HALF,
@@ -14,8 +14,8 @@ import {
   start,
   startServing,
   withCode,
-} from '../../../../test/support/http-sources.js';
-import { serve } from '../../../../test/support/source-server.js';
+} from '#test/support/http-sources.js';
+import { serve } from '#test/support/source-server.js';
 
 /** What servers do that no specification asks for, and curl and browsers take. */
 

@@ -12,8 +12,8 @@ import {
   start,
   startServing,
   withCode,
-} from '../../../../test/support/http-sources.js';
-import { serve } from '../../../../test/support/source-server.js';
+} from '#test/support/http-sources.js';
+import { serve } from '#test/support/source-server.js';
 
 /** Against real servers that misbehave; H1 to H5 are the invariants of http-download.ts. */
 

@@ -12,8 +12,8 @@ import {
   start,
   startServing,
   withCode,
-} from '../../../../test/support/http-sources.js';
-import { serve } from '../../../../test/support/source-server.js';
+} from '#test/support/http-sources.js';
+import { serve } from '#test/support/source-server.js';
 import type { ByteSource } from './byte-source.js';
 
 /** Reading on from an offset, against real servers; H6 is an invariant of http-download.ts. */

@@ -14,9 +14,9 @@ import {
   start,
   startServing,
   withCode,
-} from '../../../../test/support/http-sources.js';
-import { SELF_SIGNED } from '../../../../test/support/self-signed.js';
-import { serve, startSourceServer } from '../../../../test/support/source-server.js';
+} from '#test/support/http-sources.js';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
+import { serve, startSourceServer } from '#test/support/source-server.js';
 
 import type { AddressClass, AddressPolicy } from './address-guard.js';
 import { HttpClient } from './http-client.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type SourceServer, serve, startSourceServer } from '../../../../test/support/source-server.js';
+import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import type { ByteSource } from './byte-source.js';
 import { openSource } from './open-source.js';
 import { SourceConfig } from './source.config.js';

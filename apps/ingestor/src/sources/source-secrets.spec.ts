@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { type SourceServer, serve, startSourceServer } from '../../../../test/support/source-server.js';
+import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { openSource } from './open-source.js';
 import { SourceConfig } from './source.config.js';
 import { describeSource, displayOf } from './source-uri.js';

@@ -14,8 +14,8 @@ import { type DeadLetter, decodeDeadLetter } from '#core/message/dead-letter-mes
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { planTopics, topicOf } from '#core/message/topics.js';
 import { migrate } from '#core/schema/migrate.js';
-import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { KafkaAnnouncer } from './kafka-announcer.js';
 
 /** Without it a letter that never comes would hang the spec instead of failing it. */

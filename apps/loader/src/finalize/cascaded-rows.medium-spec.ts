@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../../../test/support/eventually.js';
-import { finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 
 /** Tables that are being made for a swap have the target's foreign keys already, and what those do to their rows. */
 describe('rows that go from staging with rows of other tables', () => {

@@ -3,9 +3,9 @@ import type { DataSource } from 'typeorm';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { SHOPS, SweepHarness, untilRow } from '../../../../test/support/finalizing.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { SHOPS, SweepHarness, untilRow } from '#test/support/finalizing.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 import type { FinalizeSweep } from './finalize-sweep.js';
 
 /** Refuses every row that is inserted into `shop`. */

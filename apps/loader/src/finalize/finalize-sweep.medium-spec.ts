@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../../../test/support/eventually.js';
-import { SHOPS, SweepHarness, untilRow } from '../../../../test/support/finalizing.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { SHOPS, SweepHarness, untilRow } from '#test/support/finalizing.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
 import type { Announcer } from '../announce/announcer.js';
 import type { FinalizeSweep } from './finalize-sweep.js';

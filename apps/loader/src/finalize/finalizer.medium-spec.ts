@@ -3,14 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { watchFaultPoints } from '#common/faults/fault-point.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { claimJob, finalizeJob, takeOver } from '../../../../test/support/finalizing.js';
-import {
-  type JobOptions,
-  type Shop,
-  StagedJobs,
-  type Unaccepted,
-} from '../../../../test/support/staged-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { claimJob, finalizeJob, takeOver } from '#test/support/finalizing.js';
+import { type JobOptions, type Shop, StagedJobs, type Unaccepted } from '#test/support/staged-job.js';
 import type { FinalizeStep } from './finalizing-job.js';
 
 const SHOP_A = { number: '1', name: 'a', items: ['x', 'y'] };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { finalizeJob } from '../../../../test/support/finalizing.js';
-import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+import { finalizeJob } from '#test/support/finalizing.js';
+import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 
 /** What a DBA may have set for the role or the database; each alone has broken something once, or could. */
 const SETTINGS = {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { inTransaction } from '#common/postgres/pool.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
-import { SHOPS, claimJob } from '../../../../test/support/finalizing.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOPS, claimJob } from '#test/support/finalizing.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 import { FinalizeConfig } from './finalize.config.js';
 import { Merging } from './merging.js';
 import { Preparation } from './prepare.js';

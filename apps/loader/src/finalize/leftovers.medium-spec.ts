@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { pino } from 'pino';
 import { inTransaction } from '#common/postgres/pool.js';
 import { createStaging } from '#core/staging/staging-tables.js';
-import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOP_PLAN, StagedJobs } from '#test/support/staged-job.js';
 import { Leftovers } from './leftovers.js';
 
 const SHOP = { number: '1', name: 'a', items: ['x'] };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
+import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { SHOP_PLAN, StagedJobs } from '#test/support/staged-job.js';
 
 /** Other sessions write to the same rows while a merge is under way: what moved since it was judged is judged again. */
 describe('a merge beside other writers', () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { SHOPS, finalizeJob } from '../../../../test/support/finalizing.js';
-import { SHOP_PLAN, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOPS, finalizeJob } from '#test/support/finalizing.js';
+import { SHOP_PLAN, type Shop, StagedJobs } from '#test/support/staged-job.js';
 
 const MODES = ['append', 'upsert'] as const;
 

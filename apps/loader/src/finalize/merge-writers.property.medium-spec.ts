@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { unexplained } from '../../../../test/support/explained-merge.js';
-import { claimJob, finalizeJob } from '../../../../test/support/finalizing.js';
-import { OtherWriter, type Written } from '../../../../test/support/other-writers.js';
+import { unexplained } from '#test/support/explained-merge.js';
+import { claimJob, finalizeJob } from '#test/support/finalizing.js';
+import { OtherWriter, type Written } from '#test/support/other-writers.js';
 import {
   RANDOM_TABLES_NEED,
   type RandomTables,
@@ -14,8 +14,8 @@ import {
   presentRecords,
   randomRecords,
   randomTables,
-} from '../../../../test/support/random-tables.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+} from '#test/support/random-tables.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 import { FINALIZING_ATTEMPTS_AGAINST_OTHERS } from '../load/job-faults.js';
 import type { FinalizedDataset } from './finalizing-job.js';
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import type { WriteMode } from '#core/dataset/dataset.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { SHOPS, finalizeJob, takeOver, untilRow } from '../../../../test/support/finalizing.js';
-import { type JobOptions, SHOP_PLAN, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { SHOPS, finalizeJob, takeOver, untilRow } from '#test/support/finalizing.js';
+import { type JobOptions, SHOP_PLAN, type Shop, StagedJobs } from '#test/support/staged-job.js';
 import type { JobCounts } from '#core/job/job.entity.js';
 import type { FinalizedDataset } from './finalizing-job.js';
 

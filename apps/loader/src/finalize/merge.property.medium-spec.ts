@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { finalizeJob } from '../../../../test/support/finalizing.js';
-import { MergeOracle } from '../../../../test/support/merge-oracle.js';
+import { finalizeJob } from '#test/support/finalizing.js';
+import { MergeOracle } from '#test/support/merge-oracle.js';
 import {
   RANDOM_TABLES_NEED,
   type RandomTables,
@@ -13,8 +13,8 @@ import {
   presentRecords,
   randomRecords,
   randomTables,
-} from '../../../../test/support/random-tables.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+} from '#test/support/random-tables.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 
 /**
  * Random tables and modes, against a plain model (other writers: merge-writers.property.medium-spec.ts). What is refused is

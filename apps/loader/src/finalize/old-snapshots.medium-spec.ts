@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { createPool } from '#common/postgres/pool.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { oldSnapshots, presentHorizon } from './old-snapshots.js';
 
 const LOADER = 'sluice_test_snapshots_loader';

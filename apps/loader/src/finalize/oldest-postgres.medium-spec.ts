@@ -5,9 +5,9 @@ import { numeric } from '#core/dataset/kinds.js';
 import { migrate } from '#core/schema/migrate.js';
 import { checkColumnTypes } from '#core/staging/checks/column-types.js';
 import { createStaging } from '#core/staging/staging-tables.js';
-import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { OLDEST_POSTGRES, type TestServer, startPostgresServer } from '../../../../test/support/postgres.js';
-import { SHOP_PLAN, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { OLDEST_POSTGRES, type TestServer, startPostgresServer } from '#test/support/postgres.js';
+import { SHOP_PLAN, type Shop, StagedJobs } from '#test/support/staged-job.js';
 
 @Table({ name: 'shop', key: ['number'] })
 class PricedShop {

@@ -4,14 +4,11 @@ import { createPool } from '#common/postgres/pool.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { SweepHarness } from '../../../../test/support/finalizing.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
-import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
-import {
-  type TransactionPooler,
-  startTransactionPooler,
-} from '../../../../test/support/transaction-pooler.js';
+import { eventually } from '#test/support/eventually.js';
+import { SweepHarness } from '#test/support/finalizing.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
+import { type TransactionPooler, startTransactionPooler } from '#test/support/transaction-pooler.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
 
 /** What every server connection begins with; the limit is longer than anything here, and must never be lifted for others. */

@@ -3,13 +3,8 @@ import type { DataSource } from 'typeorm';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import type { ResumeRequest } from '#core/job/job-view.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { SweepHarness, untilRow } from '../../../../test/support/finalizing.js';
-import {
-  type JobOptions,
-  type Shop,
-  StagedJobs,
-  type Unaccepted,
-} from '../../../../test/support/staged-job.js';
+import { SweepHarness, untilRow } from '#test/support/finalizing.js';
+import { type JobOptions, type Shop, StagedJobs, type Unaccepted } from '#test/support/staged-job.js';
 
 const shops = (count: number): Shop[] =>
   Array.from({ length: count }, (_, i) => ({ number: String(100 + i), name: `s${i}`, items: ['x'] }));

@@ -6,10 +6,10 @@ import { JobRepository } from '#core/job/job.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { noteServiceRole } from '#core/staging/checks/service-role.js';
-import { documentedRoles } from '../../../../test/support/documented-rights.js';
-import { SweepHarness, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
-import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+import { documentedRoles } from '#test/support/documented-rights.js';
+import { SweepHarness, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 import { endingStalledLoaders } from '../load/stalled-loaders.js';
 
 const SERVICES = ['owner', 'ingestor', 'loader', 'tracker'] as const;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { SHOPS, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 
 describe('settling', () => {
   let jobs: StagedJobs;

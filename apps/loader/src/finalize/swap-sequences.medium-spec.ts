@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { dropStaging } from '#core/staging/staging-tables.js';
-import { SHOPS, finalizeJob, takeOver } from '../../../../test/support/finalizing.js';
-import { SHOP_PLAN, SHOP_TABLES, type Shop, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOPS, finalizeJob, takeOver } from '#test/support/finalizing.js';
+import { SHOP_PLAN, SHOP_TABLES, type Shop, StagedJobs } from '#test/support/staged-job.js';
 
 const TABLES = `${SHOP_TABLES}
   ALTER TABLE public.shop ADD COLUMN no serial;

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { SHOPS, claimJob, finalizeJob, untilRow } from '../../../../test/support/finalizing.js';
-import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { SHOPS, claimJob, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 
 /** Everything that a table can have and a swap promises to keep. */
 const FURNISHED = `${SHOP_TABLES}

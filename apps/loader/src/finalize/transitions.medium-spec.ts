@@ -10,7 +10,7 @@ import { JobRepository } from '#core/job/job.repository.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { pauseJob } from '#core/job/pause-job.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
 import { fail, pause, succeed } from './conclude.js';
 import { FinalizeRepository } from './finalize.repository.js';

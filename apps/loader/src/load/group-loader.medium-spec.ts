@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { LoadingHarness } from '../../../../test/support/loading.js';
+import { eventually } from '#test/support/eventually.js';
+import { LoadingHarness } from '#test/support/loading.js';
 
 describe('GroupLoader on real PostgreSQL', () => {
   let harness: LoadingHarness;

@@ -9,7 +9,7 @@ import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-messa
 import { migrate } from '#core/schema/migrate.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { GroupLoader } from './group-loader.js';
 import { assertSections, loaderPlan } from './staging-targets.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import { LoadingHarness } from '../../../../test/support/loading.js';
+import { LoadingHarness } from '#test/support/loading.js';
 
 describe('records that PostgreSQL refuses while they are loaded', () => {
   let harness: LoadingHarness;

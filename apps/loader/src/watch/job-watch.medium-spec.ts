@@ -10,9 +10,9 @@ import { OperatorRepository } from '#core/job/operator.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { CONSUMER_GROUPS, planTopics, topicOf } from '#core/message/topics.js';
 import { migrate } from '#core/schema/migrate.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { type TestKafka, startKafkaBroker } from '../../../../test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { eventually } from '#test/support/eventually.js';
+import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { JobWatch } from './job-watch.js';
 
 interface Batch {

@@ -15,7 +15,7 @@ import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-mes
 import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
 import { JobWatcher } from '../live/job-watcher.js';
 import { FoldConsumer } from './fold.consumer.js';

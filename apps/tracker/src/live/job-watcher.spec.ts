@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { lastValueFrom, toArray } from 'rxjs';
 import type { JobDetail } from '#core/job/job-view.js';
-import { eventually } from '../../../../test/support/eventually.js';
+import { eventually } from '#test/support/eventually.js';
 import { JobWatcher } from './job-watcher.js';
 import type { LiveTiming } from './live-timing.js';
 

@@ -10,8 +10,8 @@ import { Publisher } from '#common/kafka/publisher.js';
 import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import { migrate } from '#core/schema/migrate.js';
-import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { ParkedMessageRepository } from '../fold/parked-message.repository.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 

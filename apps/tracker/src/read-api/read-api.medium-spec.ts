@@ -9,11 +9,7 @@ import type {
   Problem,
 } from '#core/job/job-view.js';
 import { migrate } from '#core/schema/migrate.js';
-import {
-  type TestDatabase,
-  startPostgresServer,
-  startTestDatabase,
-} from '../../../../test/support/postgres.js';
+import { type TestDatabase, startPostgresServer, startTestDatabase } from '#test/support/postgres.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 import { COUNTS, JOBS, PARKED, PROBLEM, fill, registered } from '../testing/read-api-rows.js';
 

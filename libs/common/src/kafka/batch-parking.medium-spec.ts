@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
-import { ServingHarness, textsOf } from '../../../../test/support/batch-serving.js';
-import { eventually } from '../../../../test/support/eventually.js';
+import { ServingHarness, textsOf } from '#test/support/batch-serving.js';
+import { eventually } from '#test/support/eventually.js';
 import { SluiceError } from '../errors/sluice-error.js';
 
 describe('messages that BatchServer cannot hand over, on real Kafka', () => {

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import kafkajs, { type Kafka } from 'kafkajs';
-import { ServingHarness } from '../../../../test/support/batch-serving.js';
-import { eventually } from '../../../../test/support/eventually.js';
+import { ServingHarness } from '#test/support/batch-serving.js';
+import { eventually } from '#test/support/eventually.js';
 
 const JOIN_GROUP = 11;
 const LEAVE_GROUP = 13;

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { ServingHarness, textsOf } from '../../../../test/support/batch-serving.js';
-import { damageLog, storedBatches } from '../../../../test/support/damaged-log.js';
-import { eventually } from '../../../../test/support/eventually.js';
-import { type OwnKafka, startKafkaBroker } from '../../../../test/support/kafka.js';
+import { ServingHarness, textsOf } from '#test/support/batch-serving.js';
+import { damageLog, storedBatches } from '#test/support/damaged-log.js';
+import { eventually } from '#test/support/eventually.js';
+import { type OwnKafka, startKafkaBroker } from '#test/support/kafka.js';
 import { readMessages } from './message-reader.js';
 import { withAdmin } from './topics-admin.js';
 

@@ -4,14 +4,14 @@ import { NestFactory } from '@nestjs/core';
 import kafkajs, { type AclEntry, type Admin, type Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { eventually } from '../../../../test/support/eventually.js';
+import { eventually } from '#test/support/eventually.js';
 import {
   type SecuredKafka,
   connectAdmin,
   runConfigCommand,
   setAcls,
   startSecuredKafka,
-} from '../../../../test/support/secured-kafka.js';
+} from '#test/support/secured-kafka.js';
 import { loadSettings } from '../config/environment.js';
 import { KafkaSecurityConfig } from '../config/kafka-security.config.js';
 import { BatchHandler } from './batch-handler.decorator.js';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import kafkajs, { type Kafka } from 'kafkajs';
 import { pino } from 'pino';
-import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
+import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
 import { createKafka } from './kafka-client.js';
 import { type MessageGone, readMessages } from './message-reader.js';
 import { Publisher } from './publisher.js';

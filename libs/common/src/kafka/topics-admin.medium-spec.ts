@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import kafkajs, { type Kafka } from 'kafkajs';
-import { eventually } from '../../../../test/support/eventually.js';
-import { type TestKafka, startTestKafka } from '../../../../test/support/kafka.js';
+import { eventually } from '#test/support/eventually.js';
+import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
 import {
   correctTopics,
   countPartitions,

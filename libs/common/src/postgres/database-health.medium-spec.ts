@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../../../test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { eventually } from '#test/support/eventually.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { DatabaseHealth } from './database-health.js';
 import { createPool } from './pool.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { chunksOf } from '../../../../test/support/record/cutting.js';
-import { ORDER, SHOP } from '../../../../test/support/record/sample-contracts.js';
+import { chunksOf } from '#test/support/record/cutting.js';
+import { ORDER, SHOP } from '#test/support/record/sample-contracts.js';
 import { Column, Table } from './columns.js';
 import type { Dataset, Prologue } from './dataset.js';
 import { bomLength, fileError, findWrongKindOfFile } from './file-head.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { controlDatabase } from '../schema/control-database.js';
 import { migrate } from '../schema/migrate.js';
 import { stagingTable } from '../staging/staging-names.js';

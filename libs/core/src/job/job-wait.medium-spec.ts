@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { StagedJobs } from '../../../../test/support/staged-job.js';
+import { StagedJobs } from '#test/support/staged-job.js';
 import { type JobWait, clearWait, declareWait, isWaitOf } from './job-wait.js';
 import { JOB_STATES } from './job-state.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../../../test/support/eventually.js';
-import { type JobDatabase, startJobDatabase } from '../../../../test/support/job-database.js';
-import { queueJob } from '../../../../test/support/queued-job.js';
+import { eventually } from '#test/support/eventually.js';
+import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
+import { queueJob } from '#test/support/queued-job.js';
 import type { Checkpoint } from './job.entity.js';
 import type { Claim, JobStart } from './job.repository.js';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type JobDatabase, startJobDatabase } from '../../../../test/support/job-database.js';
-import { queueJob } from '../../../../test/support/queued-job.js';
+import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
+import { queueJob } from '#test/support/queued-job.js';
 import { SourceCredentials1700000000009 } from '../schema/migrations/0009-source-credentials.js';
 
 const SECRET = 'https://user:canary@example.test/a.csv?sig=canary';

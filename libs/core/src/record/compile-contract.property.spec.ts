@@ -1,14 +1,10 @@
 /** The compiled contract says of any record what class-validator says of the contract's own class, and stores the same. */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { chunksOf, cutChunks } from '../../../../test/support/record/cutting.js';
-import {
-  judgePlainly,
-  type PlainRecord,
-  type PlainVerdict,
-} from '../../../../test/support/record/plain-judge.js';
-import { readCopyText } from '../../../../test/support/record/read-copy-text.js';
-import { Order, ORDER, Shop, SHOP, SHOP_COLUMNS } from '../../../../test/support/record/sample-contracts.js';
+import { chunksOf, cutChunks } from '#test/support/record/cutting.js';
+import { judgePlainly, type PlainRecord, type PlainVerdict } from '#test/support/record/plain-judge.js';
+import { readCopyText } from '#test/support/record/read-copy-text.js';
+import { Order, ORDER, Shop, SHOP, SHOP_COLUMNS } from '#test/support/record/sample-contracts.js';
 import { type CompiledContract, compileContract } from './compile-contract.js';
 import { cleanString } from './cleaning.js';
 import type { CuttingOptions, RawBatch } from './raw-batch.js';

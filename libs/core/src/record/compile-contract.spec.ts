@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { batchOf, cutChunks } from '../../../../test/support/record/cutting.js';
-import { readCopyText } from '../../../../test/support/record/read-copy-text.js';
-import { ORDER, SHOP, SHOP_COLUMNS } from '../../../../test/support/record/sample-contracts.js';
+import { batchOf, cutChunks } from '#test/support/record/cutting.js';
+import { readCopyText } from '#test/support/record/read-copy-text.js';
+import { ORDER, SHOP, SHOP_COLUMNS } from '#test/support/record/sample-contracts.js';
 import { ChildTable, Children, Column, FromParent, SlotNumber, Table } from '../dataset/columns.js';
 import { int64, jsonb } from '../dataset/kinds.js';
 import { MaxCharacters, Required } from '../dataset/rules.js';

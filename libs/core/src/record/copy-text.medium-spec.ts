@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { flag, int64, isoDate, jsonb, type Kind, numeric, text, timestamptz } from '../dataset/kinds.js';
 import { countCharacters } from '../dataset/rules.js';
 import { CopyText } from './copy-text.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readCopyText } from '../../../../test/support/record/read-copy-text.js';
+import { readCopyText } from '#test/support/record/read-copy-text.js';
 import { CopyText, copyTextOf } from './copy-text.js';
 
 /** Strings that meet every trap of the format often. */

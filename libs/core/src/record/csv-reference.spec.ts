@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
-import { chunksOf, cutChunks, trickySource } from '../../../../test/support/record/cutting.js';
+import { chunksOf, cutChunks, trickySource } from '#test/support/record/cutting.js';
 import { CsvFields, undouble } from './csv-fields.js';
 import type { LineEnd } from './line-ends.js';
 import { DEFAULT_CUTTING } from './raw-batch.js';

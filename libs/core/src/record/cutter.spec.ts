@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { chunksOf, cutChunks, START, trickySource } from '../../../../test/support/record/cutting.js';
-import { plainRecords } from '../../../../test/support/record/plain-records.js';
+import { chunksOf, cutChunks, START, trickySource } from '#test/support/record/cutting.js';
+import { plainRecords } from '#test/support/record/plain-records.js';
 import { createCutter } from './cutter.js';
 import { type CuttingOptions, DEFAULT_CUTTING, OVERSIZED_KEPT_BYTES, type RawBatch } from './raw-batch.js';
 import { locateRecord, RecordWalker } from './record-walker.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Length } from 'class-validator';
 import type { SluiceError } from '#common/errors/sluice-error.js';
-import { batchOf, cutChunks } from '../../../../test/support/record/cutting.js';
+import { batchOf, cutChunks } from '#test/support/record/cutting.js';
 import { ChildTable, Children, Column, FromParent, Table } from '../dataset/columns.js';
 import type { Kind } from '../dataset/kinds.js';
 import { defineRule } from '../dataset/rules.js';

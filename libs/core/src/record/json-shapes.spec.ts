@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { batchOf } from '../../../../test/support/record/cutting.js';
-import { readCopyText } from '../../../../test/support/record/read-copy-text.js';
-import { ORDER } from '../../../../test/support/record/sample-contracts.js';
+import { batchOf } from '#test/support/record/cutting.js';
+import { readCopyText } from '#test/support/record/read-copy-text.js';
+import { ORDER } from '#test/support/record/sample-contracts.js';
 import { compileContract } from './compile-contract.js';
 import type { BatchVerdict } from './verdict.js';
 

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import pg from 'pg';
 import { pino } from 'pino';
 import { createPool } from '#common/postgres/pool.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
-import { RunFolder } from '../../../../test/support/run-folder.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { RunFolder } from '#test/support/run-folder.js';
 import { checkDatabase } from './database.provider.js';
 import type { MigratedDataset } from './dataset-migrations.js';
 import { type MigrateOptions, migrate, migrateAll } from './migrate.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { DataSource } from 'typeorm';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { Job } from '../job/job.entity.js';
 import { LedgerRow } from '../ledger/ledger.entity.js';
 import { controlDatabase } from './control-database.js';

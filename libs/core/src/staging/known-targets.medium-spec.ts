@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { inTransaction } from '#common/postgres/pool.js';
-import { SHOP_TABLES, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 import { inspectForMerge } from './inspect-targets.js';
 import { KnownTargets } from './known-targets.js';
 import type { MergeFacts } from './target-facts.js';

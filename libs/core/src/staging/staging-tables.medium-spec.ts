@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { inTransaction } from '#common/postgres/pool.js';
-import { SHOP_PLAN, StagedJobs } from '../../../../test/support/staged-job.js';
+import { SHOP_PLAN, StagedJobs } from '#test/support/staged-job.js';
 import { createStaging, dropStaging, findAbandonedStaging } from './staging-tables.js';
 import { inspectTargets } from './inspect-targets.js';
 

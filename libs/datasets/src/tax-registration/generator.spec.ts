@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { GenerateOptions } from '#core/dataset/generate.js';
-import { expectFile } from '../../../../test/support/oracle.js';
+import { expectFile } from '#test/support/oracle.js';
 import { DEFECTS, ODDITIES } from './defects.js';
 import { generate } from './generator.js';
 import { readPrologue } from './prologue.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { CliHarness } from '../../../../../test/support/cli/cli-harness.js';
+import { CliHarness } from '#test/support/cli/cli-harness.js';
 import type { Generate } from '#core/dataset/generate.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 

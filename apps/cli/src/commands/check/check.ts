@@ -5,7 +5,7 @@ import { exceedsRefusedShare } from '#core/ledger/balance.js';
 import type { Exit } from '../../exit-codes.js';
 import { counted, formatCount, formatDuration, formatShare } from '../../render/format.js';
 import type { Paint } from '../../render/paint.js';
-import { plainText } from '../../render/plain-text.js';
+import { plainText } from '#common/text/plain-text.js';
 import { reasonText } from '../../render/reason-text.js';
 import { findingsTable, membersPart } from '../../render/report.js';
 import { type CliContext, paintOf, write } from '../context.js';

@@ -2,17 +2,11 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  ApiServer,
-  datasetView,
-  deadLetter,
-  JOB_ID,
-  jobDetail,
-} from '../../../../../test/support/cli/api-server.js';
-import { CliHarness, LOCAL_STATE, noLocalSystem } from '../../../../../test/support/cli/cli-harness.js';
+import { ApiServer, datasetView, deadLetter, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
+import { CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
 import { loadRegistry } from '#core/dataset/registry.js';
 import type { JobDetail } from '#core/job/job-view.js';
-import type { LocalState } from '../local-system.js';
+import type { LocalState } from '#local/local-system.js';
 
 const FIXTURES = fileURLToPath(new URL('../../../../../test/fixtures/datasets', import.meta.url));
 const [entry] = (await loadRegistry([FIXTURES])).entries();

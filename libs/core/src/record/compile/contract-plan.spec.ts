@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { IsEmail, Validate, ValidateIf, ValidatorConstraint } from 'class-validator';
-import { batchOf } from '../../../../../test/support/record/cutting.js';
-import { ORDER, SHOP } from '../../../../../test/support/record/sample-contracts.js';
+import { batchOf } from '#test/support/record/cutting.js';
+import { ORDER, SHOP } from '#test/support/record/sample-contracts.js';
 import {
   ChildTable,
   Children,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
-import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '../../../../../test/support/staged-job.js';
+import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 import type { WriteMode } from '../../dataset/dataset.js';
 import { createStaging } from '../staging-tables.js';
 import { noteServiceRole } from './service-role.js';

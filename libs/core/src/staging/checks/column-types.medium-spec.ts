@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { type TestDatabase, startTestDatabase } from '../../../../../test/support/postgres.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { Column, Table } from '../../dataset/columns.js';
 import { flag, int64, isoDate, jsonb, numeric, text, timestamptz } from '../../dataset/kinds.js';
 import { checkColumnTypes } from './column-types.js';

@@ -1,5 +1,5 @@
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import type { Requirement } from '../commands/local-system.js';
+import type { Requirement } from './local-system.js';
 import type { LocalFolder } from './folders.js';
 import { freeBytes } from './free-space.js';
 import { isPortFree } from './free-ports.js';

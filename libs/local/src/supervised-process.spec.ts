@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
-import { eventually } from '../../../../test/support/eventually.js';
+import { eventually } from '#test/support/eventually.js';
 import { type ProcessRef, isAlive } from './process-identity.js';
 import type { ProcessPlan } from './process-plan.js';
 import { RestartBudget } from './restart-budget.js';

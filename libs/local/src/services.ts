@@ -3,7 +3,7 @@ import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
 import { readBuild } from '#common/lifecycle/build.js';
-import { shorten } from '../render/plain-text.js';
+import { shorten } from '#common/text/plain-text.js';
 import type { LocalConfig } from './local.config.js';
 import type { ProcessPlan } from './process-plan.js';
 

@@ -13,7 +13,7 @@ import type {
   Say,
   SystemStatus,
   UpOptions,
-} from '../commands/local-system.js';
+} from './local-system.js';
 import { checkMachine, requireMachine } from './doctor.js';
 import { LocalFolder, checkoutFolder } from './folders.js';
 import { diskFullText, isDiskFull } from './free-space.js';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
 import pg from 'pg';
-import { type TestKafka, startKafkaBroker } from '../../../../test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '../../../../test/support/postgres.js';
+import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
+import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { describeBroker } from './kafka/kafka-broker.js';
 import { ensureDatabase } from './postgres/postgres-server.js';
 

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StringDecoder } from 'node:string_decoder';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { LogOptions } from '../commands/local-system.js';
+import type { LogOptions } from './local-system.js';
 import type { LocalFolder } from './folders.js';
 
 /** How much of what was written before is shown. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { eventually } from '../../../../test/support/eventually.js';
+import { eventually } from '#test/support/eventually.js';
 import { endProcess, fromPs, isAlive, refOf, startTimeOf } from './process-identity.js';
 
 jest.setTimeout(30_000); // processes, on a machine that may be busy

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import type { Announcer } from '../../apps/loader/src/announce/announcer.js';
 import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
-import { FinalizeRepository } from '../../apps/loader/src/finalize/finalize.repository.js';
-import { FinalizeSweep, type FinalizeSweepParts } from '../../apps/loader/src/finalize/finalize-sweep.js';
+import { FinalizeRepository } from '../../apps/loader/src/sweep/finalize.repository.js';
+import { Sweep, type SweepParts } from '../../apps/loader/src/sweep/sweep.js';
 import { Finalizer } from '../../apps/loader/src/finalize/finalizer.js';
 import type {
   FinalizedDataset,
@@ -58,7 +58,7 @@ export class SweepHarness {
   /** What was announced, in order: `refusals`, or a job's state. */
   readonly told: string[] = [];
   readonly announcer: Announcer;
-  private readonly running: FinalizeSweep[] = [];
+  private readonly running: Sweep[] = [];
 
   constructor(private readonly jobs: StagedJobs) {
     this.announcer = {
@@ -75,8 +75,8 @@ export class SweepHarness {
   }
 
   /** Starts one more. */
-  sweep(config: Partial<FinalizeConfig> = {}, parts: Partial<FinalizeSweepParts> = {}): FinalizeSweep {
-    const sweep = new FinalizeSweep({
+  sweep(config: Partial<FinalizeConfig> = {}, parts: Partial<SweepParts> = {}): Sweep {
+    const sweep = new Sweep({
       pool: this.jobs.pool,
       owner: `loader-${this.running.length}`,
       datasets: new Map([['shops', SHOPS]]),

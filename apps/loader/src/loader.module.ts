@@ -24,7 +24,7 @@ import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topic
 import { KafkaAnnouncer } from './announce/kafka-announcer.js';
 import { FinalizeConfig } from './finalize/finalize.config.js';
 import { finalizedDatasets } from './finalize/finalizing-job.js';
-import { FinalizeSweep } from './finalize/finalize-sweep.js';
+import { Sweep } from './sweep/sweep.js';
 import { CleanBatchController } from './load/clean-batch.controller.js';
 import { GroupLoader } from './load/group-loader.js';
 import { LOAD_GROUP } from './load/load-group.js';
@@ -44,7 +44,7 @@ const CHECKED_DATABASE = Symbol('checked database');
 @Module({})
 export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(
-    @Inject(FinalizeSweep) private readonly sweep: FinalizeSweep,
+    @Inject(Sweep) private readonly sweep: Sweep,
     @Inject(JobWatch) private readonly watch: JobWatch,
   ) {}
 
@@ -101,7 +101,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
             new KafkaAnnouncer(pool, kafka, publisher),
         },
         {
-          provide: FinalizeSweep,
+          provide: Sweep,
           inject: [PG_POOL, DatasetRegistry, KafkaAnnouncer, LoaderMetrics, LOGGER],
           useFactory: (
             pool: pg.Pool,
@@ -110,7 +110,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
             metrics: LoaderMetrics,
             logger: Logger,
           ) =>
-            new FinalizeSweep({
+            new Sweep({
               pool,
               owner: instance,
               datasets: finalizedDatasets(registry.all()),

@@ -42,15 +42,15 @@ describe('JobPoller', () => {
     return hasEnded;
   };
 
-  it('looks for jobs twice a second, and at once when it is told of one', async () => {
+  it('looks for jobs twice a second, a tenth sooner or later, and at once when it is woken', async () => {
     await settle();
     expect(looks).toBe(1);
-    poller.nudge();
+    poller.wake();
     await settle();
     expect(looks).toBe(2);
-    await settle(499);
+    await settle(449);
     expect(looks).toBe(2);
-    await settle(1);
+    await settle(101);
     expect(looks).toBe(3);
     expect(await endsAtOnce()).toBe(true);
   });

@@ -16,7 +16,7 @@ describe('JobsController', () => {
     controller = new JobsController(
       { start: done('queued') } as never,
       { resume: done('resumed'), resumeNewest: done('newest resumed') } as never,
-      { nudge: () => said.push('nudged') } as never,
+      { wake: () => said.push('woken') } as never,
       { isProvedBy: () => false } as never,
     );
   });
@@ -25,6 +25,6 @@ describe('JobsController', () => {
     await controller.start({ dataset: 'shops' }, undefined, { setHeader: () => undefined });
     await controller.resume(JOB.id, {});
     await controller.resumeNewest({});
-    expect(said).toEqual(['queued', 'nudged', 'resumed', 'nudged', 'newest resumed', 'nudged']);
+    expect(said).toEqual(['queued', 'woken', 'resumed', 'woken', 'newest resumed', 'woken']);
   });
 });

@@ -53,7 +53,7 @@ export class JobsController {
     @Res({ passthrough: true }) response: HeaderSetter,
   ): Promise<JobAcceptedDto> {
     const accepted = await this.starter.start(request, this.localToken.isProvedBy(authorization));
-    this.poller.nudge();
+    this.poller.wake();
     response.setHeader('Location', `/jobs/${accepted.id}`);
     return accepted;
   }
@@ -66,7 +66,7 @@ export class JobsController {
   @ApiConflictResponse({ description: 'There is nothing to resume, or another job of the dataset is active' })
   async resumeNewest(@Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
     const resumed = await this.commands.resumeNewest(limits);
-    this.poller.nudge();
+    this.poller.wake();
     return resumed;
   }
 
@@ -83,7 +83,7 @@ export class JobsController {
     @Body() limits: ResumeRequestDto,
   ): Promise<JobAcceptedDto> {
     const resumed = await this.commands.resume(id, limits);
-    this.poller.nudge();
+    this.poller.wake();
     return resumed;
   }
 

@@ -40,7 +40,7 @@ describe('requests to the ingestor', () => {
       providers: [
         { provide: JobStarter, useValue: new JobStarter(registry, jobs) },
         { provide: JobCommands, useValue: ingesting.ingestor().commands },
-        { provide: JobPoller, useValue: { nudge: () => undefined } },
+        { provide: JobPoller, useValue: { wake: () => undefined } },
         { provide: LocalToken, useValue: LocalToken.fromFile('') },
       ],
     })(RequestsModule);

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { Wakeup } from '#common/lifecycle/wakeup.js';
+import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { clearWait, declareWait } from '#core/job/job-wait.js';
 import type { Announcer } from './announcer.js';
@@ -39,40 +39,28 @@ interface Failures {
  */
 export class AnnounceLoop {
   private readonly repository: AnnounceRepository;
-  private readonly wakeup = new Wakeup();
+  private readonly loop: BackgroundLoop;
   private readonly atWork = new Map<string, Promise<void>>();
   private readonly failures = new Map<string, Failures>();
-  private stopping = false;
-  private loop: Promise<void> | undefined;
 
   constructor(private readonly parts: AnnounceLoopParts) {
-    this.repository = new AnnounceRepository(parts.pool, parts.owner);
+    const { pool, owner, pauseMs, logger } = parts;
+    this.repository = new AnnounceRepository(pool, owner);
+    const turn = (): Promise<void> => this.beginTurns();
+    this.loop = new BackgroundLoop({ duty: 'look for what is to be announced', turn, pauseMs, logger });
   }
 
   start(): void {
-    this.loop ??= this.run();
+    this.loop.start();
   }
 
   wake(): void {
-    this.wakeup.wake();
+    this.loop.wake();
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
-    this.wakeup.wake();
-    await this.loop;
+    await this.loop.stop();
     await Promise.all(this.atWork.values());
-  }
-
-  private async run(): Promise<void> {
-    while (!this.stopping) {
-      try {
-        await this.beginTurns();
-      } catch (error) {
-        this.parts.logger.warn({ err: error }, 'cannot look for what is to be announced now; will try again');
-      }
-      await this.wakeup.wait(this.parts.pauseMs());
-    }
   }
 
   private async beginTurns(): Promise<void> {
@@ -80,7 +68,7 @@ export class AnnounceLoop {
     for (const id of this.failures.keys()) if (!due.includes(id)) this.failures.delete(id);
     const now = performance.now();
     for (const id of due) {
-      if (this.stopping || this.atWork.size >= JOBS_AT_ONCE) return;
+      if (this.loop.isStopping || this.atWork.size >= JOBS_AT_ONCE) return;
       if (this.atWork.has(id) || (this.failures.get(id)?.notBefore ?? 0) > now) continue;
       const turn = this.turn(id).finally(() => {
         this.atWork.delete(id);
@@ -95,7 +83,7 @@ export class AnnounceLoop {
       const isLeft = await this.announce(id);
       this.failures.delete(id);
       // The rest, or a job that found no place.
-      if (isLeft || this.atWork.size >= JOBS_AT_ONCE) this.wakeup.wake();
+      if (isLeft || this.atWork.size >= JOBS_AT_ONCE) this.loop.wake();
     } catch (error) {
       await this.failed(id, error);
     }

@@ -13,9 +13,9 @@ import { controlDatabase } from '#core/schema/control-database.js';
 import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
 import { fail, pause, succeed } from './conclude.js';
-import { FinalizeRepository } from './finalize.repository.js';
+import { FinalizeRepository } from '../sweep/finalize.repository.js';
 import type { FinalizingJob } from './finalizing-job.js';
-import { Leftovers } from './leftovers.js';
+import { Leftovers } from '../sweep/leftovers.js';
 
 /** How a job stands before an act: columns of its row, of a job that is loaded whole, has no lease and has epoch 1. */
 const SITUATIONS: readonly (readonly [from: JobState, columns: string])[] = [

@@ -14,7 +14,7 @@ import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-messa
 import { MessageSeal, UNSEALED } from '#core/message/message-seal.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { type TablePlan, planTables } from '#core/record/compile-contract.js';
-import { FinalizeSweep } from '../finalize/finalize-sweep.js';
+import { Sweep } from '../sweep/sweep.js';
 import { LoaderConfig } from '../loader.config.js';
 import { LoaderMetrics } from '../loader.metrics.js';
 import { type BatchGroup, groupByJob } from './batch-group.js';
@@ -34,7 +34,7 @@ export class CleanBatchController {
     @Inject(GroupLoader) private readonly loader: GroupLoader,
     @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
     @Inject(Publisher) private readonly publisher: Publisher,
-    @Inject(FinalizeSweep) private readonly sweep: FinalizeSweep,
+    @Inject(Sweep) private readonly sweep: Sweep,
     @Inject(LoaderMetrics) private readonly metrics: LoaderMetrics,
     @Inject(MessageParking) private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -85,7 +85,7 @@ export class CleanBatchController {
     // Repeated ones are announced again: whoever loaded them may have died before announcing.
     await this.publisher.send([...outcome.fresh, ...outcome.repeated].map(loadEvent));
     faultPoint('loader.announced');
-    this.sweep.nudge();
+    this.sweep.wake();
   }
 }
 

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { messageOf } from '#common/errors/sluice-error.js';
+import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import type { Dataset, OptionValues } from '#core/dataset/dataset.js';
 import { pauseJob } from '#core/job/pause-job.js';
 import { warningCodes } from '#core/record/compile-contract.js';
@@ -44,39 +43,26 @@ export interface JobWatchParts {
  * Several loaders may see the same at once; whoever is first writes it, by compare-and-set.
  */
 export class JobWatch {
-  private readonly stopping = new AbortController();
-  private loop: Promise<void> | undefined;
-  private hasTrouble = false;
-
+  private readonly loop: BackgroundLoop;
   private readonly waits: StageWaits;
 
   constructor(private readonly parts: JobWatchParts) {
-    const { pool, kafka, config } = parts;
+    const { pool, kafka, config, logger } = parts;
+    this.loop = new BackgroundLoop({
+      duty: 'watch jobs',
+      turn: () => this.look(),
+      pauseMs: () => config.watchIntervalMs,
+      logger,
+    });
     this.waits = new StageWaits(pool, kafka, config.missingAfterSeconds * 1_000);
   }
 
   start(): void {
-    this.loop ??= this.run();
+    this.loop.start();
   }
 
   async stop(): Promise<void> {
-    this.stopping.abort();
-    await this.loop;
-  }
-
-  private async run(): Promise<void> {
-    const { signal } = this.stopping;
-    while (!signal.aborted) {
-      try {
-        await this.look();
-        this.hasTrouble = false;
-      } catch (error) {
-        // Once for each outage: the loader's health says it all the time.
-        if (!this.hasTrouble) this.parts.logger.warn(`jobs cannot be watched: ${messageOf(error)}`);
-        this.hasTrouble = true;
-      }
-      await sleep(this.parts.config.watchIntervalMs, undefined, { signal }).catch(() => undefined);
-    }
+    await this.loop.stop();
   }
 
   private async look(): Promise<void> {

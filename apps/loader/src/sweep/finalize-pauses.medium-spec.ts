@@ -6,7 +6,7 @@ import { controlDatabase } from '#core/schema/control-database.js';
 import { eventually } from '#test/support/eventually.js';
 import { SHOPS, SweepHarness, untilRow } from '#test/support/finalizing.js';
 import { StagedJobs } from '#test/support/staged-job.js';
-import type { FinalizeSweep } from './finalize-sweep.js';
+import type { Sweep } from './sweep.js';
 
 /** Refuses every row that is inserted into `shop`. */
 const spoiler = (code: string): string => `
@@ -16,8 +16,8 @@ const spoiler = (code: string): string => `
 
 const SHOP = { number: '1', name: 'a', items: ['x'] };
 
-/** What {@link FinalizeSweep} cannot decide by itself: the job is paused until an operator continues it. */
-describe('FinalizeSweep', () => {
+/** What {@link Sweep} cannot decide by itself: the job is paused until an operator continues it. */
+describe('Sweep', () => {
   let jobs: StagedJobs;
   let database: DataSource;
   let harness: SweepHarness;
@@ -38,7 +38,7 @@ describe('FinalizeSweep', () => {
   });
   afterEach(() => harness.stop());
 
-  const sweep = (...parts: Parameters<SweepHarness['sweep']>): FinalizeSweep => harness.sweep(...parts);
+  const sweep = (...parts: Parameters<SweepHarness['sweep']>): Sweep => harness.sweep(...parts);
   const until = (id: string, condition: string): Promise<void> =>
     untilRow(jobs.pool, `SELECT FROM sluice.job WHERE id = $1 AND ${condition}`, [id]);
 

@@ -7,16 +7,16 @@ import { loggableMessage } from '#common/telemetry/logger.js';
 import { DeclaredWaits } from '#core/job/declared-waits.js';
 import type { Announcer } from '../announce/announcer.js';
 import { FINALIZING_ATTEMPTS, FINALIZING_ATTEMPTS_AGAINST_OTHERS, jobFault } from '../load/job-faults.js';
-import { fail, pause } from './conclude.js';
-import { type Decision, decisionOf } from './decision.js';
+import { fail, pause } from '../finalize/conclude.js';
+import { type Decision, decisionOf } from '../finalize/decision.js';
 import type { FinalizeRepository } from './finalize.repository.js';
-import type { Finalizer } from './finalizer.js';
+import type { Finalizer } from '../finalize/finalizer.js';
 import {
   type FinalizeStep,
   type FinalizedDataset,
   type FinalizingJob,
   whatIsWaitedFor,
-} from './finalizing-job.js';
+} from '../finalize/finalizing-job.js';
 
 export interface HeldJobParts {
   readonly pool: Pool;

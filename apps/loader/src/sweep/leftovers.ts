@@ -5,9 +5,9 @@ import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js'
 import { NEWER_SUCCESS } from '#core/job/newer-success.js';
 import { jobCounts } from '#core/ledger/balance.js';
 import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
-import { NOTHING } from './conclude.js';
-import { ledgerFindings, ledgerTotals, loadedBatches } from './ledger-sums.js';
-import { terminateBackends } from './step-runner.js';
+import { NOTHING } from '../finalize/conclude.js';
+import { ledgerFindings, ledgerTotals, loadedBatches } from '../finalize/ledger-sums.js';
+import { terminateBackends } from '../finalize/step-runner.js';
 
 /** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
 const LOCK_TIMEOUT = '1s';

@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import type { ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
 import type { Checkpoint, PinnedHead } from '#core/job/job.entity.js';
-import type { FinalizingJob } from './finalizing-job.js';
-import { terminateBackends } from './step-runner.js';
+import type { FinalizingJob } from '../finalize/finalizing-job.js';
+import { terminateBackends } from '../finalize/step-runner.js';
 
 interface JobRow {
   id: string;

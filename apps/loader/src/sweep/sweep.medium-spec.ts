@@ -4,8 +4,8 @@ import { SHOPS, SweepHarness, untilRow } from '#test/support/finalizing.js';
 import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
 import type { Announcer } from '../announce/announcer.js';
-import type { FinalizeSweep } from './finalize-sweep.js';
-import type { FinalizedDataset } from './finalizing-job.js';
+import type { Sweep } from './sweep.js';
+import type { FinalizedDataset } from '../finalize/finalizing-job.js';
 
 /** Refuses every row that is inserted into `shop`. */
 const spoiler = (code: string): string => `
@@ -15,7 +15,7 @@ const spoiler = (code: string): string => `
 
 const SHOP = { number: '1', name: 'a', items: ['x'] };
 
-describe('FinalizeSweep', () => {
+describe('Sweep', () => {
   let jobs: StagedJobs;
   let harness: SweepHarness;
   let told: readonly string[];
@@ -32,7 +32,7 @@ describe('FinalizeSweep', () => {
   });
   afterEach(() => harness.stop());
 
-  const sweep = (...parts: Parameters<SweepHarness['sweep']>): FinalizeSweep => harness.sweep(...parts);
+  const sweep = (...parts: Parameters<SweepHarness['sweep']>): Sweep => harness.sweep(...parts);
   const until = (id: string, condition: string): Promise<void> =>
     untilRow(jobs.pool, `SELECT FROM sluice.job WHERE id = $1 AND ${condition}`, [id]);
 
@@ -45,7 +45,7 @@ describe('FinalizeSweep', () => {
     expect(await jobs.shops()).toEqual(['1 a x']);
   });
 
-  it('looks at once when nudged', async () => {
+  it('looks at once when woken', async () => {
     const one = sweep({ sweepIntervalMs: 3_600_000 });
     // It has had its first look when it has announced what was there.
     const earlier = await jobs.loaded([['skipped']], { dataset: 'other' });
@@ -53,10 +53,10 @@ describe('FinalizeSweep', () => {
       `UPDATE sluice.job SET state = 'failed', finished_at = now(), announced = false WHERE id = $1`,
       [earlier],
     );
-    one.nudge();
+    one.wake();
     await until(earlier, 'announced');
     const id = await jobs.loaded([[SHOP]]);
-    one.nudge();
+    one.wake();
     await until(id, `state = 'succeeded'`);
   });
 

@@ -1,7 +1,7 @@
 import { MAX_MESSAGE_BYTES } from '#common/kafka/message.js';
 
 /** Names of the topics. PURE. */
-export type DatasetTopic = 'raw' | 'clean' | 'dead' | 'inbox';
+export type DatasetTopic = 'raw' | 'clean' | 'dead';
 
 export function topicOf(dataset: string, kind: DatasetTopic): string {
   return `sluice.${dataset}.${kind}`;

@@ -4,7 +4,7 @@ import { chunksOf, cutChunks, START, trickySource } from '#test/support/record/c
 import { plainRecords } from '#test/support/record/plain-records.js';
 import { createCutter } from './cutter.js';
 import { type CuttingOptions, DEFAULT_CUTTING, OVERSIZED_KEPT_BYTES, type RawBatch } from './raw-batch.js';
-import { locateRecord, RecordWalker } from './record-walker.js';
+import { type RecordPlace, RecordWalker } from './record-walker.js';
 
 const CSV: CuttingOptions = { ...DEFAULT_CUTTING, format: 'csv', limitRecords: null };
 
@@ -200,17 +200,20 @@ describe('RecordWalker', () => {
     }
   });
 
-  it('finds one record by its number', () => {
+  it('gives each record its place in the job, whichever batch it stands in', () => {
     const from = { batch: 2, record: 70, line: 90, byte: 1000 };
     const [batch] = cutChunks([Buffer.from('a\r\n"b\nc"\n\nd')], CSV, from);
-    expect(locateRecord(batch!, 'csv', 71)).toEqual({
+    const walker = new RecordWalker(batch!, 'csv');
+    const places: RecordPlace[] = [];
+    while (walker.next()) places.push(walker.place());
+    expect(places).toHaveLength(4);
+    expect(places[1]).toEqual({
       record: 71,
       line: 91,
       byteStart: 1003,
       byteEnd: 1008,
       bytes: Buffer.from('"b\nc"'),
     });
-    expect(locateRecord(batch!, 'csv', 73)).toMatchObject({ line: 94, bytes: Buffer.from('d') });
-    expect(() => locateRecord(batch!, 'csv', 74)).toThrow(/does not hold record 74/);
+    expect(places[3]).toMatchObject({ record: 73, line: 94, bytes: Buffer.from('d') });
   });
 });

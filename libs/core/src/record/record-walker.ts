@@ -134,17 +134,3 @@ export class RecordWalker {
     return new SluiceError('MESSAGE_INVALID', text, { batch: batch.batch });
   }
 }
-
-/**
- * One record of a batch by its number in the job.
- * @throws SluiceError MESSAGE_INVALID when the batch does not hold it
- */
-export function locateRecord(batch: RawBatch, format: SourceFormat, record: number): RecordPlace {
-  const walker = new RecordWalker(batch, format);
-  while (walker.next()) {
-    if (batch.firstRecord + walker.index === record) return walker.place();
-  }
-  throw new SluiceError('MESSAGE_INVALID', `Batch ${batch.batch} does not hold record ${record}.`, {
-    batch: batch.batch,
-  });
-}

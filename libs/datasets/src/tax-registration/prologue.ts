@@ -34,16 +34,6 @@ export const SOURCE_COLUMNS = [
   '名稱3',
 ] as const;
 
-export type PrologueFindingCode =
-  | 'LAYOUT_OUTDATED'
-  | 'SEPARATOR_WRONG'
-  | 'HEADER_UNREADABLE'
-  | 'HEADER_MISSING'
-  | 'COLUMN_MISSING'
-  | 'COLUMN_UNKNOWN'
-  | 'COLUMN_REPEATED'
-  | 'BAD_EXTRACT_DATE';
-
 const LF = 0x0a;
 const CR = 0x0d;
 const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];

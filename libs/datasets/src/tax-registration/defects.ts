@@ -1,4 +1,5 @@
 import type { SeededRandom } from '#core/dataset/generate.js';
+import { passesChecksum } from './business-number.js';
 
 /**
  * Everything that can be wrong or merely odd with a row, for the generator: each kind of README
@@ -38,6 +39,9 @@ const setField =
     row[field] = random.pick(values);
   };
 
+const DIGITS = [...'0123456789'];
+const passes = (number: string): boolean => passesChecksum((place) => Number(number[place]));
+
 const NULL_TOKENS = ['', 'NULL', 'null', 'NA', 'N/A'];
 const FULL_WIDTH_DIGITS = '０１２３４５６７８９';
 /** Outside the BMP: one character, two UTF-16 units, four bytes. */
@@ -73,7 +77,16 @@ export const DEFECTS: readonly Defect[] = [
     spoil: (row) => void (row[FIELD.number] = toFullWidth(at(row, FIELD.number))),
   },
   { name: 'number null', spoil: setField(FIELD.number, ...NULL_TOKENS) },
-  { name: 'number with a wrong checksum', spoil: setField(FIELD.number, '12345678', '24567898', '00000000') },
+  {
+    // Of its own first digits: fixed numbers would come again in a file that asked for no repeats.
+    name: 'number with a wrong checksum',
+    spoil: (row, random) => {
+      const prefix = at(row, FIELD.number).slice(0, -1);
+      const wrong = DIGITS.map((digit) => prefix + digit).filter((number) => !passes(number));
+      row[FIELD.number] = random.pick(wrong);
+      return undefined;
+    },
+  },
   {
     name: 'head office no number',
     spoil: setField(FIELD.headOffice, '1234567', 'ABCDEFGH', '１２３４５６７８'),

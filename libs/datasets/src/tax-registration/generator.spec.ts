@@ -17,7 +17,7 @@ describe('generator of extracts', () => {
     expect(file(options).equals(file(options))).toBe(true);
     expect(file(options).equals(file({ ...options, seed: 10 }))).toBe(false);
     expect(createHash('sha256').update(file(options)).digest('hex')).toMatchInlineSnapshot(
-      `"f8a4f351cf8e7ff4a6d3247299c278d1985032a945d72807b7a9fac3387ff7ff"`,
+      `"0881103c87a8721be789b74d2521ad70f0a46e4b934f1b4209f876638783953a"`,
     );
   });
 
@@ -37,6 +37,14 @@ describe('generator of extracts', () => {
     expect(findings).toEqual({ STRAY_QUOTE: expect.any(Number) });
     const slots = [...industries.values()].map((rows) => rows.length);
     expect(new Set(slots)).toEqual(new Set([1, 2, 3, 4]));
+  });
+
+  it('repeats no number when no repeats are asked for, however many defects there are', () => {
+    for (const seed of [8, 9, 10]) {
+      const { findings } = expectFile(file({ rows: 20_000, seed, defectShare: 0.2, repeatShare: 0 }));
+      expect(findings).toMatchObject({ INVALID_BAN_CHECKSUM: expect.any(Number) });
+      expect(findings).not.toHaveProperty('DUPLICATE');
+    }
   });
 
   it('makes as many defects and repeats as asked', () => {

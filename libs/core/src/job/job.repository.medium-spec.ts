@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
 import { eventually } from '#test/support/eventually.js';
 import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
 import { queueJob } from '#test/support/queued-job.js';
+import type { Claim } from './ingest-claim.js';
+import type { JobStart } from './ingestor-transitions.js';
 import type { Checkpoint } from './job.entity.js';
-import type { Claim, JobStart } from './job.repository.js';
 
 const START: JobStart = {
   cutting: { format: 'csv', maxBatchBytes: 1024, maxBatchRecords: 10, maxRecordBytes: 512, partitions: 3 },
@@ -196,6 +198,17 @@ describe('JobRepository on real PostgreSQL', () => {
     await cancelling;
     expect(await jobs.claimNext('two')).toBeNull();
     await expect(operator.cancel(id)).rejects.toMatchObject({ code: 'JOB_TRANSITION_REFUSED' });
+  });
+
+  it('writes what the ingestor waits for into the row, and clears it', async () => {
+    const id = await queue();
+    const waits = jobs.waitsOf(await jobs.load(id), pino({ level: 'silent' }));
+    waits.declare('SERVER_AWAY', 'Kafka does not answer');
+    await waits.settled();
+    expect((await jobs.load(id)).wait).toMatchObject({ stage: 'ingest', code: 'SERVER_AWAY' });
+    waits.clear();
+    await waits.settled();
+    expect((await jobs.load(id)).wait).toBeNull();
   });
 
   it('shows the address with its credentials to load() alone', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { eventually } from '#test/support/eventually.js';
@@ -109,6 +110,18 @@ describe('JobRepository on real PostgreSQL', () => {
       expect(rows).toEqual([{ n: 1 }]);
     });
     expect(await jobs.load(id)).toMatchObject({ state: 'running', head: START.head, cutting: START.cutting });
+  });
+
+  it('outlives the end of its connection between two statements of a transaction', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    const starting = jobs.start(claim, START, async (client) => {
+      const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+      await database.query('SELECT pg_terminate_backend($1, 5000)', [rows[0]?.pid]);
+      await setImmediate();
+    });
+    await expect(starting).rejects.toThrow();
+    expect((await jobs.load(id)).state).toBe('queued');
   });
 
   it('claims an interrupted job again, but not one whose source was read to the end', async () => {

@@ -13,6 +13,14 @@ const noLooseSettings = {
   selector: "CallExpression[callee.name='loadSettings']",
   message: 'A service lists its settings classes in main.ts, so that its start checks all of them at once.',
 };
+/** libs/core/src/job/job-state.ts, J1: the job row has one owner. */
+const jobWriter = '/(UPDATE|INSERT\\s+INTO|DELETE\\s+FROM)\\s+sluice\\.job\\b/i';
+const noJobWriters = [`Literal[value=${jobWriter}]`, `TemplateElement[value.raw=${jobWriter}]`].map(
+  (selector) => ({
+    selector,
+    message: 'Statements that change sluice.job stand in libs/core/src/job, as functions over SqlClient.',
+  }),
+);
 
 /** docs/architecture.md: imports go downward only, apps → datasets → core → common; PURE rooms import no Kafka, Postgres or Nest. */
 const importRules = (patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
@@ -66,16 +74,26 @@ export default tseslint.config(
   },
   {
     files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
-    rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError] },
+    rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError, ...noJobWriters] },
   },
   {
     // The programs that are no service read their settings themselves.
     files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
     ignores: ['apps/cli/**', 'libs/local/**', 'apps/tracker/src/rebuild.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', noProcessEnv, noBareError, noLooseSettings, ...noJobWriters],
+    },
+  },
+  {
+    files: ['libs/core/src/job/**/*.ts', 'libs/core/src/schema/migrations/*.ts'],
     rules: { 'no-restricted-syntax': ['error', noProcessEnv, noBareError, noLooseSettings] },
   },
   {
-    files: ['libs/common/src/config/environment.ts', '**/*spec.ts'],
+    files: ['libs/common/src/config/environment.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...noJobWriters] },
+  },
+  {
+    files: ['**/*spec.ts'],
     rules: { 'no-restricted-syntax': 'off' },
   },
   { files: ['apps/**/*.ts'], rules: importRules([otherApps]) },

@@ -13,6 +13,7 @@ import { databaseProblem } from '#common/postgres/database-problem.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
+import type { Claim } from '#core/job/ingest-claim.js';
 import {
   type Checkpoint,
   type Job,
@@ -20,7 +21,7 @@ import {
   type PinnedHead,
   jobErrorOf,
 } from '#core/job/job.entity.js';
-import { type Claim, JobRepository } from '#core/job/job.repository.js';
+import { JobRepository } from '#core/job/job.repository.js';
 import { MessageSeal } from '#core/message/message-seal.js';
 import { topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';

@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
-import type { Claim, JobRepository } from '#core/job/job.repository.js';
+import type { Claim } from '#core/job/ingest-claim.js';
+import type { JobRepository } from '#core/job/job.repository.js';
 import type { JobState } from '#core/job/job-state.js';
 
 /** Renewals in a lease: several may fail before it runs out. */

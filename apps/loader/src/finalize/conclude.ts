@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { type JobCounts, jobErrorOf } from '#core/job/job.entity.js';
+import { failFinalizing, succeedJob } from '#core/job/loader-transitions.js';
 import {
   type LedgerTotals,
   type Outcome,
@@ -16,13 +17,6 @@ import { jobLost } from './step-runner.js';
 /** Nothing of the job is to be seen. */
 export const NOTHING: Outcome = { inserted: 0, updated: 0, unchanged: 0, superseded: 0 };
 
-/** finalizing → succeeded | failed: the last statements of a job, in the transaction that decides on it. */
-const END = `
-  UPDATE sluice.job SET state = $3, counts = $4, counted_batches = NULL, findings = $5, error = $6, finished_at = clock_timestamp(),
-         announced = false, owner = NULL, lease_until = NULL, wait = NULL,
-         secret_uri = CASE WHEN $3 = 'succeeded' THEN '' ELSE secret_uri END
-  WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`;
-
 /**
  * Proves G1 and G2 from the ledger and from what became visible, and ends the job as succeeded: the last act
  * of the transaction that makes the job visible, so that neither can be without the other.
@@ -30,15 +24,8 @@ const END = `
  */
 export async function succeed(client: PoolClient, job: FinalizingJob, outcome: Outcome): Promise<JobCounts> {
   const counts = provenCounts(await ledgerTotals(client, job.id), job, outcome);
-  const { rowCount } = await client.query(END, [
-    job.id,
-    job.epoch,
-    'succeeded',
-    counts,
-    await ledgerFindings(client, job.id),
-    null,
-  ]);
-  if (rowCount !== 1) throw jobLost(job);
+  const findings = await ledgerFindings(client, job.id);
+  if (!(await succeedJob(client, job, { counts, findings }))) throw jobLost(job);
   return counts;
 }
 
@@ -94,37 +81,8 @@ export async function fail(pool: Pool, job: FinalizingJob, error: SluiceError): 
   return inTransaction(pool, async (client) => {
     const counts = jobCounts(await ledgerTotals(client, job.id), NOTHING);
     const findings = await ledgerFindings(client, job.id);
-    const { rowCount } = await client.query(END, [
-      job.id,
-      job.epoch,
-      'failed',
-      counts,
-      findings,
-      jobErrorOf(error),
-    ]);
-    return rowCount === 1;
+    return failFinalizing(client, job, { counts, findings }, jobErrorOf(error));
   });
-}
-
-/**
- * finalizing → paused: everything stays as it is until an operator has mended the tables or the grants (`schema`), or
- * removed the cause of the fault, and continues the job, which is then claimed and finalized again. Reason `contract`
- * when only versions differ.
- * @returns false when the job is not ours any more
- */
-export async function pause(
-  pool: Pool,
-  job: FinalizingJob,
-  reason: 'schema' | 'contract' | 'fault',
-  error: SluiceError,
-): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `UPDATE sluice.job SET state = 'paused', pause_reason = $3, pause_detail = $4, wait = NULL, owner = NULL,
-       lease_until = NULL
-     WHERE id = $1 AND epoch = $2 AND state = 'finalizing'`,
-    [job.id, job.epoch, reason, jobErrorOf(error)],
-  );
-  return rowCount === 1;
 }
 
 /** `4.0 %`, and `0.20 %` below one per cent. */

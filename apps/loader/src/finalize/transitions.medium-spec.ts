@@ -3,16 +3,15 @@ import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
-import { failRunningJob } from '#core/job/fail-job.js';
 import { type JobState, TRANSITIONS, type TransitionOwner } from '#core/job/job-state.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
+import { failLoading, pauseFinalizing, pauseLoading } from '#core/job/loader-transitions.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
-import { pauseJob } from '#core/job/pause-job.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
-import { fail, pause, succeed } from './conclude.js';
+import { fail, succeed } from './conclude.js';
 import { FinalizeRepository } from '../sweep/finalize.repository.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import { Leftovers } from '../sweep/leftovers.js';
@@ -83,14 +82,14 @@ beforeAll(async () => {
     ['ingestor', () => ingestor.pauseForContract(claim, PROBLEM)],
     ['ingestor', () => ingestor.release(claim)],
     ['ingestor', () => ingestor.letGo(claim)],
-    ['loader', () => pauseJob(pool, id, 'breaker', PROBLEM)],
-    ['loader', () => failRunningJob(pool, id, PROBLEM)],
+    ['loader', () => pauseLoading(pool, id, 'breaker', PROBLEM)],
+    ['loader', () => failLoading(pool, id, PROBLEM)],
     ['loader', () => loader.claimNext(['shops'])],
     ['loader', () => loader.renewLease(finalizing)],
     ['loader', () => loader.release(finalizing)],
     ['loader', () => inTransaction(pool, (client) => succeed(client, finalizing, OUTCOME))],
     ['loader', () => fail(pool, finalizing, ERROR)],
-    ['loader', () => pause(pool, finalizing, 'fault', ERROR)],
+    ['loader', () => pauseFinalizing(pool, finalizing, 'fault', PROBLEM)],
     ['loader', () => leftovers.countUnsuccessful()],
     ['loader', () => leftovers.giveUp()],
     ['loader', () => leftovers.clear()],

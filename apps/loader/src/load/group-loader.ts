@@ -6,10 +6,9 @@ import { faultPoint } from '#common/faults/fault-point.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
-import { failRunningJob } from '#core/job/fail-job.js';
 import type { JobState } from '#core/job/job-state.js';
 import { jobErrorOf } from '#core/job/job.entity.js';
-import { pauseJob } from '#core/job/pause-job.js';
+import { failLoading, pauseLoading } from '#core/job/loader-transitions.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
@@ -118,8 +117,8 @@ export class GroupLoader {
       const { pool, logger } = this.parts;
       const isDone =
         does === 'pause'
-          ? await pauseJob(pool, group.job, 'contract', jobErrorOf(error))
-          : await failRunningJob(pool, group.job, jobErrorOf(error));
+          ? await pauseLoading(pool, group.job, 'contract', jobErrorOf(error))
+          : await failLoading(pool, group.job, jobErrorOf(error));
       if (!isDone) continue;
       const state = does === 'pause' ? 'paused' : 'failed';
       logger.error(
@@ -144,7 +143,7 @@ export class GroupLoader {
   ): Promise<GroupOutcome> {
     const { pool, logger } = this.parts;
     const place = { job, dataset };
-    const isPaused = await pauseJob(pool, job, reason, jobErrorOf(cause));
+    const isPaused = await pauseLoading(pool, job, reason, jobErrorOf(cause));
     const { rows } = await pool.query<{ state: JobState }>('SELECT state FROM sluice.job WHERE id = $1', [
       job,
     ]);

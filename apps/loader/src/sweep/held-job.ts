@@ -5,9 +5,11 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { DeclaredWaits } from '#core/job/declared-waits.js';
+import { jobErrorOf } from '#core/job/job.entity.js';
+import { pauseFinalizing } from '#core/job/loader-transitions.js';
 import type { Announcer } from '../announce/announcer.js';
 import { FINALIZING_ATTEMPTS, FINALIZING_ATTEMPTS_AGAINST_OTHERS, jobFault } from '../load/job-faults.js';
-import { fail, pause } from '../finalize/conclude.js';
+import { fail } from '../finalize/conclude.js';
 import { type Decision, decisionOf } from '../finalize/decision.js';
 import type { FinalizeRepository } from './finalize.repository.js';
 import type { Finalizer } from '../finalize/finalizer.js';
@@ -175,7 +177,7 @@ export class HeldJob {
     const { state, error } = decision;
     const isCarriedOut = await (state === 'failed'
       ? fail(pool, job, error)
-      : pause(pool, job, decision.reason, error));
+      : pauseFinalizing(pool, job, decision.reason, jobErrorOf(error)));
     if (!isCarriedOut) return;
     logger.error({ job: job.id, code: error.code, err: error }, error.message);
     if (state === 'failed') return; // The sweep announces it.

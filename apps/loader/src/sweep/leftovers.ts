@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { inTransaction } from '#common/postgres/pool.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
-import { NEWER_SUCCESS } from '#core/job/newer-success.js';
+import { giveUpFailed, writePartialCounts } from '#core/job/unsuccessful-job.js';
 import { jobCounts } from '#core/ledger/balance.js';
 import { dropStaging, findAbandonedStaging } from '#core/staging/staging-tables.js';
 import { NOTHING } from '../finalize/conclude.js';
@@ -35,17 +35,7 @@ export class Leftovers {
 
   /** L2: failed → failed and not resumable. A job whose row another session holds is left for the next look. */
   async giveUp(): Promise<string[]> {
-    const { rows } = await this.pool.query<{ id: string }>(
-      `UPDATE sluice.job SET resumable = false, secret_uri = ''
-       WHERE id IN (
-         SELECT id FROM sluice.job WHERE state = 'failed' AND resumable
-           AND (finished_at < now() - $1 * interval '1 hour'
-             OR EXISTS (SELECT ${NEWER_SUCCESS}))
-         FOR UPDATE SKIP LOCKED)
-       RETURNING id`,
-      [this.keepFailedHours],
-    );
-    return rows.map(({ id }) => id);
+    return giveUpFailed(this.pool, this.keepFailedHours);
   }
 
   /**
@@ -117,9 +107,10 @@ async function writeCounts(client: Parameters<typeof ledgerTotals>[0], id: strin
   // Before the sums: a batch that arrives between the two is in the sums alone, and they are written again.
   const batches = await loadedBatches(client, id);
   const totals = await ledgerTotals(client, id);
-  await client.query(
-    `UPDATE sluice.job SET counts = $2, findings = $3, counted_batches = $5
-     WHERE id = $1 AND state IN ('failed', 'cancelled') AND (counts IS NULL OR $4)`,
-    [id, jobCounts(totals, NOTHING), await ledgerFindings(client, id), totals.batches > 0, batches],
-  );
+  await writePartialCounts(client, id, {
+    counts: jobCounts(totals, NOTHING),
+    findings: await ledgerFindings(client, id),
+    batches,
+    hasBatches: totals.batches > 0,
+  });
 }

@@ -3,7 +3,8 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import type { Dataset, OptionValues } from '#core/dataset/dataset.js';
-import { pauseJob } from '#core/job/pause-job.js';
+import { declareProblem } from '#core/job/job-problem.js';
+import { pauseLoading } from '#core/job/loader-transitions.js';
 import { warningCodes } from '#core/record/compile-contract.js';
 import { type JudgedJob, judge, readWindow } from './breaker.js';
 import { findMissing, findWaiting } from './missing-batches.js';
@@ -69,7 +70,7 @@ export class JobWatch {
     const { pool, kafka, datasets, config, logger } = this.parts;
     for (const job of await this.judgedJobs()) {
       const detail = judge(job, await readWindow(pool, job));
-      if (detail !== null && (await pauseJob(pool, job.id, 'breaker', detail)))
+      if (detail !== null && (await pauseLoading(pool, job.id, 'breaker', detail)))
         logger.error(
           { job: job.id, dataset: job.dataset, reasons: detail.reasons },
           `paused: ${detail.message}`,
@@ -83,11 +84,7 @@ export class JobWatch {
       await this.survives(job, async () => {
         const problem = await findMissing(pool, kafka, job);
         if (problem === null) return;
-        const { rowCount } = await pool.query(
-          `UPDATE sluice.job SET problem = $2, wait = NULL WHERE id = $1 AND state = 'running' AND problem IS NULL`,
-          [job.id, problem],
-        );
-        if (rowCount === 1)
+        if (await declareProblem(pool, job.id, problem))
           logger.error({ job: job.id, dataset: job.dataset, code: problem.code }, problem.message);
       });
     }

@@ -261,6 +261,7 @@ describe('FoldRepository', () => {
     it('waits with folding for a job that begins again, and sees that it has (BA2)', async () => {
       const client = await pool.connect();
       await client.query('BEGIN');
+      await client.query(`UPDATE sluice.job SET state = 'queued' WHERE id = $1`, [JOB]);
       await beginAgain(client, JOB, 1);
       const folding = folds.foldEvents([batchEvent({ epoch: 4 })]);
       await eventually(async () => {

@@ -64,6 +64,10 @@ export function poolConfig({ url, applicationName, maxConnections }: PoolOptions
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
     verify: (client, done) => {
+      // Without a listener an error between two queries would end the process (pg emits it on the client).
+      client.on('error', () => {
+        // The query that runs, or the next one, rejects with the same error.
+      });
       prepareConnection(client).then(() => {
         done();
       }, done);
@@ -98,12 +102,6 @@ export function createPool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool(poolConfig(options));
   pool.on('error', () => {
     // The pool has already removed the connection; the next query opens another or reports the outage.
-  });
-  pool.on('connect', (client) => {
-    // Without a listener an error between two queries would end the process (pg emits it on the client).
-    client.on('error', () => {
-      // The query that runs, or the next one, rejects with the same error.
-    });
   });
   return pool;
 }

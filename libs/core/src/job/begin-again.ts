@@ -1,5 +1,7 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { dropStaging } from '../staging/staging-tables.js';
+import { NO_OUTCOME, NO_OWNER, NO_TOTALS } from './state-change.js';
 
 /**
  * A failed job with one of these cannot go on from what it has: its batches were validated by other rules, or it
@@ -17,8 +19,9 @@ const FOLD_LOCK_KEY = 0x51_1c_0f;
 export const FOLD_LOCK = `SELECT pg_advisory_xact_lock_shared(${FOLD_LOCK_KEY})`;
 
 /**
- * paused or failed → queued, with nothing left of what it had done: the source is read from its first byte and validated
- * by the given version of the contract. Nothing has to be equal to what was read before, because nothing of it is kept.
+ * Forgets everything that a job has done: the source is read from its first byte and validated by the given version of the
+ * contract. Nothing has to be equal to what was read before, because nothing of it is kept. `continueFromStart` or
+ * `resumeFromStart` has made the job `queued` before, in the same transaction.
  *
  * - BA1: messages of this and all earlier epochs are foreign from now on (`first_epoch`), wherever they are under way.
  * - BA2: what the tracker knows of them goes in the same transaction. The tracker folds under `FOLD_LOCK` and looks at
@@ -32,13 +35,13 @@ export async function beginAgain(client: SqlClient, id: string, contractVersion:
   await client.query('DELETE FROM sluice.ledger WHERE job = $1', [id]);
   for (const table of ['dead_letter', 'job_batch', 'job_stage'])
     await client.query(`DELETE FROM sluice.${table} WHERE job = $1`, [id]);
-  await client.query(
-    `UPDATE sluice.job SET state = 'queued', pause_reason = NULL, pause_detail = NULL, problem = NULL, error = NULL, wait = NULL,
-       contract_version = $2, epoch = epoch + 1, first_epoch = epoch + 1, owner = NULL, lease_until = NULL,
+  const { rowCount } = await client.query(
+    `UPDATE sluice.job SET contract_version = $2, epoch = epoch + 1, first_epoch = epoch + 1, problem = NULL,
        cutting = NULL, head = NULL, source_identity = NULL, checkpoint = NULL, republish_from = NULL,
-       judged_batches = '{}', expected_bytes = NULL, total_batches = NULL, total_records = NULL, total_bytes = NULL,
-       counts = NULL, counted_batches = NULL, findings = NULL, started_at = NULL, finished_at = NULL, announced = true
-     WHERE id = $1`,
+       judged_batches = '{}', expected_bytes = NULL, started_at = NULL, ${NO_TOTALS}, ${NO_OUTCOME}, ${NO_OWNER}
+     WHERE id = $1 AND state = 'queued'`,
     [id, contractVersion],
   );
+  if (rowCount !== 1)
+    throw new SluiceError('INTERNAL', `Job ${id} begins again and is not queued.`, { job: id });
 }

@@ -9,8 +9,8 @@ describe('the states of a job', () => {
   it('are never left once final, but for a failed job that is resumed (J3)', () => {
     const left = TRANSITIONS.filter(({ from }) => isFinal(from));
     expect(left.map(({ from, to, owner }) => `${from} → ${to} by the ${owner}`)).toEqual([
-      'failed → queued by the operator',
       'failed → running by the operator',
+      'failed → queued by the operator',
     ]);
   });
 
@@ -25,12 +25,12 @@ describe('the states of a job', () => {
     expect([...reached].sort()).toEqual([...JOB_STATES].sort());
   });
 
-  it('have one owner for each transition', () => {
-    // Pausing and failing have a reason, and each reason its owner: `operator` the operator, `schema` the loader …
-    const names = TRANSITIONS.map(({ from, to, owner }) =>
-      to === 'paused' || to === 'failed' ? `${from} → ${to} (${owner})` : `${from} → ${to}`,
+  it('have one owner and one target for each transition, and no transition twice', () => {
+    const names = new Set(TRANSITIONS.map(({ name }) => name));
+    expect(new Set(TRANSITIONS.map(({ name, to, owner }) => `${name} → ${to} by the ${owner}`)).size).toBe(
+      names.size,
     );
-    expect(new Set(names).size).toBe(names.length);
+    expect(new Set(TRANSITIONS.map(({ name, from }) => `${from}: ${name}`)).size).toBe(TRANSITIONS.length);
   });
 
   it('call a running job with an expired lease interrupted (J2)', () => {

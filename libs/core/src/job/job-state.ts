@@ -1,5 +1,7 @@
+import { SluiceError } from '#common/errors/sluice-error.js';
+
 /**
- * The states of a job, and for each transition its one owner. PURE.
+ * The states of a job, and for each transition its name and its one owner. PURE.
  *
  *       ┌──────── resumed ────────────────┐
  *       ▼            ▼                    │
@@ -10,11 +12,13 @@
  *       └─────────┴────────────┴───────▶ cancelled / failed
  *
  * Invariants
- * - J1: state changes in SQL that names the state it comes from, or under the lock of the job's row; never by a read that
- *   another session can overtake.
+ * - J1: only functions of this folder write the job row (lint). Each change of the state is one UPDATE that takes the
+ *   states it comes from, and the state it leads to, from TRANSITIONS (`state-change.ts`); it never trusts a read that
+ *   another session can overtake. `transitions.medium-spec.ts` runs each of them from every state.
  * - J2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
  * - J3: `succeeded` and `cancelled` are never left; `failed` only by resuming, and only while the job is
- *   `resumable`: its staging and ledger are still there, and no newer job of the dataset has succeeded.
+ *   `resumable`: its staging and ledger are still there, and no newer job of the dataset has succeeded. That is checked
+ *   under the lock of the job's row (`operator.repository.ts`), before the transition.
  */
 export const JOB_STATES = [
   'queued',
@@ -44,7 +48,27 @@ export const PAUSE_REASONS = ['breaker', 'operator', 'schema', 'contract', 'faul
 export type PauseReason = (typeof PAUSE_REASONS)[number];
 export type TransitionOwner = 'ingestor' | 'loader' | 'operator';
 
+/** One function each, in `ingestor-transitions.ts`, `loader-transitions.ts` and `operator-transitions.ts`. */
+export type TransitionName =
+  | 'start'
+  | 'failReading'
+  | 'pauseForContract'
+  | 'pauseLoading'
+  | 'failLoading'
+  | 'claimToFinalize'
+  | 'succeed'
+  | 'failFinalizing'
+  | 'pauseFinalizing'
+  | 'cancel'
+  | 'pause'
+  | 'continue'
+  | 'continueFromStart'
+  | 'resume'
+  | 'resumeFromStart';
+
 interface Transition {
+  /** A transition may come from several states; it leads to one. */
+  readonly name: TransitionName;
   readonly from: JobState;
   readonly to: JobState;
   /** The one part of the system that makes this change. */
@@ -53,47 +77,123 @@ interface Transition {
 }
 
 export const TRANSITIONS: readonly Transition[] = [
-  { from: 'queued', to: 'running', owner: 'ingestor', when: 'the source opened and its head is right' },
-  { from: 'queued', to: 'failed', owner: 'ingestor', when: 'the source cannot be read or its head is wrong' },
-  { from: 'queued', to: 'cancelled', owner: 'operator', when: 'cancelled before it began' },
-  { from: 'running', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
-  { from: 'running', to: 'paused', owner: 'loader', when: 'breaker, schema, contract or fault' },
-  { from: 'running', to: 'paused', owner: 'ingestor', when: 'contract: claimed by one of another version' },
-  { from: 'running', to: 'paused', owner: 'operator', when: 'paused' },
   {
+    name: 'start',
+    from: 'queued',
+    to: 'running',
+    owner: 'ingestor',
+    when: 'the source opened and its head is right',
+  },
+  {
+    name: 'failReading',
+    from: 'queued',
+    to: 'failed',
+    owner: 'ingestor',
+    when: 'the source cannot be read or its head is wrong',
+  },
+  {
+    name: 'failReading',
+    from: 'running',
+    to: 'failed',
+    owner: 'ingestor',
+    when: 'the source broke off for good',
+  },
+  {
+    name: 'failReading',
+    from: 'paused',
+    to: 'failed',
+    owner: 'ingestor',
+    when: 'the source broke off for good',
+  },
+  {
+    name: 'pauseForContract',
+    from: 'running',
+    to: 'paused',
+    owner: 'ingestor',
+    when: 'contract: claimed by one of another version',
+  },
+  {
+    name: 'pauseLoading',
+    from: 'running',
+    to: 'paused',
+    owner: 'loader',
+    when: 'breaker, schema, contract or fault',
+  },
+  {
+    name: 'failLoading',
     from: 'running',
     to: 'failed',
     owner: 'loader',
     when: 'a batch cannot be validated, or came with another content',
   },
-  { from: 'paused', to: 'running', owner: 'operator', when: 'continued' },
   {
-    from: 'paused',
-    to: 'queued',
-    owner: 'operator',
-    when: 'continued after a pause for its contract: begins again',
-  },
-  { from: 'paused', to: 'failed', owner: 'ingestor', when: 'the source broke off for good' },
-  { from: 'paused', to: 'cancelled', owner: 'operator', when: 'cancelled while paused' },
-  { from: 'running', to: 'cancelled', owner: 'operator', when: 'cancelled' },
-  {
+    name: 'claimToFinalize',
     from: 'running',
     to: 'finalizing',
     owner: 'loader',
     when: 'totals known, ledger complete, no live lease',
   },
-  { from: 'finalizing', to: 'succeeded', owner: 'loader', when: 'G1 and G2 hold and the job is visible' },
   {
+    name: 'succeed',
+    from: 'finalizing',
+    to: 'succeeded',
+    owner: 'loader',
+    when: 'G1 and G2 hold and the job is visible',
+  },
+  {
+    name: 'failFinalizing',
     from: 'finalizing',
     to: 'failed',
     owner: 'loader',
     when: 'sums, refused share or shrink limit do not hold',
   },
-  { from: 'finalizing', to: 'paused', owner: 'loader', when: 'schema, contract or fault' },
-  { from: 'finalizing', to: 'cancelled', owner: 'operator', when: 'cancelled before the swap or merge' },
-  { from: 'failed', to: 'queued', owner: 'operator', when: 'resumed, not begun yet' },
-  { from: 'failed', to: 'running', owner: 'operator', when: 'resumed' },
+  {
+    name: 'pauseFinalizing',
+    from: 'finalizing',
+    to: 'paused',
+    owner: 'loader',
+    when: 'schema, contract or fault',
+  },
+  { name: 'cancel', from: 'queued', to: 'cancelled', owner: 'operator', when: 'cancelled before it began' },
+  { name: 'cancel', from: 'running', to: 'cancelled', owner: 'operator', when: 'cancelled' },
+  { name: 'cancel', from: 'paused', to: 'cancelled', owner: 'operator', when: 'cancelled while paused' },
+  {
+    name: 'cancel',
+    from: 'finalizing',
+    to: 'cancelled',
+    owner: 'operator',
+    when: 'cancelled before the swap or merge',
+  },
+  { name: 'pause', from: 'running', to: 'paused', owner: 'operator', when: 'paused' },
+  { name: 'continue', from: 'paused', to: 'running', owner: 'operator', when: 'continued' },
+  {
+    name: 'continueFromStart',
+    from: 'paused',
+    to: 'queued',
+    owner: 'operator',
+    when: 'continued after a pause for its contract: begins again',
+  },
+  { name: 'resume', from: 'failed', to: 'running', owner: 'operator', when: 'resumed' },
+  {
+    name: 'resumeFromStart',
+    from: 'failed',
+    to: 'queued',
+    owner: 'operator',
+    when: 'resumed; it had not begun yet, or begins again',
+  },
 ];
+
+/** The states that a transition may come from. */
+export function originsOf(name: TransitionName): readonly JobState[] {
+  return TRANSITIONS.filter((transition) => transition.name === name).map(({ from }) => from);
+}
+
+/** The state that a transition leads to. */
+export function targetOf(name: TransitionName): JobState {
+  const transition = TRANSITIONS.find((one) => one.name === name);
+  if (transition) return transition.to;
+  throw new SluiceError('INTERNAL', `The transition "${name}" of a job is not listed.`);
+}
 
 export function isFinal(state: JobState): boolean {
   return (FINAL_STATES as readonly JobState[]).includes(state);

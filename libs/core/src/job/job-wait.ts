@@ -5,7 +5,7 @@ import type { SqlClient } from '#common/postgres/sql-client.js';
  *
  * - JW-1: a wait ends by itself, once what it names is over; what needs an operator is a pause or a problem instead.
  * - JW-2: declared again with the same stage and code it keeps its `since`; its text may change.
- * - JW-3: the part that declared a wait clears it; a change of the job's state clears it too.
+ * - JW-3: the part that declared a wait clears it; so does every transition but `start`, before which a job has no wait.
  */
 export interface JobWait {
   readonly stage: WaitStage;

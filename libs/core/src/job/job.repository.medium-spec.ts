@@ -1,9 +1,12 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
 import { eventually } from '#test/support/eventually.js';
 import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
 import { queueJob } from '#test/support/queued-job.js';
+import type { Claim } from './ingest-claim.js';
+import type { JobStart } from './ingestor-transitions.js';
 import type { Checkpoint } from './job.entity.js';
-import type { Claim, JobStart } from './job.repository.js';
 
 const START: JobStart = {
   cutting: { format: 'csv', maxBatchBytes: 1024, maxBatchRecords: 10, maxRecordBytes: 512, partitions: 3 },
@@ -109,6 +112,18 @@ describe('JobRepository on real PostgreSQL', () => {
     expect(await jobs.load(id)).toMatchObject({ state: 'running', head: START.head, cutting: START.cutting });
   });
 
+  it('outlives the end of its connection between two statements of a transaction', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    const starting = jobs.start(claim, START, async (client) => {
+      const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+      await database.query('SELECT pg_terminate_backend($1, 5000)', [rows[0]?.pid]);
+      await setImmediate();
+    });
+    await expect(starting).rejects.toThrow();
+    expect((await jobs.load(id)).state).toBe('queued');
+  });
+
   it('claims an interrupted job again, but not one whose source was read to the end', async () => {
     const id = await queue();
     const claim = await claimed();
@@ -196,6 +211,17 @@ describe('JobRepository on real PostgreSQL', () => {
     await cancelling;
     expect(await jobs.claimNext('two')).toBeNull();
     await expect(operator.cancel(id)).rejects.toMatchObject({ code: 'JOB_TRANSITION_REFUSED' });
+  });
+
+  it('writes what the ingestor waits for into the row, and clears it', async () => {
+    const id = await queue();
+    const waits = jobs.waitsOf(await jobs.load(id), pino({ level: 'silent' }));
+    waits.declare('SERVER_AWAY', 'Kafka does not answer');
+    await waits.settled();
+    expect((await jobs.load(id)).wait).toMatchObject({ stage: 'ingest', code: 'SERVER_AWAY' });
+    waits.clear();
+    await waits.settled();
+    expect((await jobs.load(id)).wait).toBeNull();
   });
 
   it('shows the address with its credentials to load() alone', async () => {

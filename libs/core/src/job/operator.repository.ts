@@ -1,12 +1,18 @@
-import type { DataSource, EntityManager } from 'typeorm';
+import type { Pool } from 'pg';
+import type { DataSource } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { inTransaction } from '#common/postgres/pool.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import { poolOf } from '../schema/control-database.js';
 import { BEGINS_AGAIN_AFTER, beginAgain } from './begin-again.js';
 import type { DiscardedWork, JobProblem } from './job.entity.js';
-import { ACTIVE_STATES, type JobState, type PauseReason } from './job-state.js';
+import { republish } from './job-problem.js';
+import { ACTIVE_STATES, type JobState, type PauseReason, originsOf, targetOf } from './job-state.js';
 import type { ResumeRequest } from './job-view.js';
-import { sqlClientOf } from './job.repository.js';
 import { NEWER_SUCCESS } from './newer-success.js';
+import { cancelJob, continueFromStart, continueJob, pauseJob, resumeJob } from './operator-transitions.js';
+import { discardWork } from './unsuccessful-job.js';
 
 /** The job row as an operator's command finds it, locked. */
 interface LockedJob {
@@ -32,44 +38,39 @@ export interface CommandedJob {
 }
 
 /**
- * Every change of a job row that an operator asks for. Each locks the row `FOR UPDATE` first, which waits for the load
+ * What an operator asks for. Each command locks the job row `FOR UPDATE` first, which waits for the load
  * transactions in flight (they hold it FOR KEY SHARE): what a command forbids does not happen after it has returned.
  */
 export class OperatorRepository {
-  /** @param versionOf the contract's version of a dataset in this process; null when it has no such dataset */
+  private readonly pool: Pool;
+
+  /**
+   * @param database initialized
+   * @param versionOf the contract's version of a dataset in this process; null when it has no such dataset
+   */
   constructor(
-    private readonly database: DataSource,
+    database: DataSource,
     private readonly versionOf: (dataset: string) => number | null = () => null,
-  ) {}
+  ) {
+    this.pool = poolOf(database);
+  }
 
   /**
    * Any active state → cancelled. An ingestor stays in the row until it has let go: see `ownerOf`.
    * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED
    */
   async cancel(id: string): Promise<CommandedJob & { discarded: DiscardedWork }> {
-    return this.onLocked(id, async (job, manager) => {
-      if (!(ACTIVE_STATES as readonly JobState[]).includes(job.state)) throw refused(job, 'is', 'already');
-      const discarded = await discardedWork(manager, id);
-      await manager.query(
-        `UPDATE sluice.job SET state = 'cancelled', pause_reason = NULL, pause_detail = NULL, problem = NULL, wait = NULL,
-           finished_at = now(), epoch = epoch + 1, announced = false, resumable = false, discarded = $2, secret_uri = '',
-           owner = CASE WHEN state = 'finalizing' THEN NULL ELSE owner END,
-           lease_until = CASE WHEN state = 'finalizing' THEN NULL ELSE lease_until END
-         WHERE id = $1`,
-        [id, discarded],
-      );
+    return this.onLocked(id, async (job, client) => {
+      const discarded = await discardedWork(client, id);
+      if (!(await cancelJob(client, id, discarded))) throw refused(job, 'is', 'already');
       return { ...commanded(job, 'cancelled'), discarded };
     });
   }
 
   /** running → paused, reason `operator`. @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED */
   async pause(id: string): Promise<CommandedJob> {
-    return this.onLocked(id, async (job, manager) => {
-      if (job.state !== 'running') throw refused(job, 'cannot be paused: it is');
-      await manager.query(
-        `UPDATE sluice.job SET state = 'paused', pause_reason = 'operator', pause_detail = NULL, wait = NULL WHERE id = $1`,
-        [id],
-      );
+    return this.onLocked(id, async (job, client) => {
+      if (!(await pauseJob(client, id))) throw refused(job, 'cannot be paused: it is');
       return commanded(job, 'paused');
     });
   }
@@ -80,20 +81,13 @@ export class OperatorRepository {
    * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED, DATASET_UNKNOWN
    */
   async continue(id: string): Promise<CommandedJob> {
-    return this.onLocked(id, async (job, manager) => {
-      if (job.state !== 'paused') throw refused(job, 'cannot be continued: it is');
-      if (job.pauseReason === 'contract') {
-        await beginAgain(sqlClientOf(manager), id, this.knownVersionOf(job));
-        return commanded(job, 'queued');
-      }
-      await manager.query(
-        `UPDATE sluice.job SET state = 'running', pause_reason = NULL, pause_detail = NULL, wait = NULL,
-           judged_batches = coalesce(
-             (SELECT range_agg(int8range(batch, batch + 1)) FROM sluice.ledger WHERE job = $1), '{}')
-         WHERE id = $1`,
-        [id],
-      );
-      return commanded(job, 'running');
+    return this.onLocked(id, async (job, client) => {
+      const beginsAgain = job.pauseReason === 'contract';
+      const isContinued = beginsAgain ? await continueFromStart(client, id) : await continueJob(client, id);
+      if (!isContinued) throw refused(job, 'cannot be continued: it is');
+      if (!beginsAgain) return commanded(job, 'running');
+      await beginAgain(client, id, this.knownVersionOf(job));
+      return commanded(job, 'queued');
     });
   }
 
@@ -105,24 +99,24 @@ export class OperatorRepository {
    * @throws SluiceError JOB_UNKNOWN, JOB_NOTHING_TO_RESUME, JOB_RESUME_REFUSED, JOB_ACTIVE
    */
   async resume(id: string, limits: ResumeRequest = {}): Promise<CommandedJob> {
-    return this.onLocked(id, async (job, manager) => {
+    return this.onLocked(id, async (job, client) => {
       if (job.state === 'running' && job.problem !== null) {
-        await republish(manager, id, job.problem.firstMissingBatch);
+        await republish(client, id, job.problem.firstMissingBatch);
         return commanded(job, 'running');
       }
       // It goes on by itself; saying so is what was asked for.
       if (job.interrupted) return commanded(job, 'running');
-      await assertResumable(manager, job);
-      const taken = await takeUpAgain(manager, job, limits);
-      if (!this.hasToBeginAgain(job)) return commanded(job, taken);
-      await beginAgain(sqlClientOf(manager), id, this.knownVersionOf(job));
-      return commanded(job, 'queued');
+      await assertResumable(client, job);
+      const beginsAgain = this.hasToBeginAgain(job);
+      const state = await takeUpAgain(client, job, beginsAgain, limits);
+      if (beginsAgain) await beginAgain(client, id, this.knownVersionOf(job));
+      return commanded(job, state);
     });
   }
 
   /** The job that `resume` without an id means: the newest one that is failed and resumable, interrupted or stuck. */
   async newestToResume(): Promise<string | null> {
-    const rows = await this.database.query<{ id: string }[]>(
+    const { rows } = await this.pool.query<{ id: string }>(
       `SELECT id FROM sluice.job
        WHERE (state = 'failed' AND resumable AND NOT EXISTS (SELECT ${NEWER_SUCCESS})
            AND NOT EXISTS (SELECT FROM sluice.job AS active WHERE active.dataset = job.dataset AND active.state = ANY($1)))
@@ -138,16 +132,15 @@ export class OperatorRepository {
    * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED
    */
   async discard(id: string): Promise<CommandedJob> {
-    return this.onLocked(id, async (job, manager) => {
-      if (job.state !== 'failed') throw refused(job, 'has nothing to discard: it is');
-      await manager.query(`UPDATE sluice.job SET resumable = false, secret_uri = '' WHERE id = $1`, [id]);
+    return this.onLocked(id, async (job, client) => {
+      if (!(await discardWork(client, id))) throw refused(job, 'has nothing to discard: it is');
       return commanded(job, 'failed');
     });
   }
 
   /** Who still works on a job that was ended; null when nobody does, or has shown no sign of life for a lease. */
   async ownerOf(id: string): Promise<string | null> {
-    const rows = await this.database.query<{ owner: string | null }[]>(
+    const { rows } = await this.pool.query<{ owner: string | null }>(
       'SELECT owner FROM sluice.job WHERE id = $1 AND lease_until > now()',
       [id],
     );
@@ -172,12 +165,9 @@ export class OperatorRepository {
     );
   }
 
-  private async onLocked<T>(
-    id: string,
-    work: (job: LockedJob, manager: EntityManager) => Promise<T>,
-  ): Promise<T> {
-    return this.database.transaction(async (manager) => {
-      const [job] = await manager.query<LockedJob[]>(
+  private async onLocked<T>(id: string, work: (job: LockedJob, client: SqlClient) => Promise<T>): Promise<T> {
+    return inTransaction(this.pool, async (client) => {
+      const { rows } = await client.query<LockedJob>(
         `SELECT id, dataset, state, resumable, problem, started_at IS NOT NULL AS begun,
            total_batches IS NOT NULL AS complete, pause_reason AS "pauseReason",
            contract_version AS "contractVersion", error->>'code' AS "errorCode",
@@ -185,37 +175,28 @@ export class OperatorRepository {
          FROM sluice.job WHERE id = $1 FOR UPDATE`,
         [id],
       );
+      const job = rows[0];
       if (!job) throw new SluiceError('JOB_UNKNOWN', `No job has the id ${id}.`, { job: id });
-      return work(job, manager);
+      return work(job, client);
     });
   }
 }
 
-/** Clears the totals, so that an ingestor claims the job, and lets it publish from the first missing batch on. */
-async function republish(manager: EntityManager, id: string, from: number): Promise<void> {
-  await manager.query(
-    `UPDATE sluice.job SET problem = NULL, republish_from = $2, owner = NULL, lease_until = now(),
-       total_batches = NULL, total_records = NULL, total_bytes = NULL
-     WHERE id = $1`,
-    [id, from],
-  );
-}
-
-async function assertResumable(manager: EntityManager, job: LockedJob): Promise<void> {
+/** J3. */
+async function assertResumable(client: SqlClient, job: LockedJob): Promise<void> {
   const { id, dataset, state } = job;
   if (state === 'cancelled') {
     throw new SluiceError('JOB_RESUME_REFUSED', `Job ${id} was cancelled; its work was discarded.`, {
       job: id,
     });
   }
-  if (state !== 'failed') {
-    throw new SluiceError('JOB_NOTHING_TO_RESUME', `Job ${id} is ${state}.`, { job: id });
-  }
-  const [newer] = await manager.query<{ id: string }[]>(
+  if (!originsOf('resume').includes(state)) throw nothingToResume(job);
+  const { rows } = await client.query<{ id: string }>(
     `SELECT newer.id FROM sluice.job AS job, LATERAL (SELECT newer.id, newer.created_at ${NEWER_SUCCESS}) AS newer
      WHERE job.id = $1 ORDER BY newer.created_at DESC LIMIT 1`,
     [id],
   );
+  const newer = rows[0];
   if (newer) {
     const message = `Job ${newer.id} of dataset ${dataset} is newer than job ${id} and has succeeded.`;
     throw new SluiceError('JOB_RESUME_REFUSED', message, { job: id, dataset });
@@ -226,29 +207,26 @@ async function assertResumable(manager: EntityManager, job: LockedJob): Promise<
   }
 }
 
-async function takeUpAgain(manager: EntityManager, job: LockedJob, limits: ResumeRequest): Promise<JobState> {
-  const state: JobState = job.begun ? 'running' : 'queued';
+async function takeUpAgain(
+  client: SqlClient,
+  job: LockedJob,
+  beginsAgain: boolean,
+  limits: ResumeRequest,
+): Promise<JobState> {
+  const transition = job.begun && !beginsAgain ? 'resume' : 'resumeFromStart';
   try {
-    // With a lease that has just ended, a job whose source is not read to its end is the next ingestor's.
-    await manager.query(
-      `UPDATE sluice.job SET state = $2, error = NULL, finished_at = NULL, counts = NULL, counted_batches = NULL, findings = NULL, wait = NULL,
-         announced = true, owner = NULL, lease_until = CASE WHEN $3 THEN NULL ELSE now() END,
-         max_refused_share = coalesce($4, max_refused_share),
-         max_shrink_share = CASE WHEN $5 THEN NULL ELSE max_shrink_share END
-       WHERE id = $1`,
-      [job.id, state, job.complete, limits.maxRefusedShare ?? null, limits.allowShrink ?? false],
-    );
+    if (!(await resumeJob(client, job.id, transition, job.complete, limits))) throw nothingToResume(job);
   } catch (error) {
     if (sqlstateOf(error) !== '23505') throw error;
     throw new SluiceError('JOB_ACTIVE', `Another job of dataset ${job.dataset} is active.`, {
       dataset: job.dataset,
     });
   }
-  return state;
+  return targetOf(transition);
 }
 
-async function discardedWork(manager: EntityManager, id: string): Promise<DiscardedWork> {
-  const [sums] = await manager.query<Record<keyof DiscardedWork, string>[]>(
+async function discardedWork(client: SqlClient, id: string): Promise<DiscardedWork> {
+  const { rows } = await client.query<Record<keyof DiscardedWork, string>>(
     `WITH loaded AS (SELECT count(*) AS batches, coalesce(sum(records), 0) AS records FROM sluice.ledger WHERE job = $1),
        published AS (
          SELECT coalesce(total_batches, (checkpoint->>'nextBatch')::bigint, 0) AS batches,
@@ -260,6 +238,7 @@ async function discardedWork(manager: EntityManager, id: string): Promise<Discar
      FROM loaded, published`,
     [id],
   );
+  const sums = rows[0];
   return {
     loadedBatches: Number(sums?.loadedBatches ?? 0),
     loadedRecords: Number(sums?.loadedRecords ?? 0),
@@ -270,6 +249,10 @@ async function discardedWork(manager: EntityManager, id: string): Promise<Discar
 
 function commanded({ id, dataset }: LockedJob, state: JobState): CommandedJob {
   return { id, dataset, state };
+}
+
+function nothingToResume({ id, state }: LockedJob): SluiceError {
+  return new SluiceError('JOB_NOTHING_TO_RESUME', `Job ${id} is ${state}.`, { job: id });
 }
 
 function refused({ id, state }: LockedJob, verb: string, rest = ''): SluiceError {

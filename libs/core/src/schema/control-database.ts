@@ -1,4 +1,6 @@
+import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { poolConfig } from '#common/postgres/pool.js';
 import { Job } from '../job/job.entity.js';
 import { LedgerRow } from '../ledger/ledger.entity.js';
@@ -57,4 +59,12 @@ export function controlDatabase(
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'each',
   });
+}
+
+/**
+ * The pool beneath TypeORM, for plain SQL on the same connections.
+ * @param database initialized
+ */
+export function poolOf(database: DataSource): Pool {
+  return (database.driver as PostgresDriver).master as Pool;
 }

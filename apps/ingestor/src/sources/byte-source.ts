@@ -1,4 +1,4 @@
-import type { SourceIdentity } from '#core/job/job.entity.js';
+import type { SourceIdentity } from '#core/source/source-identity.js';
 
 /** A source that has been opened: the uncompressed bytes, in order, whatever the transport did to bring them. */
 export interface ByteSource {

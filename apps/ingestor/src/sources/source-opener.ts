@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import type { SourceRequest } from '#core/source/source-request.js';
 import type { ByteSource } from './byte-source.js';
-import { type SourceRequest, openSource } from './open-source.js';
+import { openSource } from './open-source.js';
 import { SourceConfig } from './source.config.js';
 
 /** Opens sources with the ingestor's settings. */

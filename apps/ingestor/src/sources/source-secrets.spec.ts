@@ -4,8 +4,8 @@ import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { openSource } from './open-source.js';
+import { SOURCE_KINDS } from './source-kinds.js';
 import { SourceConfig } from './source.config.js';
-import { describeSource, displayOf } from './source-uri.js';
 
 /** A source's credentials appear nowhere: not in a message, a stack, a cause, nor in any object that is printed. */
 
@@ -182,8 +182,8 @@ describe('credentials', () => {
       source,
       source.chunks,
       source.chunks[Symbol.asyncIterator](),
-      describeSource(uri),
-      displayOf(uri),
+      SOURCE_KINDS.describe(uri),
+      SOURCE_KINDS.parse(uri),
     );
     await source.close();
     expectClean(source);

@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
-import type { AddressPolicy } from './address-guard.js';
+import type { AddressPolicy } from './http/address-guard.js';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;

@@ -1,4 +1,4 @@
-import type { SourceIdentity } from '#core/job/job.entity.js';
+import type { SourceIdentity } from '#core/source/source-identity.js';
 
 /** What a source is before its content is looked at: the bytes as they are stored or sent. */
 export interface Transport {

@@ -3,15 +3,9 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import type { SourceIdentity } from '../source/source-identity.js';
 import { DeclaredWaits } from './declared-waits.js';
-import type {
-  Checkpoint,
-  JobError,
-  PauseDetail,
-  PinnedCutting,
-  PinnedHead,
-  SourceIdentity,
-} from './job.entity.js';
+import type { Checkpoint, JobError, PauseDetail, PinnedCutting, PinnedHead } from './job.entity.js';
 import { Job } from './job.entity.js';
 import { ACTIVE_STATES, type JobState } from './job-state.js';
 

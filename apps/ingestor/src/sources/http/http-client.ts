@@ -5,9 +5,9 @@ import { ChainCookies } from './chain-cookies.js';
 import { isFramedTwiceTrouble, networkTrouble } from './http-errors.js';
 import { type ResponseHeaders, isFramedTwice, locationOf, valuesOf } from './http-headers.js';
 import { lenientGet } from './lenient-get.js';
-import type { Lifetime } from './lifetime.js';
-import type { SourceConfig } from './source.config.js';
-import type { HttpAddress } from './source-uri.js';
+import type { Lifetime } from '../lifetime.js';
+import type { SourceConfig } from '../source.config.js';
+import type { HttpAddress } from './http-address.js';
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);

@@ -3,7 +3,7 @@ import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type AsyncZippable, Unzip, UnzipInflate, Zip, ZipDeflate, ZipPassThrough, zipSync } from 'fflate';
-import { ByteReader } from './byte-reader.js';
+import { ByteReader } from '../byte-reader.js';
 import { RatioMeter } from './inflate.js';
 import { unzip } from './zip.js';
 

@@ -1,6 +1,6 @@
 import type { Gunzip, InflateRaw } from 'node:zlib';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { type ByteReader, truncated } from './byte-reader.js';
+import { type ByteReader, truncated } from '../byte-reader.js';
 
 /** Size of the pieces that come out of node:zlib. CPU for 172 MB of CSV: 0.6 s at 16 KiB (its default), 0.25 s at this. */
 export const INFLATED_CHUNK_BYTES = 256 * 1024;

@@ -11,9 +11,9 @@ import {
   valuesOf,
 } from './http-headers.js';
 import { RetryBudget } from './retry-budget.js';
-import type { SourceConfig } from './source.config.js';
-import type { HttpAddress } from './source-uri.js';
-import type { Transport } from './transport.js';
+import type { SourceConfig } from '../source.config.js';
+import type { HttpAddress } from './http-address.js';
+import type { Transport } from '../transport.js';
 
 /**
  * One HTTP resource as one run of bytes, whatever happens to its connections.

@@ -20,10 +20,10 @@ import { serve, startSourceServer } from '#test/support/source-server.js';
 
 import type { AddressClass, AddressPolicy } from './address-guard.js';
 import { HttpClient } from './http-client.js';
-import { Lifetime } from './lifetime.js';
-import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
-import { HttpAddress } from './source-uri.js';
+import { Lifetime } from '../lifetime.js';
+import { openSource } from '../open-source.js';
+import { SourceConfig } from '../source.config.js';
+import { HttpAddress } from './http-address.js';
 
 /** What http sources answer, and where they lead; against real servers. H5: see http-download.ts. */
 

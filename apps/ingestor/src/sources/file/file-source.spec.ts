@@ -18,9 +18,9 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { zipSync } from 'fflate';
-import type { ByteSource } from './byte-source.js';
-import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
+import type { ByteSource } from '../byte-source.js';
+import { openSource } from '../open-source.js';
+import { SourceConfig } from '../source.config.js';
 
 /** F1 to F3 are the invariants of file-source.ts. */
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { expectNoSecrets } from '#test/support/no-secrets.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { openSource } from './open-source.js';
 import { SOURCE_KINDS } from './source-kinds.js';
@@ -25,21 +25,7 @@ function withSecrets(host: string, scheme = 'http'): string {
 }
 
 function expectClean(...shown: unknown[]): void {
-  for (const value of shown) {
-    const texts = [
-      String(value),
-      inspect(value, { depth: Infinity, showHidden: true, getters: true }),
-      JSON.stringify(value),
-      ...causes(value).flatMap((cause) => [cause.message, cause.stack ?? '']),
-    ];
-    for (const text of texts) {
-      for (const canary of [...CANARIES, ENCODED]) expect(text).not.toContain(canary);
-    }
-  }
-}
-
-function causes(value: unknown): Error[] {
-  return value instanceof Error ? [value, ...causes(value.cause)] : [];
+  expectNoSecrets([...CANARIES, ENCODED], ...shown);
 }
 
 async function failureOf(uri: string, changes: Partial<SourceConfig> = {}): Promise<unknown> {

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectNoSecrets } from '#test/support/no-secrets.js';
+import { type SourceSettings, sourceSettings } from '#test/support/source-settings.js';
 import { assertSameIdentity } from '../jobs/same-source.js';
 import type { ByteSource } from './byte-source.js';
 import { openSource } from './open-source.js';
 import type { SourceHarness, TestSource } from './source-harness.js';
 import { SOURCE_KINDS } from './source-kinds.js';
-import { SourceConfig } from './source.config.js';
 
 /** The promises of README.md, asked of every registered kind by its own harness. */
 
@@ -40,10 +40,10 @@ describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind 
 
   function open(
     { uri }: TestSource,
-    changes: Partial<SourceConfig> = {},
+    changes: SourceSettings = {},
     signal = new AbortController().signal,
   ): Promise<ByteSource> {
-    const settings = Object.assign(new SourceConfig(), { retryFactorMs: 1 }, changes);
+    const settings = sourceSettings({ retryFactorMs: 1, ...changes });
     return openSource({ uri, trustedCaller: true }, settings, signal);
   }
 

@@ -1,3 +1,4 @@
+import type { Settings } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SourceIdentity } from '#core/source/source-identity.js';
 import type { SourceRequest } from '#core/source/source-request.js';
@@ -5,34 +6,36 @@ import { ByteReader } from './byte-reader.js';
 import type { ByteSource } from './byte-source.js';
 import { Lifetime } from './lifetime.js';
 import { SOURCE_KINDS } from './source-kinds.js';
-import type { SourceConfig } from './source.config.js';
+import { SourceConfig } from './source.config.js';
 import type { Transport } from './transport.js';
 import { judgeAsText, unpack } from './unpack/unpack.js';
 
 /**
  * Opens a source: transport, content and its first bytes have been seen when this resolves, so that most of what
  * can be wrong with a source is told before a job reads from it.
+ * @param settings with `SourceConfig` and the classes of every kind
  * @param signal ends the source at any moment; then this and the chunks throw its reason
  * @throws SluiceError SOURCE_*; no text in it holds credentials
  */
 export async function openSource(
   request: SourceRequest,
-  settings: SourceConfig,
+  settings: Settings,
   signal: AbortSignal,
 ): Promise<ByteSource> {
   const { kind, address } = SOURCE_KINDS.parse(request.uri);
+  const limits = settings.of(SourceConfig);
   const lifetime = new Lifetime(signal);
   try {
     const { trustedCaller } = request;
     const transport = await kind.open(address, { settings, trustedCaller, lifetime });
     const raw = new ByteReader(transport.chunks, address.display);
-    const { content, isPlain } = await unpack(raw, settings);
+    const { content, isPlain } = await unpack(raw, limits);
     if (isPlain && transport.oddEncoding !== undefined) await judgeAsText(raw, transport.oddEncoding);
     const expectedBytes = isPlain ? transport.identity.bytes : null;
-    if (expectedBytes !== null && expectedBytes > settings.maxBytes) {
-      throw tooLarge(address.display, settings.maxBytes);
+    if (expectedBytes !== null && expectedBytes > limits.maxBytes) {
+      throw tooLarge(address.display, limits.maxBytes);
     }
-    return new OpenedSource(transport, isPlain, content, settings.maxBytes, lifetime);
+    return new OpenedSource(transport, isPlain, content, limits.maxBytes, lifetime);
   } catch (error) {
     // Asked before end(), which aborts the same signal.
     const failure: unknown = lifetime.signal.aborted ? lifetime.signal.reason : error;

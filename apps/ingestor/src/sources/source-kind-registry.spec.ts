@@ -2,9 +2,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { settingsClassesOf } from '#test/support/docs/settings-classes.js';
+import { IngestorConfig } from '../ingestor.config.js';
 import { SourceKindRegistry, loadSourceKinds } from './source-kind-registry.js';
 import type { SourceKind } from './source-kind.js';
 import { SOURCE_KINDS } from './source-kinds.js';
+import { SourceConfig } from './source.config.js';
 
 /** U2 is an invariant of source-kind.ts, K1 and K2 are those of source-kind-registry.ts. */
 
@@ -22,6 +25,12 @@ describe('the kinds of this ingestor', () => {
       expect(page).toMatch(new RegExp(`^\\| \`${name}\` `, 'm'));
       expect(page).toContain(form);
     }
+  });
+
+  it('name every settings class of their folders, so that the start of the ingestor checks it', async () => {
+    const own = [IngestorConfig, SourceConfig] as readonly unknown[];
+    const found = (await settingsClassesOf('ingestor')).filter((settings) => !own.includes(settings));
+    expect(new Set(SOURCE_KINDS.settings())).toStrictEqual(new Set(found));
   });
 
   it('say what an address is', () => {
@@ -78,6 +87,7 @@ function kindOf(name: string, schemes: readonly string[], isLocal = false): Sour
     schemes,
     isLocal,
     form: `${name}://…`,
+    settings: [],
     parse: (display) => ({ display }),
     open: () => Promise.reject(new Error('It is never opened.')),
   };

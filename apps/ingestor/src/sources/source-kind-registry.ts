@@ -47,6 +47,11 @@ export class SourceKindRegistry {
     return [...this.schemes().map((scheme) => `${scheme}://`), ...(this.#local ? ['/'] : [])];
   }
 
+  /** The settings classes of all kinds. */
+  settings(): readonly (new () => object)[] {
+    return this.#kinds.flatMap(({ settings }) => settings);
+  }
+
   /** What every address is, as sentences say it: "a URL (http, https, file) or an absolute path". */
   addressNoun(): string {
     return `${this.#urls()}${this.#local ? ' or an absolute path' : ''}`;

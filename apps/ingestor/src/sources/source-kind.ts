@@ -1,5 +1,5 @@
+import type { Settings } from '#common/config/environment.js';
 import type { Lifetime } from './lifetime.js';
-import type { SourceConfig } from './source.config.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -20,6 +20,8 @@ export interface SourceKind<Address extends SourceAddress = SourceAddress> {
   readonly isLocal: boolean;
   /** How its addresses are written, for the API's description. */
   readonly form: string;
+  /** Settings classes that this kind alone reads, in files named `<name>.config.ts`; checked when the ingestor starts. */
+  readonly settings: readonly (new () => object)[];
   /**
    * @param text an address with one of the schemes, or an absolute path for the local kind
    * @throws SluiceError SOURCE_UNSUPPORTED
@@ -40,7 +42,8 @@ export interface SourceAddress {
 
 /** What a kind may use to open a source, and for whom. */
 export interface SourceAccess {
-  readonly settings: SourceConfig;
+  /** Its own classes and `SourceConfig`. */
+  readonly settings: Settings;
   /** The caller proved to be on this machine. */
   readonly trustedCaller: boolean;
   readonly lifetime: Lifetime;

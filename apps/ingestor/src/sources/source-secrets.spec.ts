@@ -3,9 +3,9 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { expectNoSecrets } from '#test/support/no-secrets.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
+import { type SourceSettings, sourceSettings } from '#test/support/source-settings.js';
 import { openSource } from './open-source.js';
 import { SOURCE_KINDS } from './source-kinds.js';
-import { SourceConfig } from './source.config.js';
 
 /** A source's credentials appear nowhere: not in a message, a stack, a cause, nor in any object that is printed. */
 
@@ -28,12 +28,8 @@ function expectClean(...shown: unknown[]): void {
   expectNoSecrets([...CANARIES, ENCODED], ...shown);
 }
 
-async function failureOf(uri: string, changes: Partial<SourceConfig> = {}): Promise<unknown> {
-  const settings = Object.assign(
-    new SourceConfig(),
-    { retryFactorMs: 0, retries: 1, idleTimeoutMs: 100 },
-    changes,
-  );
+async function failureOf(uri: string, changes: SourceSettings = {}): Promise<unknown> {
+  const settings = sourceSettings({ retryFactorMs: 0, retries: 1, idleTimeoutMs: 100, ...changes });
   try {
     const source = await openSource({ uri, trustedCaller: true }, settings, new AbortController().signal);
     for await (const chunk of source.chunks) expectClean(chunk.length);
@@ -117,7 +113,7 @@ describe('credentials', () => {
     expectClean(error);
   });
 
-  it.each<[string, Partial<SourceConfig>]>([
+  it.each<[string, SourceSettings]>([
     ['too large a body', { maxBytes: 10 }],
     ['denied addresses', { privateAddresses: 'deny' }],
   ])('are not told by the error of %s', async (_what, changes) => {
@@ -161,7 +157,7 @@ describe('credentials', () => {
     const uri = withSecrets(`127.0.0.1:${server.port}`);
     const source = await openSource(
       { uri, trustedCaller: true },
-      new SourceConfig(),
+      sourceSettings(),
       new AbortController().signal,
     );
     expectClean(

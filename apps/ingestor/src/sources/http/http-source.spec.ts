@@ -16,14 +16,14 @@ import {
   withCode,
 } from '#test/support/http-sources.js';
 import { SELF_SIGNED } from '#test/support/self-signed.js';
+import { sourceSettings } from '#test/support/source-settings.js';
 import { serve, startSourceServer } from '#test/support/source-server.js';
-
-import type { AddressClass, AddressPolicy } from './address-guard.js';
-import { HttpClient } from './http-client.js';
 import { Lifetime } from '../lifetime.js';
 import { openSource } from '../open-source.js';
-import { SourceConfig } from '../source.config.js';
+import type { AddressClass, AddressPolicy } from './address-guard.js';
 import { HttpAddress } from './http-address.js';
+import { HttpClient } from './http-client.js';
+import { HttpConfig } from './http.config.js';
 
 /** What http sources answer, and where they lead; against real servers. H5: see http-download.ts. */
 
@@ -245,7 +245,7 @@ describe('an address', () => {
     const openAs = (trustedCaller: boolean, privateAddresses?: 'token' | 'allow' | 'deny') =>
       openSource(
         { uri: server.url(), trustedCaller },
-        Object.assign(new SourceConfig(), privateAddresses && { privateAddresses }),
+        sourceSettings(privateAddresses && { privateAddresses }),
         new AbortController().signal,
       );
     await expect(openAs(false)).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED', /with the token/));
@@ -266,10 +266,10 @@ describe('an address', () => {
       else response.writeHead(302, { location }).end();
     });
     const address = new HttpAddress(new URL(server.url('/start')));
-    const get = async (changes: Partial<SourceConfig>, policy: AddressPolicy): Promise<number> => {
+    const get = async (changes: Partial<HttpConfig>, policy: AddressPolicy): Promise<number> => {
       kind = 'public';
       const lifetime = new Lifetime(new AbortController().signal);
-      const settings = Object.assign(new SourceConfig(), changes);
+      const settings = Object.assign(new HttpConfig(), changes);
       try {
         return (await new HttpClient(settings, lifetime, policy, () => kind).get(address, {})).statusCode;
       } finally {

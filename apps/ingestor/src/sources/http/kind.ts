@@ -2,6 +2,7 @@ import type { SourceKind } from '../source-kind.js';
 import { HttpAddress } from './http-address.js';
 import { HttpClient } from './http-client.js';
 import { HttpDownload } from './http-download.js';
+import { HttpConfig } from './http.config.js';
 
 /** Resources of an HTTP server: identified by ETag, Last-Modified and size, resumed by Range. */
 const kind: SourceKind<HttpAddress> = {
@@ -9,10 +10,12 @@ const kind: SourceKind<HttpAddress> = {
   schemes: ['http', 'https'],
   isLocal: false,
   form: 'http(s)://…',
+  settings: [HttpConfig],
   parse: (text) => new HttpAddress(new URL(text)),
   open: (address, { settings, trustedCaller, lifetime }) => {
-    const client = new HttpClient(settings, lifetime, settings.addressPolicy(trustedCaller));
-    return new HttpDownload(client, address, settings, lifetime.signal).open();
+    const own = settings.of(HttpConfig);
+    const client = new HttpClient(own, lifetime, own.addressPolicy(trustedCaller));
+    return new HttpDownload(client, address, own, lifetime.signal).open();
   },
 };
 

@@ -12,7 +12,7 @@ import { judgeAsText, unpack } from './unpack/unpack.js';
 
 /**
  * Opens a source: transport, content and its first bytes have been seen when this resolves, so that most of what
- * can be wrong with a source is told before a job reads from it.
+ * can be wrong with a source is reported before a job reads from it.
  * @param settings with `SourceConfig` and the classes of every kind
  * @param signal ends the source at any moment; then this and the chunks throw its reason
  * @throws SluiceError SOURCE_*; no text in it holds credentials
@@ -98,7 +98,7 @@ class OpenedSource implements ByteSource, AsyncIterableIterator<Buffer> {
   }
 
   async skipTo(offset: number): Promise<boolean> {
-    // Of packed content nobody knows where an offset is; what is not packed has told its size, and was judged by it.
+    // Where an offset is in packed content is not known; what is not packed has a size, which was judged.
     const rest = this.#isPlain ? await this.#transport.from(offset) : null;
     if (rest === null) return false;
     const before = this.#content;

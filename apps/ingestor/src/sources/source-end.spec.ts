@@ -152,7 +152,7 @@ describe('the signal', () => {
     await expectNothingOpen();
   });
 
-  it('closes sockets and files while nobody reads, and the next read throws', async () => {
+  it('closes sockets and files between reads, and the next read throws', async () => {
     for (const [, uri] of sources()) {
       stop = new AbortController();
       const source = await open(uri);

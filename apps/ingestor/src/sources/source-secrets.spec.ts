@@ -126,9 +126,9 @@ describe('credentials', () => {
   });
 
   it.each([
-    ['a name nobody knows', withSecrets('nowhere.invalid')],
+    ['an unknown name', withSecrets('nowhere.invalid')],
     ['a refused address', withSecrets('169.254.169.254')],
-    ['a port nobody listens on', withSecrets('127.0.0.1:1')],
+    ['a port without a listener', withSecrets('127.0.0.1:1')],
     ['another scheme', withSecrets('bucket', 's3')],
     ['a URL without host', 'http://canary-user:canary-word@'],
     ['a URL with a bad port', 'http://canary-user:canary-word@host:99999/?canary-query'],

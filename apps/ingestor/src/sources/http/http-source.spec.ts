@@ -287,7 +287,7 @@ describe('an address', () => {
     );
   });
 
-  it('where nobody listens is unreachable', async () => {
+  it('without a listener is unreachable', async () => {
     await startServing({});
     const { port } = server;
     await server.close();
@@ -296,7 +296,7 @@ describe('an address', () => {
     );
   });
 
-  it('where somebody speaks another protocol is a server error', async () => {
+  it('that speaks another protocol is a server error', async () => {
     const chatty = createTcpServer((socket) => socket.resume().end('220 mail.example ESMTP\r\n')).listen(
       0,
       '127.0.0.1',
@@ -311,7 +311,7 @@ describe('an address', () => {
     }
   });
 
-  it('with a certificate that nobody vouches for is not trusted', async () => {
+  it('with a self-signed certificate is not trusted', async () => {
     const secure = createTlsServer(SELF_SIGNED, (_request, response) => response.end('data')).listen(
       0,
       '127.0.0.1',

@@ -8,7 +8,7 @@ export const INFLATED_CHUNK_BYTES = 256 * 1024;
 /** How much a compressed source may unpack to, compared with its own size. */
 export interface RatioLimit {
   readonly maxRatio: number;
-  /** The ratio is judged only beyond so many uncompressed bytes. */
+  /** The ratio is judged only beyond this number of uncompressed bytes. */
   readonly ratioFreeBytes: number;
 }
 

@@ -121,6 +121,7 @@ export default tseslint.config(
       'libs/core/src/message/**/*.ts',
       'libs/core/src/job/job-state.ts',
       'libs/core/src/ledger/balance.ts',
+      'libs/core/src/source/**/*.ts',
       'libs/datasets/src/**/*.ts',
     ],
     ignores: ['**/*spec.ts'],

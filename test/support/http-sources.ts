@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, expect } from '@jest/globals';
 import type { ByteSource } from '../../apps/ingestor/src/sources/byte-source.js';
 import { openSource } from '../../apps/ingestor/src/sources/open-source.js';
-import { SourceConfig } from '../../apps/ingestor/src/sources/source.config.js';
 import { type Serving, type SourceServer, serve, startSourceServer } from './source-server.js';
+import { type SourceSettings, sourceSettings } from './source-settings.js';
 
 /** One bad server a test, and the product's reading from it; for specs of http sources. */
 
@@ -32,12 +32,12 @@ export async function startServing(...servings: Partial<Serving>[]): Promise<voi
   });
 }
 
-export function open(uri = server.url(), changes: Partial<SourceConfig> = {}): Promise<ByteSource> {
-  const settings = Object.assign(new SourceConfig(), { retryFactorMs: 1 }, changes);
+export function open(uri = server.url(), changes: SourceSettings = {}): Promise<ByteSource> {
+  const settings = sourceSettings({ retryFactorMs: 1, ...changes });
   return openSource({ uri, trustedCaller: true }, settings, new AbortController().signal);
 }
 
-export async function read(uri = server.url(), changes: Partial<SourceConfig> = {}): Promise<Buffer> {
+export async function read(uri = server.url(), changes: SourceSettings = {}): Promise<Buffer> {
   return bytesOf(await open(uri, changes));
 }
 

@@ -21,8 +21,8 @@ import { IngestorMetrics } from '../../apps/ingestor/src/ingestor.metrics.js';
 import { JobCommands } from '../../apps/ingestor/src/jobs/job-commands.js';
 import { JobRunner } from '../../apps/ingestor/src/jobs/job-runner.js';
 import { SourceOpener } from '../../apps/ingestor/src/sources/source-opener.js';
-import { SourceConfig } from '../../apps/ingestor/src/sources/source.config.js';
 import { RunFolder } from './run-folder.js';
+import { sourceSettings } from './source-settings.js';
 import { startTestDatabase } from './postgres.js';
 
 /**
@@ -180,7 +180,7 @@ export class Ingesting {
     const runner = new JobRunner(
       jobs,
       registry,
-      new SourceOpener(Object.assign(new SourceConfig(), { retryFactorMs: 1 })),
+      new SourceOpener(sourceSettings({ retryFactorMs: 1 })),
       broker as unknown as Publisher,
       config,
       new IngestorMetrics(new Registry()),

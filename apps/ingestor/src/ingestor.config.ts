@@ -6,7 +6,7 @@ import { DEFAULT_LEASE_SECONDS } from '#core/job/job.repository.js';
 import { MAX_MESSAGE_BYTES } from '#core/message/topics.js';
 import { DEFAULT_CUTTING } from '#core/record/raw-batch.js';
 
-/** Settings of the ingestor; those of its sources stand in sources/source.config.ts. */
+/** Settings of the ingestor; those of its sources stand in `sources/source.config.ts` and in the kinds' folders. */
 export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   @Variable('SLUICE_PORT', 'Port of the HTTP API')
   @IsInt()

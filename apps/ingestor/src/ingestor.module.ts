@@ -16,7 +16,6 @@ import { JobStarter } from './jobs/job-starter.js';
 import { JobsController } from './jobs/jobs.controller.js';
 import { LocalToken } from './jobs/local-token.js';
 import { SourceOpener } from './sources/source-opener.js';
-import { SourceConfig } from './sources/source.config.js';
 
 @Module({})
 export class IngestorModule {
@@ -54,7 +53,7 @@ export class IngestorModule {
               (name) => registry.all().find((dataset) => dataset.name === name)?.contractVersion ?? null,
             ),
         },
-        { provide: SourceOpener, useFactory: () => new SourceOpener(settings.of(SourceConfig)) },
+        { provide: SourceOpener, useFactory: () => new SourceOpener(settings) },
         {
           provide: IngestorMetrics,
           inject: [Registry],

@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError } from 'commander';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type WriteMode, WRITE_MODES } from '#core/dataset/dataset.js';
+import { isFileUrl, isUrl, pathOfFileUrl } from '#core/source/file-url.js';
 import { suggestion } from './closest-name.js';
 
 /** What stands after an option or an argument, understood or refused with a sentence. */
@@ -44,25 +44,15 @@ export function collectOption(
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
-const REMOTE = /^[a-z][a-z0-9+.-]+:\/\//i;
-
 /**
  * A source as the ingestor understands it: addresses as they stand, file names made absolute.
  * @throws SluiceError USAGE_INVALID when a file is not there or a file URL names none, which is noticed here rather
  *         than in a job
  */
 export function resolveSource(source: string, cwd: string): string {
-  if (/^file:/i.test(source)) return resolveFile(pathOfUrl(source), cwd);
-  return REMOTE.test(source) ? source : resolveFile(source, cwd);
-}
-
-/** A URL parser makes `/y.csv` of `file:y.csv`, which is another file than the one that was meant. */
-function pathOfUrl(source: string): string {
-  try {
-    if (/^file:\//i.test(source)) return fileURLToPath(source);
-  } catch {
-    // It names another host, or encodes a slash.
-  }
+  if (!isFileUrl(source)) return isUrl(source) ? source : resolveFile(source, cwd);
+  const found = pathOfFileUrl(source);
+  if ('path' in found) return resolveFile(found.path, cwd);
   throw new SluiceError(
     'USAGE_INVALID',
     `${source} is no address of a file here; use a plain path or file:///absolute/path.`,

@@ -4,12 +4,18 @@ import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, Matches, Max, Min, IsNu
 import { IsRecordOfTexts, IsText, MAX_TEXT_BYTES } from '#common/http/is-text.js';
 import { EXISTING_KEYS, type ExistingKeys, WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
 import type { JobRequest } from '#core/job/job-view.js';
+import { SOURCE_KINDS } from '../sources/source-kinds.js';
 import { LimitsDto } from './limits.dto.js';
 
 /** What OpenAPI can say of `IsText`. */
 function text(minLength: number): { minLength: number; maxLength: number; pattern: string } {
   return { minLength, maxLength: MAX_TEXT_BYTES, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' };
 }
+
+/** What an address begins with, in the words of a pattern, in any case of letters: JSON Schema has no flag for that. */
+const SOURCE_BEGINNING = `(${SOURCE_KINDS.beginnings()
+  .map((text) => text.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`))
+  .join('|')})`;
 
 /** Body of `POST /jobs`. */
 export class JobRequestDto extends LimitsDto implements JobRequest {
@@ -19,15 +25,13 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
   dataset!: string;
 
   @ApiPropertyOptional({
-    description: 'http(s)://…, file:///… or an absolute path; the dataset’s own default when left out',
+    description: `${SOURCE_KINDS.forms()}; the dataset’s own default when left out`,
     maxLength: MAX_TEXT_BYTES,
-    pattern: '^([Hh][Tt][Tt][Pp][Ss]?://|[Ff][Ii][Ll][Ee]://|/)[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+    pattern: `^${SOURCE_BEGINNING}[^\\u0000-\\u001f\\u007f-\\u009f]*$`,
   })
   @IsOptional()
   @IsText()
-  @Matches(/^(https?:\/\/|file:\/\/|\/)/i, {
-    message: 'source must be a URL (http, https, file) or an absolute path',
-  })
+  @Matches(new RegExp(`^${SOURCE_BEGINNING}`), { message: `source must be ${SOURCE_KINDS.addressNoun()}` })
   source?: string;
 
   @ApiPropertyOptional({

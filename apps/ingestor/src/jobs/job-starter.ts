@@ -4,9 +4,10 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { ProblemError } from '#common/http/problem-details.filter.js';
 import { type Breaker, DEFAULT_BREAKER, type Dataset, resolveOptions } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/dataset/registry.js';
+import type { JobSource } from '#core/job/job.entity.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import type { JobAccepted, JobRequest } from '#core/job/job-view.js';
-import { describeSource } from '../sources/source-uri.js';
+import { SOURCE_KINDS } from '../sources/source-kinds.js';
 import { activeJobProblem } from './active-job-problem.js';
 
 interface FieldError {
@@ -89,9 +90,9 @@ function breakerOf({ breakerShare, breakerCount }: JobRequest, dataset: Dataset)
   };
 }
 
-function describeOrReport(source: string, errors: FieldError[]): ReturnType<typeof describeSource> | null {
+function describeOrReport(source: string, errors: FieldError[]): Pick<JobSource, 'kind' | 'display'> | null {
   try {
-    return describeSource(source);
+    return SOURCE_KINDS.describe(source);
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
     errors.push({ field: 'source', message: error.message });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { Job, PinnedHead, SourceIdentity } from '#core/job/job.entity.js';
+import type { Job, PinnedHead } from '#core/job/job.entity.js';
+import type { SourceIdentity } from '#core/source/source-identity.js';
 
 /** What a job knows of its source since it began. */
 type Pinned = Pick<Job, 'id' | 'source' | 'sourceIdentity' | 'head'>;

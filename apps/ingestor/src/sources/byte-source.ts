@@ -1,4 +1,4 @@
-import type { SourceIdentity } from '#core/job/job.entity.js';
+import type { SourceIdentity } from '#core/source/source-identity.js';
 
 /** A source that has been opened: the uncompressed bytes, in order, whatever the transport did to bring them. */
 export interface ByteSource {
@@ -11,9 +11,9 @@ export interface ByteSource {
    */
   readonly chunks: AsyncIterable<Buffer>;
   /**
-   * Lets `chunks` go on at a byte of the uncompressed content, without fetching what lies between. What was delivered
+   * Lets `chunks` continue at a byte of the uncompressed content, without fetching what lies between. What was delivered
    * before is not compared with anything: ask only where `identity.validator` is what it was then.
-   * @returns false when this source can only be read in order; then `chunks` goes on as if nobody had asked
+   * @returns false when this source can only be read in order; then `chunks` continues unchanged
    */
   skipTo(offset: number): Promise<boolean>;
   /** Closes sockets and files; resolves when they are closed. May be called at any moment and repeatedly. */

@@ -21,7 +21,7 @@ export class Lifetime {
     return this.#ending.signal;
   }
 
-  /** Has `close` run at the end; at once when the end has been. Whether it fails is of no interest to anybody. */
+  /** Has `close` run at the end; at once when the end has been. Its failure is ignored. */
   holds(close: () => Promise<void>): void {
     if (this.#closing) this.#closing = allSettled([this.#closing, close()]);
     else this.#closers.push(close);

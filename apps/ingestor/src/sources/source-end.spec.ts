@@ -5,9 +5,9 @@ import { gzipSync } from 'node:zlib';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
+import { sourceSettings } from '#test/support/source-settings.js';
 import type { ByteSource } from './byte-source.js';
 import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
 
 /** However a source ends, its sockets and files are closed. */
 
@@ -40,7 +40,7 @@ afterEach(async () => {
 });
 
 function open(uri: string): Promise<ByteSource> {
-  return openSource({ uri, trustedCaller: true }, new SourceConfig(), stop.signal);
+  return openSource({ uri, trustedCaller: true }, sourceSettings(), stop.signal);
 }
 
 /** How often this process has the file open. */
@@ -152,7 +152,7 @@ describe('the signal', () => {
     await expectNothingOpen();
   });
 
-  it('closes sockets and files while nobody reads, and the next read throws', async () => {
+  it('closes sockets and files between reads, and the next read throws', async () => {
     for (const [, uri] of sources()) {
       stop = new AbortController();
       const source = await open(uri);

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
+import type { Settings } from '#common/config/environment.js';
+import type { SourceRequest } from '#core/source/source-request.js';
 import type { ByteSource } from './byte-source.js';
-import { type SourceRequest, openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
+import { openSource } from './open-source.js';
 
 /** Opens sources with the ingestor's settings. */
 @Injectable()
 export class SourceOpener {
-  constructor(private readonly settings: SourceConfig) {}
+  constructor(private readonly settings: Settings) {}
 
   /** See `openSource`. */
   open(request: SourceRequest, signal: AbortSignal): Promise<ByteSource> {

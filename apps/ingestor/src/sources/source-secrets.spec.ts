@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { expectNoSecrets } from '#test/support/no-secrets.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
+import { type SourceSettings, sourceSettings } from '#test/support/source-settings.js';
 import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
-import { describeSource, displayOf } from './source-uri.js';
+import { SOURCE_KINDS } from './source-kinds.js';
 
 /** A source's credentials appear nowhere: not in a message, a stack, a cause, nor in any object that is printed. */
 
@@ -25,29 +25,11 @@ function withSecrets(host: string, scheme = 'http'): string {
 }
 
 function expectClean(...shown: unknown[]): void {
-  for (const value of shown) {
-    const texts = [
-      String(value),
-      inspect(value, { depth: Infinity, showHidden: true, getters: true }),
-      JSON.stringify(value),
-      ...causes(value).flatMap((cause) => [cause.message, cause.stack ?? '']),
-    ];
-    for (const text of texts) {
-      for (const canary of [...CANARIES, ENCODED]) expect(text).not.toContain(canary);
-    }
-  }
+  expectNoSecrets([...CANARIES, ENCODED], ...shown);
 }
 
-function causes(value: unknown): Error[] {
-  return value instanceof Error ? [value, ...causes(value.cause)] : [];
-}
-
-async function failureOf(uri: string, changes: Partial<SourceConfig> = {}): Promise<unknown> {
-  const settings = Object.assign(
-    new SourceConfig(),
-    { retryFactorMs: 0, retries: 1, idleTimeoutMs: 100 },
-    changes,
-  );
+async function failureOf(uri: string, changes: SourceSettings = {}): Promise<unknown> {
+  const settings = sourceSettings({ retryFactorMs: 0, retries: 1, idleTimeoutMs: 100, ...changes });
   try {
     const source = await openSource({ uri, trustedCaller: true }, settings, new AbortController().signal);
     for await (const chunk of source.chunks) expectClean(chunk.length);
@@ -131,7 +113,7 @@ describe('credentials', () => {
     expectClean(error);
   });
 
-  it.each<[string, Partial<SourceConfig>]>([
+  it.each<[string, SourceSettings]>([
     ['too large a body', { maxBytes: 10 }],
     ['denied addresses', { privateAddresses: 'deny' }],
   ])('are not told by the error of %s', async (_what, changes) => {
@@ -144,9 +126,9 @@ describe('credentials', () => {
   });
 
   it.each([
-    ['a name nobody knows', withSecrets('nowhere.invalid')],
+    ['an unknown name', withSecrets('nowhere.invalid')],
     ['a refused address', withSecrets('169.254.169.254')],
-    ['a port nobody listens on', withSecrets('127.0.0.1:1')],
+    ['a port without a listener', withSecrets('127.0.0.1:1')],
     ['another scheme', withSecrets('bucket', 's3')],
     ['a URL without host', 'http://canary-user:canary-word@'],
     ['a URL with a bad port', 'http://canary-user:canary-word@host:99999/?canary-query'],
@@ -175,15 +157,15 @@ describe('credentials', () => {
     const uri = withSecrets(`127.0.0.1:${server.port}`);
     const source = await openSource(
       { uri, trustedCaller: true },
-      new SourceConfig(),
+      sourceSettings(),
       new AbortController().signal,
     );
     expectClean(
       source,
       source.chunks,
       source.chunks[Symbol.asyncIterator](),
-      describeSource(uri),
-      displayOf(uri),
+      SOURCE_KINDS.describe(uri),
+      SOURCE_KINDS.parse(uri),
     );
     await source.close();
     expectClean(source);

@@ -1,9 +1,9 @@
-import type { SourceIdentity } from '#core/job/job.entity.js';
+import type { SourceIdentity } from '#core/source/source-identity.js';
 
 /** What a source is before its content is looked at: the bytes as they are stored or sent. */
 export interface Transport {
   readonly identity: SourceIdentity;
-  /** A Content-Encoding that is no packing: what is not text then is packed in a way that is not known. */
+  /** A Content-Encoding that is no packing: what is not text then is packed in an unknown way. */
   readonly oddEncoding?: string;
   /** To be read once. */
   readonly chunks: AsyncGenerator<Buffer>;

@@ -1,6 +1,7 @@
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { Claim } from './ingest-claim.js';
-import type { JobError, PauseDetail, PinnedCutting, PinnedHead, SourceIdentity } from './job.entity.js';
+import type { JobError, PauseDetail, PinnedCutting, PinnedHead } from './job.entity.js';
+import type { SourceIdentity } from '../source/source-identity.js';
 import { GIVEN_BACK, NO_OWNER, NO_PAUSE, comingFrom, entering, pausedFor } from './state-change.js';
 
 /** What is known of a job when its first record is about to be cut. */

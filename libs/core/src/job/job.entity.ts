@@ -2,6 +2,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { SluiceError } from '#common/errors/sluice-error.js';
 import type { Breaker, ExistingKeys, OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
 import type { LineEnd } from '../record/line-ends.js';
+import type { SourceIdentity } from '../source/source-identity.js';
 import type { JobState, PauseReason } from './job-state.js';
 import type { JobWait } from './job-wait.js';
 
@@ -13,7 +14,8 @@ export const bigintAsNumber = {
 
 /** Where the records come from. Credentials stand in `secretUri` only, which no API, log or event shows. */
 export interface JobSource {
-  readonly kind: 'http' | 'file';
+  /** Name of a registered kind of source (`apps/ingestor/src/sources`). */
+  readonly kind: string;
   /** The address without credentials and query values, fit to be shown. */
   readonly display: string;
   /** The caller proved to be on this machine, so a file may lie outside the allowed folders. */
@@ -58,18 +60,6 @@ export interface Checkpoint {
   readonly chainSha256: string;
   /** CRC-32C of the values of the same batches, added up: what the ledger's have to add up to in the end (B4). */
   readonly crc32cSum: number;
-}
-
-/** What identifies the source's content; used to refuse resuming against a changed source. */
-export interface SourceIdentity {
-  readonly bytes: number | null;
-  readonly etag: string | null;
-  readonly lastModified: string | null;
-  /**
-   * Where this is equal, every byte is: a strong ETag, a Last-Modified that was a second old when it was served, a
-   * file's time of writing to the nanosecond. Null (or absent, in older jobs) when nothing promises so much.
-   */
-  readonly validator?: string | null;
 }
 
 /**

@@ -18,9 +18,9 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { zipSync } from 'fflate';
-import type { ByteSource } from './byte-source.js';
-import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
+import { sourceSettings } from '#test/support/source-settings.js';
+import type { ByteSource } from '../byte-source.js';
+import { openSource } from '../open-source.js';
 
 /** F1 to F3 are the invariants of file-source.ts. */
 
@@ -42,7 +42,7 @@ afterEach(() => {
 });
 
 function open(uri: string, { trusted = false, folders = allowed } = {}): Promise<ByteSource> {
-  const settings = Object.assign(new SourceConfig(), { sourceFolders: folders });
+  const settings = sourceSettings({ sourceFolders: folders });
   return openSource({ uri, trustedCaller: trusted }, settings, new AbortController().signal);
 }
 

@@ -1,6 +1,6 @@
 import type { Gunzip, InflateRaw } from 'node:zlib';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { type ByteReader, truncated } from './byte-reader.js';
+import { type ByteReader, truncated } from '../byte-reader.js';
 
 /** Size of the pieces that come out of node:zlib. CPU for 172 MB of CSV: 0.6 s at 16 KiB (its default), 0.25 s at this. */
 export const INFLATED_CHUNK_BYTES = 256 * 1024;
@@ -8,7 +8,7 @@ export const INFLATED_CHUNK_BYTES = 256 * 1024;
 /** How much a compressed source may unpack to, compared with its own size. */
 export interface RatioLimit {
   readonly maxRatio: number;
-  /** The ratio is judged only beyond so many uncompressed bytes. */
+  /** The ratio is judged only beyond this number of uncompressed bytes. */
   readonly ratioFreeBytes: number;
 }
 

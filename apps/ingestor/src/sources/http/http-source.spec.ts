@@ -16,14 +16,14 @@ import {
   withCode,
 } from '#test/support/http-sources.js';
 import { SELF_SIGNED } from '#test/support/self-signed.js';
+import { sourceSettings } from '#test/support/source-settings.js';
 import { serve, startSourceServer } from '#test/support/source-server.js';
-
+import { Lifetime } from '../lifetime.js';
+import { openSource } from '../open-source.js';
 import type { AddressClass, AddressPolicy } from './address-guard.js';
+import { HttpAddress } from './http-address.js';
 import { HttpClient } from './http-client.js';
-import { Lifetime } from './lifetime.js';
-import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
-import { HttpAddress } from './source-uri.js';
+import { HttpConfig } from './http.config.js';
 
 /** What http sources answer, and where they lead; against real servers. H5: see http-download.ts. */
 
@@ -245,7 +245,7 @@ describe('an address', () => {
     const openAs = (trustedCaller: boolean, privateAddresses?: 'token' | 'allow' | 'deny') =>
       openSource(
         { uri: server.url(), trustedCaller },
-        Object.assign(new SourceConfig(), privateAddresses && { privateAddresses }),
+        sourceSettings(privateAddresses && { privateAddresses }),
         new AbortController().signal,
       );
     await expect(openAs(false)).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED', /with the token/));
@@ -266,10 +266,10 @@ describe('an address', () => {
       else response.writeHead(302, { location }).end();
     });
     const address = new HttpAddress(new URL(server.url('/start')));
-    const get = async (changes: Partial<SourceConfig>, policy: AddressPolicy): Promise<number> => {
+    const get = async (changes: Partial<HttpConfig>, policy: AddressPolicy): Promise<number> => {
       kind = 'public';
       const lifetime = new Lifetime(new AbortController().signal);
-      const settings = Object.assign(new SourceConfig(), changes);
+      const settings = Object.assign(new HttpConfig(), changes);
       try {
         return (await new HttpClient(settings, lifetime, policy, () => kind).get(address, {})).statusCode;
       } finally {
@@ -287,7 +287,7 @@ describe('an address', () => {
     );
   });
 
-  it('where nobody listens is unreachable', async () => {
+  it('without a listener is unreachable', async () => {
     await startServing({});
     const { port } = server;
     await server.close();
@@ -296,7 +296,7 @@ describe('an address', () => {
     );
   });
 
-  it('where somebody speaks another protocol is a server error', async () => {
+  it('that speaks another protocol is a server error', async () => {
     const chatty = createTcpServer((socket) => socket.resume().end('220 mail.example ESMTP\r\n')).listen(
       0,
       '127.0.0.1',
@@ -311,7 +311,7 @@ describe('an address', () => {
     }
   });
 
-  it('with a certificate that nobody vouches for is not trusted', async () => {
+  it('with a self-signed certificate is not trusted', async () => {
     const secure = createTlsServer(SELF_SIGNED, (_request, response) => response.end('data')).listen(
       0,
       '127.0.0.1',

@@ -1,5 +1,5 @@
 import { crc32, createInflateRaw, inflateRawSync } from 'node:zlib';
-import { type ByteReader, truncated } from './byte-reader.js';
+import { type ByteReader, truncated } from '../byte-reader.js';
 import { INFLATED_CHUNK_BYTES, type RatioMeter, corrupt, inflate, isPadding } from './inflate.js';
 
 /**

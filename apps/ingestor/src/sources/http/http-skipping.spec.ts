@@ -14,7 +14,7 @@ import {
   withCode,
 } from '#test/support/http-sources.js';
 import { serve } from '#test/support/source-server.js';
-import type { ByteSource } from './byte-source.js';
+import type { ByteSource } from '../byte-source.js';
 
 /** Reading on from an offset, against real servers; H6 is an invariant of http-download.ts. */
 

@@ -3,7 +3,7 @@ import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type AsyncZippable, Unzip, UnzipInflate, Zip, ZipDeflate, ZipPassThrough, zipSync } from 'fflate';
-import { ByteReader } from './byte-reader.js';
+import { ByteReader } from '../byte-reader.js';
 import { RatioMeter } from './inflate.js';
 import { unzip } from './zip.js';
 
@@ -227,7 +227,7 @@ describe('the only member of a zip', () => {
     await fc.assert(
       fc.asyncProperty(writings, async ({ content: given, level, method, zip64, descriptor, pieceBytes }) => {
         const content = Array.isArray(given) ? Buffer.from(given.join(''), 'latin1') : Buffer.from(given);
-        // An empty member and a directory, stored as data: nobody could tell them from the end.
+        // An empty member and a directory, stored as data: nothing tells them from the end.
         fc.pre(method === 8 || !/^PK\x07\x08\0{12,20}PK/.test(content.toString('latin1')));
         const packed = method === 8 ? deflateRawSync(content, { level }) : content;
         const writing = { content, packed, method, zip64, ...(descriptor ? { descriptor } : {}) };

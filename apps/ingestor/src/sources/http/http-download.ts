@@ -1,6 +1,8 @@
 import { type Hash, createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { Transport } from '../transport.js';
+import type { HttpAddress } from './http-address.js';
 import { type HttpClient, type HttpResponse, discard } from './http-client.js';
 import { Interruption, networkTrouble, statusTrouble } from './http-errors.js';
 import {
@@ -10,10 +12,8 @@ import {
   retryAfterMs,
   valuesOf,
 } from './http-headers.js';
+import type { HttpConfig } from './http.config.js';
 import { RetryBudget } from './retry-budget.js';
-import type { SourceConfig } from './source.config.js';
-import type { HttpAddress } from './source-uri.js';
-import type { Transport } from './transport.js';
 
 /**
  * One HTTP resource as one run of bytes, whatever happens to its connections.
@@ -43,7 +43,7 @@ export class HttpDownload {
   constructor(
     private readonly client: HttpClient,
     private readonly address: HttpAddress,
-    private readonly settings: SourceConfig,
+    private readonly settings: HttpConfig,
     private readonly signal: AbortSignal,
   ) {
     this.#budget = new RetryBudget(settings);

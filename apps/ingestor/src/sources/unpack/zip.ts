@@ -1,6 +1,6 @@
 import { crc32, createInflateRaw } from 'node:zlib';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { type ByteReader, truncated } from './byte-reader.js';
+import { type ByteReader, truncated } from '../byte-reader.js';
 import { INFLATED_CHUNK_BYTES, type RatioMeter, corrupt, inflate } from './inflate.js';
 import {
   DESCRIPTOR_SIGNATURE,

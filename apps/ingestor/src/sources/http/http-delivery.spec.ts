@@ -3,8 +3,8 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
-import { openSource } from './open-source.js';
-import { SourceConfig } from './source.config.js';
+import { sourceSettings } from '#test/support/source-settings.js';
+import { openSource } from '../open-source.js';
 
 /** H1 and H2 of http-download.ts, for servers of every kind: bytes of one version, each once, or an error. */
 
@@ -97,7 +97,7 @@ async function deliver({
       });
     }
   });
-  const settings = Object.assign(new SourceConfig(), { retryFactorMs: 0, retries: mishaps.length });
+  const settings = sourceSettings({ retryFactorMs: 0, retries: mishaps.length });
   const chunks: Buffer[] = [];
   try {
     const source = await openSource(

@@ -3,7 +3,7 @@ import { crc32, gzipSync } from 'node:zlib';
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { ByteReader } from './byte-reader.js';
+import { ByteReader } from '../byte-reader.js';
 import { gunzip } from './gzip.js';
 import { RatioMeter } from './inflate.js';
 

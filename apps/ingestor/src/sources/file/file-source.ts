@@ -3,9 +3,9 @@ import { type FileHandle, open, readlink, realpath, stat } from 'node:fs/promise
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { ErrorCode } from '#common/errors/error-codes.js';
-import type { Lifetime } from './lifetime.js';
-import type { FileAddress } from './source-uri.js';
-import type { Transport } from './transport.js';
+import type { Lifetime } from '../lifetime.js';
+import type { Transport } from '../transport.js';
+import type { FileAddress } from './file-address.js';
 
 /**
  * Files of the ingestor's own machine.

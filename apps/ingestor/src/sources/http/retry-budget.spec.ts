@@ -4,7 +4,7 @@ import { RetryBudget } from './retry-budget.js';
 describe('RetryBudget', () => {
   const limits = { retries: 3, retryFactorMs: 1000, retryRenewalBytes: 100 };
 
-  it('doubles the wait and ends after so many retries (R1)', () => {
+  it('doubles the wait and ends after the allowed retries (R1)', () => {
     const budget = new RetryBudget(limits);
     expect([0, 0, 0, 0].map((position) => budget.spend(position))).toEqual([1000, 2000, 4000, null]);
   });

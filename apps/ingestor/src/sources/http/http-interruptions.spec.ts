@@ -42,7 +42,7 @@ describe('interruptions', () => {
     ['no validator', {}],
     ['Accept-Ranges: none', { etag: '"v1"', 'accept-ranges': 'none' }],
     ['no Content-Length', { etag: '"v1"', 'transfer-encoding': 'chunked' }],
-  ])('start anew with %s, without doubling', async (_what, headers) => {
+  ])('start over with %s, without doubling', async (_what, headers) => {
     const serving = {
       headers: { ...headers },
       chunked: 'transfer-encoding' in headers,
@@ -53,7 +53,7 @@ describe('interruptions', () => {
     expect(askedRanges()).toStrictEqual([undefined, undefined]);
   });
 
-  it('start anew when the server ignores Range', async () => {
+  it('start over when the server ignores Range', async () => {
     await startServing({ headers: { etag: '"v1"' }, cutAt: HALF }, { headers: { etag: '"v1"' } });
     expectSame(await read(), CONTENT);
     expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`]);

@@ -1,13 +1,13 @@
 import { Agent, request } from 'undici';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { Lifetime } from '../lifetime.js';
 import { type AddressClass, type AddressPolicy, classifyAddress, guardedConnector } from './address-guard.js';
 import { ChainCookies } from './chain-cookies.js';
+import type { HttpAddress } from './http-address.js';
 import { isFramedTwiceTrouble, networkTrouble } from './http-errors.js';
 import { type ResponseHeaders, isFramedTwice, locationOf, valuesOf } from './http-headers.js';
+import type { HttpConfig } from './http.config.js';
 import { lenientGet } from './lenient-get.js';
-import type { Lifetime } from './lifetime.js';
-import type { SourceConfig } from './source.config.js';
-import type { HttpAddress } from './source-uri.js';
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -47,7 +47,7 @@ export class HttpClient {
    * @param classify another one in tests alone
    */
   constructor(
-    private readonly settings: SourceConfig,
+    private readonly settings: HttpConfig,
     private readonly lifetime: Lifetime,
     policy: AddressPolicy,
     private readonly classify: (address: string) => AddressClass = classifyAddress,

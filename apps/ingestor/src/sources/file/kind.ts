@@ -1,0 +1,18 @@
+import type { SourceKind } from '../source-kind.js';
+import { type FileAddress, parseFileAddress } from './file-address.js';
+import { openFile } from './file-source.js';
+import { FileConfig } from './file.config.js';
+
+/** Files of the ingestor's own machine: by size and time of writing identified, resumed at any byte. */
+const kind: SourceKind<FileAddress> = {
+  name: 'file',
+  schemes: ['file'],
+  isLocal: true,
+  form: 'file:///… or an absolute path',
+  settings: [FileConfig],
+  parse: parseFileAddress,
+  open: (address, { settings, trustedCaller, lifetime }) =>
+    openFile(address, trustedCaller ? null : settings.of(FileConfig).folders(), lifetime),
+};
+
+export default kind;

@@ -1,0 +1,22 @@
+import type { SourceKind } from '../source-kind.js';
+import { HttpAddress } from './http-address.js';
+import { HttpClient } from './http-client.js';
+import { HttpDownload } from './http-download.js';
+import { HttpConfig } from './http.config.js';
+
+/** Resources of an HTTP server: identified by ETag, Last-Modified and size, resumed by Range. */
+const kind: SourceKind<HttpAddress> = {
+  name: 'http',
+  schemes: ['http', 'https'],
+  isLocal: false,
+  form: 'http(s)://…',
+  settings: [HttpConfig],
+  parse: (text) => new HttpAddress(new URL(text)),
+  open: (address, { settings, trustedCaller, lifetime }) => {
+    const own = settings.of(HttpConfig);
+    const client = new HttpClient(own, lifetime, own.addressPolicy(trustedCaller));
+    return new HttpDownload(client, address, own, lifetime.signal).open();
+  },
+};
+
+export default kind;

@@ -1,0 +1,28 @@
+/**
+ * What a kind of source brings for tests, as the default export of `harness.ts` in its folder: `conformance.spec.ts` asks
+ * the promises of every kind with it. No product code imports it.
+ */
+export interface SourceHarness {
+  /** Whether a plain source can begin at an offset, without the bytes before it. */
+  readonly skips: boolean;
+  /** Puts a source with this content where the kind reads. */
+  start(content: Buffer): Promise<TestSource>;
+}
+
+/** One source that a test may change and watch. */
+export interface TestSource {
+  /** Its address, with everything secret that an address of this kind may hold. The source is refused without it. */
+  readonly uri: string;
+  /** Texts that may be shown nowhere. */
+  readonly secrets: readonly string[];
+  /** Makes another version of it, under the same address. Resolves when every opening from now on finds that one. */
+  replace(content: Buffer): Promise<void>;
+  /** Takes it away: every opening from now on fails. */
+  remove(): Promise<void>;
+  /** Bytes that all readers together have taken out of it so far, buffers of the operating system included. */
+  pulledBytes(): number;
+  /** Sockets and files that are open for it now. */
+  openHandles(): Promise<number>;
+  /** Removes everything that `start` made. */
+  stop(): Promise<void>;
+}

@@ -53,10 +53,10 @@ export class ConnectionConfig extends KafkaSecurityConfig {
 
   @Variable(
     'SLUICE_SESSION_TIMEOUT_MS',
-    'A consumer that is silent for so long loses its partitions to others (Kafka session time-out)',
+    'A consumer that is silent for this long loses its partitions to others (Kafka session time-out)',
   )
   @IsInt()
-  // A broker refuses less than its group.min.session.timeout.ms, which is 6,000 unless somebody lowered it.
+  // A broker refuses less than its group.min.session.timeout.ms, which is 6,000 by default.
   @Min(1_000)
   @Max(300_000)
   sessionTimeoutMs: number = 30_000;

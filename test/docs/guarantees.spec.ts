@@ -23,10 +23,16 @@ describe('test/README.md', () => {
   it('maps every guarantee to the tests that docs/guarantees.md names', () => {
     const guarantees = markdownFile('docs/guarantees.md');
     const map = markdownFile('test/README.md');
-    const rows = map.text.split('\n').filter((line) => /^\| G\d+ /.test(line));
-    for (const heading of guarantees.headings().filter((each) => /^G\d+\. /.test(each))) {
-      const row = rows.find((line) => line.startsWith(`| ${heading.slice(0, heading.indexOf('.'))} `)) ?? '';
-      const linked = [...row.matchAll(/\]\(([^)]+)\)/g)].map(([, href = '']) => join('test', href));
+    const items = map
+      .section('Guarantee → test')
+      .split(/\n(?=- )/)
+      .filter((item) => /^- \*\*G\d+ /.test(item));
+    const headings = guarantees.headings().filter((each) => /^G\d+\. /.test(each));
+    expect(items).toHaveLength(headings.length);
+    for (const heading of headings) {
+      const item =
+        items.find((each) => each.startsWith(`- **${heading.slice(0, heading.indexOf('.'))} `)) ?? '';
+      const linked = [...item.matchAll(/\]\(([^)]+)\)/g)].map(([, href = '']) => join('test', href));
       const named = testsOf(guarantees, heading).map(({ file }) => file);
       expect({ heading, files: linked.sort() }).toEqual({ heading, files: [...new Set(named)].sort() });
     }

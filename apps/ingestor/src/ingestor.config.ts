@@ -44,7 +44,10 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   @Max(32)
   jobsAtOnce: number = 2;
 
-  @Variable('SLUICE_LEASE_SECONDS', 'After so long without a sign of life another ingestor takes a job over')
+  @Variable(
+    'SLUICE_LEASE_SECONDS',
+    'Time without a sign of life after which another ingestor takes over a job',
+  )
   @IsInt()
   @Min(3)
   @Max(600)

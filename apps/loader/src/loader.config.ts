@@ -10,7 +10,7 @@ export class LoaderConfig extends ConnectionConfig {
   @Max(65_535)
   port: number = 3003;
 
-  @Variable('SLUICE_LOAD_PARTITIONS', 'Partitions loaded side by side, each over a connection of its own')
+  @Variable('SLUICE_LOAD_PARTITIONS', 'Partitions loaded side by side, each over its own connection')
   @IsInt()
   @Min(1)
   @Max(16)

@@ -12,7 +12,7 @@ export class ValidatorConfig extends ConnectionConfig {
 
   @Variable(
     'SLUICE_VALIDATE_PARTITIONS',
-    'Partitions judged side by side, so that judging overlaps publishing',
+    'Partitions validated side by side, so that validation overlaps publishing',
   )
   @IsInt()
   @Min(1)

@@ -4,12 +4,12 @@ import { Variable } from '#common/config/environment.js';
 
 /** What `sluice up` reads from the environment; all of it may be left out. */
 export class LocalConfig {
-  @Variable('KAFKA_BROKERS', 'Brokers to use; without it `sluice up` starts a Kafka of its own')
+  @Variable('KAFKA_BROKERS', 'Brokers to use; without it `sluice up` starts its own Kafka')
   @IsOptional()
   @IsBrokerList()
   kafkaBrokers?: string;
 
-  @Variable('DATABASE_URL', 'PostgreSQL to use; without it `sluice up` starts one of its own', {
+  @Variable('DATABASE_URL', 'PostgreSQL to use; without it `sluice up` starts its own', {
     secret: true,
   })
   @IsOptional()

@@ -11,7 +11,7 @@ export async function configurationPage(): Promise<string> {
   return parts.join('\n');
 }
 
-/** Every app with settings, in the order of the way. */
+/** Every app with settings, in the order of a record's path. */
 const TITLES: Readonly<Record<string, string>> = {
   ingestor: 'Ingestor',
   validator: 'Validator',
@@ -26,12 +26,12 @@ const INTRODUCTION = `<!-- Written by \`npm run docs\` from the code. Change the
 
 Settings come from the environment. \`npx sluice env --settings\` prints the same list.
 
-- A service checks its settings at its start. It names every wrong variable at once, never a value, and ends with exit
+- A service checks its settings at its start. It names all wrong variables at once, never a value, and ends with exit
   code 78.
-- \`NAME_FILE\` instead of \`NAME\` reads the value from that file: for secrets. They are marked as such.
+- \`NAME_FILE\` instead of \`NAME\` reads the value from that file: use it for secrets, which are marked below.
 - \`npx sluice up\` sets \`KAFKA_BROKERS\`, \`DATABASE_URL\`, \`SLUICE_HOST\`, \`SLUICE_PORT\` and \`SLUICE_LOCAL_TOKEN_FILE\` of the
-  services it starts. It hands on every other variable that it was given.
-- Topics take messages of up to 8 MiB (\`max.message.bytes\`, set when \`npx sluice migrate\` creates them). Brokers of your own
+  services it starts. It passes on every other variable of its own environment.
+- Topics take messages of up to 8 MiB (\`max.message.bytes\`, set when \`npx sluice migrate\` creates them). Your own brokers
   need \`message.max.bytes\` and \`replica.fetch.max.bytes\` above that, for example 10485760.
 `;
 

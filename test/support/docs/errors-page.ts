@@ -15,58 +15,58 @@ const INTRODUCTION = `<!-- Written by \`npm run docs\` from the code. Change the
 
 # Errors
 
-An **error code** says why a command, a request, a job or a service did not go on. Each has one meaning, and it is fixed
-whether it passes by itself. The code stands in the CLI's output, in the HTTP API's problem details (\`code\`), in the job
-row (\`error.code\`) and in the logs.
+An **error code** says why a command, a request, a job or a service stopped. Each code has one meaning, and states whether
+the error can pass by itself. The code appears in the CLI's output, in the HTTP API's problem details (\`code\`), in the
+job row (\`error.code\`) and in the logs.
 
-A **finding code** says what is wrong with one record, or with the head of a file. An \`error\` refuses, a \`warning\` does
-not.
+A **finding code** says what is wrong with one record, or with the header of a file. An \`error\` refuses it, a \`warning\`
+does not.
 
-Texts of errors never hold credentials or what a record holds.
+Error texts never contain credentials or the contents of a record.
 `;
 
 function errorCodes(): string {
   const sections = Object.entries(ERROR_CODES).map(
     ([code, { meaning, retryable, action }]) =>
       `### ${code}\n\n${meaning}\n\n` +
-      `- Passes by itself: ${retryable ? 'it can; what waits for it is tried again' : 'no'}\n- What to do: ${action}\n`,
+      `- Passes by itself: ${retryable ? 'it can; what waits for it is retried' : 'no'}\n- What to do: ${action}\n`,
   );
   return `## Error codes\n\n${sections.join('\n')}`;
 }
 
 const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, string>> = {
   MALFORMED_ROW:
-    'Wrong number of fields, broken quoting, a line end of another kind than the file’s, no JSON object, a value of the wrong shape on a path, two values of one name, or bytes that are not UTF-8.',
+    'Wrong number of fields, broken quoting, a line end that differs from the file’s, not a JSON object, a value of the wrong shape on a path, two values of one name, or bytes that are not UTF-8.',
   RECORD_TOO_LARGE: 'Longer than SLUICE_RECORD_BYTES. Its place and its first bytes are kept.',
   FIELD_TOO_LONG: 'A field has more characters than its column takes.',
   NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',
   STRAY_QUOTE:
-    'A warning: a CSV field that is not quoted holds a quote. It is stored as it stands. (A blank before an opening quote refuses the record.)',
+    'A warning: an unquoted CSV field contains a quote. The field is stored unchanged. (A blank before an opening quote refuses the record.)',
   UNKNOWN_MEMBER:
-    'A JSON record has members that the contract does not read. Counted once a record, as a warning; `unknownMembers` of the dataset makes a finding of each.',
+    'A JSON record has members that the contract does not read. Counted once per record, as a warning; `unknownMembers` of the dataset can make each of them a finding.',
   DUPLICATE: 'Another record of the same job has the same key, and the dataset keeps that one.',
   REFUSED_BY_DATABASE: 'PostgreSQL itself refused the row. The dead letter carries its SQLSTATE.',
   BYTES_EXPIRED:
-    'A warning beside another reason: when the letter of a record that was refused at load was written, its raw batch had expired. The letter has no bytes, and its batch’s place.',
+    'A warning beside another finding: the raw batch of a record that was refused at load had expired when its dead letter was written. The dead letter has no bytes, and the place of its batch.',
 };
 
 const MEANING_OF_FILE: Readonly<Record<FileFindingCode, string>> = {
-  FILE_EMPTY: 'The file holds nothing, or nothing but blanks.',
-  FILE_WITHOUT_RECORDS: 'There is a header, but not one record after it.',
-  FILE_IS_HTML: 'An HTML or XML page stands where the data should be, often an error or login page.',
+  FILE_EMPTY: 'The file is empty, or holds only blanks.',
+  FILE_WITHOUT_RECORDS: 'There is a header, but no record after it.',
+  FILE_IS_HTML: 'The file is an HTML or XML page instead of data, often an error or login page.',
   FILE_IS_BINARY: 'The file is a workbook, an archive, a PDF, an image or other binary data.',
   FILE_NOT_UTF8: 'The file is UTF-16, Big5 or in another encoding.',
   LINE_ENDS_MIXED:
-    'A line of the head ends with CR alone where other lines end with LF (or the other way round): a record could hide in it.',
+    'A line of the header ends with CR alone where other lines end with LF (or the other way round): a record could be hidden in it.',
   HEAD_UNACCOUNTED:
-    'The prologue of the dataset takes other bytes for the head than the lines that it counts. A fault of the dataset.',
+    'The header that the dataset’s prologue returns does not match the lines that it counts. A fault of the dataset.',
   COLUMN_MISSING: 'The header lacks a column that the contract reads.',
-  COLUMN_REPEATED: 'The header has a column twice that the contract reads.',
-  FILE_IS_JSON_ARRAY: 'The file is one JSON array and not one object a line.',
-  FILE_IS_ENVELOPE: 'The file is one JSON object around the records, as APIs answer (`{"data": […]}`).',
+  COLUMN_REPEATED: 'A column that the contract reads occurs twice in the header.',
+  FILE_IS_JSON_ARRAY: 'The file is one JSON array instead of one object per line.',
+  FILE_IS_ENVELOPE: 'The file is one JSON object around the records, as in API responses (`{"data": […]}`).',
   FILE_IS_ERROR_BODY: 'The file is the error message of a service.',
   FILE_IS_PRETTY_PRINTED: 'A JSON object is spread over several lines.',
-  FILE_IS_OTHER_JSON: 'The file is one JSON object without a single member that the contract reads.',
+  FILE_IS_OTHER_JSON: 'The file is one JSON object without any member that the contract reads.',
 };
 
 function findingCodes(): string {
@@ -77,35 +77,35 @@ function findingCodes(): string {
     );
   return `## Finding codes
 
-Each dataset has codes of its own; its README lists them, for example
-[tax-registration](../libs/datasets/src/tax-registration/README.md). A rule that names no code gives \`${DEFAULT_CODE}\`, or
+Each dataset has its own codes; its README lists them, for example
+[tax-registration](../libs/datasets/src/tax-registration/README.md). A rule without a code gives \`${DEFAULT_CODE}\`, or
 \`MISSING_VALUE\` where a value is required.
 
 Any dataset's records can get these:
 
 ${codes(MEANING_OF_GENERAL)}
-These refuse a file as a whole. The job fails with [SOURCE_REFUSED](#source_refused) and names them:
+With one of these the whole file is refused. The job fails with [SOURCE_REFUSED](#source_refused) and names them:
 
 ${codes(MEANING_OF_FILE)}`;
 }
 
 const CONSEQUENCE_OF_KIND: Readonly<Record<FaultKind, string>> = {
   record:
-    'The record is at fault. If PostgreSQL names the record, and its batch passes without it, it becomes a dead letter with the SQLSTATE; its neighbours are loaded.',
-  retry: 'The transaction is tried again at once.',
-  wait: 'The database is at fault. The partition, or the finalization, pauses and tries again until it passes; the job shows it as its wait. No record is blamed.',
+    'The record is at fault. If PostgreSQL names the record, and its batch loads without it, it becomes a dead letter with the SQLSTATE; the other records are loaded.',
+  retry: 'The transaction is retried at once.',
+  wait: 'The database is at fault. The partition, or the finalization, pauses and retries until the fault passes; the job shows it as its wait. No record is refused for it.',
   schema:
-    'Tables and contract do not fit, or a permission is missing. The job is paused with reason `schema` ([JOB_SCHEMA](#job_schema)) and an error is logged; `sluice continue` goes on with it.',
+    'Tables and contract do not match, or a permission is missing. The job is paused with reason `schema` ([JOB_SCHEMA](#job_schema)) and an error is logged; `sluice continue` continues it.',
   unknown:
-    'Every other SQLSTATE, and every other error: a few more attempts, then the job is paused with reason `fault` and shows what PostgreSQL said ([JOB_FAULT](#job_fault)). No record is blamed, and no other job waits.',
+    'Every other SQLSTATE, and every other error: a few more attempts, then the job is paused with reason `fault` and shows PostgreSQL’s message ([JOB_FAULT](#job_fault)). No record is refused for it, and no other job waits.',
 };
 
 const CONSEQUENCE_OF_BROKER_KIND: Readonly<Record<BrokerFaultKind, string>> = {
-  wait: 'The brokers are at fault. Work pauses and tries again until it passes.',
+  wait: 'The brokers are at fault. Work pauses and is retried until the fault passes.',
   setup:
-    'Tries again too, and an error is logged: somebody has to mend the topic, the permission or the setting.',
+    'Work is retried too, and an error is logged: an operator must fix the topic, the permission or the setting.',
   message:
-    'The message is at fault. The ingestor fails its job, which can be resumed; other stages try again and log an error.',
+    'The message is at fault. The ingestor fails its job, which can be resumed; other stages retry and log an error.',
   unknown: 'Every other error: as for `setup`.',
 };
 
@@ -118,8 +118,8 @@ function kafkaErrors(): string {
   });
   return `## What an error of Kafka leads to
 
-By the protocol's name of the error, or the name of kafkajs's own; what kafkajs wraps around another error is looked
-through.
+Listed by the protocol's name of the error, or by kafkajs's name for its own errors; if kafkajs wraps another error, the
+wrapped one counts.
 
 ${sections.join('\n')}`;
 }
@@ -133,8 +133,8 @@ function sqlstates(): string {
   });
   return `## What an SQLSTATE leads to
 
-By PostgreSQL's own code only, never by the text of a message. A code of two characters stands for its class.
-A connection that cannot be made, or broke off, counts as \`wait\`.
+Sluice goes by PostgreSQL's code only, never by the text of a message. A code of two characters stands for its class.
+A connection that cannot be made, or that broke, counts as \`wait\`.
 
 ${sections.join('\n')}`;
 }

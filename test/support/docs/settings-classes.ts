@@ -7,7 +7,7 @@ export type SettingsClass = new () => Readonly<Record<string, unknown>>;
 
 const ROOT = join(import.meta.dirname, '../../..');
 
-/** Every program with settings, in the order of the path, and where its settings classes stand. */
+/** Every program with settings, in the order of the path, and where its settings classes are. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ingestor: ['apps/ingestor/src'],
   validator: ['apps/validator/src'],

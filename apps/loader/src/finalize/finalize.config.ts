@@ -20,7 +20,7 @@ export class FinalizeConfig {
 
   @Variable(
     'SLUICE_FINALIZE_AT_ONCE',
-    'How many jobs a loader finalizes at once; each takes two connections more than indexes are built on',
+    'How many jobs a loader finalizes at once; each needs two connections besides those that build indexes',
   )
   @IsInt()
   @Min(1)
@@ -29,7 +29,7 @@ export class FinalizeConfig {
 
   @Variable(
     'SLUICE_SWAP_LOCK_TIMEOUT_MS',
-    'How long one try to lock the tables for the swap may hold up their readers',
+    'How long one attempt to lock the tables for the swap may make their readers wait',
   )
   @IsInt()
   @Min(10)
@@ -47,7 +47,7 @@ export class FinalizeConfig {
 
   @Variable(
     'SLUICE_SWEEP_INTERVAL_MS',
-    'How often a loader looks for jobs to finalize and outcomes to announce',
+    'How often a loader polls for jobs to finalize and outcomes to announce',
   )
   @IsInt()
   @Min(10)
@@ -56,7 +56,7 @@ export class FinalizeConfig {
 
   @Variable(
     'SLUICE_FINALIZE_LEASE_SECONDS',
-    'After so long without a sign of life another loader takes a finalization over',
+    'Time without a sign of life after which another loader takes over a finalization',
   )
   @IsInt()
   @Min(2)

@@ -3,7 +3,7 @@ import { Variable } from '#common/config/environment.js';
 
 /** How a loader watches running jobs. */
 export class WatchConfig {
-  @Variable('SLUICE_WATCH_INTERVAL_MS', 'How often running jobs are looked at for their breaker')
+  @Variable('SLUICE_WATCH_INTERVAL_MS', 'Interval of the breaker check')
   @IsInt()
   @Min(100)
   @Max(60_000)
@@ -11,7 +11,7 @@ export class WatchConfig {
 
   @Variable(
     'SLUICE_MISSING_AFTER_SECONDS',
-    'A job that waits for batches and loads none for so long is looked into: are they still in the topics?',
+    'Time without a loaded batch after which a loader checks whether the batches that a job waits for are still in the topics',
   )
   @IsInt()
   @Min(1)

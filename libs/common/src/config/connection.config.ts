@@ -15,7 +15,7 @@ export class ConnectionConfig extends KafkaSecurityConfig {
 
   @Variable(
     'SLUICE_MESSAGE_KEY',
-    'Secret of this deployment, the same for all its services: messages that were not made with it are refused. Without it none is signed',
+    'Secret of this deployment, the same for all its services: messages that were not made with it are refused. Without it no message is sealed',
     { secret: true },
   )
   @Matches(/^(.{16,1024})?$/s, { message: 'messageKey must have at least 16 characters' })
@@ -30,7 +30,7 @@ export class ConnectionConfig extends KafkaSecurityConfig {
 
   @Variable(
     'SLUICE_ALLOWED_HOSTS',
-    'Host names of a proxy or cluster that requests may come by, separated by commas; .example.org for all below it',
+    'Host names of a proxy or cluster that requests may use, separated by commas; .example.org for all names below it',
   )
   @Matches(/^(\s*\.?[A-Za-z0-9_.:[\]-]+\s*(,|$))*$/, {
     message: 'allowedHosts must be host names or addresses without ports, separated by commas',
@@ -53,17 +53,17 @@ export class ConnectionConfig extends KafkaSecurityConfig {
 
   @Variable(
     'SLUICE_SESSION_TIMEOUT_MS',
-    'A consumer that is silent for so long loses its partitions to others (Kafka session time-out)',
+    'A consumer that is silent for this long loses its partitions to others (Kafka session time-out)',
   )
   @IsInt()
-  // A broker refuses less than its group.min.session.timeout.ms, which is 6,000 unless somebody lowered it.
+  // A broker refuses less than its group.min.session.timeout.ms, which is 6,000 by default.
   @Min(1_000)
   @Max(300_000)
   sessionTimeoutMs: number = 30_000;
 
   @Variable(
     'SLUICE_FAULT_FOLDER',
-    'For tests alone: a file here, named like a fault point, ends or stalls the process',
+    'For tests only: a file here, named like a fault point, ends or stalls the process',
   )
   @IsString()
   faultFolder: string = '';

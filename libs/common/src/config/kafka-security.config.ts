@@ -17,12 +17,15 @@ export class KafkaSecurityConfig implements CrossChecked {
   })
   saslMechanism: '' | 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' = '';
 
-  @Variable('KAFKA_USERNAME', 'Name to log in to the brokers by; ACLs name it as the principal `User:<name>`')
+  @Variable(
+    'KAFKA_USERNAME',
+    'Name for the login to the brokers; ACLs name it as the principal `User:<name>`',
+  )
   // PLAIN separates name and password by NUL.
   @Matches(NO_CONTROLS, { message: 'kafkaUsername must hold no control characters' })
   kafkaUsername: string = '';
 
-  @Variable('KAFKA_PASSWORD', 'Password to log in to the brokers by', { secret: true })
+  @Variable('KAFKA_PASSWORD', 'Password for the login to the brokers', { secret: true })
   @Matches(NO_CONTROLS, { message: 'kafkaPassword must hold no control characters' })
   kafkaPassword: string = '';
 

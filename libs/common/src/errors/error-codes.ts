@@ -1,6 +1,6 @@
 /**
- * The closed list of error codes. `retryable` belongs to the code, not to the caller's guess;
- * `action` says what the operator or user can do. `docs/errors.md` lists exactly these (a test compares).
+ * The closed list of error codes. The code decides whether a retry can help, not the caller's guess;
+ * `action` is what the operator or user can do. `docs/errors.md` lists exactly these (a test compares).
  */
 interface ErrorCodeFacts {
   readonly retryable: boolean;
@@ -21,8 +21,8 @@ export const ERROR_CODES = {
   },
   SCHEMA_NEWER: {
     retryable: false,
-    meaning: 'The control tables belong to a newer build than this one, which could spoil them.',
-    action: 'Run the newer build, or restore the database from before it was migrated.',
+    meaning: 'The control tables belong to a newer build; this one could damage them.',
+    action: 'Run the newer build, or restore a backup of the database from before the migration.',
   },
   MIGRATION_LOCKED: {
     retryable: true,
@@ -36,24 +36,24 @@ export const ERROR_CODES = {
   },
   TARGET_EXISTS: {
     retryable: false,
-    meaning: 'A dataset’s tables are there, but not the note that its migrations have run.',
+    meaning: 'A dataset’s tables exist, but there is no record that its migrations have run.',
     action:
-      'If they are the dataset’s own, run `sluice migrate --adopt <dataset>`; else rename or drop them.',
+      'If they belong to the dataset, run `sluice migrate --adopt <dataset>`; otherwise rename or drop them.',
   },
   DATABASE_UNSUITABLE: {
     retryable: false,
     meaning:
       'The database cannot hold what Sluice loads: its encoding is not UTF8, or the server is too old.',
-    action: 'Create a database with ENCODING UTF8 on PostgreSQL 15 or newer, and name it in DATABASE_URL.',
+    action: 'Create a database with ENCODING UTF8 on PostgreSQL 15 or newer, and set DATABASE_URL to it.',
   },
   DATABASE_REFUSED: {
     retryable: false,
-    meaning: 'PostgreSQL does not allow it: a login, a setting or a right.',
+    meaning: 'PostgreSQL refused a login, a setting or an operation for lack of a right.',
     action: 'Do what the message says, then try again.',
   },
   DATASET_INVALID: {
     retryable: false,
-    meaning: 'A dataset folder does not fit the interface, or clashes with another one.',
+    meaning: 'A dataset folder does not match the interface, or conflicts with another one.',
     action: 'Correct the folder that the message names; see docs/add-a-dataset.md.',
   },
   DATASET_UNKNOWN: {
@@ -78,7 +78,7 @@ export const ERROR_CODES = {
   },
   PARKED_MESSAGE_DECIDED: {
     retryable: false,
-    meaning: 'The parked message was published again or skipped already.',
+    meaning: 'The parked message was already published again or skipped.',
     action: 'Look at it with `sluice parked`.',
   },
   JOB_ACTIVE: {
@@ -93,57 +93,59 @@ export const ERROR_CODES = {
   },
   JOB_NOTHING_LOADED: {
     retryable: false,
-    meaning: 'The source was read to its end and not one of its records was accepted, so nothing was loaded.',
+    meaning: 'The source was read to its end and none of its records was accepted, so nothing was loaded.',
     action:
-      'Look at the reasons with `sluice dead-letters --job <id>`, and check that the source is the right one.',
+      'Look at the findings with `sluice dead-letters --job <id>`, and check that the source is the right one.',
   },
   JOB_PAUSED: {
     retryable: true,
     meaning: 'The job is paused; its batches wait.',
-    action: 'Look at the reason with `sluice job <id>`; then `sluice continue <id>` or `sluice cancel <id>`.',
+    action:
+      'Look at the reason with `sluice job <id>`; then run `sluice continue <id>` or `sluice cancel <id>`.',
   },
   JOB_BREAKER: {
     retryable: false,
     meaning: 'Too many of the records loaded lately were refused, so the job was paused.',
     action:
-      'Look at the reasons and at `sluice dead-letters --job <id>`; then `sluice continue <id>` or `sluice cancel <id>`.',
+      'Look at the findings and at `sluice dead-letters --job <id>`; then run `sluice continue <id>` or `sluice cancel <id>`.',
   },
   JOB_SCHEMA: {
     retryable: false,
-    meaning: 'A table does not fit the contract any more, or permissions are missing, so the job was paused.',
-    action: 'Mend the table or the grants, then `sluice continue <id>`; or `sluice cancel <id>`.',
+    meaning: 'A table no longer fits the contract, or permissions are missing, so the job was paused.',
+    action: 'Fix the table or the grants, then run `sluice continue <id>`; or run `sluice cancel <id>`.',
   },
   JOB_FAULT: {
     retryable: false,
     meaning:
-      'An error that is no record’s fault and not known to pass came again and again, so the job was paused.',
+      'An error that is not a record’s fault and not known to pass occurred again and again, so the job was paused.',
     action:
-      'Remove what the message names, then `sluice continue <id>`, which tries again; or `sluice cancel <id>`. If it names nothing of yours, report it.',
+      'Remove the cause that the message names, then run `sluice continue <id>`, which retries; or run `sluice cancel <id>`. If the cause is not on your side, report it.',
   },
   JOB_NOTHING_TO_RESUME: {
     retryable: false,
-    meaning: 'There is no job, or this one has nothing left, that resuming would change.',
+    meaning: 'There is nothing to resume: no such job exists, or this one has nothing left to do.',
     action: 'Nothing: look at the job with `sluice job <id>`, or start one with `sluice run`.',
   },
   JOB_RESUME_REFUSED: {
     retryable: false,
-    meaning: 'The job cannot be resumed: its work was given up, or a newer job of the dataset has succeeded.',
+    meaning:
+      'The job cannot be resumed: its work was discarded, or a newer job of the dataset has succeeded.',
     action: 'Start a new job with `sluice run`.',
   },
   BATCHES_MISSING: {
     retryable: false,
-    meaning: 'Batches of the job are neither loaded nor in the topics any more, so it cannot complete.',
+    meaning: 'Batches of the job are neither loaded nor still in the topics, so it cannot complete.',
     action: 'Run `sluice resume <id>`: the source is read again and what is missing is published again.',
   },
   EXISTING_KEYS: {
     retryable: false,
-    meaning: 'Records have keys that are in the table already, and the job was told to fail then.',
+    meaning: 'Records have keys that are already in the table, and the job was set to fail in that case.',
     action: 'Look at the keys; run again with `--existing supersede`, or in another mode.',
   },
   JOB_LOST: {
     retryable: false,
     meaning: 'Another process has claimed the job, or it was ended.',
-    action: 'Nothing: the process that holds the job goes on with it.',
+    action: 'Nothing: the process that owns the job continues it.',
   },
   REQUEST_INVALID: {
     retryable: false,
@@ -153,38 +155,39 @@ export const ERROR_CODES = {
   REQUEST_FORBIDDEN: {
     retryable: false,
     meaning:
-      'The request came by a host name that is not one of the service, or from a page of another site.',
+      'The request used a host name that does not belong to the service, or came from a page of another site.',
     action:
-      'Use the address that the service listens on, or name the host in SLUICE_ALLOWED_HOSTS; see docs/security.md.',
+      'Use the address that the service listens on, or add the host to SLUICE_ALLOWED_HOSTS; see docs/security.md.',
   },
   SOURCE_REFUSED: {
     retryable: false,
-    meaning: 'The head of the source is not what the dataset expects, so none of it was loaded.',
-    action: 'Read the reasons; get the file in the layout that the dataset’s README describes.',
+    meaning: 'The header of the source is not what the dataset expects, so nothing was loaded.',
+    action: 'Read the findings; get the file in the layout that the dataset’s README describes.',
   },
   DATASET_CODE_FAILED: {
     retryable: false,
     meaning:
-      'Code that a dataset brings (a kind, a rule, its prologue) threw on a record or on the head of a source.',
-    action: 'Correct the property and the record’s case that the message names; then `sluice resume <id>`.',
+      'Code of a dataset (a kind, a rule, its prologue) threw on a record or on the header of a source.',
+    action:
+      'Correct the code of the property that the message names for the record that it names; then run `sluice resume <id>`.',
   },
   CONTRACT_MISMATCH: {
     retryable: false,
     meaning: 'A job was started with another version of its dataset’s contract than this process has.',
     action:
-      'Run one version of Sluice everywhere, then `sluice continue <id>`: the job begins again from its first batch; or `sluice cancel <id>`.',
+      'Run one version of Sluice everywhere, then run `sluice continue <id>`: the job starts over from its first batch; or run `sluice cancel <id>`.',
   },
   BATCH_DIFFERS: {
     retryable: false,
     meaning:
-      'A batch of the job came a second time with another content, so it cannot be known which one is right.',
+      'A batch of the job arrived a second time with different content, and Sluice cannot know which one is right.',
     action:
-      'Find who else writes to the topics, or whether the source or the dataset has changed; then `sluice resume <id>`: the job begins again from its first batch.',
+      'Find out who else writes to the topics, or whether the source or the dataset has changed; then run `sluice resume <id>`: the job starts over from its first batch.',
   },
   MESSAGE_INVALID: {
     retryable: false,
-    meaning: 'A Kafka message lacks a header, has an unknown version, or does not fit its checksum.',
-    action: 'Find who else writes to the topic; the message names topic, partition and offset.',
+    meaning: 'A Kafka message lacks a header, has an unknown version, or does not match its checksum.',
+    action: 'Find out who else writes to the topic; the message names topic, partition and offset.',
   },
   MESSAGE_EXPIRED: {
     retryable: false,
@@ -205,33 +208,33 @@ export const ERROR_CODES = {
   PARTITION_MISSING: {
     retryable: false,
     meaning: 'A topic has fewer partitions than when the job began: it was deleted and created again.',
-    action: 'Run `sluice resume <id>` or start the job again: it counts the partitions that there are now.',
+    action: 'Run `sluice resume <id>` or start the job again: it uses the partitions that exist now.',
   },
   BROKER_UNAVAILABLE: {
     retryable: true,
     meaning: 'Kafka cannot be reached or did not acknowledge.',
-    action: 'Check KAFKA_BROKERS and the brokers; work goes on by itself afterwards.',
+    action: 'Check KAFKA_BROKERS and the brokers; work resumes by itself afterwards.',
   },
   BROKER_FAULT: {
     retryable: false,
-    meaning: 'Kafka refused a request for a reason that does not pass by itself, or that nobody knows.',
+    meaning: 'Kafka refused a request for a reason that does not pass by itself, or for an unknown reason.',
     action:
-      'Look at the error, the topics, the permissions and the login; work waits and goes on by itself afterwards.',
+      'Look at the error, the topics, the permissions and the login; work waits and resumes by itself afterwards.',
   },
   DATABASE_UNAVAILABLE: {
     retryable: true,
-    meaning: 'PostgreSQL cannot be reached, is shutting down, or has no room.',
-    action: 'Check DATABASE_URL and the server; work goes on by itself afterwards.',
+    meaning: 'PostgreSQL cannot be reached, is shutting down, or is out of resources.',
+    action: 'Check DATABASE_URL and the server; work resumes by itself afterwards.',
   },
   USAGE_INVALID: {
     retryable: false,
-    meaning: 'The command line cannot be understood, or asks for something that is not there.',
+    meaning: 'The command line cannot be understood, or asks for something that does not exist.',
     action: 'Correct the command; `sluice <command> --help` shows an example.',
   },
   SYSTEM_UNREACHABLE: {
     retryable: true,
     meaning: 'The CLI cannot reach the running system.',
-    action: 'Start it with `sluice up`, or name a running one by SLUICE_INGESTOR_URL and SLUICE_TRACKER_URL.',
+    action: 'Start it with `sluice up`, or set SLUICE_INGESTOR_URL and SLUICE_TRACKER_URL to a running one.',
   },
   QUESTION_DECLINED: {
     retryable: false,
@@ -241,7 +244,7 @@ export const ERROR_CODES = {
   OUTPUT_UNWRITABLE: {
     retryable: false,
     meaning: 'The CLI cannot write the file that it was asked for.',
-    action: 'Choose a folder that exists, is writable and has room.',
+    action: 'Choose a folder that exists, is writable and has free space.',
   },
   REQUIREMENT_MISSING: {
     retryable: false,
@@ -256,71 +259,71 @@ export const ERROR_CODES = {
   // Sources: not retryable, because a source has spent its own retries before one of these is thrown.
   SOURCE_NOT_FOUND: {
     retryable: false,
-    meaning: 'Nothing is at the address or path of the source.',
+    meaning: 'There is nothing at the address or path of the source.',
     action: 'Correct the address or path; then start the job again.',
   },
   SOURCE_FORBIDDEN: {
     retryable: false,
     meaning: 'The source exists but may not be read: the server or the file system refuses.',
-    action: 'Check credentials, file permissions and, where the server minds it, SLUICE_SOURCE_USER_AGENT.',
+    action: 'Check credentials, file permissions and, if the server checks it, SLUICE_SOURCE_USER_AGENT.',
   },
   SOURCE_UNREACHABLE: {
     retryable: false,
-    meaning: 'No connection to the source could be made: its name is unknown, or nothing answers there.',
+    meaning: 'Sluice could not connect to the source: its name is unknown, or nothing answers there.',
     action: 'Check the address and the network; then start the job again.',
   },
   SOURCE_UNTRUSTED: {
     retryable: false,
     meaning: 'The certificate of the source cannot be verified.',
-    action: 'Check the address; give a private certificate authority to Node by NODE_EXTRA_CA_CERTS.',
+    action: 'Check the address; set NODE_EXTRA_CA_CERTS for a private certificate authority.',
   },
   SOURCE_STALLED: {
     retryable: false,
     meaning:
-      'The source sent nothing for longer than SLUICE_SOURCE_IDLE_TIMEOUT_MS, more often than is retried.',
-    action: 'Start the job again when the server is well, or raise the limit.',
+      'The source sent nothing for longer than SLUICE_SOURCE_IDLE_TIMEOUT_MS, and all retries are used up.',
+    action: 'Start the job again once the server has recovered, or raise the limit.',
   },
   SOURCE_TRUNCATED: {
     retryable: false,
     meaning:
-      'The source ended before its end: the connection was cut more often than is retried, or the file is incomplete.',
-    action: 'Check that the file is whole where it comes from; then start the job again.',
+      'The source ended early: the connection was cut until all retries were used up, or the file is incomplete.',
+    action: 'Check that the file is complete at its origin; then start the job again.',
   },
   SOURCE_CORRUPT: {
     retryable: false,
     meaning: 'A compressed source contradicts itself: broken data, a wrong checksum or a wrong size.',
-    action: 'Get the file anew from where it comes from.',
+    action: 'Get the file again from its origin.',
   },
   SOURCE_CHANGED: {
     retryable: false,
-    meaning: 'The source became another one while it was read.',
-    action: 'Start the job again when nobody writes to the source.',
+    meaning: 'The source changed while it was being read.',
+    action: 'Start the job again when no program writes to the source.',
   },
   SOURCE_NOT_ALLOWED: {
     retryable: false,
-    meaning: 'The settings do not allow to read from this address or folder.',
+    meaning: 'The settings do not allow reading from this address or folder.',
     action:
       'Choose another source; start the job with the token (the CLI on the same machine sends it); or see SLUICE_SOURCE_FOLDERS, SLUICE_SOURCE_PRIVATE_ADDRESSES and SLUICE_SOURCE_REDIRECTS_TO_PRIVATE.',
   },
   SOURCE_UNSUPPORTED: {
     retryable: false,
-    meaning: 'The source is of a kind that cannot be read: scheme, folder, device, or a way of packing.',
+    meaning: 'The source is of an unsupported kind: scheme, folder, device, or compression.',
     action: 'Give a plain file, a gzip, or a zip with exactly one member, by http, https or absolute path.',
   },
   SOURCE_TOO_LARGE: {
     retryable: false,
-    meaning: 'The source is larger than allowed, or unpacks to suspiciously much.',
+    meaning: 'The source is larger than allowed, or expands to a suspicious size.',
     action: 'If the source is genuine, raise SLUICE_SOURCE_MAX_BYTES or SLUICE_SOURCE_MAX_RATIO.',
   },
   SOURCE_EMPTY: {
     retryable: false,
     meaning: 'The source holds no bytes at all.',
-    action: 'Check what the source should hold.',
+    action: 'Check what the source should contain.',
   },
   SOURCE_SERVER_ERROR: {
     retryable: false,
     meaning: 'The server answered with an error, or in a way that cannot be followed.',
-    action: 'Look at the status in the message; start the job again when the server is well.',
+    action: 'Look at the status in the message; start the job again once the server has recovered.',
   },
   DATABASE_FAULT: {
     retryable: false,
@@ -331,23 +334,23 @@ export const ERROR_CODES = {
   BATCH_MISCOUNTED: {
     retryable: false,
     meaning:
-      'PostgreSQL took another number of rows of a batch than its message says, or has no table for some of them.',
+      'PostgreSQL stored a different number of rows of a batch than its message says, or has no table for some of them.',
     action:
-      'Find who else writes to the clean topic, or to the staging tables; then `sluice cancel <id>` and start again.',
+      'Find out who else writes to the clean topic or to the staging tables; then run `sluice cancel <id>` and start again.',
   },
   TARGET_MISSING: {
     retryable: false,
-    meaning: 'A table, column or key that the dataset writes by is not there.',
+    meaning: 'A table, column or key that the dataset needs does not exist.',
     action: 'Run `sluice migrate`; if that does not help, the dataset lacks a migration.',
   },
   TARGET_CANNOT_BE_SWAPPED: {
     retryable: false,
     meaning: 'Replacing the tables would lose something that depends on them.',
-    action: 'Remove what the message names, or load with another mode than `replace`.',
+    action: 'Remove what the message names, or load with a mode other than `replace`.',
   },
   TARGET_DOES_NOT_FIT: {
     retryable: false,
-    meaning: 'The tables were altered so that they would refuse every record, whatever the records hold.',
+    meaning: 'The tables were altered so that they would refuse every record, whatever it holds.',
     action: 'Alter the columns that the message names, or give the dataset a new version of its contract.',
   },
   TARGET_FORBIDDEN: {
@@ -358,7 +361,7 @@ export const ERROR_CODES = {
   },
   TARGET_PUBLISHED: {
     retryable: false,
-    meaning: 'A publication takes the staging tables along, which its subscribers do not have.',
+    meaning: 'A publication includes the staging tables, which its subscribers do not have.',
     action: 'Publish the tables by name or by schema instead of all of them; the message has the statement.',
   },
   TARGET_HAS_TRIGGERS: {
@@ -381,40 +384,40 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'A larger share of the records was refused than the job allows. Nothing became visible.',
     action:
-      'Look at the reasons with `sluice dead-letters`; correct the source, or allow more with --max-refused.',
+      'Look at the findings with `sluice dead-letters`; correct the source, or allow more with --max-refused.',
   },
   JOB_SHRINKS: {
     retryable: false,
     meaning:
       'The new snapshot is smaller than the table by more than the job allows. Nothing became visible.',
-    action: 'See whether the source is complete; if it is, run the job again with --allow-shrink.',
+    action: 'Check whether the source is complete; if it is, run the job again with --allow-shrink.',
   },
   TARGET_CANNOT_BE_MERGED: {
     retryable: false,
     meaning:
-      'The key of a table, or a column of it, is such that a merge (append, upsert) could lose or mistake records.',
+      'The key of a table, or one of its columns, is such that a merge (append, upsert) could lose or confuse records.',
     action: 'Change what the message names, or load with `replace`.',
   },
   TARGET_LOSES_ROWS: {
     retryable: false,
     meaning: 'A table did not keep rows as they were written, so nothing of the job was made visible.',
     action:
-      'Look for a trigger of the table that returns NULL or writes another key; change it, then `sluice resume <id>`.',
+      'Look for a trigger of the table that returns NULL or writes another key; change it, then run `sluice resume <id>`.',
   },
   ROWS_CASCADED: {
     retryable: false,
     meaning:
-      'While the new tables were made, rows of another table were deleted, and a foreign key ON DELETE CASCADE took rows of ' +
-      'the new tables with them. Nothing became visible.',
+      'While the new tables were built, rows of another table were deleted, and a foreign key ON DELETE CASCADE deleted ' +
+      'rows of the new tables with them. Nothing became visible.',
     action:
       'When the sessions that delete there have ended, start the job again: `resume` would not bring the rows back.',
   },
   MERGE_RACED: {
     retryable: true,
     meaning:
-      'Other writers changed the same rows each time that they were judged. The merge is tried again for some minutes, ' +
-      'then the job is paused (reason `fault`). Nothing became visible.',
-    action: 'Find who writes to the table all the time and let it rest, then `sluice continue <id>`.',
+      'Other writers changed the same rows each time they were compared. The merge is retried for some minutes, then the ' +
+      'job is paused (reason `fault`). Nothing became visible.',
+    action: 'Find out who writes to the table all the time and stop it, then run `sluice continue <id>`.',
   },
   FINALIZE_REFUSED: {
     retryable: false,
@@ -424,7 +427,7 @@ export const ERROR_CODES = {
   },
   INTERNAL: {
     retryable: false,
-    meaning: 'Something that should be impossible happened.',
+    meaning: 'Something happened that should be impossible.',
     action: 'Report it, with the log around it.',
   },
 } as const satisfies Record<string, ErrorCodeFacts>;

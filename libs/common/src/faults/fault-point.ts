@@ -7,8 +7,8 @@ import { SluiceError } from '../errors/sluice-error.js';
  * would break if one of them were in the wrong order.
  *
  * Off, and one comparison dear, unless `SLUICE_FAULT_FOLDER` names a folder. Then a file there, named like the
- * point and holding `kill`, `stall` or `throw`, arms it for exactly one process: whoever passes renames the file
- * to `<point>.hit-<pid>` first, which only one can.
+ * point and holding `kill`, `stall` or `throw`, arms it for exactly one process: a process that passes first renames
+ * the file to `<point>.hit-<pid>`, which only one can.
  */
 export const FAULT_POINTS = [
   /** A raw batch is acknowledged, and in no checkpoint yet. */
@@ -24,7 +24,7 @@ export const FAULT_POINTS = [
   /** Some of the group's COPY text is on its way. */
   'loader.in-copy',
   'loader.before-commit',
-  /** The group is committed, and nobody has heard of it. */
+  /** The group is committed, and not announced yet. */
   'loader.committed',
   /** Its events are sent, and the offset is not committed. */
   'loader.announced',
@@ -35,7 +35,7 @@ export const FAULT_POINTS = [
   'finalizer.in-swap',
   /** Inside the merge's transaction, after the main table. */
   'finalizer.in-merge',
-  /** The job is visible, and nobody has heard of it. */
+  /** The job is visible, and its end is not announced yet. */
   'finalizer.visible',
 ] as const;
 export type FaultPoint = (typeof FAULT_POINTS)[number];
@@ -54,7 +54,7 @@ export function faultPoint(point: FaultPoint): void {
   try {
     renameSync(join(armedFolder, point), taken);
   } catch {
-    // Not armed, or somebody else was first.
+    // Not armed, or another process was first.
     return;
   }
   const action = readFileSync(taken, 'utf8').trim();

@@ -38,9 +38,9 @@ export class Health {
 export interface HealthAnswer {
   readonly status: 'ok' | 'not ok';
   readonly problems: readonly string[];
-  /** Whose answer it is: who started the service can tell it from another one that has its port. */
+  /** Which process answers: the one that started the service can distinguish it from another one with its port. */
   readonly pid: number;
-  /** Of which build it is; null when it does not run from a build. */
+  /** The build that it runs; null when it does not run from a build. */
   readonly build: string | null;
 }
 

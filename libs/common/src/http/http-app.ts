@@ -113,7 +113,7 @@ function refuseOddBodies(
   } else next();
 }
 
-/** Such members would be left out on the way into a class, and not be told as unknown. Of a body that is not deep. */
+/** Such members would be lost when a class is filled, and not be reported as unknown. For a body that is not deep. */
 function hasInheritedName(value: unknown, isBody = true): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(value).some(

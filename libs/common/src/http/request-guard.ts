@@ -42,7 +42,7 @@ const JSON_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 const AUTHORITY = /^(?<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?<port>:\d{0,5})?$/i;
 const LONGEST_SHOWN = 100;
 
-/** The facts of a request that node:http has read the head of. */
+/** The facts of a request whose header node:http has read. */
 export function guardedRequestOf(request: IncomingMessage): GuardedRequest {
   return {
     method: request.method ?? 'GET',
@@ -52,7 +52,7 @@ export function guardedRequestOf(request: IncomingMessage): GuardedRequest {
   };
 }
 
-/** @returns why the request must not be looked at any further; null when it may */
+/** @returns why the request must not be processed any further; null when it may */
 export function refusalOf(request: GuardedRequest, settings: GuardSettings): GuardRefusal | null {
   return hostRefusal(request, settings) ?? pageRefusal(request) ?? bodyRefusal(request);
 }
@@ -67,13 +67,13 @@ function hostRefusal(request: GuardedRequest, settings: GuardSettings): GuardRef
   // HTTP/1.0 has no Host, and no browser speaks it.
   if (given === undefined) return named === null ? null : malformed('The request has no Host header.');
   const host = hostOf(given);
-  if (host === null) return malformed('The Host header is no host.');
+  if (host === null) return malformed('The Host header is not a host.');
   if (named !== null && named.toLowerCase() !== given.toLowerCase()) {
     return malformed('The request URI names another host than the Host header.');
   }
   if (isAllowed(host, request.localAddress, settings)) return null;
   return forbidden(
-    `The host ${shown(given)} is not one of this service; names of a proxy or a cluster stand in SLUICE_ALLOWED_HOSTS.`,
+    `The host ${shown(given)} does not belong to this service; add the name of a proxy or a cluster to SLUICE_ALLOWED_HOSTS.`,
   );
 }
 

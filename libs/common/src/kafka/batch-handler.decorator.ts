@@ -10,8 +10,8 @@ import { type Observable, throwError } from 'rxjs';
 import type { IncomingMessage } from './message.js';
 
 /**
- * What a handler gets: consecutive messages of one partition. When its promise is kept, their offsets are
- * committed; when it is broken, the partition pauses and the same messages come again.
+ * What a handler gets: consecutive messages of one partition. When its promise resolves, their offsets are
+ * committed; when it is rejected, the partition pauses and the same messages come again.
  */
 export interface Delivery {
   readonly topic: string;
@@ -22,15 +22,15 @@ export interface Delivery {
   /** Call after each slice of work: heartbeats stop when it has not been called for too long. */
   readonly progress: () => void;
   /**
-   * True once the partition is no longer ours, or the process drains. Whoever was told so may stop early:
+   * True once the partition is no longer ours, or the process drains. A handler that sees this may stop early:
    * nothing of the delivery is committed, and all of its messages come again, here or elsewhere.
    */
   readonly isStale: () => boolean;
-  /** Asks to be left alone with this partition for so long after this delivery; others go on. */
+  /** Asks for no delivery of this partition for `restMs` after this one; other partitions continue. */
   readonly rest: (restMs: number) => void;
 }
 
-/** Nest would replace any error by "Internal server error"; the transport has to see the real one. */
+/** Nest would replace any error by "Internal server error"; the transport must see the real one. */
 @Catch()
 class RethrowFilter implements RpcExceptionFilter {
   catch(exception: unknown, _host: ArgumentsHost): Observable<never> {

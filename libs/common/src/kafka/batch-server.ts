@@ -27,22 +27,22 @@ import { countPartitions, findUnfitTopics } from './topics-admin.js';
  * partition. Everything about offsets, heartbeats, pausing and draining lives here.
  *
  * Invariants
- * - T1 (G4): an offset is committed only after the handler's promise for that message was kept.
- * - T2: messages of one partition are handed over in order, one group at a time.
- * - T3: a broken promise pauses the partition and hands over the same messages after a back-off, for as
- *   long as it takes; other partitions are handled meanwhile.
+ * - T1 (G4): an offset is committed only after the handler's promise for that message has resolved.
+ * - T2: messages of one partition are delivered in order, one group at a time.
+ * - T3: a rejected promise pauses the partition and delivers the same messages again after a back-off, for as
+ *   long as it takes; other partitions are handled in the meantime.
  * - T7: a delivery that has failed MAX_FAULTS times by what may be a message's fault (message-fault.ts; never a wait,
- *   never what brokers, database or permissions refuse: G10) is handed over message by message, and the one that
- *   fails alone is parked with its reason. So no message holds up its partition for good.
+ *   never what brokers, database or permissions refuse: G10) is delivered message by message, and the one that
+ *   fails alone is parked with its reason. So no message blocks its partition for good.
  * - T4: heartbeats go out while a handler reports progress, and stop `maxSilenceMs` after its last one,
  *   so a hung handler loses its partitions.
- * - T5: a handler that asked for a rest gets nothing more of that partition before it is over; what it has done is
- *   committed first, and other partitions go on.
- * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error says that brokers are away
+ * - T5: a handler that asked for a rest gets nothing more of that partition before the rest is over; what it has done
+ *   is committed first, and other partitions continue.
+ * - T6: a consumer that kafkajs has ended for good is never left alive and deaf. When its error means that brokers are down
  *   or moving, or that a right or a setting is missing (`wait` and `setup` of kafka-errors.ts), it is started again, as a
- *   declared wait that says what is missing, for as long as it takes; any other error ends the process (`onFatal`).
+ *   declared wait that names what is missing, for as long as it takes; any other error ends the process (`onFatal`).
  * - T8: no run is left behind. kafkajs stops a run that has joined its group and forgets one that is joining, which then
- *   reads on; a run that it begins again by itself is out of our sight. So it begins none again, and closing lets a join
+ *   keeps reading; a run that it restarts by itself is out of our control. So it restarts none, and closing lets a join
  *   end first; one that takes longer is cut off, and does not become a run.
  */
 export interface BatchServerOptions extends GroupBounds {
@@ -54,11 +54,11 @@ export interface BatchServerOptions extends GroupBounds {
   readonly concurrentPartitions: number;
   readonly maxBytesPerPartition: number;
   /**
-   * Messages are let gather until there are so many bytes of them, or for so long: for a handler whose work costs more
-   * by the delivery than by the message. Absent: handed over as they come.
+   * Messages are gathered until they have `minBytes`, or for `maxWaitMs`: for a handler whose work costs more per delivery
+   * than per message. Absent: delivered as they come.
    */
   readonly gather?: { readonly minBytes: number; readonly maxWaitMs: number };
-  /** The topics have to take messages of this size; one that does not is reported at the start. */
+  /** The topics must take messages of this size; a topic that does not is reported at the start. */
   readonly maxMessageBytes: number;
   readonly sessionTimeoutMs: number;
   /** Takes messages that fail alone (T7). */
@@ -69,14 +69,14 @@ export interface BatchServerOptions extends GroupBounds {
 
 /** Heartbeats in a session: Kafka advises at least three. */
 const HEARTBEATS_A_SESSION = 10;
-/** Closing waits for a join so long at most: what ends services allows them some seconds. */
+/** Closing waits for a join at most this long: a service that is stopped has only some seconds. */
 const JOINS_A_SESSION = 3;
 const REBALANCE_TIMEOUT_MS = 60_000;
-/** A handler that reported nothing for so long is taken for hung (T4): longer than any single statement. */
+/** A handler that has reported nothing for this long is considered hung (T4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
 /** The broker answers an idle fetch after this: how long draining may have to wait. */
 const MAX_WAIT_MS = 250;
-/** Partitions that are added to a topic are read after so long at the latest; kafkajs would leave them for five minutes. */
+/** Partitions that are added to a topic are read after this time at the latest; kafkajs would ignore them for five minutes. */
 const METADATA_MAX_AGE_MS = 10_000;
 /** T6. */
 const WAITED_FOR: ReadonlySet<BrokerFaultKind> = new Set(['wait', 'setup']);
@@ -92,7 +92,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private readonly kindOfTopic = new Map<string, string>();
   private readonly attempts = new Map<string, number>();
   private readonly faults = new FaultCounts();
-  /** Counts our joins: whatever began before the last one may be somebody else's to try again, or done by now. */
+  /** Counts our joins: work from before the last one may now belong to another consumer, or be done. */
   private generation = 0;
   private readonly resumeTimers = new Set<NodeJS.Timeout>();
   /** Runs that kafkajs has ended since the last commit: a delivery may be what ends each of them, so a join is not enough. */
@@ -207,7 +207,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   }
 
   /**
-   * T6. kafkajs has stopped and disconnected the consumer before it tells of the crash, so it takes a new run. One run
+   * T6. kafkajs has stopped and disconnected the consumer before it reports the crash, so a new run is needed. One run
    * crashes once: a crash while this one joins comes when its run is over, and calls this method again.
    */
   private async serveAgain(topics: readonly string[], error: Error): Promise<void> {
@@ -239,14 +239,14 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     await run;
   }
 
-  /** Brokers that are not there yet, or go away meanwhile, are waited for: only the topics' absence ends a start. */
+  /** Waits for brokers that are not up yet or go down in the meantime: only missing topics end a start. */
   private async subscribeWhenReachable(topics: readonly string[]): Promise<void> {
     for (let attempt = 1; !this.closing; attempt++) {
       try {
         await this.consumer.connect();
         await countPartitions(this.options.kafka, topics, 'READ');
         await this.reportUnfitTopics(topics);
-        // kafkajs resets an expired offset to *latest*, silently, unless told to begin at the beginning.
+        // kafkajs resets an expired offset to *latest*, silently, unless `fromBeginning` is set.
         await this.consumer.subscribe({ topics: [...topics], fromBeginning: true });
         this.health.recovered('brokers');
         return;
@@ -267,7 +267,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     return brokerErrorText(error, { operation: 'READ', topic, group: this.options.groupId });
   }
 
-  /** What an operator has to mend is an error, and outages are not. */
+  /** What an operator must fix is an error; outages are not. */
   private log(error: unknown, facts: object, text: string): void {
     const isOutage = brokerErrorCode(error) === 'BROKER_UNAVAILABLE';
     this.options.logger[isOutage ? 'warn' : 'error'](facts, text);
@@ -408,7 +408,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  /** T3. Whatever is not known to pass by itself is logged as an error: somebody has to look. */
+  /** T3. A fault that is not known to pass by itself is logged as an error: an operator must look at it. */
   private onTrouble(payload: EachBatchPayload, source: string, error: unknown, generation: number): void {
     const attempt = (this.attempts.get(source) ?? 0) + 1;
     this.attempts.set(source, attempt);
@@ -443,7 +443,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
 }
 
 interface Outcome {
-  /** False when the handler was told that the partition is lost, and so may have left messages out (T1). */
+  /** False when the handler has learned that the partition is lost, and so may have left messages out (T1). */
   readonly isDone: boolean;
   /** Above 0 when the handler has asked for a rest (T5). */
   readonly restMs: number;
@@ -458,8 +458,8 @@ function backoffOf(attempt: number): number {
 }
 
 /**
- * Commits offset + 1: Kafka's committed offset is the next one to read. kafkajs reads on from what is resolved, so that
- * comes after: else what could not be committed would stay so until the next message of its partition.
+ * Commits offset + 1: Kafka's committed offset is the next one to read. kafkajs continues from what is resolved, so that
+ * comes after: otherwise what could not be committed would stay uncommitted until the next message of its partition.
  */
 async function commit(payload: EachBatchPayload, last: KafkaMessage): Promise<void> {
   const { topic, partition } = payload.batch;

@@ -1,4 +1,4 @@
-/** One handler's run: told of progress, asked whether it has fallen silent. */
+/** One handler's run: records progress, and knows whether the handler has fallen silent. */
 export interface WorkInHand {
   progress(): void;
   isSilent(): boolean;
@@ -10,7 +10,7 @@ const MAX_FETCH_GAP_MS = 90_000;
 
 /**
  * What a consumer says about itself (docs/failure.md, Alive and ready).
- * Live: every handler in hand has made progress lately, waits are declared and retried, and fetching goes on.
+ * Live: every handler in hand has made progress lately, waits are declared and retried, and fetching continues.
  * Ready: member of the group and not waiting for anything.
  */
 export class ConsumerHealth {
@@ -25,8 +25,8 @@ export class ConsumerHealth {
   ) {}
 
   /**
-   * Begins anew from what is committed: what was waited for may be somebody else's now, or done by somebody else, and
-   * then nobody would ever say that it has recovered. Whatever still fails is declared again at its next try.
+   * Starts over from what is committed: what was waited for may now belong to another consumer, or be done there, and
+   * then its recovery would never be declared. A wait that still exists is declared again at its next attempt.
    */
   joined(): void {
     this.isMember = true;

@@ -22,7 +22,7 @@ export async function groupProgress(kafka: Kafka, groupId: string, topic: string
     const text = brokerErrorText(error, { operation: 'DESCRIBE', topic, group: groupId });
     throw new SluiceError(
       brokerErrorCode(error),
-      `Consumer group ${groupId} cannot be looked at: ${text}`,
+      `Cannot read consumer group ${groupId}: ${text}`,
       {},
       { cause: error },
     );

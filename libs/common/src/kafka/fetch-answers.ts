@@ -1,17 +1,17 @@
 /**
- * What the answer to a fetch says only beside its question: where it was to begin.
+ * What the response to a fetch means only together with its request, which says where it was to begin.
  *
- * kafkajs makes an error of the whole fetch out of one partition that a broker cannot read from its disk: no partition of
- * that broker is read any more, the consumer ends and begins again, and nothing names the place. An empty answer is no
- * error for it at all, be there messages or not. Both become a message here that says so in its place (record-batches.ts,
- * `isWithheld`), so that one partition waits, with words, and the others go on.
+ * kafkajs fails the whole fetch if a broker cannot read one partition from its disk: no partition of that broker is read
+ * any more, the consumer ends and starts again, and nothing names the place. An empty response is no error for it at all,
+ * whether there are messages or not. Here both become a message that reports it in its place (record-batches.ts,
+ * `isWithheld`), so that one partition waits, with the reason, and the others continue.
  *
  * - FA1: CORRUPT_MESSAGE is the partition's own.
- * - FA2: a partition that has more, in an answer without a byte, is withheld: brokers answer at once with what there is,
- *   one batch at least, and a throttled client gets no partitions at all. A damaged length makes a broker pass over the
- *   rest of its segment like this.
- * - FA3: no message is behind the partition's end: its offset would be committed, be out of range, and begin the whole
- *   topic again. Only a damaged first offset, which no checksum covers, can say so.
+ * - FA2: a partition that has more, in a response without a byte, is withheld: brokers respond at once with what there is,
+ *   at least one batch, and a throttled client gets no partitions at all. A damaged length makes a broker skip the rest
+ *   of its segment like this.
+ * - FA3: no message is after the partition's end: its offset would be committed, be out of range, and make the consumer
+ *   read the whole topic again. Only a damaged first offset, which no checksum covers, can claim that.
  */
 import { lostAt } from './record-batches.js';
 
@@ -79,7 +79,7 @@ function beforeEnd(messages: readonly object[], from: bigint, end: bigint): read
   const kept = messages.filter((message) => offsetOf(message) < end);
   const before = kept.at(-1);
   const next = before === undefined || offsetOf(before) < from ? from : offsetOf(before) + 1n;
-  // Nothing is there to be passed over.
+  // There is nothing to skip.
   if (next >= end) return kept;
   const reason = `cannot be decoded: its offset is said to be ${offsetOf(last)}, and the partition ends at ${end}`;
   return [...kept, lostAt(next, next, { reason })];

@@ -36,7 +36,7 @@ export function createKafka({ brokers, clientId, logger, sasl }: KafkaOptions): 
   });
 }
 
-/** Said by several parts of kafkajs for each try; it is thrown as well, and whoever made the connection says it once. */
+/** Logged by several parts of kafkajs for each attempt; it is thrown as well, and the code that connects reports it once. */
 const REFUSED_LOGIN = /SASL .+ authentication failed|^Response SaslAuthenticate/;
 
 function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {

@@ -5,15 +5,15 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
 /**
  * What an error of Kafka's means: one table (docs/failure.md, Kafka), closed on the side of caution.
  * - `wait`: the brokers' state; pause and back off, for as long as it takes.
- * - `setup`: topics, permissions or settings are not as they have to be; waits too, and alarms.
+ * - `setup`: topics, permissions or settings are wrong; waits too, and logs an error.
  * - `message`: the message's own fault.
- * - `unknown`: waits and alarms.
+ * - `unknown`: waits and logs an error.
  */
 export type BrokerFaultKind = 'wait' | 'setup' | 'message' | 'unknown';
 
 interface KafkaErrorFacts {
   readonly kind: Exclude<BrokerFaultKind, 'unknown'>;
-  /** What it says in a word, for docs/errors.md. */
+  /** What it means in a few words, for docs/errors.md. */
   readonly meaning: string;
 }
 
@@ -22,40 +22,40 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['LEADER_NOT_AVAILABLE', { kind: 'wait', meaning: 'a leader is being elected' }],
   ['NOT_LEADER_FOR_PARTITION', { kind: 'wait', meaning: 'the leader has moved' }],
   ['FENCED_LEADER_EPOCH', { kind: 'wait', meaning: 'the leader has moved' }],
-  ['REPLICA_NOT_AVAILABLE', { kind: 'wait', meaning: 'a replica is away' }],
-  ['BROKER_NOT_AVAILABLE', { kind: 'wait', meaning: 'a broker is away' }],
+  ['REPLICA_NOT_AVAILABLE', { kind: 'wait', meaning: 'a replica is down' }],
+  ['BROKER_NOT_AVAILABLE', { kind: 'wait', meaning: 'a broker is down' }],
   ['REQUEST_TIMED_OUT', { kind: 'wait', meaning: 'the broker did not finish in time' }],
-  ['NETWORK_EXCEPTION', { kind: 'wait', meaning: 'the connection broke off' }],
+  ['NETWORK_EXCEPTION', { kind: 'wait', meaning: 'the connection broke' }],
   ['NOT_ENOUGH_REPLICAS', { kind: 'wait', meaning: 'fewer replicas in sync than min.insync.replicas' }],
-  ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', { kind: 'wait', meaning: 'written, with too few replicas' }],
-  ['KAFKA_STORAGE_ERROR', { kind: 'wait', meaning: 'the broker cannot write its disk' }],
+  ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', { kind: 'wait', meaning: 'written, but to too few replicas' }],
+  ['KAFKA_STORAGE_ERROR', { kind: 'wait', meaning: 'the broker cannot write to its disk' }],
   [
     'CORRUPT_MESSAGE',
-    { kind: 'wait', meaning: 'a request was damaged on its way, or the broker’s own disk' },
+    { kind: 'wait', meaning: 'a request was damaged in transit, or the broker’s own disk is damaged' },
   ],
   ['NOT_CONTROLLER', { kind: 'wait', meaning: 'the controller has moved' }],
   ['GROUP_LOAD_IN_PROGRESS', { kind: 'wait', meaning: 'the coordinator is loading the group' }],
-  ['GROUP_COORDINATOR_NOT_AVAILABLE', { kind: 'wait', meaning: 'the coordinator is away' }],
+  ['GROUP_COORDINATOR_NOT_AVAILABLE', { kind: 'wait', meaning: 'the coordinator is not available' }],
   ['NOT_COORDINATOR_FOR_GROUP', { kind: 'wait', meaning: 'the coordinator has moved' }],
-  ['REBALANCE_IN_PROGRESS', { kind: 'wait', meaning: 'the group shares out its partitions again' }],
-  ['ILLEGAL_GENERATION', { kind: 'wait', meaning: 'the partitions were shared out again' }],
+  ['REBALANCE_IN_PROGRESS', { kind: 'wait', meaning: 'the group is reassigning its partitions' }],
+  ['ILLEGAL_GENERATION', { kind: 'wait', meaning: 'the partitions were reassigned' }],
   ['UNKNOWN_MEMBER_ID', { kind: 'wait', meaning: 'the consumer was silent for its session time-out' }],
   ['KafkaJSConnectionError', { kind: 'wait', meaning: 'no connection' }],
   ['KafkaJSConnectionClosedError', { kind: 'wait', meaning: 'the connection was closed' }],
-  ['KafkaJSRequestTimeoutError', { kind: 'wait', meaning: 'no answer' }],
-  ['KafkaJSBrokerNotFound', { kind: 'wait', meaning: 'the broker that is asked for is not known yet' }],
-  ['KafkaJSNoBrokerAvailableError', { kind: 'wait', meaning: 'no broker is known that could be read from' }],
+  ['KafkaJSRequestTimeoutError', { kind: 'wait', meaning: 'no response' }],
+  ['KafkaJSBrokerNotFound', { kind: 'wait', meaning: 'the requested broker is not known yet' }],
+  ['KafkaJSNoBrokerAvailableError', { kind: 'wait', meaning: 'no broker is known that can be read from' }],
   ['KafkaJSGroupCoordinatorNotFound', { kind: 'wait', meaning: 'the coordinator is not known yet' }],
   ['KafkaJSMetadataNotLoaded', { kind: 'wait', meaning: 'topics are not known yet' }],
   ['KafkaJSTopicMetadataNotLoaded', { kind: 'wait', meaning: 'the topic is not known yet' }],
-  ['KafkaJSStaleTopicMetadataAssignment', { kind: 'wait', meaning: 'the topic has changed meanwhile' }],
+  ['KafkaJSStaleTopicMetadataAssignment', { kind: 'wait', meaning: 'the topic has changed in the meantime' }],
   ['KafkaJSLockTimeout', { kind: 'wait', meaning: 'too many requests wait for one connection' }],
   ['UNKNOWN_TOPIC_OR_PARTITION', { kind: 'setup', meaning: 'the topic does not exist' }],
   ['TOPIC_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the topic' }],
   ['GROUP_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the group' }],
   ['CLUSTER_AUTHORIZATION_FAILED', { kind: 'setup', meaning: 'no permission for the cluster' }],
-  ['UNSUPPORTED_SASL_MECHANISM', { kind: 'setup', meaning: 'the brokers do not offer this way to log in' }],
-  ['ILLEGAL_SASL_STATE', { kind: 'setup', meaning: 'the listener takes no login' }],
+  ['UNSUPPORTED_SASL_MECHANISM', { kind: 'setup', meaning: 'the brokers do not offer this login mechanism' }],
+  ['ILLEGAL_SASL_STATE', { kind: 'setup', meaning: 'the listener does not accept a login' }],
   ['SASL_AUTHENTICATION_FAILED', { kind: 'setup', meaning: 'wrong credentials' }],
   ['KafkaJSSASLAuthenticationError', { kind: 'setup', meaning: 'wrong credentials' }],
   ['UNSUPPORTED_VERSION', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
@@ -69,7 +69,7 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
 /** What kafkajs wraps around the error that it gave up with. */
 const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError', 'KafkaJSError']);
 
-/** The name under which the table would list the error; wrappers are looked through. */
+/** The name under which the table would list the error; of a wrapper, that of the wrapped error. */
 export function kafkaErrorName(error: unknown): string | null {
   if (!isNativeError(error)) return null;
   if ('type' in error && typeof error.type === 'string') return error.type;
@@ -93,7 +93,7 @@ export interface AskedFor {
  */
 export function brokerErrorText(error: unknown, asked: AskedFor = {}): string {
   const text = messageOf(error);
-  // It has been put into words already.
+  // It already has a message of Sluice's.
   if (error instanceof SluiceError) return text;
   const name = kafkaErrorName(error) ?? '';
   const resource = AUTHORIZED_RESOURCES.get(name);
@@ -104,7 +104,7 @@ export function brokerErrorText(error: unknown, asked: AskedFor = {}): string {
   const login = LOGIN_FAULTS.get(name);
   if (login !== undefined) return `${login} (${text})`;
   return CLOSED_CONNECTION.test(text)
-    ? `${text}. A listener that wants a login or TLS closes plain connections like this: set KAFKA_SASL_MECHANISM, or name a PLAINTEXT listener in KAFKA_BROKERS`
+    ? `${text}. A listener that requires a login or TLS closes plain connections like this: set KAFKA_SASL_MECHANISM, or name a PLAINTEXT listener in KAFKA_BROKERS`
     : text;
 }
 

@@ -3,7 +3,7 @@ import { Counter, type Registry } from 'prom-client';
 import { SluiceError } from '../errors/sluice-error.js';
 import type { IncomingMessage, MessagePlace } from './message.js';
 
-/** A message that was passed over, and why. */
+/** A message that was skipped, and why. */
 export interface ParkedMessage extends MessagePlace {
   /** One line without control characters, and nothing of the message's value. */
   readonly reason: string;
@@ -11,7 +11,7 @@ export interface ParkedMessage extends MessagePlace {
   readonly at: string;
 }
 
-/** Keeps parked messages known; its promise is kept once that is durable. */
+/** Reports parked messages; its promise resolves once that is durable. */
 export type TellParked = (parked: readonly ParkedMessage[]) => Promise<void>;
 
 /** As long as a status event's label may be. */
@@ -19,34 +19,34 @@ const MAX_REASON_CHARACTERS = 200;
 
 /**
  * Decodes messages and parks those that cannot be read, however often they come again: they stay in their
- * topic, and none may hold up the ones behind it. The transport parks here too what it cannot decode, and what
+ * topic, and none may block the ones after it. The transport also parks here what it cannot decode, and what
  * fails alone (message-fault.ts).
  *
- * - P1: a parked message is told before decoding ends, so a handler that awaits it commits no offset beyond
- *   a message that has been noted nowhere (G4). When telling fails, that error is thrown and the delivery comes again.
- * - P2: it is told, counted and logged, as an error with its place, once: neither waiting for the listener
- *   nor a delivery that comes again for another reason does it over and over.
- * - P3: only MESSAGE_INVALID parks while decoding; any other error is our own and is thrown on.
+ * - P1: a parked message is reported before decoding ends, so a handler that awaits it commits no offset beyond
+ *   a message that is recorded nowhere (G4). When reporting fails, that error is thrown and the delivery comes again.
+ * - P2: it is reported, counted and logged, as an error with its place, once: neither waiting for the listener
+ *   nor a delivery that comes again for another reason repeats it.
+ * - P3: only MESSAGE_INVALID parks while decoding; any other error is our own and is rethrown.
  */
 export class MessageParking {
   private readonly parked: Counter<'topic'>;
-  /** P2: offsets told, by partition, until the transport has committed them. */
-  private readonly told = new Map<string, Set<string>>();
+  /** P2: offsets reported, by partition, until the transport has committed them. */
+  private readonly reported = new Map<string, Set<string>>();
 
   constructor(
     registry: Registry,
     private readonly logger: Logger,
-    private readonly tell: TellParked,
+    private readonly report: TellParked,
   ) {
     this.parked = new Counter({
       name: 'sluice_parked_messages_total',
-      help: 'Messages passed over because they cannot be read, decoded or handled; alarm on any',
+      help: 'Messages skipped because they cannot be read, decoded or handled; alert on any',
       labelNames: ['topic'],
       registers: [registry],
     });
   }
 
-  /** @returns null when the message is parked (P1); whatever else `decode` or telling throws is thrown on (P3) */
+  /** @returns null when the message is parked (P1); any other error of `decode`, or of reporting, is rethrown (P3) */
   async decode<T>(message: IncomingMessage, decode: (message: IncomingMessage) => T): Promise<T | null> {
     const [decoded] = await this.decodeAll([message], decode);
     return decoded ?? null;
@@ -71,38 +71,38 @@ export class MessageParking {
     return decoded;
   }
 
-  /** Its promise is kept when all of them have been told (P1); those told before are left out (P2). */
+  /** Its promise resolves when all of them have been reported (P1); those reported before are left out (P2). */
   async park(messages: readonly MessageToPark[]): Promise<void> {
     const at = new Date().toISOString();
     const parked = messages
-      .filter(({ place }) => this.told.get(partitionOf(place))?.has(place.offset) !== true)
+      .filter(({ place }) => this.reported.get(partitionOf(place))?.has(place.offset) !== true)
       .map(({ place, reason }) => ({ ...place, reason: plainReason(place, reason), at }));
     if (parked.length === 0) return;
-    await this.tell(parked);
+    await this.report(parked);
     for (const place of parked) {
       const { topic, partition, offset, reason } = place;
-      this.logger.error({ topic, partition, offset, code: 'MESSAGE_INVALID' }, `passed over: ${reason}`);
+      this.logger.error({ topic, partition, offset, code: 'MESSAGE_INVALID' }, `skipped: ${reason}`);
       this.parked.inc({ topic });
-      const told = this.told.get(partitionOf(place)) ?? new Set();
-      this.told.set(partitionOf(place), told.add(offset));
+      const reported = this.reported.get(partitionOf(place)) ?? new Set();
+      this.reported.set(partitionOf(place), reported.add(offset));
     }
   }
 
   /** The message at this place and all before it are done: none of them comes again. */
   committed(place: MessagePlace): void {
-    const told = this.told.get(partitionOf(place));
-    if (told === undefined) return;
-    for (const offset of told) if (BigInt(offset) <= BigInt(place.offset)) told.delete(offset);
-    if (told.size === 0) this.told.delete(partitionOf(place));
+    const reported = this.reported.get(partitionOf(place));
+    if (reported === undefined) return;
+    for (const offset of reported) if (BigInt(offset) <= BigInt(place.offset)) reported.delete(offset);
+    if (reported.size === 0) this.reported.delete(partitionOf(place));
   }
 
-  /** Partitions were shared out again: the consumer that has one now begins behind what is committed. */
+  /** Partitions were reassigned: the consumer that has one now begins after what is committed. */
   sharedOut(): void {
-    this.told.clear();
+    this.reported.clear();
   }
 }
 
-/** A message to be passed over. */
+/** A message to be skipped. */
 export interface MessageToPark {
   readonly place: MessagePlace;
   /** Nothing of the message's value. */

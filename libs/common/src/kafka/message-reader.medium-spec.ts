@@ -131,7 +131,7 @@ describe('readMessages on a real broker', () => {
     const place = { topic, partition: 0, offset: '40' };
     await expect(readMessages(kafka, [place], () => Promise.resolve())).rejects.toMatchObject({
       code: 'MESSAGE_EXPIRED',
-      message: `Message ${topic}/0/40 cannot be had: its partition ends before it, at 40.`,
+      message: `Message ${topic}/0/40 cannot be read: its partition ends before it, at 40.`,
     });
     await readMessages(kafka, [], () => Promise.resolve());
   });

@@ -29,10 +29,10 @@ export type MessageGone = (place: MessagePlace, reason: string) => Promise<void>
  * - MR1: it ends. A place below the first offset of its partition, at or above the next one, of a topic or partition that is
  *   not there, or inside a batch that cannot be decoded is gone; one that the brokers have and do not send ends the call
  *   at once; whatever else keeps a wanted message away ends it after MAX_MS_WITHOUT_PROGRESS.
- * - MR2: it never asks for an offset that it knows to be out of range: kafkajs would begin at another one, silently for us,
- *   with a line in the log for each try.
+ * - MR2: it never asks for an offset that it knows to be out of range: kafkajs would begin at another one, without an error
+ *   but with a line in the log for each attempt.
  *
- * @param take called once for each wanted message; reading goes on when its promise is kept
+ * @param take called once for each wanted message; reading continues when its promise resolves
  * @param gone called once for each message that is gone; without it the first one ends the call
  * @throws SluiceError MESSAGE_EXPIRED when a wanted message is gone, and `gone` is not given
  * @throws SluiceError BROKER_UNAVAILABLE, BROKER_FAULT
@@ -104,7 +104,7 @@ async function readWanted(
         clearTimeout(silence);
         silence = setTimeout(() => {
           const topics = wanted.topics().join(', ');
-          reject(new SluiceError('BROKER_UNAVAILABLE', `Wanted messages of ${topics} do not come.`));
+          reject(new SluiceError('BROKER_UNAVAILABLE', `Wanted messages of ${topics} did not arrive.`));
         }, MAX_MS_WITHOUT_PROGRESS);
       };
       // While a message is dealt with, it is not the brokers that are waited for.
@@ -185,7 +185,7 @@ async function takeWanted(
 
 const expired: MessageGone = ({ topic, partition, offset }, reason) =>
   Promise.reject(
-    new SluiceError('MESSAGE_EXPIRED', `Message ${topic}/${partition}/${offset} cannot be had: ${reason}.`),
+    new SluiceError('MESSAGE_EXPIRED', `Message ${topic}/${partition}/${offset} cannot be read: ${reason}.`),
   );
 
 function unavailable(error: unknown, topics: readonly string[]): SluiceError {

@@ -77,7 +77,7 @@ const BATCH_HEAD_BYTES = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 const BEFORE_CHECKED_BYTES = 4 + 1 + 4;
 /** Base offset and length. */
 const BATCH_FRAME_BYTES = 8 + 4;
-/** The length of so many ASCII characters is one byte, zigzag. */
+/** The length of at most N ASCII characters is one byte, zigzag. */
 const MAX_SHORT_CHARACTERS = 63;
 
 /** What a batch of records takes besides its records. */

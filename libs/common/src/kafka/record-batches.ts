@@ -1,22 +1,22 @@
 /**
- * Decodes what a fetch brings: batches of records (KIP-98), and message sets of old brokers.
+ * Decodes what a fetch returns: batches of records (KIP-98), and message sets of old brokers.
  *
- * Why not kafkajs's own decoding: one batch that it cannot decode, be it compressed in a way that it does not know, cut
- * off or damaged, is an error of the whole fetch. The consumer then fetches the same again, a few times, and ends; after
- * its restart it meets the same batch. It checks no checksum either, and takes any length that a record claims.
+ * Why not kafkajs's own decoding: one batch that it cannot decode, because it is cut off, damaged, or compressed in a way
+ * that kafkajs does not support, fails the whole fetch. The consumer then fetches the same again, a few times, and ends;
+ * after its restart it meets the same batch. It does not verify checksums either, and trusts any length that a record claims.
  *
  * - RB1: what cannot be decoded becomes one {@link Undecodable} message in its place, at the last offset of its batch, so
- *   that it can be parked and passed over like any other (docs/decisions/0015).
+ *   that it can be parked like any other (docs/decisions/0015).
  * - RB2: nothing is made of a size that only the bytes themselves claim: unpacked batches are bounded (codecs.ts), counts
  *   by the bytes that are there and by what they cost in memory, which is forty times as much for the smallest.
- * - RB3: of a partition no more is unpacked at once than MAX_AT_ONCE_BYTES and one batch; what is behind comes with the
- *   next fetch, as if the answer had ended there.
+ * - RB3: of one partition no more is unpacked at once than MAX_AT_ONCE_BYTES and one batch; the rest comes with the next
+ *   fetch, as if the response had ended there.
  * - RB4: what it can decode, it decodes as kafkajs does (`record-batches.spec.ts`).
  * - RB5: bytes bring at least one message. Only the last of several batches may be cut off: brokers send the first one whole,
  *   or nothing. Without a message the same bytes would be fetched again at once, for ever.
- * - RB6: behind a batch whose length cannot be believed the next whole one is sought by its checksum. The first offset and
+ * - RB6: after a batch whose length cannot be trusted, the next whole one is found by its checksum. The first offset and
  *   the length of a batch are the two fields that its own checksum does not cover.
- * - RB7: offsets ascend, and a batch takes none of its neighbour's: an offset that was believed would be committed.
+ * - RB7: offsets ascend, and a batch takes none of its neighbour's: an offset that was trusted would be committed.
  */
 import { messageOf } from '../errors/sluice-error.js';
 import {
@@ -138,7 +138,7 @@ function firstOffsetAt(bytes: Buffer, at: number): bigint | null {
   return at + AT.length <= bytes.length ? bytes.readBigInt64BE(at) : null;
 }
 
-/** RB6. @returns where to go on behind a batch that cannot be decoded, or null when all that was sent is its own */
+/** RB6. @returns where to continue after a batch that cannot be decoded, or null when everything sent belongs to it */
 function batchBehind(bytes: Buffer, at: number, claim: Claim, due: bigint | null): number | null {
   if (bytes.length - at < AT.records) return null;
   const first = bytes.readBigInt64BE(at);

@@ -1,9 +1,9 @@
 /**
- * Has kafkajs tell of a refusal when it looks for the coordinator of a consumer group.
+ * Makes kafkajs report a refused request when it looks for the coordinator of a consumer group.
  *
- * It asks one broker after the other and drops what each of them answers with, so a principal without a right on the
- * group is told "Failed to find group coordinator": the words of an outage, and nothing of what is missing. Here a refusal
- * by ACL is kept and thrown when no broker has answered otherwise. `kafka-login.medium-spec.ts` proves it.
+ * kafkajs asks one broker after the other and drops the response of each, so a principal without a right on the group
+ * gets "Failed to find group coordinator": the words of an outage, without the missing right. Here a refusal by ACL is
+ * kept and thrown when no broker has answered differently. `kafka-login.medium-spec.ts` proves it.
  *
  * The hook: one method of kafkajs's `BrokerPool`.
  */

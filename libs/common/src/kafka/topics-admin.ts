@@ -150,7 +150,7 @@ export async function countPartitions(
     if (error instanceof SluiceError) throw error;
     throw new SluiceError(
       brokerErrorCode(error),
-      `Topics cannot be looked at: ${brokerErrorText(error, { operation })}`,
+      `Cannot read the topics: ${brokerErrorText(error, { operation })}`,
       {},
       { cause: error },
     );
@@ -190,7 +190,7 @@ async function faultOfTopics(
     return new SluiceError('TOPIC_MISSING', `Topics are missing: ${missing.join(', ')}.`);
   return new SluiceError(
     brokerErrorCode(refusal),
-    `Topics cannot be looked at: ${brokerErrorText(refusal, { operation, topic: denied.join(', ') })}`,
+    `Cannot read the topics: ${brokerErrorText(refusal, { operation, topic: denied.join(', ') })}`,
     {},
     { cause: refusal },
   );
@@ -224,7 +224,7 @@ export async function maxMessageBytesOf(kafka: Kafka, topic: string): Promise<nu
   return value === undefined ? null : Number(value);
 }
 
-/** @returns by topic the values of the named settings that the brokers tell, theirs where the topic has none */
+/** @returns by topic the values of the named settings that the brokers report, their own where the topic has none */
 export async function topicSettings(
   kafka: Kafka,
   topics: readonly string[],

@@ -34,7 +34,7 @@ export interface ServiceContext<C extends ConnectionConfig> {
   readonly logger: Logger;
   /** `host:pid`: the owner in job leases. */
   readonly instance: string;
-  /** Ends the process with `crashed` after logging; for what cannot be mended from inside. */
+  /** Ends the process with `crashed` after logging; for what the process cannot fix itself. */
   readonly fatal: (error: Error) => void;
 }
 
@@ -47,16 +47,16 @@ export interface ServiceContext<C extends ConnectionConfig> {
  */
 const HEAP_GROWTH_PERCENT = 100;
 
-/** What is the same at the next start: starting again cannot help. */
-const WRONG_UNTIL_MENDED: readonly ErrorCode[] = ['SETTING_INVALID', 'DATASET_INVALID'];
+/** Stays the same at the next start: a restart cannot help. */
+const WRONG_UNTIL_FIXED: readonly ErrorCode[] = ['SETTING_INVALID', 'DATASET_INVALID'];
 
 /**
  * The life of every service.
  *
  * States: starting → serving HTTP (not ready) → consuming (ready) → draining → ended.
- * - L1: probes are answered from the start on, before PostgreSQL and Kafka do: live, not ready. So a probe can tell
+ * - L1: probes are answered from the start on, before PostgreSQL and Kafka do: live, not ready. So a probe can distinguish
  *   waiting from dead.
- * - L2: SIGTERM or SIGINT: not ready at once, consumers finish what they hold and commit, then pools close;
+ * - L2: SIGTERM or SIGINT: not ready at once, consumers finish the work in progress and commit, then pools close;
  *   after `drainTimeoutMs`, or at a second signal, the process ends anyway: work not committed comes again.
  */
 export async function runService<C extends ConnectionConfig & { port: number }>(
@@ -105,7 +105,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     }
     logger.info('started');
   } catch (error) {
-    if (error instanceof SluiceError && WRONG_UNTIL_MENDED.includes(error.code)) {
+    if (error instanceof SluiceError && WRONG_UNTIL_FIXED.includes(error.code)) {
       logger.fatal({ err: error }, `ending: ${error.message}`);
       process.exit(SERVICE_EXIT.wrongSettings);
     }
@@ -128,14 +128,17 @@ function drainOnSignals(app: INestApplication, logger: Logger, drainTimeoutMs: n
   let draining = false;
   const drain = (signal: NodeJS.Signals): void => {
     if (draining) {
-      logger.warn({ signal }, 'second signal: ending at once');
+      logger.warn({ signal }, 'second signal: stopping at once');
       process.exit(SERVICE_EXIT.drainTimedOut);
     }
     draining = true;
     logger.info({ signal }, 'draining');
     app.get(Health).drain();
     setTimeout(() => {
-      logger.warn({ drainTimeoutMs }, 'not drained in time: ending; uncommitted work comes again');
+      logger.warn(
+        { drainTimeoutMs },
+        'not drained in time: stopping; uncommitted work will be delivered again',
+      );
       process.exit(SERVICE_EXIT.drainTimedOut);
     }, drainTimeoutMs).unref();
     app.close().then(

@@ -16,7 +16,7 @@ import { KAFKA, LOGGER, PG_POOL } from './tokens.js';
 export interface ServiceFacts {
   /** Name of the app, as in its folder. */
   readonly name: string;
-  /** Tells this process from its siblings: shown in pg_stat_activity and in job leases. */
+  /** Distinguishes this process from its siblings: shown in pg_stat_activity and in job leases. */
   readonly instance: string;
   readonly config: ConnectionConfig;
   readonly logger: Logger;
@@ -24,7 +24,7 @@ export interface ServiceFacts {
   readonly poolSize: number;
 }
 
-/** prom-client's own 10 ms wake an idle service a hundred times a second, to tell of delays that are no trouble here. */
+/** prom-client's own 10 ms wake an idle service up a hundred times a second, for delays that do not matter here. */
 const EVENT_LOOP_LOOKS_MS = 50;
 
 /** What every service has: logger, metrics, health, Kafka client and publisher, and a `pg` pool if it uses one. */

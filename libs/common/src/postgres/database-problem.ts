@@ -4,11 +4,11 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { classifyDatabaseError } from './sqlstate.js';
 
 /**
- * What settings, grants and states of servers keep us from, in words that say what to do. None of it is Sluice's own
- * fault, so none of it is ever INTERNAL. PURE.
+ * What settings, grants and states of servers prevent, with advice on what to do. None of it is Sluice's own fault, so
+ * none of it is ever INTERNAL. PURE.
  *
- * - DATABASE_REFUSED: it stays so until a setting or a right is changed.
- * - DATABASE_UNAVAILABLE: it may pass by itself, and work is tried again.
+ * - DATABASE_REFUSED: it stays until a setting or a right is changed.
+ * - DATABASE_UNAVAILABLE: it may pass by itself, and work is retried.
  */
 interface Rule {
   readonly code: ErrorCode;
@@ -42,7 +42,7 @@ const RULES: readonly Rule[] = [
       /self.signed certificate|unable to (verify|get).*certificate|certificate has expired|does not match certificate/i,
     ],
     advice:
-      'The certificate of the server cannot be verified: give its authority by sslrootcert in DATABASE_URL or by NODE_EXTRA_CA_CERTS.',
+      'The certificate of the server cannot be verified: name its authority by sslrootcert in DATABASE_URL or by NODE_EXTRA_CA_CERTS.',
   },
   {
     code: 'DATABASE_REFUSED',
@@ -58,7 +58,7 @@ const RULES: readonly Rule[] = [
     code: 'DATABASE_REFUSED',
     when: ['28000', '28'],
     advice:
-      'Correct the user in DATABASE_URL, or let it in by pg_hba.conf; where TLS is demanded, add ?sslmode=require.',
+      'Correct the user in DATABASE_URL, or admit it in pg_hba.conf; where TLS is required, add ?sslmode=require.',
   },
   {
     code: 'DATABASE_REFUSED',
@@ -74,7 +74,7 @@ const RULES: readonly Rule[] = [
     code: 'DATABASE_UNAVAILABLE',
     when: ['25006'],
     advice:
-      'The server is read-only: a standby, or default_transaction_read_only. Name the primary in DATABASE_URL, or wait until this server takes writes.',
+      'The server is read-only: a standby, or default_transaction_read_only. Name the primary in DATABASE_URL, or wait until this server accepts writes.',
   },
   {
     code: 'DATABASE_UNAVAILABLE',
@@ -85,7 +85,7 @@ const RULES: readonly Rule[] = [
   {
     code: 'DATABASE_UNAVAILABLE',
     when: ['ENOTFOUND', 'EAI_AGAIN'],
-    advice: 'The name of the host is not known here: correct DATABASE_URL or the name service.',
+    advice: 'The host name cannot be resolved: correct DATABASE_URL or the name service.',
   },
   {
     code: 'DATABASE_UNAVAILABLE',
@@ -95,7 +95,7 @@ const RULES: readonly Rule[] = [
 ];
 
 /**
- * @param error anything that was thrown on the way to the database or by it
+ * @param error anything that the database threw, or the connection to it
  * @returns null when it is not known to be a matter of settings, rights or the server's state
  */
 export function databaseProblem(error: unknown): SluiceError | null {

@@ -28,11 +28,11 @@ const SETTINGS: Readonly<Record<string, string>> = {
   array_nulls: 'on',
   xmloption: 'content',
   quote_all_identifiers: 'off',
-  // Rows that a policy hides make the statement fail instead of being passed over in silence.
+  // Rows that a policy hides make the statement fail instead of being skipped silently.
   row_security: 'off',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
-  // Between two statements of a transaction stands our own code, with bounds of its own.
+  // Between two statements of a transaction runs Sluice's own code, which has its own limits.
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
   transaction_timeout: '0',
@@ -50,7 +50,7 @@ const SETTINGS_OF_A_TRANSACTION: Readonly<Record<string, string>> = {
   transaction_timeout: '0',
 };
 
-/** Settings that the server does not have are passed over: `transaction_timeout` came with PostgreSQL 17. */
+/** Settings that the server does not have are skipped: `transaction_timeout` came with PostgreSQL 17. */
 const SET = `
   SELECT set_config(wanted.key, wanted.value, $2) FROM json_each_text($1::json) AS wanted
   WHERE current_setting(wanted.key, true) IS NOT NULL`;

@@ -7,10 +7,10 @@ import type { DestinationStream } from 'pino';
  * pino's own destination ends the process on the first such fault (an `error` event without a listener), and waits in it
  * without an end when a line is `fatal` (it flushes until the disk takes it).
  *
- * - L1: No fault of the destination ends the process, holds it up for longer than {@link MOST_WAITING_MS}, or is thrown
+ * - L1: No fault of the destination ends the process, blocks it for longer than {@link MOST_WAITING_MS}, or is thrown
  *   by a call that logs.
  * - L2: What cannot be written is kept up to {@link MAX_KEPT_BYTES}; a line that does not fit is dropped, and counted.
- * - L3: Each line tries again, so lines resume when the destination does; `onRecovered` is then told what was lost.
+ * - L3: Each line is another attempt, so lines resume when the destination does; `onRecovered` then gets what was lost.
  * - L4: Lines are written whole and in order: what was begun before a fault is finished after it.
  */
 const MAX_KEPT_BYTES = 64 * 1024;

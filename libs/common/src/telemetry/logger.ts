@@ -66,18 +66,18 @@ function framesOf(stack: string, message: string): string {
 }
 
 /**
- * Codes whose message may quote the head of a source. Who may see the job may read it there; a log goes to
- * others as well, and a source may be a service's answer that was not meant for them.
+ * Codes whose message may quote the header of a source. Users who may see the job may read it there; a log has
+ * other readers as well, and a source may be a service's response that was not meant for them.
  */
 const QUOTES_ITS_SOURCE: ReadonlySet<ErrorCode> = new Set(['SOURCE_REFUSED', 'SOURCE_CHANGED']);
 
 /**
- * The text of an error as far as it may be logged or shown: without credentials, without what a source says, and
+ * The text of an error as far as it may be logged or shown: without credentials, without the contents of a source, and
  * without PostgreSQL's messages of class 22, which quote the value that was refused.
  */
 export function loggableMessage(error: unknown): string {
   if (error instanceof SluiceError && QUOTES_ITS_SOURCE.has(error.code)) {
-    return `${errorFacts(error.code).meaning} The job has the reasons.`;
+    return `${errorFacts(error.code).meaning} The job has the findings.`;
   }
   const state = sqlstateOf(error);
   return state?.startsWith('22') === true

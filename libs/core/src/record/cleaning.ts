@@ -1,6 +1,6 @@
 /**
  * Cleaning: what is done to every field before anything is asked of it (libs/core/src/record/README.md; for the
- * registrations, section 4 of that dataset’s README). PURE.
+ * registrations, section 4 of that dataset's README). PURE.
  *
  * In this order: NULs are removed, blank, tab and U+3000 are taken off both ends, and null tokens become
  * null. U+3000 inside a value stays. `cleaning.spec.ts` proves that both ways say the same.

@@ -18,7 +18,12 @@ const base = {
       },
     ],
   },
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    // As package.json's imports: Jest looks for what a change touches without export conditions.
+    '^#test/(.*)\\.js$': '<rootDir>/test/$1',
+    '^#(common|core|datasets|local)/(.*)\\.js$': '<rootDir>/libs/$1/src/$2',
+  },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.sluice/'],
   setupFiles: ['reflect-metadata'],
 };

@@ -4,11 +4,12 @@
  *   npm test                      all parts
  *   npm test -- unit lint         some parts
  *   npm test -- e2e --match load  those of a part's files whose path matches
+ *   npm test -- --changed         tests that import a file that differs from the last commit, or else of the last commit
  *
  * The last line is `N passed, N failed`; the exit code is 0 only without failures.
  * Servers and tests end with this process, however it ends (test/support/end-with-parent.js).
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +42,8 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
 
 await runScript(async () => {
-  const { parts, match } = readArguments();
+  const { parts, match, changed } = readArguments();
+  const selection = [...(changed ? changedFlags() : []), ...(match ? ['--', match] : [])];
   await setup({ kafka: parts.some((part) => NEEDS_SERVERS.includes(part)) });
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   tellGuard({ remove: folder });
@@ -53,7 +55,8 @@ await runScript(async () => {
       if (NEEDS_SERVERS.includes(part) && servers.length === 0) await startServers(servers);
       const startedAt = Date.now();
       say(part);
-      const counts = part in CHECKS ? await runCheck(CHECKS[part]) : await runJest(part, folder, match);
+      const counts =
+        part in CHECKS ? await runCheck(CHECKS[part]) : await runJest(part, folder, selection, changed);
       results.push({ part, ...counts, seconds: (Date.now() - startedAt) / 1000 });
     }
   } finally {
@@ -67,17 +70,26 @@ function readArguments() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { match: { type: 'string' } },
+      options: { match: { type: 'string' }, changed: { type: 'boolean', default: false } },
     });
     const unknown = positionals.filter((part) => !PARTS.includes(part));
     if (unknown.length > 0) throw new TypeError(`There is no part ${unknown.join(', ')}`);
     return {
       parts: positionals.length === 0 ? PARTS : PARTS.filter((part) => positionals.includes(part)),
       match: values.match,
+      changed: values.changed,
     };
   } catch (error) {
-    throw new Refusal(`${error.message}. Usage: npm test -- [${PARTS.join('|')} …] [--match PATTERN]`);
+    throw new Refusal(
+      `${error.message}. Usage: npm test -- [${PARTS.join('|')} …] [--match PATTERN] [--changed]`,
+    );
   }
+}
+
+/** By what imports what; a test that only starts built services imports none of their files, and is not found. */
+function changedFlags() {
+  const { stdout } = spawnSync('git', ['status', '--porcelain'], { cwd: ROOT, encoding: 'utf8' });
+  return [stdout === '' ? '--lastCommit' : '--onlyChanged', '--passWithNoTests'];
 }
 
 async function startServers(servers) {
@@ -102,12 +114,12 @@ async function runCheck(args) {
   return (await run(args)) === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
-async function runJest(part, folder, match) {
+async function runJest(part, folder, selection, mayBeNone) {
   const outputFile = join(folder, `${part}.json`);
   const flags = ['--selectProjects', part, '--json', `--outputFile=${outputFile}`, ...JEST_FLAGS[part]];
   // With --json Jest prints the same JSON to standard output; what people read goes to standard error.
   const { JEST } = await import('./jest.js');
-  const args = [...JEST, ...flags, ...(match ? ['--', match] : [])];
+  const args = [...JEST, ...flags, ...selection];
   const code = await run(args, 'ignore', outputFile);
   let result;
   try {
@@ -118,7 +130,7 @@ async function runJest(part, folder, match) {
   // A file that could not even be read has no failed test in it.
   const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
   const passed = result.numPassedTests;
-  const isSilent = passed + failed === 0 || (code !== 0 && failed === 0);
+  const isSilent = (passed + failed === 0 && !mayBeNone) || (code !== 0 && failed === 0);
   return { passed, failed: isSilent ? 1 : failed, skipped: result.numPendingTests + result.numTodoTests };
 }
 

@@ -6,7 +6,7 @@ import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable, type TableColumn } from '../render/table.js';
 import { type CliContext, connect, write } from './context.js';
-import { jobId } from './job-id.js';
+import { type NamedJob, jobId, shortId } from './job-id.js';
 import { requireDataset } from './known-dataset.js';
 import { jobText } from './report-job.js';
 
@@ -40,7 +40,7 @@ function noJobsText({ dataset, state }: JobsOptions): string {
 const countOf = (count: number | undefined): string => (count === undefined ? '–' : formatCount(count));
 
 const JOB_COLUMNS: readonly TableColumn<JobSummary>[] = [
-  { title: 'job', value: (job) => job.id },
+  { title: 'job', value: (job) => shortId(job.id) },
   { title: 'dataset', value: (job) => job.dataset },
   { title: 'mode', value: (job) => (job.dryRun ? `${job.mode}, dry` : job.mode) },
   { title: 'state', value: stateWords },
@@ -60,10 +60,10 @@ const JOB_COLUMNS: readonly TableColumn<JobSummary>[] = [
 export async function job(
   context: CliContext,
   id: string | undefined,
-  options: { readonly json?: boolean },
+  options: NamedJob & { readonly json?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
-  const detail = await client.job(await jobId(client, id));
+  const detail = await client.job(await jobId(context, client, { given: id, dataset: options.dataset }));
   if (options.json === true) {
     await write(context.stdout, `${JSON.stringify(detail)}\n`);
     return 'success';

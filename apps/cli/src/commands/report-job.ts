@@ -8,7 +8,7 @@ import { renderReport } from '../render/report.js';
 import { runJson } from '../render/run-json.js';
 import { renderUnfinished } from '../render/unfinished.js';
 import { type CliContext, connect, interruptible, paintOf, write } from './context.js';
-import { jobId } from './job-id.js';
+import { type NamedJob, jobId } from './job-id.js';
 import { followJob } from './follow-job.js';
 
 export interface Ran {
@@ -21,10 +21,10 @@ export interface Ran {
 export async function watch(
   context: CliContext,
   given: string | undefined,
-  options: { readonly json?: boolean },
+  options: NamedJob & { readonly json?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
-  const id = await jobId(client, given);
+  const id = await jobId(context, client, { given, dataset: options.dataset });
   return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
 }
 

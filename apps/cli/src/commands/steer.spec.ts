@@ -61,10 +61,13 @@ describe('steering jobs', () => {
     expect(posted()).toEqual([[`/jobs/${JOB_ID}/resume`, { maxRefusedShare: 0.1, allowShrink: true }]]);
   });
 
-  it('resume without a job takes up the one that the ingestor chooses, and says which', async () => {
+  it('resume without an id takes the only job that can be resumed, and says which', async () => {
     api.tell(jobDetail({ state: 'failed', resumable: true }));
     expect(await followed('resume', '--json')).toBe(0);
-    expect(posted()).toEqual([['/jobs/resume', {}]]);
+    expect(posted()).toEqual([[`/jobs/${JOB_ID}/resume`, {}]]);
+    expect(cli.stderr.text).toContain(
+      `Using job ${JOB_ID} (customers, failed), the only job that can be resumed.`,
+    );
     expect(cli.stderr.text).toContain(`Job ${JOB_ID} (customers) goes on`);
     expect(JSON.parse(cli.stdout.text)).toMatchObject({ job: JOB_ID, state: 'succeeded' });
   });

@@ -47,6 +47,7 @@ describe('sluice on a real system', () => {
     expect(code).toBe(0);
     const report = JSON.parse(stdout) as RunJson;
     expect(report).toEqual({
+      ok: true,
       job: expect.any(String),
       dataset: 'tax-registration',
       mode: 'replace',

@@ -6,6 +6,7 @@ import type { DeadLetterView } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { deadLetterText } from '../render/dead-letter-text.js';
+import { successJson } from '../render/envelope.js';
 import { counted } from '../render/format.js';
 import { BYTE_ORDER_MARK, csvHeader, csvRow } from '../render/refused-csv.js';
 import { type CliContext, connect, paintOf, write } from './context.js';
@@ -34,7 +35,8 @@ export async function deadLetters(context: CliContext, options: DeadLettersOptio
   if (options.export !== undefined) {
     const file = resolve(context.cwd, options.export);
     const count = await exportLetters(client, taken(letters, options.limit), file);
-    await write(context.stdout, `${counted(count, 'refused record')} written to ${file}\n`);
+    const text = `${counted(count, 'refused record')} written to ${file}\n`;
+    await write(context.stdout, options.json === true ? successJson({ file, records: count }) : text);
     return 'success';
   }
   if (options.json === true) {

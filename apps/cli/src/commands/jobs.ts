@@ -1,6 +1,7 @@
 import type { JobDetail, JobSummary } from '#core/job/job-view.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount, formatDuration, formatTime } from '../render/format.js';
+import { successJson } from '../render/envelope.js';
 import { stateWords } from '../render/job-state.js';
 import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
@@ -65,7 +66,7 @@ export async function job(
   const client = await connect(context);
   const detail = await client.job(await jobId(context, client, { given: id, dataset: options.dataset }));
   if (options.json === true) {
-    await write(context.stdout, `${JSON.stringify(detail)}\n`);
+    await write(context.stdout, successJson(detail));
     return 'success';
   }
   await write(context.stdout, `${await jobText(context, client, detail)}\n${factsText(detail)}`);

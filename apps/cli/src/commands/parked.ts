@@ -4,6 +4,7 @@ import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { ParkedMessageContent, ParkedMessageView } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
+import { successJson } from '../render/envelope.js';
 import { formatCount, formatTime } from '../render/format.js';
 import { plainText } from '#common/text/plain-text.js';
 import { renderTable, type TableColumn } from '../render/table.js';
@@ -41,7 +42,7 @@ export async function parked(
   if (action === 'show') return show(context, await client.parkedMessage(place), options);
   const decided = await decide(client, action, place, options);
   const text = `${plainText(decided.topic)}/${decided.partition}/${decided.offset} is ${decided.state} now.\n`;
-  await write(context.stdout, options.json === true ? `${JSON.stringify(decided)}\n` : text);
+  await write(context.stdout, options.json === true ? successJson(decided) : text);
   return 'success';
 }
 
@@ -85,13 +86,12 @@ async function show(
         { cause },
       );
     });
-    await write(context.stdout, `${formatCount(message.valueBytes)} bytes written to ${file}\n`);
+    const bytes = message.valueBytes;
+    const text = `${formatCount(bytes)} bytes written to ${file}\n`;
+    await write(context.stdout, options.json === true ? successJson({ file, bytes }) : text);
     return 'success';
   }
-  await write(
-    context.stdout,
-    options.json === true ? `${JSON.stringify(message)}\n` : contentText(message, value),
-  );
+  await write(context.stdout, options.json === true ? successJson(message) : contentText(message, value));
   return 'success';
 }
 

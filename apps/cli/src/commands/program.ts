@@ -2,10 +2,11 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { EXISTING_KEYS } from '#core/dataset/dataset.js';
 import { JOB_STATES } from '#core/job/job-state.js';
 import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
+import { PrintedError, asksForJson, errorJson, errorOf, failureJson } from '../render/envelope.js';
 import { errorText } from '../render/error-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { check } from './check/check.js';
-import type { CliContext } from './context.js';
+import { type CliContext, write } from './context.js';
 import { datasets } from './datasets.js';
 import { deadLetters } from './dead-letters.js';
 import { demo } from './demo/demo.js';
@@ -32,14 +33,24 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) {
-      exit = error.exitCode === 0 ? 'success' : 'usage'; // commander has printed it
-    } else {
-      context.stderr.write(errorText(error));
-      exit = exitOfError(error);
-    }
+    exit = await reportError(context, error, asksForJson(args));
   }
   return EXIT_CODES[exit].code;
+}
+
+/** For people on stderr, and for scripts that asked for JSON on stdout too. */
+async function reportError(context: CliContext, error: unknown, json: boolean): Promise<Exit> {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 'success';
+    const message = error.message.replace(/^error: /, '');
+    if (json) await write(context.stdout, failureJson(errorOf('USAGE_INVALID', message)));
+    return 'usage'; // commander has printed it on stderr
+  }
+  const isPrinted = error instanceof PrintedError;
+  const what = isPrinted ? error.cause : error;
+  if (json && !isPrinted) await write(context.stdout, failureJson(errorJson(what)));
+  context.stderr.write(errorText(what));
+  return exitOfError(what);
 }
 
 /** Every command with its options; `ended` is told how the one that ran has ended. */

@@ -4,6 +4,7 @@ import type { SluiceClient } from '../client.js';
 import { type Exit, exitOfJob } from '../exit-codes.js';
 import { progressOn } from '../render/progress.js';
 import { PROGRAM } from '../render/program-name.js';
+import { errorOf, failureJson } from '../render/envelope.js';
 import { renderReport } from '../render/report.js';
 import { runJson } from '../render/run-json.js';
 import { renderUnfinished } from '../render/unfinished.js';
@@ -37,7 +38,7 @@ export async function watchJob(
   json: boolean,
 ): Promise<Exit> {
   const { exit, job } = await followAndReport(context, client, id, signal, json);
-  return sayDetached(context, exit, job);
+  return sayDetached(context, exit, job, json);
 }
 
 /** Follows a job until it has ended or waits for somebody, and reports it; Ctrl-C lets go of it. */
@@ -67,10 +68,23 @@ export async function jobText(context: CliContext, client: SluiceClient, job: Jo
   return renderReport(job, tables, paintOf(context));
 }
 
-export function sayDetached(context: CliContext, exit: Exit, job: JobDetail | undefined): Exit {
-  if (exit === 'detached' && job !== undefined) {
+/** Says how to follow the job again after Ctrl-C. @param job undefined when none was started */
+export async function sayDetached(
+  context: CliContext,
+  exit: Exit,
+  job: JobDetail | undefined,
+  json: boolean,
+): Promise<Exit> {
+  if (exit !== 'detached') return exit;
+  if (json) {
+    const message =
+      job === undefined ? 'Ctrl-C before a job was started.' : `Ctrl-C; job ${job.id} continues.`;
+    const seen = job === undefined ? {} : runJson(job);
+    await write(context.stdout, failureJson(errorOf('DETACHED', message), seen));
+  }
+  if (job !== undefined) {
     context.stderr.write(
-      `\nThe job goes on. To watch it again, or to end it:\n` +
+      `\nThe job continues. To watch it again, or to end it:\n` +
         `  ${PROGRAM} watch ${job.id}\n  ${PROGRAM} cancel ${job.id}\n`,
     );
   }

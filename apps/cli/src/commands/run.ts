@@ -34,7 +34,7 @@ export async function run(context: CliContext, name: string, options: RunOptions
   const client = await connect(context);
   return interruptible(context, async (signal) => {
     const { exit, job } = await startAndReport(context, client, name, { ...options, source }, signal);
-    return sayDetached(context, exit, job);
+    return sayDetached(context, exit, job, options.json === true);
   });
 }
 

@@ -50,7 +50,7 @@ describe('steering jobs', () => {
     expect(await cli.run('resume', JOB_ID, '--detach', '--json')).toBe(0);
     expect(cli.stdout.text).toBe(
       `Job ${JOB_ID} (customers) goes on; it is running.\n` +
-        `{"id":"${JOB_ID}","dataset":"customers","state":"running"}\n`,
+        `{"ok":true,"id":"${JOB_ID}","dataset":"customers","state":"running"}\n`,
     );
     expect(api.listeners).toBe(0);
   });
@@ -124,7 +124,12 @@ describe('steering jobs', () => {
       expect(cli.stderr.text).toContain('pass --yes');
       expect(api.posted).toEqual([]);
       expect(await cli.run('discard', OLDER_ID, '--yes', '--json')).toBe(0);
-      expect(JSON.parse(cli.stdout.text)).toEqual({ id: OLDER_ID, dataset: 'customers', state: 'failed' });
+      expect(JSON.parse(cli.stdout.text)).toEqual({
+        ok: true,
+        id: OLDER_ID,
+        dataset: 'customers',
+        state: 'failed',
+      });
     });
   });
 });

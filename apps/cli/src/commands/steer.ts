@@ -2,6 +2,7 @@ import type { JobAccepted, ResumeRequest } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount } from '../render/format.js';
+import { successJson } from '../render/envelope.js';
 import { discardedText } from '../render/job-state.js';
 import { PROGRAM } from '../render/program-name.js';
 import { confirm } from './confirm.js';
@@ -113,7 +114,7 @@ async function answer(
   text: string,
   { json }: SteerOptions,
 ): Promise<Exit> {
-  await write(context.stdout, json === true ? `${JSON.stringify(body)}\n` : text);
+  await write(context.stdout, json === true ? successJson(body) : text);
   return 'success';
 }
 

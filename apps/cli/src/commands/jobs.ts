@@ -6,7 +6,7 @@ import { stateWords } from '../render/job-state.js';
 import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable, type TableColumn } from '../render/table.js';
-import { type CliContext, connect, write } from './context.js';
+import { type CliContext, connect, widthOf, write } from './context.js';
 import { type NamedJob, jobId, shortId } from './job-id.js';
 import { requireDataset } from './known-dataset.js';
 import { jobText } from './report-job.js';
@@ -28,7 +28,8 @@ export async function jobs(context: CliContext, options: JobsOptions): Promise<E
   for await (const job of client.jobs({ dataset: options.dataset, state: options.state })) {
     if (found.push(job) === options.last) break;
   }
-  const text = found.length === 0 ? noJobsText(options) : renderTable(found, JOB_COLUMNS);
+  const text =
+    found.length === 0 ? noJobsText(options) : renderTable(found, JOB_COLUMNS, widthOf(context.stdout));
   await write(context.stdout, options.json === true ? `${JSON.stringify(found)}\n` : text);
   return 'success';
 }
@@ -43,18 +44,19 @@ const countOf = (count: number | undefined): string => (count === undefined ? 'â
 const JOB_COLUMNS: readonly TableColumn<JobSummary>[] = [
   { title: 'job', value: (job) => shortId(job.id) },
   { title: 'dataset', value: (job) => job.dataset },
-  { title: 'mode', value: (job) => (job.dryRun ? `${job.mode}, dry` : job.mode) },
+  { title: 'mode', value: (job) => (job.dryRun ? `${job.mode}, dry` : job.mode), leaveOut: 3 },
   { title: 'state', value: stateWords },
-  { title: 'read', value: (job) => countOf(job.counts?.read), align: 'right' },
+  { title: 'read', value: (job) => countOf(job.counts?.read), align: 'right', leaveOut: 4 },
   { title: 'loaded', value: (job) => countOf(job.counts?.loaded), align: 'right' },
   { title: 'refused', value: (job) => countOf(job.counts?.refused), align: 'right' },
   {
     title: 'took',
     value: (job) => (job.seconds === null ? 'â€“' : formatDuration(job.seconds)),
     align: 'right',
+    leaveOut: 2,
   },
-  { title: 'created (UTC)', value: (job) => formatTime(job.createdAt) },
-  { title: 'source', value: (job) => plainText(job.source) },
+  { title: 'created (UTC)', value: (job) => formatTime(job.createdAt), leaveOut: 5 },
+  { title: 'source', value: (job) => plainText(job.source), leaveOut: 1, shortenTo: 12 },
 ];
 
 /** One job as it is now. */

@@ -8,7 +8,7 @@ import { successJson } from '../render/envelope.js';
 import { formatCount, formatTime } from '../render/format.js';
 import { plainText } from '#common/text/plain-text.js';
 import { renderTable, type TableColumn } from '../render/table.js';
-import { type CliContext, connect, write } from './context.js';
+import { type CliContext, connect, widthOf, write } from './context.js';
 
 export const PARKED_ACTIONS = ['show', 'retry', 'skip'] as const;
 export type ParkedAction = (typeof PARKED_ACTIONS)[number];
@@ -64,7 +64,8 @@ async function list(context: CliContext, options: ParkedOptions): Promise<Exit> 
   for await (const message of client.parkedMessages()) {
     if (found.push(message) === options.last) break;
   }
-  const text = found.length === 0 ? 'No parked messages.\n' : renderTable(found, COLUMNS);
+  const text =
+    found.length === 0 ? 'No parked messages.\n' : renderTable(found, COLUMNS, widthOf(context.stdout));
   await write(context.stdout, options.json === true ? `${JSON.stringify(found)}\n` : text);
   return 'success';
 }
@@ -118,10 +119,10 @@ function contentText(message: ParkedMessageContent, value: Buffer | null): strin
 }
 
 const COLUMNS: readonly TableColumn<ParkedMessageView>[] = [
-  { title: 'parked (UTC)', value: ({ parkedAt }) => formatTime(parkedAt) },
+  { title: 'parked (UTC)', value: ({ parkedAt }) => formatTime(parkedAt), leaveOut: 1 },
   { title: 'topic', value: ({ topic }) => plainText(topic) },
   { title: 'partition', value: ({ partition }) => String(partition), align: 'right' },
   { title: 'offset', value: ({ offset }) => offset, align: 'right' },
   { title: 'state', value: ({ state }) => state },
-  { title: 'why', value: ({ reason }) => plainText(reason) },
+  { title: 'why', value: ({ reason }) => plainText(reason), shortenTo: 12 },
 ];

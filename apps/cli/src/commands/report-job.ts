@@ -29,7 +29,7 @@ export async function watch(
   return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
 }
 
-/** Follows a job that goes on already, reports it, and says how to go on after Ctrl-C. */
+/** Follows a job, reports it, and says how to follow it again after Ctrl-C. */
 export async function watchJob(
   context: CliContext,
   client: SluiceClient,
@@ -41,7 +41,7 @@ export async function watchJob(
   return sayDetached(context, exit, job, json);
 }
 
-/** Follows a job until it has ended or waits for somebody, and reports it; Ctrl-C lets go of it. */
+/** Follows a job until it has ended or needs attention, and reports it; Ctrl-C detaches. */
 export async function followAndReport(
   context: CliContext,
   client: SluiceClient,
@@ -84,7 +84,7 @@ export async function sayDetached(
   }
   if (job !== undefined) {
     context.stderr.write(
-      `\nThe job continues. To watch it again, or to end it:\n` +
+      `\nThe job continues. To watch it again, or to cancel it:\n` +
         `  ${PROGRAM} watch ${job.id}\n  ${PROGRAM} cancel ${job.id}\n`,
     );
   }

@@ -358,7 +358,7 @@ describe('sluice run', () => {
       };
       api.tell({ ...running(500), problem });
       expect(await code).toBe(9);
-      expect(cli.stdout.text).toContain('It cannot go on by itself: Batch 3 is gone. [BATCHES_MISSING]');
+      expect(cli.stdout.text).toContain('It cannot continue by itself: Batch 3 is gone. [BATCHES_MISSING]');
       expect(cli.stdout.text).toContain(`npx sluice resume ${JOB_ID}`);
     });
 

@@ -1,7 +1,7 @@
 import type { JobAccepted, ResumeRequest } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
-import { formatCount } from '../render/format.js';
+import { counted } from '../render/format.js';
 import { successJson } from '../render/envelope.js';
 import { discardedText } from '../render/job-state.js';
 import { PROGRAM } from '../render/program-name.js';
@@ -10,7 +10,7 @@ import { type CliContext, connect, interruptible, write } from './context.js';
 import { type NamedJob, PAUSED, RESUMABLE, RUNNING, jobId } from './job-id.js';
 import { watchJob } from './report-job.js';
 
-/** The commands that change what becomes of a job. */
+/** The commands that change a job. */
 
 export interface SteerOptions extends NamedJob {
   readonly json?: boolean;
@@ -36,11 +36,11 @@ export async function pause(
   const paused = await client.pauseJob(
     await jobId(context, client, { given: id, dataset: options.dataset, fits: RUNNING }),
   );
-  const text = `Job ${paused.id} is ${paused.state}. To go on:\n  ${PROGRAM} continue ${paused.id}\n`;
+  const text = `Job ${paused.id} is ${paused.state}. To continue it:\n  ${PROGRAM} continue ${paused.id}\n`;
   return answer(context, paused, text, options);
 }
 
-/** Lets a paused job go on, and follows it. */
+/** Continues a paused job, and follows it. */
 export async function continueJob(
   context: CliContext,
   id: string | undefined,
@@ -78,7 +78,7 @@ export async function discard(
   if (options.yes !== true)
     await interruptible(context, (signal) => confirmDiscard(context, client, id, signal));
   const discarded = await client.discardJob(id);
-  const text = `What job ${discarded.id} had loaded is given up; the tables stay as they were.\n`;
+  const text = `Job ${discarded.id} is discarded and cannot be resumed; the tables stay as they were.\n`;
   return answer(context, discarded, text, options);
 }
 
@@ -102,7 +102,7 @@ async function goOn(
   { id, dataset, state }: JobAccepted,
   options: GoOnOptions,
 ): Promise<Exit> {
-  const text = `Job ${id} (${dataset}) goes on; it is ${state}.\n`;
+  const text = `Job ${id} (${dataset}) continues; it is ${state}.\n`;
   if (options.detach === true) return answer(context, { id, dataset, state }, text, options);
   context.stderr.write(text);
   return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
@@ -126,9 +126,11 @@ async function confirmDiscard(
 ): Promise<void> {
   const { dataset, mode, state, stages } = await client.job(id);
   const loaded = stages.find(({ stage }) => stage === 'load')?.records ?? 0;
-  const what =
-    `Job ${id} (${dataset}, ${mode}) has ${state}. ` +
-    `The ${formatCount(loaded)} records it had loaded into staging are dropped, and it cannot be resumed any more.\n`;
+  const dropped =
+    loaded === 0
+      ? 'It had loaded nothing'
+      : `The ${counted(loaded, 'record')} that it had loaded into staging will be dropped`;
+  const what = `Job ${id} (${dataset}, ${mode}) has ${state}. ${dropped}; it cannot be resumed afterwards.\n`;
   await confirm(
     context,
     { question: what, withoutTerminal: `${what}There is no terminal to ask on; pass --yes.` },

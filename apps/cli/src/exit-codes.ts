@@ -54,14 +54,14 @@ export function exitOfError(error: unknown): Exit {
 
 /** How a command ends that followed a job, to its end or until the job needs attention. */
 export function exitOfJob(job: Pick<JobDetail, 'state' | 'error' | 'problem'>): Exit {
-  if (waitsForSomebody(job)) return 'waits';
+  if (needsAttention(job)) return 'waits';
   if (job.state === 'succeeded') return 'success';
   if (job.state === 'cancelled') return 'cancelled';
   return job.error?.code === 'JOB_REFUSED_SHARE' ? 'refusedShare' : 'failed';
 }
 
 /** The job continues only when an operator tells it to; when that will be is not known. */
-export function waitsForSomebody({ state, problem }: Pick<JobDetail, 'state' | 'problem'>): boolean {
+export function needsAttention({ state, problem }: Pick<JobDetail, 'state' | 'problem'>): boolean {
   return state === 'paused' || (state === 'running' && problem !== null);
 }
 

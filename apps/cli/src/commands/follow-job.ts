@@ -3,7 +3,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { type JobDetail, knowsMembers } from '#core/job/job-view.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../client.js';
-import { waitsForSomebody } from '../exit-codes.js';
+import { needsAttention } from '../exit-codes.js';
 import type { Progress } from '../render/progress.js';
 
 /**
@@ -63,7 +63,7 @@ export async function followJob(
 }
 
 const isOver = (job: JobDetail): boolean =>
-  waitsForSomebody(job) || (isFinal(job.state) && job.deadLetters.complete && knowsMembers(job));
+  needsAttention(job) || (isFinal(job.state) && job.deadLetters.complete && knowsMembers(job));
 
 /** How long to put up with a tracker that does not answer (F3), or does not learn of the last records (F2). */
 class Patience {

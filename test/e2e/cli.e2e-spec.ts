@@ -47,6 +47,7 @@ describe('sluice on a real system', () => {
     expect(code).toBe(0);
     const report = JSON.parse(stdout) as RunJson;
     expect(report).toEqual({
+      ok: true,
       job: expect.any(String),
       dataset: 'tax-registration',
       mode: 'replace',
@@ -119,7 +120,8 @@ describe('sluice on a real system', () => {
 
   it('too many refused records: exit 3; resume with a higher limit: exit 0; then nothing to resume: exit 8', async () => {
     const id = await failedJob();
-    expect((await sluice(['job', id])).stdout).toContain(`npx sluice resume ${id}`);
+    for (const form of [id, id.slice(-8), 'last'])
+      expect((await sluice(['job', form])).stdout).toContain(`npx sluice resume ${id}`);
     const resumed = await sluice(['resume', id, '--max-refused', '20%', '--json']);
     expect(resumed.code).toBe(0);
     expect(JSON.parse(resumed.stdout)).toMatchObject({ job: id, state: 'succeeded', counts: { read: 100 } });
@@ -143,6 +145,9 @@ describe('sluice on a real system', () => {
     const { code, stderr } = await sluice(['run', 'tax-registration', '--source', 'missing.csv', '--yes']);
     expect([1, 2]).toContain(code);
     expect(stderr).toContain('missing.csv');
+    const asJson = await sluice(['run', 'tax-registration', '--source', 'missing.csv', '--yes', '--json']);
+    expect(asJson.code).toBe(code);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ ok: false, error: { code: 'USAGE_INVALID' } });
   });
 
   /** More than the head of a source, 64 KiB of which are read before a job runs; less than a batch. */

@@ -35,12 +35,12 @@ const CANCEL_TIMEOUT_MS = 120_000;
 /** A question on the side, which must not hold up the command. */
 const HEALTH_TIMEOUT_MS = 2_000;
 const PAGE_ITEMS = 500;
-/** A job is some kilobytes; whoever sends more without an end is no tracker. */
+/** A job is some kilobytes; a server that sends more without an end is no tracker. */
 const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
 
 /**
- * The HTTP API as the commands use it. Every failure is a SluiceError: SYSTEM_UNREACHABLE when nobody
- * answers, else the code of the answer's problem details (409 and 422 bring all they list).
+ * The HTTP API as the commands use it. Every failure is a SluiceError: SYSTEM_UNREACHABLE without an
+ * answer, else the code of the answer's problem details (409 and 422 bring all they list).
  */
 export class SluiceClient {
   constructor(private readonly addresses: SystemAddresses) {}
@@ -116,7 +116,7 @@ export class SluiceClient {
     return this.postToTracker(`/parked-messages/${place}/skip`, { reason });
   }
 
-  /** Messages that nobody could read, newest first. */
+  /** Messages that could not be read, newest first. */
   parkedMessages(): AsyncGenerator<ParkedMessageView> {
     return this.pages('/parked-messages', {});
   }
@@ -170,7 +170,7 @@ export class SluiceClient {
 
   private post<T>(path: string, body: object, timeoutMs?: number): Promise<T> {
     const { ingestorUrl, token } = this.addresses;
-    // The token opens any file of this machine: it is shown to nobody but this machine.
+    // The token opens any file of this machine: it is sent to this machine only.
     const proof: Record<string, string> =
       token !== undefined && isLoopback(ingestorUrl) ? { authorization: `Bearer ${token}` } : {};
     const headers = { 'content-type': 'application/json', ...proof };

@@ -4,7 +4,7 @@ import type { JobDetail } from '#core/job/job-view.js';
 
 /** How `sluice` ends. Distinct, so that a script can tell them apart; docs/cli.md lists exactly these (a test compares). */
 export const EXIT_CODES = {
-  success: { code: 0, meaning: 'It is done.' },
+  success: { code: 0, meaning: 'Success.' },
   failed: { code: 1, meaning: 'The job or the command failed; the tables are as they were.' },
   usage: {
     code: 2,
@@ -25,9 +25,9 @@ export const EXIT_CODES = {
   waits: {
     code: 9,
     meaning:
-      'The job waits for somebody: it is paused, or batches of it are missing. Continue, resume or cancel it.',
+      'The job needs attention: it is paused, or batches of it are missing. Continue, resume or cancel it.',
   },
-  detached: { code: 130, meaning: 'Ctrl-C: the command has let go; a started job goes on.' },
+  detached: { code: 130, meaning: 'Ctrl-C: the command has detached; a started job continues.' },
 } as const satisfies Record<string, { code: number; meaning: string }>;
 
 export type Exit = keyof typeof EXIT_CODES;
@@ -52,16 +52,16 @@ export function exitOfError(error: unknown): Exit {
   return (error instanceof SluiceError ? EXIT_OF_ERROR[error.code] : undefined) ?? 'failed';
 }
 
-/** How a command ends that followed a job, to its end or until the job waits for somebody. */
+/** How a command ends that followed a job, to its end or until the job needs attention. */
 export function exitOfJob(job: Pick<JobDetail, 'state' | 'error' | 'problem'>): Exit {
-  if (waitsForSomebody(job)) return 'waits';
+  if (needsAttention(job)) return 'waits';
   if (job.state === 'succeeded') return 'success';
   if (job.state === 'cancelled') return 'cancelled';
   return job.error?.code === 'JOB_REFUSED_SHARE' ? 'refusedShare' : 'failed';
 }
 
-/** The job goes on only when somebody tells it to; nobody knows when that will be. */
-export function waitsForSomebody({ state, problem }: Pick<JobDetail, 'state' | 'problem'>): boolean {
+/** The job continues only when an operator tells it to; when that will be is not known. */
+export function needsAttention({ state, problem }: Pick<JobDetail, 'state' | 'problem'>): boolean {
   return state === 'paused' || (state === 'running' && problem !== null);
 }
 

@@ -12,7 +12,7 @@ import { checkoutFolder } from '#local/folders.js';
 
 /** The command line as a process: the real streams, the real clock, the real Ctrl-C. */
 
-// `sluice jobs | head`: whoever reads has had enough, which is no error.
+// `sluice jobs | head`: the reader stops early, which is no error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();

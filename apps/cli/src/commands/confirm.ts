@@ -3,9 +3,9 @@ import { ask } from '../render/prompt.js';
 import type { CliContext } from './context.js';
 
 /**
- * Asks before something cannot be taken back; only "yes" goes on.
- * @param texts what would happen, and what to say where nobody can be asked
- * @throws SluiceError QUESTION_DECLINED; USAGE_INVALID when there is nobody to ask
+ * Asks before something cannot be taken back; only "yes" continues.
+ * @param texts what would happen, and what to say without a terminal
+ * @throws SluiceError QUESTION_DECLINED; USAGE_INVALID without a terminal
  */
 export async function confirm(
   context: CliContext,
@@ -13,7 +13,7 @@ export async function confirm(
   signal: AbortSignal,
 ): Promise<void> {
   if (context.stdin.isTTY !== true) throw new SluiceError('USAGE_INVALID', texts.withoutTerminal);
-  const question = `${texts.question}Type "yes" to go on: `;
+  const question = `${texts.question}Type "yes" to continue: `;
   const answer = await ask(question, { input: context.stdin, output: context.stderr }, signal);
   if (answer !== 'yes') throw new SluiceError('QUESTION_DECLINED', 'Cancelled: the answer was not "yes".');
 }

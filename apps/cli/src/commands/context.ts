@@ -11,7 +11,7 @@ export interface CliContext {
   /** Of which build the command line is; null when it does not run from one. */
   readonly build: string | null;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
   /** Relative file names are meant from here. */
   readonly cwd: string;
@@ -47,6 +47,13 @@ export async function interruptible<T>(
   } finally {
     forget();
   }
+}
+
+/** Of a terminal; elsewhere nothing is shortened. */
+export function widthOf(stream: CliContext['stdout']): number | undefined {
+  const { isTTY, columns = 0 } = stream;
+  // Some terminals say 0 because they do not know.
+  return isTTY === true && columns > 0 ? columns : undefined;
 }
 
 /** Writes and waits while the reader is slow, so that a long list never gathers in memory. */

@@ -6,9 +6,11 @@ import type { DeadLetterView } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { deadLetterText } from '../render/dead-letter-text.js';
+import { successJson } from '../render/envelope.js';
 import { counted } from '../render/format.js';
 import { BYTE_ORDER_MARK, csvHeader, csvRow } from '../render/refused-csv.js';
 import { type CliContext, connect, paintOf, write } from './context.js';
+import { jobId } from './job-id.js';
 import { requireDataset } from './known-dataset.js';
 
 /** `sluice dead-letters`: the refused records, on the screen, as JSON lines, or as a CSV for a spreadsheet. */
@@ -27,11 +29,14 @@ const SHOWN_LETTERS = 20;
 export async function deadLetters(context: CliContext, options: DeadLettersOptions): Promise<Exit> {
   const client = await connect(context);
   if (options.dataset !== undefined) await requireDataset(client, options.dataset);
-  const letters = client.deadLetters({ job: options.job, code: options.code, dataset: options.dataset });
+  const { job: given, dataset, code } = options;
+  const job = given === undefined ? undefined : await jobId(context, client, { given, dataset });
+  const letters = client.deadLetters({ job, code, dataset });
   if (options.export !== undefined) {
     const file = resolve(context.cwd, options.export);
     const count = await exportLetters(client, taken(letters, options.limit), file);
-    await write(context.stdout, `${counted(count, 'refused record')} written to ${file}\n`);
+    const text = `${counted(count, 'refused record')} written to ${file}\n`;
+    await write(context.stdout, options.json === true ? successJson({ file, records: count }) : text);
     return 'success';
   }
   if (options.json === true) {

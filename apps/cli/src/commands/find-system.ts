@@ -22,13 +22,13 @@ export async function findSystem(settings: CliConfig, local: LocalSystem): Promi
   };
 }
 
-/** That none runs is something else than one that has not started yet, or that nothing can be read about. */
+/** Tells a system that was not started from one that is starting, or whose state cannot be read. */
 export async function notRunning(local: LocalSystem): Promise<SluiceError> {
   const { troubles } = await local.status();
   const text =
     troubles.length === 0
-      ? 'No system of this checkout is running.'
-      : `The system of this checkout is not ready: ${troubles.join('; ')}.`;
+      ? 'Sluice is not running in this checkout.'
+      : `Sluice is running in this checkout, but not ready: ${troubles.join('; ')}.`;
   return new SluiceError('SYSTEM_UNREACHABLE', text);
 }
 

@@ -83,7 +83,7 @@ describe('following a job', () => {
     api.isSilent = false;
     expect((await followed).job.state).toBe('succeeded');
     expect(notes).toHaveLength(1);
-    expect(notes[0]).toContain('The job goes on; asking again.');
+    expect(notes[0]).toContain('The job continues; asking again.');
   });
 
   it('F3: gives up when its patience is over', async () => {

@@ -3,7 +3,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { type JobDetail, knowsMembers } from '#core/job/job-view.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../client.js';
-import { waitsForSomebody } from '../exit-codes.js';
+import { needsAttention } from '../exit-codes.js';
 import type { Progress } from '../render/progress.js';
 
 /**
@@ -15,8 +15,8 @@ import type { Progress } from '../render/progress.js';
  *   tracker learns of none for `settleMs`, the report comes without waiting longer, and says so.
  * - F3: a tracker that falls silent is waited for `patienceMs`; the job does not need it.
  * - F4: aborting `signal` lets go of the job and never touches it.
- * - F5: a job that waits for somebody is not waited for, whatever the reason: a command that runs unattended must
- *   end, so that somebody learns of it.
+ * - F5: the command ends when the job needs attention, whatever the reason: otherwise an unattended command would
+ *   hang unnoticed.
  */
 export interface Waiting {
   /** Asks again after so long without an event: while the stream stands, and while it does not. */
@@ -63,7 +63,7 @@ export async function followJob(
 }
 
 const isOver = (job: JobDetail): boolean =>
-  waitsForSomebody(job) || (isFinal(job.state) && job.deadLetters.complete && knowsMembers(job));
+  needsAttention(job) || (isFinal(job.state) && job.deadLetters.complete && knowsMembers(job));
 
 /** How long to put up with a tracker that does not answer (F3), or does not learn of the last records (F2). */
 class Patience {
@@ -86,7 +86,7 @@ class Patience {
       if (!(error instanceof SluiceError) || !error.retryable) throw error;
       if (this.silentSince === undefined) {
         this.silentSince = performance.now();
-        this.progress.note(`${error.message} The job goes on; asking again.`);
+        this.progress.note(`${error.message} The job continues; asking again.`);
       }
       if (performance.now() - this.silentSince > this.waiting.patienceMs) throw error;
       return undefined;

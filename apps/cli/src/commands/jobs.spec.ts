@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ApiServer, datasetView, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
 import type { JobDetail } from '#core/job/job-view.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
-import { stage } from '#test/support/cli/run-fixtures.js';
+import { stage, succeeded } from '#test/support/cli/run-fixtures.js';
 
 describe('looking at jobs', () => {
   let api: ApiServer;
@@ -32,9 +32,34 @@ describe('looking at jobs', () => {
     api.tell(jobDetail({ id: ids[0], state: 'paused', pauseReason: 'schema', dryRun: true, seconds: 75 }));
     await cli.run('jobs');
     expect(cli.stdout.text).toBe(
-      'job                                   dataset    mode          state            read  loaded  refused        took  created (UTC)        source\n' +
-        `${ids[0] ?? ''}  customers  replace, dry  paused (schema)     –       –        –  1 min 15 s  2026-01-31 12:00:00  /data/customers.csv\n`,
+      'job       dataset    mode          state            read  loaded  refused        took  created (UTC)        source\n' +
+        `${ids[0]?.slice(-8) ?? ''}  customers  replace, dry  paused (schema)     –       –        –  1 min 15 s  2026-01-31 12:00:00  /data/customers.csv\n`,
     );
+  });
+
+  it.each([
+    [200, ['mode', 'state', 'read', 'loaded', 'refused', 'took', 'created', 'source']],
+    [120, ['mode', 'state', 'read', 'loaded', 'refused', 'took', 'created', 'source']],
+    [80, ['state', 'loaded', 'refused', 'created']],
+    [60, ['state', 'loaded', 'refused']],
+  ])('jobs fits a terminal of %i columns', async (columns, titles) => {
+    const source = `/data/${'x'.repeat(100)}.csv`;
+    api.tell(succeeded({ id: ids[0], state: 'failed', resumable: true, source }));
+    cli.onTerminal();
+    Object.assign(cli.stdout, { columns });
+    await cli.run('jobs');
+    const [head = '', row = ''] = cli.stdout.text.split('\n');
+    expect(head.replace(' (UTC)', '').split(/ +/).slice(2)).toEqual(titles);
+    expect(row.length).toBeLessThanOrEqual(columns);
+    expect(row).toContain(ids[0]?.slice(-8));
+    expect(row).toContain('failed (resumable)');
+  });
+
+  it('jobs shortens no source where no terminal is', async () => {
+    const source = `/data/${'x'.repeat(300)}.csv`;
+    api.tell(jobDetail({ source }));
+    await cli.run('jobs');
+    expect(cli.stdout.text).toContain(source);
   });
 
   it.each(['jobs', 'dead-letters'])('%s tells a mistyped dataset from one without any', async (command) => {
@@ -49,30 +74,6 @@ describe('looking at jobs', () => {
   it('jobs says that no job is in the wanted state', async () => {
     await cli.run('jobs', '--dataset', 'customers', '--state', 'paused');
     expect(cli.stdout.text).toBe('No job of customers is paused.\n');
-  });
-
-  it('a job is named by the end of its id, by `last`, or not at all when it is the only active one', async () => {
-    const [first = '', second = ''] = ids;
-    api.tell(jobDetail({ id: first, state: 'succeeded' }));
-    expect(await cli.run('job', '--json')).toBe(2);
-    expect(cli.stderr.text).toContain('No job is active.');
-    api.tell(jobDetail({ id: second, state: 'running' }));
-    const shown = async (...args: string[]): Promise<string> => {
-      cli.stdout.text = '';
-      expect(await cli.run('job', ...args, '--json')).toBe(0);
-      return (JSON.parse(cli.stdout.text) as JobDetail).id;
-    };
-    expect(await shown()).toBe(second);
-    expect(await shown(first.slice(-8))).toBe(first);
-    expect(await shown(first)).toBe(first);
-    expect([first, second]).toContain(await shown('last'));
-    expect(await cli.run('job', '123')).toBe(2);
-    expect(cli.stderr.text).toContain('"123" names no job; name one by `last`');
-    api.tell(jobDetail({ id: ids[2], state: 'paused' }));
-    cli.stderr.text = '';
-    expect(await cli.run('cancel')).toBe(2);
-    expect(cli.stderr.text).toMatch(new RegExp(`name one of these:.*\\s+${second} .*\\s+${ids[2] ?? ''}`));
-    expect(await cli.run('job', 'abcdef')).toBe(2);
   });
 
   it('jobs says how to start one when there is none', async () => {
@@ -109,7 +110,7 @@ describe('looking at jobs', () => {
        validate  [███████████████████████░]   99 %          995 records  100/s  5.0 s left
        load      [░░░░░░░░░░░░░░░░░░░░░░░░]                 250 records  100/s
        finalize  [░░░░░░░░░░░░░░░░░░░░░░░░]
-     To follow it or to end it:
+     To follow it, or to cancel it:
        npx sluice watch 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
        npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
 
@@ -173,7 +174,7 @@ describe('looking at jobs', () => {
          BAD_DATE                            3
        The refused records:
          npx sluice dead-letters --job 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
-       To go on, or to end it:
+       To continue it, or to cancel it:
          npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
       `);
@@ -183,14 +184,14 @@ describe('looking at jobs', () => {
       const schema = await shown({ state: 'paused', pauseReason: 'schema', pauseDetail: why });
       expect(schema).toMatchInlineSnapshot(`
        "It was paused (schema): It is so. [X]
-       Mend the table or the grants first. To go on, or to end it:
+       Fix the table or the grants first. To continue it, or to cancel it:
          npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
       `);
       cli.stdout.text = '';
       expect(await shown({ state: 'paused', pauseReason: 'operator' })).toMatchInlineSnapshot(`
        "An operator paused it; it waits to be continued.
-       To go on, or to end it:
+       To continue it, or to cancel it:
          npx sluice continue 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
       `);
@@ -199,15 +200,15 @@ describe('looking at jobs', () => {
     it('stuck, and interrupted', async () => {
       const problem = { ...why, code: 'BATCHES_MISSING', firstMissingBatch: 3 };
       expect(await shown({ state: 'running', problem })).toMatchInlineSnapshot(`
-       "It cannot go on by itself: It is so. [BATCHES_MISSING]
-       To read its source again and publish what is missing, or to end it:
+       "It cannot continue by itself: It is so. [BATCHES_MISSING]
+       To read its source again and publish what is missing, or to cancel it:
          npx sluice resume 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
       `);
       cli.stdout.text = '';
       expect(await shown({ state: 'running', interrupted: true })).toMatchInlineSnapshot(`
        "No ingestor reads its source at the moment. It continues by itself when one is back.
-       To ask for that now, or to end it:
+       To ask for that now, or to cancel it:
          npx sluice resume 01998f3e-7c4a-7000-8000-3f5b8e2d9a10
          npx sluice cancel 01998f3e-7c4a-7000-8000-3f5b8e2d9a10"
       `);
@@ -221,12 +222,12 @@ describe('looking at jobs', () => {
       } as const;
       api.tell(jobDetail({ ...failed, resumable: true }));
       await cli.run('job', JOB_ID);
-      expect(cli.stdout.text).toContain('It had loaded nothing. To try it again');
+      expect(cli.stdout.text).toContain('It had loaded nothing. To try again');
       cli.stdout.text = '';
       api.tell(jobDetail({ ...failed, resumable: true, stages: [stage({ stage: 'load', records: 7 })] }));
       await cli.run('job', JOB_ID);
       expect(cli.stdout.text).toContain(
-        'What it had loaded is kept. To take it up again, or to give it up:\n' +
+        'What it had loaded is kept. To resume it, or to discard it:\n' +
           `  npx sluice resume ${JOB_ID}\n  npx sluice discard ${JOB_ID}\n`,
       );
       cli.stdout.text = '';

@@ -1,12 +1,13 @@
 import type { JobDetail, JobSummary } from '#core/job/job-view.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount, formatDuration, formatTime } from '../render/format.js';
+import { successJson } from '../render/envelope.js';
 import { stateWords } from '../render/job-state.js';
 import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable, type TableColumn } from '../render/table.js';
-import { type CliContext, connect, write } from './context.js';
-import { jobId } from './job-id.js';
+import { type CliContext, connect, widthOf, write } from './context.js';
+import { type NamedJob, jobId, shortId } from './job-id.js';
 import { requireDataset } from './known-dataset.js';
 import { jobText } from './report-job.js';
 
@@ -27,7 +28,8 @@ export async function jobs(context: CliContext, options: JobsOptions): Promise<E
   for await (const job of client.jobs({ dataset: options.dataset, state: options.state })) {
     if (found.push(job) === options.last) break;
   }
-  const text = found.length === 0 ? noJobsText(options) : renderTable(found, JOB_COLUMNS);
+  const text =
+    found.length === 0 ? noJobsText(options) : renderTable(found, JOB_COLUMNS, widthOf(context.stdout));
   await write(context.stdout, options.json === true ? `${JSON.stringify(found)}\n` : text);
   return 'success';
 }
@@ -40,32 +42,33 @@ function noJobsText({ dataset, state }: JobsOptions): string {
 const countOf = (count: number | undefined): string => (count === undefined ? '–' : formatCount(count));
 
 const JOB_COLUMNS: readonly TableColumn<JobSummary>[] = [
-  { title: 'job', value: (job) => job.id },
+  { title: 'job', value: (job) => shortId(job.id) },
   { title: 'dataset', value: (job) => job.dataset },
-  { title: 'mode', value: (job) => (job.dryRun ? `${job.mode}, dry` : job.mode) },
+  { title: 'mode', value: (job) => (job.dryRun ? `${job.mode}, dry` : job.mode), leaveOut: 3 },
   { title: 'state', value: stateWords },
-  { title: 'read', value: (job) => countOf(job.counts?.read), align: 'right' },
+  { title: 'read', value: (job) => countOf(job.counts?.read), align: 'right', leaveOut: 4 },
   { title: 'loaded', value: (job) => countOf(job.counts?.loaded), align: 'right' },
   { title: 'refused', value: (job) => countOf(job.counts?.refused), align: 'right' },
   {
     title: 'took',
     value: (job) => (job.seconds === null ? '–' : formatDuration(job.seconds)),
     align: 'right',
+    leaveOut: 2,
   },
-  { title: 'created (UTC)', value: (job) => formatTime(job.createdAt) },
-  { title: 'source', value: (job) => plainText(job.source) },
+  { title: 'created (UTC)', value: (job) => formatTime(job.createdAt), leaveOut: 5 },
+  { title: 'source', value: (job) => plainText(job.source), leaveOut: 1, shortenTo: 12 },
 ];
 
 /** One job as it is now. */
 export async function job(
   context: CliContext,
   id: string | undefined,
-  options: { readonly json?: boolean },
+  options: NamedJob & { readonly json?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
-  const detail = await client.job(await jobId(client, id));
+  const detail = await client.job(await jobId(context, client, { given: id, dataset: options.dataset }));
   if (options.json === true) {
-    await write(context.stdout, `${JSON.stringify(detail)}\n`);
+    await write(context.stdout, successJson(detail));
     return 'success';
   }
   await write(context.stdout, `${await jobText(context, client, detail)}\n${factsText(detail)}`);

@@ -21,7 +21,7 @@ export async function migrate(context: CliContext, options: { adopt?: string } =
     const missing = databaseUrl === undefined ? 'DATABASE_URL' : 'KAFKA_BROKERS';
     throw new SluiceError(
       'SYSTEM_UNREACHABLE',
-      `${missing} is not set, and no system of this checkout is running.`,
+      `${missing} is not set, and Sluice is not running in this checkout.`,
     );
   }
   const registry = await loadRegistry(settings.extraDatasetPaths());

@@ -46,10 +46,12 @@ export function collectOption(
 
 /**
  * A source as the ingestor understands it: addresses as they stand, file names made absolute.
- * @throws SluiceError USAGE_INVALID when a file is not there or a file URL names none, which is noticed here rather
+ * @throws SluiceError USAGE_INVALID when it is empty, a file is not there or a file URL names none, which is noticed here rather
  *         than in a job
  */
 export function resolveSource(source: string, cwd: string): string {
+  if (source.trim() === '')
+    throw new SluiceError('USAGE_INVALID', '--source is empty; name a URL or a file.');
   if (!isFileUrl(source)) return isUrl(source) ? source : resolveFile(source, cwd);
   const found = pathOfFileUrl(source);
   if ('path' in found) return resolveFile(found.path, cwd);

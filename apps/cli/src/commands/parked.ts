@@ -4,10 +4,11 @@ import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { ParkedMessageContent, ParkedMessageView } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
+import { successJson } from '../render/envelope.js';
 import { formatCount, formatTime } from '../render/format.js';
 import { plainText } from '#common/text/plain-text.js';
 import { renderTable, type TableColumn } from '../render/table.js';
-import { type CliContext, connect, write } from './context.js';
+import { type CliContext, connect, widthOf, write } from './context.js';
 
 export const PARKED_ACTIONS = ['show', 'retry', 'skip'] as const;
 export type ParkedAction = (typeof PARKED_ACTIONS)[number];
@@ -41,7 +42,7 @@ export async function parked(
   if (action === 'show') return show(context, await client.parkedMessage(place), options);
   const decided = await decide(client, action, place, options);
   const text = `${plainText(decided.topic)}/${decided.partition}/${decided.offset} is ${decided.state} now.\n`;
-  await write(context.stdout, options.json === true ? `${JSON.stringify(decided)}\n` : text);
+  await write(context.stdout, options.json === true ? successJson(decided) : text);
   return 'success';
 }
 
@@ -63,7 +64,8 @@ async function list(context: CliContext, options: ParkedOptions): Promise<Exit> 
   for await (const message of client.parkedMessages()) {
     if (found.push(message) === options.last) break;
   }
-  const text = found.length === 0 ? 'No parked messages.\n' : renderTable(found, COLUMNS);
+  const text =
+    found.length === 0 ? 'No parked messages.\n' : renderTable(found, COLUMNS, widthOf(context.stdout));
   await write(context.stdout, options.json === true ? `${JSON.stringify(found)}\n` : text);
   return 'success';
 }
@@ -85,13 +87,12 @@ async function show(
         { cause },
       );
     });
-    await write(context.stdout, `${formatCount(message.valueBytes)} bytes written to ${file}\n`);
+    const bytes = message.valueBytes;
+    const text = `${formatCount(bytes)} bytes written to ${file}\n`;
+    await write(context.stdout, options.json === true ? successJson({ file, bytes }) : text);
     return 'success';
   }
-  await write(
-    context.stdout,
-    options.json === true ? `${JSON.stringify(message)}\n` : contentText(message, value),
-  );
+  await write(context.stdout, options.json === true ? successJson(message) : contentText(message, value));
   return 'success';
 }
 
@@ -118,10 +119,10 @@ function contentText(message: ParkedMessageContent, value: Buffer | null): strin
 }
 
 const COLUMNS: readonly TableColumn<ParkedMessageView>[] = [
-  { title: 'parked (UTC)', value: ({ parkedAt }) => formatTime(parkedAt) },
+  { title: 'parked (UTC)', value: ({ parkedAt }) => formatTime(parkedAt), leaveOut: 1 },
   { title: 'topic', value: ({ topic }) => plainText(topic) },
   { title: 'partition', value: ({ partition }) => String(partition), align: 'right' },
   { title: 'offset', value: ({ offset }) => offset, align: 'right' },
   { title: 'state', value: ({ state }) => state },
-  { title: 'why', value: ({ reason }) => plainText(reason) },
+  { title: 'why', value: ({ reason }) => plainText(reason), shortenTo: 12 },
 ];

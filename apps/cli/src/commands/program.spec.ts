@@ -122,7 +122,7 @@ describe('sluice', () => {
     it('down says whether there was anything to stop', async () => {
       local({ down: () => Promise.resolve(false) });
       expect(await cli.run('down')).toBe(0);
-      expect(cli.stdout.text).toContain('Nothing of this checkout was running.');
+      expect(cli.stdout.text).toContain('Sluice was not running in this checkout.');
     });
 
     it.each([

@@ -2,10 +2,11 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { EXISTING_KEYS } from '#core/dataset/dataset.js';
 import { JOB_STATES } from '#core/job/job-state.js';
 import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
+import { PrintedError, asksForJson, errorJson, errorOf, failureJson } from '../render/envelope.js';
 import { errorText } from '../render/error-text.js';
 import { PROGRAM } from '../render/program-name.js';
 import { check } from './check/check.js';
-import type { CliContext } from './context.js';
+import { type CliContext, write } from './context.js';
 import { datasets } from './datasets.js';
 import { deadLetters } from './dead-letters.js';
 import { demo } from './demo/demo.js';
@@ -32,20 +33,30 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) {
-      exit = error.exitCode === 0 ? 'success' : 'usage'; // commander has printed it
-    } else {
-      context.stderr.write(errorText(error));
-      exit = exitOfError(error);
-    }
+    exit = await reportError(context, error, asksForJson(args));
   }
   return EXIT_CODES[exit].code;
+}
+
+/** For people on stderr, and for scripts that asked for JSON on stdout too. */
+async function reportError(context: CliContext, error: unknown, json: boolean): Promise<Exit> {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 'success';
+    const message = error.message.replace(/^error: /, '');
+    if (json) await write(context.stdout, failureJson(errorOf('USAGE_INVALID', message)));
+    return 'usage'; // commander has printed it on stderr
+  }
+  const isPrinted = error instanceof PrintedError;
+  const what = isPrinted ? error.cause : error;
+  if (json && !isPrinted) await write(context.stdout, failureJson(errorJson(what)));
+  context.stderr.write(errorText(what));
+  return exitOfError(what);
 }
 
 /** Every command with its options; `ended` is told how the one that ran has ended. */
 export function buildProgram(context: CliContext, ended: (exit: Exit) => void): Command {
   const program = new Command('sluice')
-    .description('Moves records into PostgreSQL, through Kafka, and can say what happened to each of them.')
+    .description('Moves records through Kafka into PostgreSQL, and reports what happened to each of them.')
     .version(context.version)
     .exitOverride()
     .configureOutput({
@@ -95,7 +106,7 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
   });
   add('logs', 'Show the logs of one service, or of all', 'logs loader -f')
     .argument('[service]', 'ingestor, validator, loader, tracker, kafka or postgres')
-    .option('-f, --follow', 'go on until Ctrl-C')
+    .option('-f, --follow', 'continue until Ctrl-C')
     .action(async (service: string | undefined, options: { follow?: boolean }) => {
       ended(await logs(context, service, options));
     });
@@ -105,21 +116,26 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
       ended(options.settings === true ? await settings(context) : await env(context));
     });
   add('migrate', 'Bring tables and topics up to date', 'migrate')
-    .option('--adopt <dataset>', 'its tables are there already, e.g. restored: note its migrations as run')
+    .option(
+      '--adopt <dataset>',
+      'its tables exist already, e.g. after a restore: record its migrations as run',
+    )
     .action(async (options: { adopt?: string }) => {
       const { migrate } = await import('./migrate.js'); // TypeORM and kafkajs: no other command waits for them
       ended(await migrate(context, options));
     });
-  add('demo', 'Show the whole way on a generated file, then stop everything', 'demo --rows 50000 --keep')
+  add('demo', 'Load a generated file from start to finish, then stop everything', 'demo --rows 50000 --keep')
     .option('--keep', 'leave the system running')
-    .option('--rows <count>', 'records in the file', parseCount, 300_000)
-    .option('--dataset <name>', 'whose file to generate; the first one that can is the default')
+    .option('--rows <N>', 'records in the file', parseCount, 300_000)
+    .option('--dataset <name>', 'which dataset to generate; the first one that has a generator by default')
     .action(async (options: { keep?: boolean; rows: number; dataset?: string }) => {
       ended(await demo(context, options));
     });
 }
 
-const ID_HELP = 'its id, the last six characters of it or more, or `last`; the one active job when left out';
+const ID_HELP =
+  'its id, four or more characters of its beginning or end, or `last`; the only job that fits when left out';
+const DATASET_HELP = 'look for the job among those of this dataset';
 const JSON_HELP = 'print JSON instead of text';
 
 function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
@@ -136,18 +152,22 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
     .argument('<dataset>', 'one that `datasets` lists')
     .option('--source <url|file>', 'where the records are; a dataset may have a default')
     .option('--mode <mode>', 'replace, append or upsert; a dataset has a default', parseMode)
-    .option('--limit <count>', 'exactly this number of records from the start', parseCount)
-    .option('--dry-run', 'the whole way, but nothing is kept')
-    .option('--max-refused <share>', 'fail when more are refused, e.g. 1%', parseShare)
-    .option('--allow-shrink', '`replace` by far fewer rows than there are')
+    .option('--limit <N>', 'load only the first N records', parseCount)
+    .option('--dry-run', 'run everything, then discard the result')
+    .option('--max-refused <share>', 'fail the job when more records are refused, e.g. 1%', parseShare)
+    .option('--allow-shrink', 'allow `replace` to load far fewer rows than the table has')
     .addOption(
       new Option(
         '--existing <what>',
-        '`append`: what becomes of a record whose key is there already',
+        '`append`, for existing keys: skip the record (supersede) or fail the job',
       ).choices(EXISTING_KEYS),
     )
-    .option('--breaker-share <share>', 'pause when more of the records loaded lately are refused', parseShare)
-    .option('--breaker-count <count>', 'or more than so many of them', parseCount)
+    .option(
+      '--breaker-share <share>',
+      'pause the job when more of the latest records are refused, e.g. 20%',
+      parseShare,
+    )
+    .option('--breaker-count <N>', 'or when more than N of them are refused', parseCount)
     .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
     .option('--json', 'print one object at the end, and nothing else')
     .option('--yes', 'replace rows without asking')
@@ -157,21 +177,23 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
   add('jobs', 'List the newest jobs', 'jobs --dataset customers --state failed')
     .option('--dataset <name>', 'only of this dataset')
     .addOption(new Option('--state <state>', 'only in this state').choices(JOB_STATES))
-    .option('--last <count>', 'at most this number', parseCount, 20)
+    .option('--last <N>', 'show at most N', parseCount, 20)
     .option('--json', JSON_HELP)
     .action(async (options: { last: number }) => {
       ended(await jobs(context, options));
     });
   add('job', 'Show one job', `job ${EXAMPLE_ID}`)
     .argument('[id]', ID_HELP)
+    .option('--dataset <name>', DATASET_HELP)
     .option('--json', JSON_HELP)
-    .action(async (id: string | undefined, options: { json?: boolean }) => {
+    .action(async (id: string | undefined, options: object) => {
       ended(await job(context, id, options));
     });
   add('watch', 'Follow a job to its end', `watch ${EXAMPLE_ID}`)
     .argument('[id]', ID_HELP)
+    .option('--dataset <name>', DATASET_HELP)
     .option('--json', 'print one object at the end, and nothing else')
-    .action(async (id: string | undefined, options: { json?: boolean }) => {
+    .action(async (id: string | undefined, options: object) => {
       ended(await watch(context, id, options));
     });
 }
@@ -179,28 +201,32 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
 function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void {
   add('pause', 'Stop a running job until it is continued', `pause ${EXAMPLE_ID}`)
     .argument('[id]', ID_HELP)
+    .option('--dataset <name>', DATASET_HELP)
     .option('--json', JSON_HELP)
     .action(async (id: string | undefined, options: object) => {
       ended(await pause(context, id, options));
     });
-  add('continue', 'Let a paused job go on, and follow it', `continue ${EXAMPLE_ID}`)
+  add('continue', 'Continue a paused job, and follow it', `continue ${EXAMPLE_ID}`)
     .argument('[id]', ID_HELP)
+    .option('--dataset <name>', DATASET_HELP)
     .option('--detach', 'do not follow it')
     .option('--json', 'print one object at the end, and nothing else')
     .action(async (id: string | undefined, options: object) => {
       ended(await continueJob(context, id, options));
     });
-  add('resume', 'Take up a failed, interrupted or stuck job again, and follow it', 'resume')
-    .argument('[id]', 'the only one that can be resumed, when left out')
+  add('resume', 'Resume a failed, interrupted or stuck job, and follow it', 'resume')
+    .argument('[id]', ID_HELP)
+    .option('--dataset <name>', DATASET_HELP)
     .option('--max-refused <share>', 'raise the limit that made it fail, e.g. 10%', parseShare)
-    .option('--allow-shrink', '`replace` by far fewer rows than there are')
+    .option('--allow-shrink', 'allow `replace` to load far fewer rows than the table has')
     .option('--detach', 'do not follow it')
     .option('--json', 'print one object at the end, and nothing else')
     .action(async (id: string | undefined, options: object) => {
       ended(await resume(context, id, options));
     });
   add('discard', 'Give up what a failed job had loaded', `discard ${EXAMPLE_ID}`)
-    .argument('<id>')
+    .argument('<id>', 'its id, four or more characters of its beginning or end, or `last`')
+    .option('--dataset <name>', DATASET_HELP)
     .option('--json', JSON_HELP)
     .option('--yes', 'without asking')
     .action(async (id: string, options: object) => {
@@ -208,6 +234,7 @@ function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void 
     });
   add('cancel', 'End a job; the tables stay as they are', `cancel ${EXAMPLE_ID}`)
     .argument('[id]', ID_HELP)
+    .option('--dataset <name>', DATASET_HELP)
     .option('--json', JSON_HELP)
     .action(async (id: string | undefined, options: object) => {
       ended(await cancel(context, id, options));
@@ -217,12 +244,12 @@ function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void 
 const EXAMPLE_ID = '01998f3e-7c4a-7000-8000-3f5b8e2d9a10';
 
 function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
-  add('check', 'Judge a file without Kafka and PostgreSQL', 'check customers customers.csv')
-    .argument('<dataset>', 'whose contract to judge by')
+  add('check', 'Check a file without Kafka and PostgreSQL', 'check customers customers.csv')
+    .argument('<dataset>', 'the dataset whose contract applies')
     .addArgument(new Argument('<file>', 'plain text; unpack a zip or gzip first'))
-    .option('--mode <mode>', 'judge repeats as this mode does; a dataset has a default', parseMode)
+    .option('--mode <mode>', 'treat repeated keys as this mode does; a dataset has a default', parseMode)
     .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
-    .option('--limit-findings <count>', 'show at most this number; all are counted', parseCount)
+    .option('--limit-findings <N>', 'show at most N; all are counted', parseCount)
     .option('--json', JSON_HELP)
     .action(async (name: string, file: string, options: object) => {
       await warnOfLocalSystem(context);
@@ -233,10 +260,10 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     'Show or export refused records',
     `dead-letters --job ${EXAMPLE_ID} --export refused.csv`,
   )
-    .option('--job <id>', 'only of this job')
+    .option('--job <id>', 'only of this job: its id, a part of it, or `last`')
     .option('--code <code>', 'only with this code')
     .option('--dataset <name>', 'only of this dataset')
-    .option('--limit <count>', 'at most this number; 20 on the screen, else all', parseCount)
+    .option('--limit <N>', 'show at most N (20 by default), or export at most N (all by default)', parseCount)
     .option('--export <file.csv>', 'write a CSV that opens in a spreadsheet')
     .option('--json', 'print one object a line')
     .action(async (options: object) => {
@@ -244,16 +271,16 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
     });
   add(
     'parked',
-    'List Kafka messages that were passed over; show, publish again or skip one',
+    'List Kafka messages that could not be read; show, retry or skip one',
     'parked show sluice.customers.raw/2/11',
   )
     .addArgument(
-      new Argument('[action]', 'show one, retry: publish it again, or skip it').choices(PARKED_ACTIONS),
+      new Argument('[action]', 'show it, retry it (publish it again), or skip it').choices(PARKED_ACTIONS),
     )
     .addArgument(new Argument('[place]', 'which one: topic/partition/offset'))
-    .option('--last <count>', 'list at most this number', parseCount, 20)
-    .option('--out <file>', 'with show: write the bytes of its value there')
-    .option('--reason <text>', 'with skip: why nothing is lost')
+    .option('--last <N>', 'show at most N', parseCount, 20)
+    .option('--out <file>', 'with show: write the bytes of its value to this file')
+    .option('--reason <text>', 'with skip: why no data is lost')
     .option('--json', JSON_HELP)
     .action(
       async (action: ParkedAction | undefined, place: string | undefined, options: { last: number }) => {

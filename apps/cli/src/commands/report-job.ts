@@ -4,11 +4,12 @@ import type { SluiceClient } from '../client.js';
 import { type Exit, exitOfJob } from '../exit-codes.js';
 import { progressOn } from '../render/progress.js';
 import { PROGRAM } from '../render/program-name.js';
+import { errorOf, failureJson } from '../render/envelope.js';
 import { renderReport } from '../render/report.js';
 import { runJson } from '../render/run-json.js';
 import { renderUnfinished } from '../render/unfinished.js';
 import { type CliContext, connect, interruptible, paintOf, write } from './context.js';
-import { jobId } from './job-id.js';
+import { type NamedJob, jobId } from './job-id.js';
 import { followJob } from './follow-job.js';
 
 export interface Ran {
@@ -21,14 +22,14 @@ export interface Ran {
 export async function watch(
   context: CliContext,
   given: string | undefined,
-  options: { readonly json?: boolean },
+  options: NamedJob & { readonly json?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
-  const id = await jobId(client, given);
+  const id = await jobId(context, client, { given, dataset: options.dataset });
   return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
 }
 
-/** Follows a job that goes on already, reports it, and says how to go on after Ctrl-C. */
+/** Follows a job, reports it, and says how to follow it again after Ctrl-C. */
 export async function watchJob(
   context: CliContext,
   client: SluiceClient,
@@ -37,10 +38,10 @@ export async function watchJob(
   json: boolean,
 ): Promise<Exit> {
   const { exit, job } = await followAndReport(context, client, id, signal, json);
-  return sayDetached(context, exit, job);
+  return sayDetached(context, exit, job, json);
 }
 
-/** Follows a job until it has ended or waits for somebody, and reports it; Ctrl-C lets go of it. */
+/** Follows a job until it has ended or needs attention, and reports it; Ctrl-C detaches. */
 export async function followAndReport(
   context: CliContext,
   client: SluiceClient,
@@ -67,10 +68,23 @@ export async function jobText(context: CliContext, client: SluiceClient, job: Jo
   return renderReport(job, tables, paintOf(context));
 }
 
-export function sayDetached(context: CliContext, exit: Exit, job: JobDetail | undefined): Exit {
-  if (exit === 'detached' && job !== undefined) {
+/** Says how to follow the job again after Ctrl-C. @param job undefined when none was started */
+export async function sayDetached(
+  context: CliContext,
+  exit: Exit,
+  job: JobDetail | undefined,
+  json: boolean,
+): Promise<Exit> {
+  if (exit !== 'detached') return exit;
+  if (json) {
+    const message =
+      job === undefined ? 'Ctrl-C before a job was started.' : `Ctrl-C; job ${job.id} continues.`;
+    const seen = job === undefined ? {} : runJson(job);
+    await write(context.stdout, failureJson(errorOf('DETACHED', message), seen));
+  }
+  if (job !== undefined) {
     context.stderr.write(
-      `\nThe job goes on. To watch it again, or to end it:\n` +
+      `\nThe job continues. To watch it again, or to cancel it:\n` +
         `  ${PROGRAM} watch ${job.id}\n  ${PROGRAM} cancel ${job.id}\n`,
     );
   }

@@ -44,6 +44,7 @@ describe('sluice run, before a job is there', () => {
       ],
       ['a file URL that is none', ['customers', '--source', 'file://['], 'file:///absolute/path'],
       ['a directory', ['customers', '--source', '.'], 'is a directory'],
+      ['an empty source', ['customers', '--source', ' '], '--source is empty; name a URL or a file.'],
       ['no source', ['customers'], 'name one by --source'],
       ['an unknown dataset', ['custmers', '--source', 'customers.csv'], 'Did you mean "customers"?'],
       ['an unknown mode', ['customers', '--mode', 'replce'], 'Did you mean "replace"?'],
@@ -81,7 +82,7 @@ describe('sluice run, before a job is there', () => {
 
     it('asks, showing what is there, and goes on after "yes"', async () => {
       const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
-      await cli.stderr.until('Type "yes" to go on: ');
+      await cli.stderr.until('Type "yes" to continue: ');
       expect(cli.stderr.text).toContain('  customer: 1,234,567 rows\n');
       expect(cli.stderr.text).not.toContain('customer_address');
       expect(api.posted).toEqual([]);

@@ -91,6 +91,7 @@ describe('sluice run', () => {
     expect(await cli.run('run', 'customers', '--source', 'https://host/x.csv', '--json')).toBe(0);
     expect(cli.stdout.text.endsWith('}\n')).toBe(true);
     expect(JSON.parse(cli.stdout.text)).toEqual({
+      ok: true,
       job: JOB_ID,
       dataset: 'customers',
       mode: 'replace',
@@ -321,7 +322,7 @@ describe('sluice run', () => {
       const { code } = await start();
       cli.pressCtrlC();
       expect(await code).toBe(130);
-      expect(cli.stderr.text).toContain('The job goes on.');
+      expect(cli.stderr.text).toContain('The job continues.');
       expect(cli.stderr.text).toContain(`watch ${JOB_ID}`);
       expect(cli.stderr.text).toContain(`cancel ${JOB_ID}`);
       expect(cli.stdout.text).toBe('');
@@ -357,7 +358,7 @@ describe('sluice run', () => {
       };
       api.tell({ ...running(500), problem });
       expect(await code).toBe(9);
-      expect(cli.stdout.text).toContain('It cannot go on by itself: Batch 3 is gone. [BATCHES_MISSING]');
+      expect(cli.stdout.text).toContain('It cannot continue by itself: Batch 3 is gone. [BATCHES_MISSING]');
       expect(cli.stdout.text).toContain(`npx sluice resume ${JOB_ID}`);
     });
 

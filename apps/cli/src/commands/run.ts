@@ -34,7 +34,7 @@ export async function run(context: CliContext, name: string, options: RunOptions
   const client = await connect(context);
   return interruptible(context, async (signal) => {
     const { exit, job } = await startAndReport(context, client, name, { ...options, source }, signal);
-    return sayDetached(context, exit, job);
+    return sayDetached(context, exit, job, options.json === true);
   });
 }
 
@@ -85,7 +85,7 @@ async function findRunnable(
     throw new SluiceError(
       'DATASET_UNKNOWN',
       `The running system does not know the dataset "${name}" of this checkout: it was started before. ` +
-        `Start it again by \`${PROGRAM} restart\`; jobs that are under way go on afterwards.`,
+        `Start it again by \`${PROGRAM} restart\`; running jobs continue afterwards.`,
     );
   }
 }
@@ -132,7 +132,7 @@ function requestFor(dataset: DatasetView, options: RunOptions): JobRequest {
 
 /**
  * Only "yes" replaces rows that are there.
- * @throws SluiceError QUESTION_DECLINED; USAGE_INVALID when there is nobody to ask
+ * @throws SluiceError QUESTION_DECLINED; USAGE_INVALID without a terminal
  */
 async function confirmReplace(
   context: CliContext,

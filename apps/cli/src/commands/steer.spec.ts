@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ApiServer, JOB_ID, datasetView, jobDetail, problem } from '#test/support/cli/api-server.js';
+import { stage } from '#test/support/cli/run-fixtures.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 
 const OLDER_ID = JOB_ID.replace(/.$/, '0');
@@ -33,14 +34,16 @@ describe('steering jobs', () => {
     api.tell(jobDetail({ state: 'running' }));
     expect(await cli.run('pause', JOB_ID)).toBe(0);
     expect(posted()).toEqual([[`/jobs/${JOB_ID}/pause`, {}]]);
-    expect(cli.stdout.text).toBe(`Job ${JOB_ID} is paused. To go on:\n  npx sluice continue ${JOB_ID}\n`);
+    expect(cli.stdout.text).toBe(
+      `Job ${JOB_ID} is paused. To continue it:\n  npx sluice continue ${JOB_ID}\n`,
+    );
   });
 
   it('continue follows the job to its end', async () => {
     api.tell(jobDetail({ state: 'paused', pauseReason: 'operator' }));
     expect(await followed('continue', JOB_ID)).toBe(0);
     expect(posted()).toEqual([[`/jobs/${JOB_ID}/continue`, {}]]);
-    expect(cli.stderr.text).toContain(`Job ${JOB_ID} (customers) goes on; it is running.\n`);
+    expect(cli.stderr.text).toContain(`Job ${JOB_ID} (customers) continues; it is running.\n`);
     expect(cli.stdout.text).toContain('succeeded');
   });
 
@@ -49,8 +52,8 @@ describe('steering jobs', () => {
     expect(await cli.run('continue', JOB_ID, '--detach')).toBe(0);
     expect(await cli.run('resume', JOB_ID, '--detach', '--json')).toBe(0);
     expect(cli.stdout.text).toBe(
-      `Job ${JOB_ID} (customers) goes on; it is running.\n` +
-        `{"id":"${JOB_ID}","dataset":"customers","state":"running"}\n`,
+      `Job ${JOB_ID} (customers) continues; it is running.\n` +
+        `{"ok":true,"id":"${JOB_ID}","dataset":"customers","state":"running"}\n`,
     );
     expect(api.listeners).toBe(0);
   });
@@ -61,11 +64,14 @@ describe('steering jobs', () => {
     expect(posted()).toEqual([[`/jobs/${JOB_ID}/resume`, { maxRefusedShare: 0.1, allowShrink: true }]]);
   });
 
-  it('resume without a job takes up the one that the ingestor chooses, and says which', async () => {
+  it('resume without an id takes the only job that can be resumed, and says which', async () => {
     api.tell(jobDetail({ state: 'failed', resumable: true }));
     expect(await followed('resume', '--json')).toBe(0);
-    expect(posted()).toEqual([['/jobs/resume', {}]]);
-    expect(cli.stderr.text).toContain(`Job ${JOB_ID} (customers) goes on`);
+    expect(posted()).toEqual([[`/jobs/${JOB_ID}/resume`, {}]]);
+    expect(cli.stderr.text).toContain(
+      `Using job ${JOB_ID} (customers, failed), the only job that can be resumed.`,
+    );
+    expect(cli.stderr.text).toContain(`Job ${JOB_ID} (customers) continues`);
     expect(JSON.parse(cli.stdout.text)).toMatchObject({ job: JOB_ID, state: 'succeeded' });
   });
 
@@ -100,12 +106,21 @@ describe('steering jobs', () => {
   describe('discard', () => {
     it('asks, showing what would be lost, and goes on after "yes"', async () => {
       const code = cli.onTerminal().run('discard', OLDER_ID);
-      await cli.stderr.until('Type "yes" to go on: ');
-      expect(cli.stderr.text).toContain('The 0 records it had loaded into staging are dropped');
+      await cli.stderr.until('Type "yes" to continue: ');
+      expect(cli.stderr.text).toContain('It had loaded nothing; it cannot be resumed afterwards.');
       expect(api.posted).toEqual([]);
       cli.stdin.write('yes\n');
       expect(await code).toBe(0);
       expect(posted()).toEqual([[`/jobs/${OLDER_ID}/discard`, {}]]);
+    });
+
+    it('says how many loaded records will be dropped, and nothing of what there is not', async () => {
+      const stages = [stage({ stage: 'load', records: 1_500 })];
+      api.tell(jobDetail({ id: OLDER_ID, state: 'failed', resumable: true, deadLetters: complete, stages }));
+      expect(await cli.run('discard', OLDER_ID)).toBe(2);
+      expect(cli.stderr.text).toContain(
+        'The 1,500 records that it had loaded into staging will be dropped; it cannot be resumed afterwards.',
+      );
     });
 
     it('changes nothing after any other answer', async () => {
@@ -121,7 +136,12 @@ describe('steering jobs', () => {
       expect(cli.stderr.text).toContain('pass --yes');
       expect(api.posted).toEqual([]);
       expect(await cli.run('discard', OLDER_ID, '--yes', '--json')).toBe(0);
-      expect(JSON.parse(cli.stdout.text)).toEqual({ id: OLDER_ID, dataset: 'customers', state: 'failed' });
+      expect(JSON.parse(cli.stdout.text)).toEqual({
+        ok: true,
+        id: OLDER_ID,
+        dataset: 'customers',
+        state: 'failed',
+      });
     });
   });
 });

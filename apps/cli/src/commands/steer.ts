@@ -1,18 +1,18 @@
-import { SluiceError } from '#common/errors/sluice-error.js';
-import type { JobAccepted, JobSummary, ResumeRequest } from '#core/job/job-view.js';
+import type { JobAccepted, ResumeRequest } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
-import { formatCount } from '../render/format.js';
+import { counted } from '../render/format.js';
+import { successJson } from '../render/envelope.js';
 import { discardedText } from '../render/job-state.js';
 import { PROGRAM } from '../render/program-name.js';
 import { confirm } from './confirm.js';
 import { type CliContext, connect, interruptible, write } from './context.js';
-import { jobId } from './job-id.js';
+import { type NamedJob, PAUSED, RESUMABLE, RUNNING, jobId } from './job-id.js';
 import { watchJob } from './report-job.js';
 
-/** The commands that change what becomes of a job. */
+/** The commands that change a job. */
 
-export interface SteerOptions {
+export interface SteerOptions extends NamedJob {
   readonly json?: boolean;
 }
 
@@ -33,19 +33,22 @@ export async function pause(
   options: SteerOptions,
 ): Promise<Exit> {
   const client = await connect(context);
-  const paused = await client.pauseJob(await jobId(client, id));
-  const text = `Job ${paused.id} is ${paused.state}. To go on:\n  ${PROGRAM} continue ${paused.id}\n`;
+  const paused = await client.pauseJob(
+    await jobId(context, client, { given: id, dataset: options.dataset, fits: RUNNING }),
+  );
+  const text = `Job ${paused.id} is ${paused.state}. To continue it:\n  ${PROGRAM} continue ${paused.id}\n`;
   return answer(context, paused, text, options);
 }
 
-/** Lets a paused job go on, and follows it. */
+/** Continues a paused job, and follows it. */
 export async function continueJob(
   context: CliContext,
   id: string | undefined,
   options: GoOnOptions,
 ): Promise<Exit> {
   const client = await connect(context);
-  return goOn(context, client, await client.continueJob(await jobId(client, id)), options);
+  const job = await jobId(context, client, { given: id, dataset: options.dataset, fits: PAUSED });
+  return goOn(context, client, await client.continueJob(job), options);
 }
 
 /** Takes up a failed, interrupted or stuck job again, and follows it. @param id undefined: the only one of these */
@@ -59,28 +62,10 @@ export async function resume(
     ...(options.maxRefused === undefined ? {} : { maxRefusedShare: options.maxRefused }),
     ...(options.allowShrink === true ? { allowShrink: true } : {}),
   };
-  const job = id === undefined ? undefined : await jobId(client, id);
-  if (job === undefined) await requireOneToResume(client);
+  // Chosen here and not by the ingestor, which would take the newest job of any dataset.
+  const job = await jobId(context, client, { given: id, dataset: options.dataset, fits: RESUMABLE });
   return goOn(context, client, await client.resumeJob(job, limits), options);
 }
-
-/**
- * Without an id the newest job that can be resumed would be taken, of whatever dataset.
- * @throws SluiceError USAGE_INVALID naming all of them when there are several
- */
-async function requireOneToResume(client: SluiceClient): Promise<void> {
-  const found: JobSummary[] = [];
-  for await (const job of client.jobs({})) {
-    const isStuck = job.state === 'running' && job.problem !== null;
-    if (job.resumable || job.interrupted || isStuck) found.push(job);
-    if (found.length === MOST_LISTED) break;
-  }
-  if (found.length < 2) return;
-  const list = found.map(({ id, dataset, state }) => `\n  ${id}  ${dataset}, ${state}`).join('');
-  throw new SluiceError('USAGE_INVALID', `More than one job can be resumed; name one of these:${list}`);
-}
-
-const MOST_LISTED = 20;
 
 /** Gives up what a failed job had loaded; it cannot be resumed afterwards. */
 export async function discard(
@@ -89,11 +74,11 @@ export async function discard(
   options: SteerOptions & { readonly yes?: boolean },
 ): Promise<Exit> {
   const client = await connect(context);
-  const id = await jobId(client, given);
+  const id = await jobId(context, client, { given, dataset: options.dataset });
   if (options.yes !== true)
     await interruptible(context, (signal) => confirmDiscard(context, client, id, signal));
   const discarded = await client.discardJob(id);
-  const text = `What job ${discarded.id} had loaded is given up; the tables stay as they were.\n`;
+  const text = `Job ${discarded.id} is discarded and cannot be resumed; the tables stay as they were.\n`;
   return answer(context, discarded, text, options);
 }
 
@@ -104,7 +89,9 @@ export async function cancel(
   options: SteerOptions,
 ): Promise<Exit> {
   const client = await connect(context);
-  const cancelled = await client.cancelJob(await jobId(client, id));
+  const cancelled = await client.cancelJob(
+    await jobId(context, client, { given: id, dataset: options.dataset }),
+  );
   const text = `Job ${cancelled.id} is ${cancelled.state}; the tables stay as they were.\n`;
   return answer(context, cancelled, text + discardedText(cancelled.discarded), options);
 }
@@ -115,7 +102,7 @@ async function goOn(
   { id, dataset, state }: JobAccepted,
   options: GoOnOptions,
 ): Promise<Exit> {
-  const text = `Job ${id} (${dataset}) goes on; it is ${state}.\n`;
+  const text = `Job ${id} (${dataset}) continues; it is ${state}.\n`;
   if (options.detach === true) return answer(context, { id, dataset, state }, text, options);
   context.stderr.write(text);
   return interruptible(context, (signal) => watchJob(context, client, id, signal, options.json === true));
@@ -127,7 +114,7 @@ async function answer(
   text: string,
   { json }: SteerOptions,
 ): Promise<Exit> {
-  await write(context.stdout, json === true ? `${JSON.stringify(body)}\n` : text);
+  await write(context.stdout, json === true ? successJson(body) : text);
   return 'success';
 }
 
@@ -139,9 +126,11 @@ async function confirmDiscard(
 ): Promise<void> {
   const { dataset, mode, state, stages } = await client.job(id);
   const loaded = stages.find(({ stage }) => stage === 'load')?.records ?? 0;
-  const what =
-    `Job ${id} (${dataset}, ${mode}) has ${state}. ` +
-    `The ${formatCount(loaded)} records it had loaded into staging are dropped, and it cannot be resumed any more.\n`;
+  const dropped =
+    loaded === 0
+      ? 'It had loaded nothing'
+      : `The ${counted(loaded, 'record')} that it had loaded into staging will be dropped`;
+  const what = `Job ${id} (${dataset}, ${mode}) has ${state}. ${dropped}; it cannot be resumed afterwards.\n`;
   await confirm(
     context,
     { question: what, withoutTerminal: `${what}There is no terminal to ask on; pass --yes.` },

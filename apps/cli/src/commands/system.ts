@@ -14,7 +14,9 @@ export async function up(context: CliContext, options: { readonly foreground?: b
     const state = await context.local.up({ foreground, say: sayOn(context), signal });
     if (foreground) return 'success';
     if (signal.aborted) {
-      sayOn(context)(`It goes on starting. Look: ${PROGRAM} status, stop it: ${PROGRAM} down`);
+      sayOn(context)(
+        `Sluice continues to start. See \`${PROGRAM} status\`; stop it with \`${PROGRAM} down\`.`,
+      );
       return 'detached';
     }
     await write(context.stdout, addressesText(state));
@@ -47,7 +49,10 @@ export function sayOn(context: CliContext): Say {
 
 export async function down(context: CliContext): Promise<Exit> {
   const stopped = await context.local.down(sayOn(context));
-  await write(context.stdout, stopped ? 'Sluice is stopped.\n' : 'Nothing of this checkout was running.\n');
+  await write(
+    context.stdout,
+    stopped ? 'Sluice is stopped.\n' : 'Sluice was not running in this checkout.\n',
+  );
   return 'success';
 }
 
@@ -55,7 +60,7 @@ export async function down(context: CliContext): Promise<Exit> {
 export async function status(context: CliContext): Promise<Exit> {
   const { processes, isReady, troubles } = await context.local.status();
   if (processes.length === 0) {
-    await write(context.stdout, `Nothing of this checkout is running. Start it: ${PROGRAM} up\n`);
+    await write(context.stdout, `Sluice is not running in this checkout. Start it: ${PROGRAM} up\n`);
     return 'notReachable';
   }
   const text = renderTable(processes, [

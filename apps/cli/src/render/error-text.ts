@@ -5,7 +5,7 @@ import { plainText } from '#common/text/plain-text.js';
 /** What happened with its code, where, and what to do, each on a line of its own. */
 export function errorText(error: unknown): string {
   const known = error instanceof SluiceError ? error : undefined;
-  // A message may go on for several lines (the fields of a 422); each is made safe on its own.
+  // A message may have several lines (the fields of a 422); each is made safe on its own.
   const [first = '', ...more] = messageOf(error).split('\n').map(plainText);
   const lines = [`error: ${first} [${known?.code ?? 'INTERNAL'}]`, ...more];
   if (known !== undefined && Object.keys(known.place).length > 0)

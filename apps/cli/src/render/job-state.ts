@@ -3,7 +3,7 @@ import { counted, formatCount } from './format.js';
 import { plainText } from '#common/text/plain-text.js';
 import { PROGRAM } from './program-name.js';
 
-/** What the state of a job means, and what somebody can do about it. PURE. */
+/** What the state of a job means, and what an operator can do about it. PURE. */
 
 /** `paused (breaker)`, `interrupted`, `failed (resumable)` … */
 export function stateWords(job: JobSummary): string {
@@ -13,27 +13,27 @@ export function stateWords(job: JobSummary): string {
   return job.resumable ? `${job.state} (resumable)` : job.state;
 }
 
-/** Why the job stands still or has ended so, and the commands that change it; empty when nobody has to do anything. */
+/** Why the job stands still or has ended so, and the commands that change it; empty when nothing has to be done. */
 export function nextSteps(job: JobSummary): string {
   const { id, state } = job;
   if (state === 'paused') return pausedPart(job);
   if (state === 'running' && job.problem !== null) {
     const { code, message } = job.problem;
     return (
-      `It cannot go on by itself: ${plainText(message)} [${code}]\n` +
-      `To read its source again and publish what is missing, or to end it:\n${commands(id, 'resume', 'cancel')}`
+      `It cannot continue by itself: ${plainText(message)} [${code}]\n` +
+      `To read its source again and publish what is missing, or to cancel it:\n${commands(id, 'resume', 'cancel')}`
     );
   }
   if (job.interrupted) {
     return (
       'No ingestor reads its source at the moment. It continues by itself when one is back.\n' +
-      `To ask for that now, or to end it:\n${commands(id, 'resume', 'cancel')}`
+      `To ask for that now, or to cancel it:\n${commands(id, 'resume', 'cancel')}`
     );
   }
   if (job.resumable) {
     const kept = hasLoaded(job)
-      ? 'What it had loaded is kept. To take it up again, or to give it up:'
-      : 'It had loaded nothing. To try it again once the cause is removed, or to give it up:';
+      ? 'What it had loaded is kept. To resume it, or to discard it:'
+      : 'It had loaded nothing. To try again once the cause is removed, or to discard it:';
     return `${kept}\n${commands(id, 'resume', 'discard')}`;
   }
   if (job.wait !== null) return `${waitText(job.wait)}\nIt continues by itself when that is over.\n`;
@@ -54,14 +54,14 @@ function pausedPart({ id, pauseReason, pauseDetail }: JobSummary): string {
   const table = reasons.length === 0 ? '' : `The most frequent reasons:\n${codeRows(reasons)}`;
   const mend =
     pauseReason === 'schema'
-      ? 'Mend the table or the grants first. '
+      ? 'Fix the table or the grants first. '
       : pauseReason === 'fault'
-        ? 'Remove the cause first, or see whether it has passed. '
+        ? 'Remove the cause first, or check whether it has passed. '
         : pauseReason === 'contract'
           ? 'Run one version of Sluice everywhere first. Continued, the job begins again from its first record. '
           : '';
   const letters = reasons.length === 0 ? '' : `The refused records:\n  ${PROGRAM} dead-letters --job ${id}\n`;
-  return `${why}${table}${letters}${mend}To go on, or to end it:\n${commands(id, 'continue', 'cancel')}`;
+  return `${why}${table}${letters}${mend}To continue it, or to cancel it:\n${commands(id, 'continue', 'cancel')}`;
 }
 
 /** `It waits since 12:00:00 (load): … [STAGE_BEHIND]` */

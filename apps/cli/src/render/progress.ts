@@ -30,7 +30,7 @@ class BarsProgress implements Progress {
       stream,
       format: (_options, _params, payload: { line: string }) => payload.line,
       hideCursor: true,
-      gracefulExit: false, // Ctrl-C belongs to the command, which says how to go on
+      gracefulExit: false, // Ctrl-C belongs to the command, which says how to continue
     });
   }
 

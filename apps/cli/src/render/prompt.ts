@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 
 /**
  * Asks on a terminal and waits for one line. Ctrl-C (`signal`) and the end of input answer with
- * nothing, so that whoever does not say "yes" changes nothing.
+ * nothing, so that only "yes" changes anything.
  */
 export async function ask(
   question: string,

@@ -1,10 +1,12 @@
 import type { JobDetail, UnknownMember } from '#core/job/job-view.js';
+import { type ErrorJson, jobErrorJson } from './envelope.js';
 
 /**
- * What `--json` prints, once, when a job has ended or waits for somebody. Stable: members may be added, never changed
- * or taken away.
+ * What `--json` prints, once, when a job has ended or needs attention, or after Ctrl-C. Stable: members may be added,
+ * never changed or taken away.
  */
 export interface RunJson extends Pick<JobDetail, StandingMember> {
+  readonly ok: boolean;
   readonly job: string;
   readonly dataset: string;
   readonly mode: string;
@@ -15,11 +17,12 @@ export interface RunJson extends Pick<JobDetail, StandingMember> {
   /** Of NDJSON records, not read by the contract: the most frequent. */
   readonly unknownMembers: readonly UnknownMember[];
   readonly seconds: number;
+  /** Null with `ok: true`. */
+  readonly error: ErrorJson | null;
 }
 
 /** Why the job is as it is, and what can be done about it. */
-type StandingMember =
-  'error' | 'pauseReason' | 'pauseDetail' | 'problem' | 'wait' | 'resumable' | 'discarded';
+type StandingMember = 'pauseReason' | 'pauseDetail' | 'problem' | 'wait' | 'resumable' | 'discarded';
 
 /** Records; `warnings` counts findings. A job that ended before it had counts shows what its stages had seen. */
 export interface RunCounts {
@@ -37,9 +40,11 @@ export interface RunCounts {
 }
 
 export function runJson(job: JobDetail): RunJson {
-  const { id, dataset, mode, state, findings, error, pauseReason, pauseDetail } = job;
+  const { id, dataset, mode, state, findings, pauseReason, pauseDetail } = job;
+  const error = jobErrorJson(job);
   const { problem, wait, resumable, discarded } = job;
   return {
+    ok: error === null,
     job: id,
     dataset,
     mode,

@@ -7,7 +7,7 @@ import { plainText } from '#common/text/plain-text.js';
 
 const BAR_CELLS = 24;
 
-/** How much of a stage is done, 0…1; undefined while nobody knows its total. */
+/** How much of a stage is done, 0…1; undefined while its total is unknown. */
 export function stageShare(progress: StageProgress): number | undefined {
   if (progress.done) return 1;
   const { records, totalRecords, bytes, totalBytes } = progress;

@@ -103,6 +103,11 @@ export const ERROR_CODES = {
     action:
       'Look at the reason with `sluice job <id>`; then run `sluice continue <id>` or `sluice cancel <id>`.',
   },
+  JOB_CANCELLED: {
+    retryable: false,
+    meaning: 'The job was cancelled. Nothing of it became visible.',
+    action: 'Start a new job with `sluice run`.',
+  },
   JOB_BREAKER: {
     retryable: false,
     meaning: 'Too many of the records loaded lately were refused, so the job was paused.',
@@ -240,6 +245,16 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'A question was not answered with "yes".',
     action: 'Nothing was changed; run the command again and answer "yes", or pass --yes.',
+  },
+  CHECK_FAILED: {
+    retryable: false,
+    meaning: '`sluice check` found records in the file that a job would refuse.',
+    action: 'Correct the records at the lines that are listed, then check the file again.',
+  },
+  DETACHED: {
+    retryable: false,
+    meaning: 'Ctrl-C ended the command. A job that it had started continues.',
+    action: 'Follow the job again with `sluice watch <id>`, or end it with `sluice cancel <id>`.',
   },
   OUTPUT_UNWRITABLE: {
     retryable: false,

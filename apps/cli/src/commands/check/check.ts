@@ -3,6 +3,7 @@ import { type Dataset, resolveOptions, type WriteMode } from '#core/dataset/data
 import { loadRegistry } from '#core/dataset/registry.js';
 import { exceedsRefusedShare } from '#core/ledger/balance.js';
 import type { Exit } from '../../exit-codes.js';
+import { type ErrorJson, PrintedError, errorJson, errorOf } from '../../render/envelope.js';
 import { counted, formatCount, formatDuration, formatShare } from '../../render/format.js';
 import type { Paint } from '../../render/paint.js';
 import { plainText } from '#common/text/plain-text.js';
@@ -51,9 +52,20 @@ export async function check(
       await output.finding(finding);
     }
   };
-  const verdict = await judgeFile(dataset, values, path, onFindings, mode);
+  const verdict = await judgeFile(dataset, values, path, onFindings, mode).catch((error: unknown) =>
+    output.fail(error),
+  );
   await output.end(verdict, dataset, shown, (context.now() - started) / 1000);
-  return verdict.fileRefused || verdict.refused > 0 || nothingLoads(verdict) ? 'findings' : 'success';
+  return errorOfVerdict(verdict) === null ? 'success' : 'findings';
+}
+
+/** Why the command ends with its own code; null when it ends with 0. */
+function errorOfVerdict(verdict: FileVerdict): ErrorJson | null {
+  const { fileRefused, refused, read } = verdict;
+  if (fileRefused) return errorOf('SOURCE_REFUSED', 'The file is refused as a whole.');
+  const share = `${formatCount(refused)} of ${counted(read, 'record')}`;
+  if (nothingLoads(verdict)) return errorOf('JOB_NOTHING_LOADED', 'No record of the file is accepted.');
+  return refused === 0 ? null : errorOf('CHECK_FAILED', `${share} would be refused.`);
 }
 
 /** A job ends with JOB_NOTHING_LOADED then, whatever its size. */
@@ -65,6 +77,8 @@ interface CheckOutput {
   begin(): Promise<void>;
   finding(finding: PlacedFinding): Promise<void>;
   end(verdict: FileVerdict, dataset: Dataset, shown: number, seconds: number): Promise<void>;
+  /** Throws it on, once what was printed is whole. */
+  fail(error: unknown): Promise<never>;
 }
 
 /** One line a finding, as compilers write them, so that editors and CI systems find the place. */
@@ -89,6 +103,10 @@ class TextOutput implements CheckOutput {
       this.context.stdout,
       `${plainText(this.file)}:${line}: ${kind} ${plainText(reasonText(finding))}\n`,
     );
+  }
+
+  fail(error: unknown): Promise<never> {
+    throw error;
   }
 
   end(verdict: FileVerdict, dataset: Dataset, shown: number, seconds: number): Promise<void> {
@@ -162,9 +180,20 @@ class JsonOutput implements CheckOutput {
 
   end(verdict: FileVerdict, _dataset: Dataset, _shown: number, seconds: number): Promise<void> {
     const { findings, fileRefused, duplicatesIncomplete, unknownMembers, ...counts } = verdict;
-    const rest = JSON.stringify({
+    const error = errorOfVerdict(verdict);
+    return this.close({
       ...{ fileRefused, counts, findings, unknownMembers, duplicatesIncomplete, seconds },
+      ...(error === null ? { ok: true } : { ok: false, error }),
     });
-    return write(this.context.stdout, `],${rest.slice(1)}\n`);
+  }
+
+  /** The object has begun: it is closed with the error in it. */
+  async fail(error: unknown): Promise<never> {
+    await this.close({ ok: false, error: errorJson(error) });
+    throw new PrintedError(error);
+  }
+
+  private close(rest: object): Promise<void> {
+    return write(this.context.stdout, `],${JSON.stringify(rest).slice(1)}\n`);
   }
 }

@@ -35,7 +35,7 @@ export class DuplicateFinder {
     this.keyName = table.key.join(', ');
   }
 
-  /** Records after so many different keys were not compared with each other. */
+  /** Records after N different keys were not compared with each other. */
   get gaveUp(): boolean {
     return this.index.full;
   }

@@ -11,7 +11,7 @@ export interface ServedFile {
 
 /**
  * Serves one file over HTTP on a free port of 127.0.0.1, the way a good publisher does: length, a strong
- * ETag, and Range with If-Range, so that a broken download goes on where it was.
+ * ETag, and Range with If-Range, so that a broken download continues where it was.
  */
 export async function serveFile(file: string, path: string): Promise<ServedFile> {
   const { size, mtimeMs } = statSync(file);

@@ -30,8 +30,8 @@ import {
  *   version is written, so that a correction of the same day gets through.
  * - U3: a record is unchanged when neither its row nor its child rows differ by a byte; then nothing is written.
  * - U4: children follow their parent: afterwards the child rows that refer to it are the record's, as many of each as
- *   the record has; those that were there already are untouched (their generated columns too). A superseded
- *   record's children are not looked at.
+ *   the record has; those of a row that is there already are untouched where they are the same (their generated columns
+ *   too). A superseded record's children are not looked at.
  *
  * `append` is the same without updates: a record whose key is in the table is superseded, one that is not is inserted
  * with its children.
@@ -237,9 +237,16 @@ async function listDifferences(
       ON ${sameRecord} AND w._sluice_image = p._sluice_image AND w._sluice_nth = p._sluice_nth`);
 }
 
-/** U3: an unchanged row whose children differ is an update too. */
+/**
+ * U3: an unchanged row whose children differ is an update too. And a record that is inserted brings all of its child rows:
+ * those that stand there without it may be another writer's, whose parent came after the fates were judged and may be gone
+ * again before we write. So they are replaced, which is noticed when they are gone (T1), and not taken for ours.
+ */
 async function markChanged(client: PoolClient, { list }: MergedChild): Promise<void> {
   await client.query(`
+    WITH brought AS (
+      UPDATE ${list} AS d SET ${SAME} = false FROM ${ARRIVING} AS a
+      WHERE d.${SAME} AND a.${FATE} = 'i' AND a.${RECORD_COLUMN} = d.${RECORD_COLUMN})
     UPDATE ${ARRIVING} AS a SET ${FATE} = 'c'
     WHERE a.${FATE} = '=' AND a.${RECORD_COLUMN} IN (SELECT ${RECORD_COLUMN} FROM ${list} WHERE NOT ${SAME})`);
 }

@@ -64,6 +64,8 @@ export async function lockJudged(
  * - T3: whatever PostgreSQL puts off until COMMIT is checked before this returns.
  * - T4: a row is updated only where it stands as it was judged. When the UPDATE waits for another writer, PostgreSQL then
  *   looks at the row's new version, which has another `xmin` (not every version of PostgreSQL compares its place again).
+ * - T5: children are written only when all rows of the main table are: a foreign key would refuse those of a row that another
+ *   session has taken away, and the record would be blamed for it.
  */
 export async function writeJudged(
   client: PoolClient,
@@ -110,6 +112,8 @@ export async function writeJudged(
     }
   }
   faultPoint('finalizer.in-merge');
+  // T5. All of this is undone.
+  if (short[0] !== undefined) return { inserted, updated, children: [], shortfall: short[0] };
   const children: { inserted: number; deleted: number }[] = [];
   for (const [index, child] of tables.children.entries()) {
     const counts = await writeChildren(client, child, part);

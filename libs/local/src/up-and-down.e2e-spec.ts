@@ -105,7 +105,7 @@ describe('sluice up', () => {
     expect((await sluice(['down'])).code).toBe(0);
     expect(refs.filter(isAlive)).toEqual([]);
     expect(lockHolder(folder.lock)).toBeNull();
-    expect((await sluice(['down'])).output).toContain('Nothing');
+    expect((await sluice(['down'])).output).toContain('was not running');
   });
 
   it.each(['SIGINT', 'SIGHUP'] as const)(

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import pg from 'pg';
 import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
 import { SHOP_PLAN, StagedJobs } from '#test/support/staged-job.js';
 
@@ -46,6 +46,32 @@ describe('a merge beside other writers', () => {
     await writer.end();
     await merging;
     return (await jobs.end(id)).counts;
+  }
+
+  /**
+   * Finalizes while other sessions commit between two statements of the merge: each act comes before the statement that
+   * holds its words, as often as it says.
+   */
+  async function between(acts: { before: RegExp; times?: number; sql: string }[]): Promise<void> {
+    const left = acts.map(({ times = 1 }) => times);
+    const original = pg.Client.prototype.query as (...args: unknown[]) => Promise<unknown>;
+    const spy = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (
+      this: pg.Client,
+      ...args: unknown[]
+    ) {
+      const at = acts.findIndex(
+        ({ before }, index) => (left[index] ?? 0) > 0 && typeof args[0] === 'string' && before.test(args[0]),
+      );
+      if (at < 0) return original.apply(this, args);
+      left[at]! -= 1;
+      return jobs.pool.query(acts[at]!.sql).then(() => original.apply(this, args));
+    });
+    try {
+      await finalizeJob(jobs, { dataset });
+    } finally {
+      spy.mockRestore();
+    }
+    expect(left).toEqual(acts.map(() => 0));
   }
 
   const SHOP_1 = { number: '1', name: 'one', city: 'v1', items: ['x'] };
@@ -110,6 +136,42 @@ describe('a merge beside other writers', () => {
     );
     expect(counts).toMatchObject({ unchanged: 1, superseded: 1 });
     expect(await jobs.shops()).toEqual(['1 one x', '2 newest x']);
+  });
+
+  it('a row that comes and goes while a record is judged takes none of its children with it (U3)', async () => {
+    const record = { number: '3', name: 'three', city: 'v1', items: ['a', 'b'] };
+    const id = await jobs.loaded([[record]], { mode: 'upsert' });
+    await between([
+      {
+        before: /CREATE TEMP TABLE children_1/,
+        sql: `INSERT INTO public.shop VALUES ('3', 'theirs', 'v1'); INSERT INTO public.sale VALUES ('3', 'a')`,
+      },
+      { before: /INSERT INTO public\."shop"/, sql: `DELETE FROM public.shop WHERE number = '3'` },
+    ]);
+    expect((await jobs.end(id)).counts).toMatchObject({ inserted: 1, updated: 0 });
+    expect(await jobs.shops()).toEqual(['1 one x', '2 two x', '3 three a+b']);
+  });
+
+  it('a row that is gone when its record is written is no fault of the record, however often (T5)', async () => {
+    const id = await jobs.loaded([[{ ...SHOP_1, name: 'changed', items: ['x', 'y'] }]], { mode: 'upsert' });
+    await between([
+      {
+        before: /CREATE TEMP TABLE arriving/,
+        times: 2,
+        sql: `INSERT INTO public.shop VALUES ('1', 'theirs', 'v1') ON CONFLICT DO NOTHING`,
+      },
+      {
+        before: /UPDATE public\."shop"/,
+        times: 2,
+        // Once the merge holds the row, it stays.
+        sql: `DO $$ BEGIN
+          PERFORM FROM public.shop WHERE number = '1' FOR UPDATE NOWAIT;
+          DELETE FROM public.shop WHERE number = '1';
+        EXCEPTION WHEN lock_not_available THEN NULL; END $$`,
+      },
+    ]);
+    expect((await jobs.end(id)).counts).toMatchObject({ updated: 1, refused: 0 });
+    expect(await jobs.shops()).toEqual(['1 changed x+y', '2 two x']);
   });
 
   it('a child that is removed meanwhile is judged again, and put back', async () => {

@@ -113,7 +113,8 @@ export async function writeJudged(
   }
   faultPoint('finalizer.in-merge');
   // T5. All of this is undone.
-  if (short[0] !== undefined) return { inserted, updated, children: [], shortfall: short[0] };
+  const [lost] = short;
+  if (lost !== undefined) return { inserted, updated, children: [], shortfall: lost };
   const children: { inserted: number; deleted: number }[] = [];
   for (const [index, child] of tables.children.entries()) {
     const counts = await writeChildren(client, child, part);

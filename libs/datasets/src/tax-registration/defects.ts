@@ -39,7 +39,7 @@ const setField =
     row[field] = random.pick(values);
   };
 
-const DIGITS = [...'0123456789'];
+const DIGITS = Array.from('0123456789');
 const passes = (number: string): boolean => passesChecksum((place) => Number(number[place]));
 
 const NULL_TOKENS = ['', 'NULL', 'null', 'NA', 'N/A'];

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
 import { SHOP_PLAN, StagedJobs } from '#test/support/staged-job.js';
@@ -54,22 +54,20 @@ describe('a merge beside other writers', () => {
    */
   async function between(acts: { before: RegExp; times?: number; sql: string }[]): Promise<void> {
     const left = acts.map(({ times = 1 }) => times);
-    const original = pg.Client.prototype.query as (...args: unknown[]) => Promise<unknown>;
-    const spy = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (
-      this: pg.Client,
-      ...args: unknown[]
-    ) {
+    const prototype = pg.Client.prototype as unknown as { query: (...args: unknown[]) => Promise<unknown> };
+    const { query } = prototype;
+    prototype.query = function (this: pg.Client, ...args: unknown[]): Promise<unknown> {
       const at = acts.findIndex(
         ({ before }, index) => (left[index] ?? 0) > 0 && typeof args[0] === 'string' && before.test(args[0]),
       );
-      if (at < 0) return original.apply(this, args);
+      if (at < 0) return query.apply(this, args);
       left[at]! -= 1;
-      return jobs.pool.query(acts[at]!.sql).then(() => original.apply(this, args));
-    });
+      return jobs.pool.query(acts[at]!.sql).then(() => query.apply(this, args));
+    };
     try {
       await finalizeJob(jobs, { dataset });
     } finally {
-      spy.mockRestore();
+      prototype.query = query;
     }
     expect(left).toEqual(acts.map(() => 0));
   }

@@ -159,7 +159,12 @@ describe('migrate', () => {
     ['no such database', (a) => (a.pathname = '/nodb'), 'DATABASE_REFUSED', 'database "nodb" does not exist'],
     ['TLS that is not there', (a) => (a.search = '?sslmode=require'), 'DATABASE_REFUSED', 'Take sslmode out'],
     ['nothing at the port', (a) => (a.port = '1'), 'DATABASE_UNAVAILABLE', 'Nothing answers'],
-    ['no such host', (a) => (a.hostname = 'nowhere.invalid'), 'DATABASE_UNAVAILABLE', 'host name cannot be resolved'],
+    [
+      'no such host',
+      (a) => (a.hostname = 'nowhere.invalid'),
+      'DATABASE_UNAVAILABLE',
+      'host name cannot be resolved',
+    ],
     [
       'a standby',
       (a) => (a.search = '?options=-c%20default_transaction_read_only%3Don'),

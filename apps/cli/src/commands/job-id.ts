@@ -64,7 +64,7 @@ export async function jobId(context: CliContext, client: SluiceClient, choice: J
   if (given !== undefined && WHOLE_ID.test(given)) return given;
   if (given !== undefined && given !== 'last') requireShortForm(given);
   if (dataset !== undefined) await requireDataset(client, dataset);
-  const jobs = await newestJobs(client, dataset);
+  const jobs = await newestJobs(client, dataset, given === 'last' ? 1 : NEWEST_JOBS);
   const of = dataset === undefined ? '' : ` of ${dataset}`;
   if (given === undefined) {
     const found = onlyOne(jobs.filter(fits.test), of, fits.words, fits.none);
@@ -122,10 +122,14 @@ function requireShortForm(given: string): void {
 /** Hyphens may be left out. */
 const compact = (id: string): string => id.replaceAll('-', '').toLowerCase();
 
-async function newestJobs(client: SluiceClient, dataset: string | undefined): Promise<JobSummary[]> {
+async function newestJobs(
+  client: SluiceClient,
+  dataset: string | undefined,
+  most: number,
+): Promise<JobSummary[]> {
   const jobs: JobSummary[] = [];
   for await (const job of client.jobs({ dataset })) {
-    if (jobs.push(job) === NEWEST_JOBS) break;
+    if (jobs.push(job) === most) break;
   }
   return jobs;
 }

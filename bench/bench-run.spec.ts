@@ -60,7 +60,7 @@ describe('a run of the bench', () => {
     expect(after).toEqual(['a of a', 'b of a+b']);
   });
 
-  it('B1: goes on after a case that fails', async () => {
+  it('BR1: goes on after a case that fails', async () => {
     const fails = (): void => {
       throw new RangeError('too few');
     };
@@ -71,7 +71,7 @@ describe('a run of the bench', () => {
     expect(said.join('\n')).toContain('a broke off: RangeError: too few');
   });
 
-  it('B3: ends at once when it is stopped, and leaves nothing behind', async () => {
+  it('BR3: ends at once when it is stopped, and leaves nothing behind', async () => {
     const stop = new AbortController();
     let folder = '';
     const waits = (bench: Bench): Promise<void> => {

@@ -30,9 +30,9 @@ export interface BenchOutcome {
 /**
  * Runs the cases one after the other on one system, which is made when the first of them asks for it.
  *
- * B1. A case that fails costs only itself: the next one gets a new system.
- * B2. A case that has changed the system's settings gives back none of them: the next one gets a new system.
- * B3. Whatever happens, the system and every scratch file are gone when this returns or throws.
+ * - BR1: a case that fails costs only itself: the next one gets a new system.
+ * - BR2: a case that has changed the system's settings gives back none of them: the next one gets a new system.
+ * - BR3: whatever happens, the system and every scratch file are gone when this returns or throws.
  *
  * @param facts of the result, as far as they are known without a system
  * @throws the signal's reason
@@ -60,11 +60,11 @@ export async function runBench(
         signal.throwIfAborted();
         failures.push(`${bench.name}: ${messageOf(error)}`);
         say(`${bench.name} broke off: ${(error as Error).stack ?? messageOf(error)}`);
-        await place.removeSystem(); // B1
+        await place.removeSystem(); // BR1
       }
     }
   } finally {
-    await place.remove(); // B3
+    await place.remove(); // BR3
   }
   return { result, failures };
 }
@@ -98,7 +98,7 @@ class BenchPlace {
     };
   }
 
-  /** B2 */
+  /** BR2 */
   async afterCase(): Promise<void> {
     if ((await this.system)?.isChanged === true) await this.removeSystem();
   }

@@ -2,10 +2,11 @@
  * Builds `dist`: TypeScript by tsc, and beside it every other file of the source folders (SQL, contracts' Markdown,
  * fixtures, Kafka's pom), so that code finds its files at the same place in `dist` as in the sources.
  *
- * B1. What has no source any more is removed from `dist`: the registry reads folders, so a leftover would come alive.
- * B2. The stamp is written last and dated to the start: what was edited during a build is built again.
- * B3. build.json names the build by a hash of what can run in it, and is missing while one is under way: so each process
- *     can say of which build it is, and the same sources have the same name everywhere.
+ * - BD1: what has no source any more is removed from `dist`: the registry reads folders, so a leftover would come alive.
+ * - BD2: the stamp is written last and dated to the start: what was edited during a build is built again.
+ * - BD3: build.json names the build by a hash of what can run in it, and is missing while one is under way: so each process
+ *   can say of which build it is, and the same sources have the same name everywhere.
+ * - BD4: tsc runs when TypeScript has changed, come or gone since the stamp; a migration or a page alone is only copied.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -50,19 +51,34 @@ export function isBuilt() {
   return sources.every((path) => statSync(path).mtimeMs <= builtAt || SPEC.test(path));
 }
 
+/** BD4 */
+function isCompiled() {
+  if (!existsSync(STAMP) || !existsSync(FACTS)) return false;
+  const builtAt = statSync(STAMP).mtimeMs;
+  const compiled = SOURCE_FOLDERS.flatMap((folder) => walk(join(ROOT, folder))).filter(
+    (path) => /(?<!\.d)\.ts$/.test(path) && !SPEC.test(path),
+  );
+  const wanted = new Set(compiled.map((path) => join(DIST, relative(ROOT, path)).replace(/\.ts$/, '.js')));
+  const hasLeftovers = SOURCE_FOLDERS.flatMap((folder) => walk(join(DIST, folder))).some(
+    (path) => path.endsWith('.js') && !wanted.has(path) && !existsSync(join(ROOT, relative(DIST, path))),
+  );
+  const isOlder = (path) => statSync(path).mtimeMs <= builtAt;
+  return (
+    !hasLeftovers &&
+    [...compiled, ...SOURCE_FILES.map((file) => join(ROOT, file))].every(isOlder) &&
+    [...wanted].every((path) => existsSync(path))
+  );
+}
+
 /** @throws Refusal when tsc finds errors (it has printed them) */
 export function build() {
   const startedAt = new Date();
+  const needsCompiler = !isCompiled();
   // tsc believes its own notes about what it has written, so they go when the files may have gone.
   if (!existsSync(STAMP)) rmSync(join(DIST, 'tsconfig.build.tsbuildinfo'), { force: true });
   rmSync(STAMP, { force: true });
   rmSync(FACTS, { force: true });
-  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  const result = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], {
-    stdio: 'inherit',
-    cwd: ROOT,
-  });
-  if (result.status !== 0) throw new Refusal('The build failed: correct what tsc says above.');
+  if (needsCompiler) compile();
   for (const folder of SOURCE_FOLDERS) copyAssets(join(ROOT, folder));
   for (const folder of SOURCE_FOLDERS) removeOrphans(join(DIST, folder));
   writeFileSync(
@@ -71,6 +87,15 @@ export function build() {
   );
   writeFileSync(STAMP, '');
   utimesSync(STAMP, startedAt, startedAt);
+}
+
+function compile() {
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  const result = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+    cwd: ROOT,
+  });
+  if (result.status !== 0) throw new Refusal('The build failed: correct what tsc says above.');
 }
 
 function copyAssets(folder) {
@@ -82,7 +107,7 @@ function copyAssets(folder) {
   }
 }
 
-/** B3: twelve hex digits over the names and contents of all files; maps and declarations do not run. */
+/** BD3: twelve hex digits over the names and contents of all files; maps and declarations do not run. */
 export function fingerprint(folders) {
   const hash = createHash('sha256');
   const files = folders
@@ -95,7 +120,7 @@ export function fingerprint(folders) {
   return hash.digest('hex').slice(0, 12);
 }
 
-/** B1 */
+/** BD1 */
 function removeOrphans(folder) {
   for (const path of walk(folder)) {
     const inSources = join(ROOT, relative(DIST, path));

@@ -4,18 +4,19 @@
  *   npm test                      all parts
  *   npm test -- unit lint         some parts
  *   npm test -- e2e --match load  those of a part's files whose path matches
- *   npm test -- --changed         tests that import a file that differs from the last commit, or else of the last commit
+ *   npm test -- --changed         tests of what differs from the last commit, or else of the last commit
+ *   npm test -- --shuffle 7       files in an order that the seed chooses, and so are the tests within unit and medium files
  *
  * The last line is `N passed, N failed`; the exit code is 0 only without failures.
  * Servers and tests end with this process, however it ends (test/support/end-with-parent.js).
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir, totalmem } from 'node:os';
+import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Refusal, ROOT, runScript } from './refusal.js';
-import { importBuilt, say, setup } from './setup.js';
+import { say, setup } from './setup.js';
+import { run, startServers, stop, tellGuard } from './test-servers.js';
 
 const bin = (path) => join(ROOT, 'node_modules', path);
 const CHECKS = {
@@ -23,46 +24,68 @@ const CHECKS = {
   lint: [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0'],
   types: [bin('typescript/bin/tsc'), '--noEmit'],
 };
-/** With two cores, two whole systems side by side would only wait for each other. */
-const JEST_FLAGS = { unit: [], medium: [], e2e: ['--maxWorkers=1'] };
-/** What holds Jest up after its last test was left open by a test, and would hold up the run for ever: a failure. */
-const LONGEST_END_MS = 60_000;
-const PARTS = [...Object.keys(CHECKS), ...Object.keys(JEST_FLAGS)];
+/** Jest itself leaves one core free. */
+const CORES = Math.max(2, availableParallelism());
+/** So many whole systems at once. Each holds 1.2 GB, and what runs beside them 3 GB. */
+const SYSTEMS = totalmem() < 10 * 1024 ** 3 ? 2 : 3;
+/** Of each part, Jest's projects. */
+const PROJECTS = { unit: ['unit'], medium: ['medium'], e2e: ['e2e', 'e2e-alone'] };
+/** How many of a part's longest files the report names. */
+const LONGEST_NAMED = 4;
+const PARTS = [...Object.keys(CHECKS), ...Object.keys(PROJECTS)];
 const NEEDS_SERVERS = ['medium', 'e2e'];
-
-const guard = spawn(process.execPath, [join(ROOT, 'test', 'support', 'end-with-parent.js')], {
-  detached: true,
-  stdio: ['pipe', 'ignore', 'ignore'],
-});
-guard.unref();
-guard.stdin.unref();
-const tellGuard = (line) => guard.stdin.write(`${JSON.stringify(line)}\n`);
-
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop.abort());
+const NOTHING = { passed: 0, failed: 0, skipped: 0, files: [] };
 
 await runScript(async () => {
-  const { parts, match, changed } = readArguments();
-  const selection = [...(changed ? changedFlags() : []), ...(match ? ['--', match] : [])];
+  const options = readArguments();
+  const { parts } = options;
   await setup({ kafka: parts.some((part) => NEEDS_SERVERS.includes(part)) });
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   tellGuard({ remove: folder });
   const servers = [];
-  const results = [];
+  const results = new Map(parts.map((part) => [part, { ...NOTHING, seconds: 0 }]));
+  const measured = async (part, work) => {
+    if (stop.signal.aborted) return;
+    const startedAt = Date.now();
+    say(part);
+    const result = results.get(part);
+    const { passed, failed, skipped = 0, files = [] } = await work();
+    result.passed += passed;
+    result.failed += failed;
+    result.skipped += skipped;
+    result.files = [...result.files, ...files];
+    result.seconds += (Date.now() - startedAt) / 1000;
+  };
+  const check = (part) => measured(part, () => runCheck(CHECKS[part]));
+  const jest = (part, project, workers) => measured(part, () => runJest(project, workers, folder, options));
+  const checks = parts.filter((part) => part in CHECKS);
+  const hasSystems = parts.includes('e2e');
   try {
-    for (const part of parts) {
-      if (stop.signal.aborted) break;
-      if (NEEDS_SERVERS.includes(part) && servers.length === 0) await startServers(servers);
-      const startedAt = Date.now();
-      say(part);
-      const counts =
-        part in CHECKS ? await runCheck(CHECKS[part]) : await runJest(part, folder, selection, changed);
-      results.push({ part, ...counts, seconds: (Date.now() - startedAt) / 1000 });
-    }
+    const hasManyBrokers = hasSystems && options.match === undefined && !options.changed;
+    const started = parts.some((part) => NEEDS_SERVERS.includes(part))
+      ? startServers(servers, hasManyBrokers ? join(folder, 'kafka-classes.jsa') : undefined)
+      : undefined;
+    started?.catch(() => stop.abort());
+    // Whole systems wait more than they work (for Kafka's sessions, leases, servers that start): the rest runs beside them.
+    const lanes = await Promise.allSettled([
+      started?.then(() => hasSystems && jest('e2e', 'e2e', SYSTEMS)),
+      (async () => {
+        if (!hasSystems) await Promise.all(checks.map(check));
+        else for (const part of checks) await check(part);
+        if (parts.includes('unit')) await jest('unit', 'unit', hasSystems ? CORES - 1 : CORES);
+        if (!parts.includes('medium')) return;
+        await started;
+        await jest('medium', 'medium', Math.min(4, CORES));
+      })(),
+    ]);
+    for (const { reason } of lanes) if (reason !== undefined) throw reason;
+    // Measures memory.
+    if (hasSystems) await jest('e2e', 'e2e-alone', 1);
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
     rmSync(folder, { recursive: true, force: true });
   }
+  failWhatIsSilent(results, options);
   report(results);
 });
 
@@ -70,42 +93,22 @@ function readArguments() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { match: { type: 'string' }, changed: { type: 'boolean', default: false } },
+      options: {
+        match: { type: 'string' },
+        changed: { type: 'boolean', default: false },
+        shuffle: { type: 'string' },
+      },
     });
     const unknown = positionals.filter((part) => !PARTS.includes(part));
     if (unknown.length > 0) throw new TypeError(`There is no part ${unknown.join(', ')}`);
-    return {
-      parts: positionals.length === 0 ? PARTS : PARTS.filter((part) => positionals.includes(part)),
-      match: values.match,
-      changed: values.changed,
-    };
+    if (values.shuffle !== undefined && !/^\d{1,9}$/.test(values.shuffle))
+      throw new TypeError(`--shuffle takes a seed of at most nine digits, not ${values.shuffle}`);
+    const parts = positionals.length === 0 ? PARTS : PARTS.filter((part) => positionals.includes(part));
+    return { ...values, parts };
   } catch (error) {
     throw new Refusal(
-      `${error.message}. Usage: npm test -- [${PARTS.join('|')} …] [--match PATTERN] [--changed]`,
+      `${error.message}. Usage: npm test -- [${PARTS.join('|')} …] [--match PATTERN] [--changed] [--shuffle SEED]`,
     );
-  }
-}
-
-/** By what imports what; a test that only starts built services imports none of their files, and is not found. */
-function changedFlags() {
-  const { stdout } = spawnSync('git', ['status', '--porcelain'], { cwd: ROOT, encoding: 'utf8' });
-  return [stdout === '' ? '--lastCommit' : '--onlyChanged', '--passWithNoTests'];
-}
-
-async function startServers(servers) {
-  say('starting Kafka and PostgreSQL');
-  const { startPostgresServer } = await importBuilt('test/support/postgres.js');
-  const { startKafkaBroker } = await importBuilt('test/support/kafka.js');
-  const keep = (server) => (servers.push(server), server);
-  try {
-    const [postgres, kafka] = await Promise.all([
-      startPostgresServer().then(keep),
-      startKafkaBroker().then(keep),
-    ]);
-    process.env.TEST_DATABASE_URL = postgres.url;
-    process.env.TEST_KAFKA_BROKERS = kafka.brokers.join(',');
-  } catch (error) {
-    throw error.name === 'SluiceError' ? new Refusal(error.message) : error;
   }
 }
 
@@ -114,62 +117,67 @@ async function runCheck(args) {
   return (await run(args)) === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
-async function runJest(part, folder, selection, mayBeNone) {
-  const outputFile = join(folder, `${part}.json`);
-  const flags = ['--selectProjects', part, '--json', `--outputFile=${outputFile}`, ...JEST_FLAGS[part]];
-  // With --json Jest prints the same JSON to standard output; what people read goes to standard error.
+/** A part in which nothing could fail has failed, unless nothing has changed. */
+function failWhatIsSilent(results, { changed }) {
+  if (changed || stop.signal.aborted) return;
+  for (const result of results.values()) if (result.passed + result.failed === 0) result.failed = 1;
+}
+
+async function runJest(project, workers, folder, { match, changed, shuffle }) {
   const { JEST } = await import('./jest.js');
-  const args = [...JEST, ...flags, ...selection];
-  const code = await run(args, 'ignore', outputFile);
+  const outputFile = join(folder, `${project}.json`);
+  const selection = changed ? await changedSelection(project, match) : match ? ['--', match] : [];
+  if (selection === null) return NOTHING;
+  const args = [
+    ...[...JEST, '--selectProjects', project, '--json', `--outputFile=${outputFile}`],
+    ...[`--maxWorkers=${workers}`, '--passWithNoTests'],
+    // A file of whole systems is one story, whose tests go on from each other.
+    ...(shuffle === undefined || PROJECTS.e2e.includes(project) ? [] : ['--randomize', `--seed=${shuffle}`]),
+    ...selection,
+  ];
+  const env = shuffle === undefined ? {} : { SLUICE_TEST_SEED: shuffle };
+  // With --json Jest prints the same JSON to standard output; what people read goes to standard error.
+  const code = await run(args, { stdout: 'ignore', lastFile: outputFile, env });
   let result;
   try {
     result = JSON.parse(readFileSync(outputFile, 'utf8'));
   } catch {
-    return { passed: 0, failed: 1 };
+    return { ...NOTHING, failed: 1 };
   }
   // A file that could not even be read has no failed test in it.
   const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
-  const passed = result.numPassedTests;
-  const isSilent = (passed + failed === 0 && !mayBeNone) || (code !== 0 && failed === 0);
-  return { passed, failed: isSilent ? 1 : failed, skipped: result.numPendingTests + result.numTodoTests };
+  return {
+    passed: result.numPassedTests,
+    failed: code !== 0 && failed === 0 ? 1 : failed,
+    skipped: result.numPendingTests + result.numTodoTests,
+    files: result.testResults.map(({ name, startTime, endTime }) => ({
+      file: relative(ROOT, name),
+      seconds: (endTime - startTime) / 1000,
+    })),
+  };
 }
 
-/** @param lastFile when this file is there, the process has LONGEST_END_MS left */
-function run(args, stdout = 'inherit', lastFile = undefined) {
-  return new Promise((resolve) => {
-    const env = { ...process.env, SLUICE_TEST_BUILT: '1', FORCE_COLOR: process.stderr.isTTY ? '1' : '0' };
-    const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', stdout, 'inherit'] });
-    tellGuard({ watch: child.pid, signal: 'SIGTERM' });
-    const end = () => child.kill('SIGTERM');
-    stop.signal.addEventListener('abort', end);
-    let bound;
-    const watch = setInterval(() => {
-      if (lastFile === undefined || bound !== undefined || !existsSync(lastFile)) return;
-      bound = setTimeout(() => {
-        say('Jest does not end: a test has left something open');
-        end();
-      }, LONGEST_END_MS);
-    }, 1_000);
-    child.once('exit', (code) => {
-      stop.signal.removeEventListener('abort', end);
-      clearInterval(watch);
-      clearTimeout(bound);
-      tellGuard({ unwatch: child.pid });
-      resolve(code ?? 1);
-    });
-  });
+/** @returns Jest's arguments; null when nothing of the project is touched */
+async function changedSelection(project, match) {
+  const { changedFiles, testsOf } = await import('./changed-tests.js');
+  const pattern = new RegExp(match ?? '');
+  const tests = testsOf(project, changedFiles()).filter((path) => pattern.test(path));
+  return tests.length === 0 ? null : ['--runTestsByPath', ...tests];
 }
 
 function report(results) {
   process.stdout.write('\n');
-  for (const { part, passed, failed, skipped, seconds } of results) {
+  for (const [part, { passed, failed, skipped, seconds, files }] of results) {
     const mark = failed === 0 ? 'ok  ' : 'FAIL';
     const more = skipped ? `, ${skipped} skipped` : '';
     process.stdout.write(
       `${mark} ${part.padEnd(6)} ${passed} passed, ${failed} failed${more} (${seconds.toFixed(1)} s)\n`,
     );
+    const longest = files.sort((a, b) => b.seconds - a.seconds).slice(0, LONGEST_NAMED);
+    const texts = longest.map((each) => `${each.file} ${each.seconds.toFixed(0)} s`);
+    if (texts.length > 0) process.stdout.write(`            longest: ${texts.join(', ')}\n`);
   }
-  const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+  const sum = (key) => [...results.values()].reduce((total, result) => total + result[key], 0);
   const wasStopped = stop.signal.aborted;
   if (wasStopped) process.stdout.write('Stopped before the end.\n');
   process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed\n`);

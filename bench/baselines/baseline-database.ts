@@ -1,7 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { loadRegistry } from '#core/dataset/registry.js';
+import { loadRegistry } from '#core/registry/registry.js';
 import { type TableDefinitions, readDefinitions } from './table-definitions.js';
 
 export const DATASET = 'tax-registration';

@@ -2,11 +2,11 @@
  * The four ways of loading the registrations with psql that Sluice is measured against. Each ends with the tables that
  * the migrations describe, filled, indexed and analyzed.
  *
- * - A1: what an expert would do who knows the rows to be good; nothing is made slow on purpose, nothing that Sluice does
+ * - BE1: what an expert would do who knows the rows to be good; nothing is made slow on purpose, nothing that Sluice does
  *   for safety is asked of them. So they load what they like in as many transactions as they like, and no reader is
  *   thought of.
- * - A2: rows come from the disk of the same machine, warm in its cache; they have no HTTP, no Kafka.
- * - A3: what is made ready outside the clock: empty tables (bare ones where the way begins with bare ones), and the
+ * - BE2: rows come from the disk of the same machine, warm in its cache; they have no HTTP, no Kafka.
+ * - BE3: what is made ready outside the clock: empty tables (bare ones where the way begins with bare ones), and the
  *   cleaned files, where the way begins with cleaned rows.
  */
 import { readFile } from 'node:fs/promises';
@@ -112,7 +112,7 @@ export const EVERYTHING: Baseline = {
 
 export const BASELINES: readonly Baseline[] = [INDEXED, CLEANING, BARE, EVERYTHING];
 
-/** Makes the database anew, with nothing in it but the tables that the way begins with (A3). */
+/** Makes the database anew, with nothing in it but the tables that the way begins with (BE3). */
 export async function prepare(baseline: Baseline, database: BaselineDatabase): Promise<TableDefinitions> {
   await database.reset();
   const definitions = await database.definitions();

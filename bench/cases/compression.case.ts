@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { createKafka } from '#common/kafka/kafka-client.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { BenchCase } from '../bench-case.js';
 import type { Run } from '../report/result.js';
 import { type RatioQuestion, ratiosOf } from '../report/statistics.js';

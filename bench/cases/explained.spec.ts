@@ -4,7 +4,7 @@ import { assertExplained } from './explained.js';
 
 const COUNTS = {
   ...{ read: 100, accepted: 96, refused: 3, skipped: 1, loaded: 96 },
-  ...{ inserted: 96, updated: 0, unchanged: 0, superseded: 0, warnings: 0 },
+  ...{ inserted: 96, updated: 0, unchanged: 0, deleted: 0, superseded: 0, warnings: 0 },
 };
 const FOUND = { letters: '3', unexplained: '0', businesses: '96' };
 

@@ -15,7 +15,15 @@ import { type Contestant, measureInTurns } from './in-turns.js';
 const GROUP_RECORDS = 20_000;
 const DATASET = 'bench-refused';
 const PLAN: readonly TablePlan[] = [
-  { table: 'thing', columns: ['code', 'amount'], key: ['code'], version: null, sources: {}, parent: null },
+  {
+    schema: 'public',
+    table: 'thing',
+    columns: ['code', 'amount'],
+    key: ['code'],
+    version: null,
+    sources: {},
+    parent: null,
+  },
 ];
 
 const RATIOS: readonly RatioQuestion[] = [

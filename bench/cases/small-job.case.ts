@@ -1,17 +1,11 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { DATASET } from '../baselines/baseline-database.js';
-import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
+import { writeCleaned } from '../baselines/cleaned-files.js';
 import { writePublishedForm } from '../baselines/extract.js';
 import { Psql } from '../baselines/psql.js';
-import { STAGED, upsertSql } from '../baselines/upsert.js';
 import type { BenchCase } from '../bench-case.js';
 import type { Run } from '../report/result.js';
 import { type RatioQuestion, ratiosOf } from '../report/statistics.js';
@@ -20,15 +14,12 @@ import { partsOf, untilTimesKnown } from '../system/job-times.js';
 import { rotated } from './in-turns.js';
 import { RegistrationSystem } from './registration-system.js';
 import { assertSame, sumQuery } from './same-rows.js';
+import { NEW_RECORDS, RECORDS, type SmallSource, plainly, smallSources } from './small-sources.js';
 
 const SEED = 1;
-const RECORDS = 20;
-/** Of the records of a job; the others change a row. */
-const NEW_RECORDS = 2;
 const JOBS_A_ROUND = 10;
 /** The first ones, which find neither plans nor pages in the servers' caches; not counted. */
 const WARM_UP_JOBS = 5;
-const HEAD_LINES = 2;
 
 const VISIBLE = 'sluice, to visible';
 const SEEN = 'sluice, to the follower';
@@ -73,7 +64,7 @@ export const smallJob: BenchCase = {
           const round = index + 1 - WARM_UP_JOBS;
           const turns = [
             async (): Promise<Run[]> => job(system, round, source),
-            async (): Promise<Run[]> => [await plainly(client, round, source)],
+            async (): Promise<Run[]> => [await plainly(client, PLAIN, round, source)],
           ];
           for (const turn of rotated(turns, index % turns.length)) {
             const measured = await turn();
@@ -102,37 +93,6 @@ export const smallJob: BenchCase = {
   },
 };
 
-interface SmallSource {
-  readonly file: string;
-  readonly cleaned: readonly CleanedFile[];
-}
-
-/** Records of the next extract, spread over the table: no job meets another's rows. */
-async function smallSources(
-  folder: string,
-  next: string,
-  present: number,
-  jobs: number,
-): Promise<SmallSource[]> {
-  const lines = readFileSync(next, 'utf8').split('\n');
-  const [head, records] = [lines.slice(0, HEAD_LINES), lines.slice(HEAD_LINES)];
-  const changed = jobs * (RECORDS - NEW_RECORDS);
-  if (changed > present) throw new SluiceError('INTERNAL', `${jobs} jobs need ${changed} rows in the table.`);
-  const step = Math.floor(present / changed);
-  const sources: SmallSource[] = [];
-  for (let job = 0; job < jobs; job++) {
-    const own: string[] = [];
-    for (let nth = 0; nth < RECORDS - NEW_RECORDS; nth++) own.push(records[(nth * jobs + job) * step] ?? '');
-    for (let nth = 0; nth < NEW_RECORDS; nth++) own.push(records[present + job * NEW_RECORDS + nth] ?? '');
-    const place = join(folder, `job-${job}`);
-    mkdirSync(place);
-    const file = join(place, 'source.csv');
-    writeFileSync(file, [...head, ...own, ''].join('\n'));
-    sources.push({ file, cleaned: await writeCleaned(file, place) });
-  }
-  return sources;
-}
-
 async function job(system: BenchSystem, round: number, { file }: SmallSource): Promise<Run[]> {
   const { client } = system;
   const { id } = await client.startJob({ dataset: DATASET, source: file, mode: 'upsert' });
@@ -152,23 +112,4 @@ async function job(system: BenchSystem, round: number, { file }: SmallSource): P
     { label: VISIBLE, round, rows: RECORDS, seconds, parts: untilVisible },
     { label: SEEN, round, rows: RECORDS, seconds: seconds + reported },
   ];
-}
-
-async function plainly(client: pg.Client, round: number, { cleaned }: SmallSource): Promise<Run> {
-  const texts = await Promise.all(cleaned.map(({ path }) => readFile(path)));
-  const merge = (await upsertSql()).replace(/^(BEGIN|COMMIT);$/gm, '');
-  const beganAt = performance.now();
-  await client.query('BEGIN');
-  for (const [index, { table, columns }] of cleaned.entries()) {
-    const staged = STAGED[table] ?? table;
-    const list = columns.map((column) => `"${column}"`).join(', ');
-    await client.query(
-      `CREATE TEMP TABLE ${staged} ON COMMIT DROP AS SELECT ${list} FROM public.${table} WITH NO DATA`,
-    );
-    const text = Readable.from([texts[index] ?? Buffer.alloc(0)], { objectMode: false });
-    await pipeline(text, client.query(copyFrom(`COPY ${staged} (${list}) FROM STDIN`)));
-  }
-  await client.query(merge);
-  await client.query('COMMIT');
-  return { label: PLAIN, round, rows: RECORDS, seconds: (performance.now() - beganAt) / 1000 };
 }

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
-import { createKafka } from '#common/kafka/kafka-client.js';
-import { Publisher } from '#common/kafka/publisher.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
 import { createPool } from '#common/postgres/pool.js';
-import type { Bench, BenchCase } from '../bench-case.js';
 import { Psql } from '../baselines/psql.js';
+import type { Bench, BenchCase } from '../bench-case.js';
 import type { Run } from '../report/result.js';
 import { type RatioQuestion, ratiosOf } from '../report/statistics.js';
 import { CleanText } from '../stages/clean-text.js';

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { MERGE_WORK_MEM } from '../../apps/loader/src/finalize/merge-judge.js';
+import { MERGE_WORK_MEM } from '../../apps/loader/src/finalize/merge-staged.js';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { type CleanedFile, writeCleaned } from '../baselines/cleaned-files.js';
 import { writePublishedForm } from '../baselines/extract.js';

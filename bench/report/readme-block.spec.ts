@@ -26,11 +26,11 @@ describe('the figures of the README', () => {
     const wholeWay = caseResult({ ratios: [ratio!, { ...ratio!, name: 'without a target', target: null }] });
     const block = readmeBlock(benchResult({ cases: [stages, wholeWay, upsert] }));
     expect(block.split('\n').slice(0, 5)).toEqual([
-      '| ratio | rows | median | range | target |',
-      '| --- | --- | --- | --- | --- |',
-      '| to psql | 1,600,000 | 0.27 | 0.26 – 0.28 | ≤ 0.30, reached |',
-      '| without a target | 1,600,000 | 0.27 | 0.26 – 0.28 |  |',
-      '| upsert | 400,000 | 0.27 | 0.26 – 0.28 | ≤ 0.20, not reached |',
+      '| ratio            | rows      | median | range       | target              |',
+      '| ---------------- | --------- | ------ | ----------- | ------------------- |',
+      '| to psql          | 1,600,000 | 0.27   | 0.26 – 0.28 | ≤ 0.30, reached     |',
+      '| without a target | 1,600,000 | 0.27   | 0.26 – 0.28 |                     |',
+      '| upsert           | 400,000   | 0.27   | 0.26 – 0.28 | ≤ 0.20, not reached |',
     ]);
     expect(block).toContain(
       'Measured on 2026-02-03 at commit 0123456: 2 cores, 8 GB, Node 20.19.0, Kafka 4.3.0, PostgreSQL 18.4, psql 18.1; 3 rounds in turns.',

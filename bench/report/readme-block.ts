@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { formatCount } from '../../apps/cli/src/render/format.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { markdownTable } from '#test/support/docs/markdown-table.js';
+import { markdownTable } from '#common/text/markdown-table.js';
 import { storedResults } from './result-store.js';
 import type { BenchResult, CaseResult, RatioResult } from './result.js';
 import { reachedText } from './tables.js';

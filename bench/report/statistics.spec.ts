@@ -1,8 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Run } from './result.js';
-import { median, ratioOf, ratiosOf, spreadOf } from './statistics.js';
+import { median, percentile, ratioOf, ratiosOf, spreadOf } from './statistics.js';
 
 const run = (label: string, round: number, seconds: number): Run => ({ label, round, rows: 10, seconds });
+
+describe('percentile', () => {
+  it.each([
+    [[3], 0.99, 3],
+    [Array.from({ length: 200 }, (_, at) => 200 - at), 0.99, 198],
+    [[1, 2, 3, 4], 0.5, 2],
+    [[1, 2, 3, 4], 1, 4],
+    [[1, 2, 3, 4], 0, 1],
+  ])('of %j at %d is %d', (values, share, expected) => {
+    expect(percentile(values, share)).toBe(expected);
+    expect(percentile([], share)).toBeNaN();
+  });
+});
 
 describe('median', () => {
   it.each([

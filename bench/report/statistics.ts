@@ -23,6 +23,12 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+/** The smallest value that this share of them does not exceed; NaN of none. @param share 0…1 */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
+}
+
 /** NaN three times of none. */
 export function spreadOf(values: readonly number[]): Spread {
   if (values.length === 0) return { min: NaN, median: NaN, max: NaN };

@@ -1,13 +1,13 @@
 /** COPY into staging tables: the loader's way, and psql's. */
 import type pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
-import { groupsWithin } from '#common/kafka/message-groups.js';
+import { groupsWithin } from '#common/kafka/transport/fetched-messages.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
 import { createStaging, dropStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import { copyInto } from '../../apps/loader/src/load/copy-sections.js';
-import { LOAD_GROUP } from '../../apps/loader/src/load/load-group.js';
+import { LOAD_GROUP } from '../../apps/loader/src/load/group-loader.js';
 import { stagingTargets } from '../../apps/loader/src/load/staging-targets.js';
 import { type Psql, copyFrom } from '../baselines/psql.js';
 import type { CleanBatch, CleanText } from './clean-text.js';

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { columnList, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
-import type { TablePlan } from '#core/staging/table-plan.js';
+import { type TablePlan, targetsOf } from '#core/staging/table-plan.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
 import { referencedPlace } from '../../apps/loader/src/finalize/build-indexes.js';
 import { FinalizeConfig } from '../../apps/loader/src/finalize/finalize.config.js';
@@ -60,8 +60,7 @@ export async function indexSerially(
 
 /** What the tables have in the schema that readers see. */
 export function readTargets(pool: pg.Pool, plan: readonly TablePlan[]): Promise<TargetFacts[]> {
-  const tables = plan.map(({ table }) => table);
-  return inTransaction(pool, (client) => inspectTargets(client, tables));
+  return inTransaction(pool, (client) => inspectTargets(client, targetsOf(plan)));
 }
 
 function indexStatements({ table, indexes }: TargetFacts, job: string): string[] {
@@ -91,7 +90,14 @@ const EPOCH = 1;
 function finalizingJob(id: string): FinalizingJob {
   return {
     ...{ id, dataset: BENCH_DATASET, epoch: EPOCH, mode: 'replace', dryRun: false },
-    ...{ maxRefusedShare: 1, maxShrinkShare: null, existingKeys: 'supersede', contractVersion: 1 },
+    ...{
+      strict: false,
+      mayBringNothing: false,
+      maxRefusedShare: 1,
+      maxShrinkShare: null,
+      existingKeys: 'supersede',
+      contractVersion: 1,
+    },
     // Sums are the conclusion's matter, which is not measured here.
     source: { batches: 0, records: 0, dataStart: 0, bytes: 0, crc32cSum: null },
   };

@@ -72,8 +72,8 @@ function definitionsOf(tables: readonly TargetFacts[]): unknown {
 }
 
 async function readStaged(pool: pg.Pool, job: string): Promise<TargetFacts[]> {
-  const names = text.plan.map(({ table }) => stagingTable(table, job));
-  return inTransaction(pool, (client) => inspectTargets(client, names, STAGING_SCHEMA));
+  const tables = text.plan.map(({ table }) => stagingTable(table, job));
+  return inTransaction(pool, (client) => inspectTargets(client, { schema: STAGING_SCHEMA, tables }));
 }
 
 describe('COPY', () => {

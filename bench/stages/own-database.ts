@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { loadRegistry } from '#core/dataset/registry.js';
+import { loadRegistry } from '#core/registry/registry.js';
 import { migrate } from '#core/schema/migrate.js';
 
 /**

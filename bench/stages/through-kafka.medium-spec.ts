@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
-import { createKafka } from '#common/kafka/kafka-client.js';
-import { withAdmin } from '#common/kafka/topics-admin.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
+import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
 import { COMPRESSIONS, type Compression, addCodecs, connectSender } from './compressing.js';
 import { judgeSlice } from './judging.js';

@@ -6,11 +6,13 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { v7 as uuidv7 } from 'uuid';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { BatchServer } from '#common/kafka/batch-server.js';
-import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
-import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
+import type { Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
+import { BatchServer } from '#common/kafka/transport/batch-server.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
+import { createTopics, withAdmin } from '#common/kafka/transport/topics-admin.js';
+import { encodeCleanMessage } from '#core/message/clean-message.js';
+import { encodeRawMessage } from '#core/message/raw-message.js';
 import {
   type DatasetTopic,
   MAX_MESSAGE_BYTES,
@@ -18,10 +20,8 @@ import {
   planTopics,
   topicOf,
 } from '#core/message/topics.js';
-import { encodeCleanMessage } from '#core/message/clean-message.js';
-import { encodeRawMessage } from '#core/message/raw-message.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
-import { LOAD_GROUP } from '../../apps/loader/src/load/load-group.js';
+import { LOAD_GROUP } from '../../apps/loader/src/load/group-loader.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
 import { BENCH_DATASET, type JudgedBatch, PARTITIONS, PLAN } from './judging.js';
 import { repeated } from './registrations.js';

@@ -159,11 +159,20 @@ export class BenchSystem {
     }
   }
 
+  /** Does some work whose profiles are written with `--profile`. */
+  async profiled<T>(work: () => Promise<T>): Promise<T> {
+    await this.profiling?.begin(this.processes);
+    const result = await work();
+    await this.profiling?.end(this.processes);
+    return result;
+  }
+
   /**
    * Does some work on this system, such as a baseline's psql, and tells what it took. Earlier jobs have been announced
    * by then, and a checkpoint comes first, so that nobody pays for what the one before has left to be written.
+   * @param more processes whose cost is told as well
    */
-  async measure<T>(work: () => Promise<T>): Promise<Measured<T>> {
+  async measure<T>(work: () => Promise<T>, more: readonly NamedProcess[] = []): Promise<Measured<T>> {
     const unannounced = 'SELECT FROM sluice.job WHERE NOT announced';
     await eventually(
       async () => (await this.database.query(unannounced)).rowCount === 0,
@@ -172,7 +181,7 @@ export class BenchSystem {
     await this.database.query('CHECKPOINT');
     const data = join(this.local.kafka, 'data');
     const before = brokerBytes(data);
-    const measured = await costOf(work, this.processes);
+    const measured = await costOf(work, [...this.processes, ...more]);
     return { ...measured, brokerBytes: addedBytes(before, brokerBytes(data)) };
   }
 
@@ -182,7 +191,7 @@ export class BenchSystem {
     this.connection = undefined;
     if (!existsSync(this.local.path)) return;
     await this.sluice(['down']);
-    // Where root's PostgreSQL could not reach the folder (postgres-home.ts, H3).
+    // Where root's PostgreSQL could not reach the folder (postgres-home.ts, PH3).
     const record = join(this.local.postgres, 'moved-to');
     const moved = existsSync(record) ? [readFileSync(record, 'utf8').trim()] : [];
     for (const folder of [this.local.path, ...moved]) {

@@ -1,6 +1,7 @@
 import pg from 'pg';
-import type { Checkpoint, JobCounts, JobError } from '#core/job/job.entity.js';
-import type { JobState } from '#core/job/job-state.js';
+import type { JobCounts, JobError } from '#api/job-facts.js';
+import type { JobState } from '#api/job-words.js';
+import type { Checkpoint } from '#core/job/job.entity.js';
 import type { BusinessRow, IndustryRow } from '../support/oracle.js';
 
 /** What the ledger and the job row say of a job now. */

@@ -1,5 +1,5 @@
+import type { JobCounts } from '#api/job-facts.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
-import type { JobCounts } from '#core/job/job.entity.js';
 import {
   type BusinessRow,
   type Expectation,
@@ -97,11 +97,11 @@ function replaced(expected: Expectation): ChaosExpectation {
   };
 }
 
-type Outcome = Pick<JobCounts, 'loaded' | 'inserted' | 'updated' | 'unchanged' | 'superseded'>;
+type Outcome = Pick<JobCounts, 'loaded' | 'inserted' | 'updated' | 'unchanged' | 'deleted' | 'superseded'>;
 
 function outcome(given: Partial<Outcome>): Outcome {
   const { inserted = 0, updated = 0, unchanged = 0, superseded = 0 } = given;
-  return { loaded: inserted + updated + unchanged, inserted, updated, unchanged, superseded };
+  return { loaded: inserted + updated + unchanged, inserted, updated, unchanged, deleted: 0, superseded };
 }
 
 /** Industries stand in the order of their slots on both sides. */

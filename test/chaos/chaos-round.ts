@@ -1,8 +1,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { JobDetail, JobRequest } from '#api/jobs.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { isFinal } from '#core/job/job-state.js';
-import type { JobDetail, JobRequest } from '#core/job/job-view.js';
 import { SluiceClient } from '../../apps/cli/src/client.js';
 import type { System } from '../support/system.js';
 import type { ChaosDatabase, JobNow } from './chaos-database.js';
@@ -17,8 +17,9 @@ import { Operator } from './operator.js';
 import { Patience } from './patience.js';
 import { ReaderWatch } from './reader-watch.js';
 import { type RoundVerdict, judgeLedger, judgeReport, judgeTables } from './round-verdict.js';
-import { type Supervision, problemOf } from './supervision.js';
 import { SecondWriter } from './second-writer.js';
+import type { StreamBeside } from './stream-beside.js';
+import { type Supervision, problemOf } from './supervision.js';
 import type { ChaosTopics } from './topics.js';
 
 export const DATASET = 'tax-registration';
@@ -38,6 +39,8 @@ export interface RoundParts {
   readonly topics: ChaosTopics;
   readonly supervision: Supervision;
   readonly model: ChaosModel;
+  /** Runs beside the job, and is judged with it. */
+  readonly stream: StreamBeside;
   readonly signal: AbortSignal;
 }
 
@@ -105,9 +108,11 @@ export class ChaosRound {
         () => false,
       ),
     );
+    await this.parts.stream.begin();
     const readers = new ReaderWatch(database);
     try {
       await this.meetFaults();
+      await this.parts.stream.finish();
       await this.settle();
       return await this.judge(before, readers);
     } finally {
@@ -151,7 +156,7 @@ export class ChaosRound {
   }
 
   private async newestJob(): Promise<string> {
-    const newest = 'SELECT id FROM sluice.job ORDER BY id DESC LIMIT 1';
+    const newest = 'SELECT id FROM sluice.job WHERE stream IS NULL ORDER BY id DESC LIMIT 1';
     const rows = await this.patience.until('the jobs', () =>
       this.parts.database.rowsOrNull<{ id: string }>(newest),
     );
@@ -223,12 +228,14 @@ export class ChaosRound {
     const { database, supervision, model } = this.parts;
     const report = await this.patience.until('the tracker to know the end', () => this.report());
     const letters = await this.letters();
+    const stream = await this.parts.stream.judge();
     const tables = await judgeTables(database, report.state === 'succeeded' ? this.expected : model);
     const after = await this.patience.until('the tables', () => database.fingerprint());
     const problems = [
       ...this.problems,
       ...judgeReport(report, letters, this.expected, this.rawIsLost()),
       ...tables.problems,
+      ...stream.problems,
       ...(await judgeLedger(database, this.job)),
       ...(await readers.judge(before, after)),
       ...(await this.audit.judge()),
@@ -237,7 +244,9 @@ export class ChaosRound {
     if (problems.length === 0) model.accept(this.expected);
     const injected = this.happened;
     const notMet = this.armed.map(kindText).filter((kind) => !injected.includes(kind));
-    return { ...tables, problems, injected, notMet, remarks: supervision.remarks.splice(0) };
+    const rowsChecked = tables.rowsChecked + stream.rowsChecked;
+    const sums = { rowsChecked, lost: tables.lost + stream.lost, doubled: tables.doubled + stream.doubled };
+    return { ...tables, ...sums, problems, injected, notMet, remarks: supervision.remarks.splice(0) };
   }
 
   private rawIsLost(): boolean {

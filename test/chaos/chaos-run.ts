@@ -1,10 +1,13 @@
+import { join } from 'node:path';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { checkoutFolder } from '#local/folders.js';
 import { type System, startSystem } from '../support/system.js';
 import { ChaosDatabase } from './chaos-database.js';
 import { ChaosModel } from './chaos-model.js';
 import { type RoundPlan, SERVICES, planRound, planSystem } from './chaos-plan.js';
 import { BATCH_BYTES, ChaosRound, type RoundOutcome } from './chaos-round.js';
 import { planText } from './chaos-words.js';
+import { StreamBeside } from './stream-beside.js';
 import { StuckError } from './patience.js';
 import { Supervision, problemOf } from './supervision.js';
 import { ChaosTopics } from './topics.js';
@@ -25,6 +28,8 @@ export interface ChaosOptions {
   readonly maxRows?: number;
   /** A fresh system after so many rounds. */
   readonly roundsPerSystem: number;
+  /** A producer and a stream run beside every job. */
+  readonly hasStream?: boolean;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
   /** Called for a round that was not as it must be, while its system still runs. */
@@ -77,10 +82,11 @@ class Stage {
     readonly database: ChaosDatabase,
     readonly topics: ChaosTopics,
     readonly supervision: Supervision,
+    readonly stream: StreamBeside,
     readonly model = new ChaosModel(),
   ) {}
 
-  static async open({ seed, say }: ChaosOptions, number: number): Promise<Stage> {
+  static async open({ seed, say, signal, hasStream = false }: ChaosOptions, number: number): Promise<Stage> {
     const { partitions } = planSystem(seed, number);
     say(`system ${number}: ${partitions} partitions, 2 ingestors, 2 validators, 2 loaders, 1 tracker`);
     const system = await startSystem({
@@ -91,6 +97,9 @@ class Stage {
       ownPostgres: true,
       proxiesKafka: true,
       env: {
+        ...(hasStream
+          ? { SLUICE_DATASET_PATHS: join(checkoutFolder(), 'dist', 'test', 'fixtures', 'datasets') }
+          : {}),
         SLUICE_BATCH_BYTES: String(BATCH_BYTES),
         SLUICE_SESSION_TIMEOUT_MS: String(SESSION_MS),
         SLUICE_LEASE_SECONDS: String(LEASE_SECONDS),
@@ -105,10 +114,12 @@ class Stage {
     const database = new ChaosDatabase(system.databaseUrl);
     const supervision = new Supervision(system, STALL_MS);
     supervision.start();
-    return new Stage(system, database, new ChaosTopics(system.brokers), supervision);
+    const stream = new StreamBeside(system, database, signal, hasStream);
+    return new Stage(system, database, new ChaosTopics(system.brokers), supervision, stream);
   }
 
   async close(): Promise<void> {
+    await this.stream.close();
     await this.supervision.stop();
     await this.database.close();
     await this.system.stop();
@@ -124,8 +135,8 @@ async function runRound(
 ): Promise<boolean> {
   say(`round ${plan.round}: ${planText(plan)}`);
   const startedAt = performance.now();
-  const { system, database, topics, supervision, model } = stage;
-  const round = new ChaosRound(plan, { system, database, topics, supervision, model, signal });
+  const { system, database, topics, supervision, model, stream } = stage;
+  const round = new ChaosRound(plan, { system, database, topics, supervision, model, stream, signal });
   let outcome: RoundOutcome;
   try {
     outcome = await round.run();

@@ -11,7 +11,8 @@ import { planRound } from './chaos-plan.js';
 import { isAllRight, reportText, runChaos } from './chaos-run.js';
 import { planText } from './chaos-words.js';
 
-const USAGE = 'Usage: npm run chaos -- [--rounds N] [--seed S] [--from ROUND] [--rows MAX] [--plan]';
+const USAGE =
+  'Usage: npm run chaos -- [--rounds N] [--seed S] [--from ROUND] [--rows MAX] [--stream] [--plan]';
 const ROUNDS_A_SYSTEM = 10;
 
 const { values } = parseArgs({
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: '0' },
     rows: { type: 'string', default: '8000' },
+    stream: { type: 'boolean', default: false },
     plan: { type: 'boolean', default: false },
   },
 });
@@ -63,6 +65,7 @@ async function run(): Promise<number> {
       rounds,
       maxRows,
       roundsPerSystem: ROUNDS_A_SYSTEM,
+      hasStream: values.stream,
       signal: stop.signal,
       say,
       onLost: keepLogs,

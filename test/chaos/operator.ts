@@ -1,6 +1,6 @@
+import type { JobState } from '#api/job-words.js';
+import type { JobRequest } from '#api/jobs.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { JobState } from '#core/job/job-state.js';
-import type { JobRequest } from '#core/job/job-view.js';
 import { SluiceClient } from '../../apps/cli/src/client.js';
 import type { System } from '../support/system.js';
 import type { ChaosDatabase } from './chaos-database.js';
@@ -38,7 +38,7 @@ export class Operator {
   /** Null when nobody took the job now. */
   async start(request: JobRequest, after: string): Promise<string | null> {
     const taken = await this.database.rowsOrNull<{ id: string }>(
-      'SELECT id FROM sluice.job WHERE id > $1 ORDER BY id LIMIT 1',
+      'SELECT id FROM sluice.job WHERE id > $1 AND stream IS NULL ORDER BY id LIMIT 1',
       [after],
     );
     if (taken === null) return null;

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DeadLetterView, JobDetail } from '#core/job/job-view.js';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import type { DeadLetterView } from '#api/dead-letters.js';
+import type { JobDetail } from '#api/jobs.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import type { ChaosDatabase } from './chaos-database.js';
 import type { ChaosExpectation } from './chaos-model.js';
 import { type Difference, compareRows } from './compare-rows.js';

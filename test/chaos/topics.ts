@@ -1,8 +1,8 @@
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
-import { createKafka } from '#common/kafka/kafka-client.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { IncomingMessage, MessagePlace } from '#common/kafka/message.js';
-import { readMessages } from '#common/kafka/message-reader.js';
-import { Publisher } from '#common/kafka/publisher.js';
+import { readMessages } from '#common/kafka/transport/message-reader.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
 import { createLogger } from '#common/telemetry/logger.js';
 import { SeededRandom } from '#core/dataset/generate.js';
 import { poisonMessages } from './poison.js';

@@ -71,7 +71,9 @@ function problemOf(command: string): string | undefined {
     .replace(/ >.*/, '')
     .replaceAll(/[[\]]/g, '')
     .split(/\s+/)
-    .filter((word) => word !== '…' && word !== '\\');
+    .filter((word) => word !== '…' && word !== '\\')
+    // As a shell does.
+    .map((word) => word.replace(/^'(.*)'$/, '$1'));
   const [program = '', ...rest] = words[0] === 'npx' ? words.slice(1) : words;
   if (program === 'sluice') return problemOfSluice(rest, command);
   if (program === 'npm') return problemOfNpm(rest, command);
@@ -104,7 +106,10 @@ function problemOfSluice([name = '', ...args]: string[], command: string): strin
   if (found === undefined) return `${command}: sluice has no command ${name}`;
   const { operands, unknown } = found.parseOptions(args.filter((arg) => arg !== '--help'));
   if (unknown.length > 0) return `${command}: ${name} does not know ${unknown.join(' ')}`;
-  return operands.length <= found.registeredArguments.length ? undefined : `${command}: too many arguments`;
+  const takesMore = found.registeredArguments.at(-1)?.variadic === true;
+  return takesMore || operands.length <= found.registeredArguments.length
+    ? undefined
+    : `${command}: too many arguments`;
 }
 
 /** Options of our scripts that are no commands of `sluice`; bench/options.ts and test/chaos/main.ts read them. */

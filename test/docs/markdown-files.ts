@@ -41,6 +41,13 @@ export class MarkdownFile {
     return this.tokens.flatMap((token) => (token.type === 'code' ? String(token['text']).split('\n') : []));
   }
 
+  /** Fenced blocks whole, with their languages. */
+  codeBlocks(): { readonly lang: string; readonly text: string }[] {
+    return this.tokens.flatMap((token) =>
+      token.type === 'code' ? [{ lang: String(token['lang'] ?? ''), text: String(token['text']) }] : [],
+    );
+  }
+
   headings(): string[] {
     return this.tokens.flatMap((token) => (token.type === 'heading' ? [String(token['text'])] : []));
   }

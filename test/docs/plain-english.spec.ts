@@ -3,15 +3,22 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { ERROR_CODES } from '#common/errors/error-codes.js';
 import { buildProgram } from '../../apps/cli/src/commands/program.js';
+import { readSource, sourceFiles } from '../structure/source-prose.js';
 import { CliHarness } from '../support/cli/cli-harness.js';
 import { ROOT, markdownFiles } from './markdown-files.js';
-import { AVOIDED_WORDS, avoidedWordsIn, proseOf } from './plain-words.js';
+import { AVOIDED_WORDS, avoidedWordsIn, avoidedWordsOfSource, proseOf } from './plain-words.js';
 
 /** What a table row may have before its table has to become a list: more cannot be read raw. */
 const LONGEST_ROW = 200;
 
 /** Their tables are the right form: a name, and short columns beside one long one. `npm run docs` writes them. */
 const GENERATED = ['docs/configuration.md', 'docs/errors.md'];
+
+/** Whose comments, messages and titles of tests are read too. A folder that has been rewritten is added here. */
+const CLEAN_FOLDERS = [
+  ...['apps/cli', 'apps/ingestor', 'apps/loader', 'apps/tracker', 'apps/validator'],
+  ...['libs/api', 'libs/common', 'libs/core', 'libs/local'],
+];
 
 const pages = markdownFiles();
 const cases = pages.map((page) => [page.file, page.text] as const);
@@ -55,6 +62,33 @@ describe('plain English', () => {
       return [meaning, action].flatMap((text) => avoidedWordsIn(file, text.replace(/`[^`]+`/g, ''), line));
     });
     expect(found).toEqual([]);
+  });
+
+  it('finds words in comments, messages and titles, and in no other part of a source', () => {
+    const text = `
+      /** Goes
+       * on; \`goes on\` and {@link goesOn} are names. */
+      const nobody = 'nobody'; // whoever
+      // So
+      // many.
+      logger.info({ nobody: 'nobody' }, \`the job \${nobody} went on\`);
+      it.each([['not one', 'somebody']])('%s is told', (nobody) => {});
+      throw new SluiceError('ANEW', 'begin ' + 'anew');
+    `;
+    expect(
+      avoidedWordsOfSource('a.spec.ts', text).map((each) =>
+        each.replace(/ \(.*/, '').slice('a.spec.ts:'.length),
+      ),
+    ).toEqual([
+      ...['2: "Goes on"', '4: "whoever"', '5: "So many"', '7: "went on"'],
+      ...['8: "told"', '8: "not one"', '9: "anew"'],
+    ]);
+  });
+
+  it.each(CLEAN_FOLDERS)('the sources of %s have no word to avoid', (folder) => {
+    const files = sourceFiles([folder]);
+    expect(files).not.toEqual([]);
+    expect(files.flatMap((file) => avoidedWordsOfSource(file, readSource(file)))).toEqual([]);
   });
 
   it('the help of the command line has no word to avoid', () => {

@@ -1,4 +1,6 @@
-/** A word that no text for users has, and what to write instead: the rule is in CONTRIBUTING.md. */
+import { proseOfSource } from '../structure/source-prose.js';
+
+/** A word that no text has for users or for who reads the code, and what to write instead: a rule of CONTRIBUTING.md. */
 export interface AvoidedWord {
   readonly word: string;
   readonly pattern: RegExp;
@@ -10,6 +12,7 @@ export const AVOIDED_WORDS: readonly AvoidedWord[] = [
   avoid('nobody', /\bnobody\b/, '"no one", or name who does not'),
   avoid('somebody', /\bsomebody\b/, 'name the actor: "an operator", "a user"'),
   avoid('whoever', /\bwhoever\b/, 'name the actor: "the process that …"'),
+  avoid('everybody', /\b(everybody|anybody)\b/, '"every user", "any client", or the actor\'s name'),
   avoid('anew', /\banew\b/, '"again" or "from scratch"'),
   avoid('so many', /\bso many\b/, '"N", or name the limit'),
   avoid('tell', /\b(tell|tells|told|telling)\b/, '"report", "say", "distinguish" or "override"'),
@@ -49,6 +52,17 @@ export function avoidedWordsIn(place: string, text: string, firstLine = 1): stri
       const line = firstLine + text.slice(0, index).split('\n').length - 1;
       return `${place}:${line}: "${found.replace(/\s+/, ' ')}" (${word}): write ${instead}`;
     }),
+  );
+}
+
+/** @returns one sentence for each avoided word in a comment, a message or a test's title; names of code are none */
+export function avoidedWordsOfSource(file: string, source: string): string[] {
+  return proseOfSource(file, source).flatMap(({ text, line }) =>
+    avoidedWordsIn(
+      file,
+      text.replace(/`[^`]+`|\{@link [^}]+\}|@param \w+/g, (code) => code.replace(/[^\n]/g, '·')),
+      line,
+    ),
   );
 }
 

@@ -8,6 +8,7 @@ import { PROGRAMS, type SettingsClass, settingsClassesOf } from '../support/docs
  */
 const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   DATABASE_URL: 'postgres://user:%zz@host/db',
+  EDITOR: null,
   JAVA_HOME: null,
   KAFKA_BROKERS: ['kafka-without-a-port', 'SASL_SSL://host:9092'],
   KAFKA_PASSWORD: 'without a name',
@@ -28,6 +29,7 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   SLUICE_SOURCE_PRIVATE_ADDRESSES: 'maybe',
   SLUICE_SOURCE_USER_AGENT: 'two\nlines',
   SLUICE_TRACKER_URL: 'ftp://tracker',
+  VISUAL: null,
 };
 /** What every other variable refuses: they are whole numbers within bounds. */
 const WRONG_NUMBERS = ['abc', '1.5', '-1', '1e99'];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { WAIT_CODES } from '#core/job/job-wait.js';
+import { WAIT_CODES } from '#api/job-words.js';
+import { STREAM_WAIT_CODES } from '#api/stream-words.js';
 import { markdownFile } from './markdown-files.js';
 
 describe('what a job waits for', () => {
@@ -8,5 +9,16 @@ describe('what a job waits for', () => {
       .section('What a job waits for')
       .matchAll(/^\| `([A-Z_]+)` +\| (.+?) +\|$/gm);
     expect(Object.fromEntries([...rows].map(([, code, meaning]) => [code, meaning]))).toEqual(WAIT_CODES);
+  });
+});
+
+describe('what a stream waits for', () => {
+  it('is listed in docs/streams.md, with the meanings that the code gives', () => {
+    const rows = markdownFile('docs/streams.md')
+      .section('What a stream waits for')
+      .matchAll(/^\| `([A-Z_]+)` +\| (.+?) +\|$/gm);
+    expect(Object.fromEntries([...rows].map(([, code, meaning]) => [code, meaning]))).toEqual(
+      STREAM_WAIT_CODES,
+    );
   });
 });

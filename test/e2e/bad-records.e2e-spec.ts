@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { JobDetail } from '#core/job/job-view.js';
+import type { JobDetail } from '#api/jobs.js';
 import { query } from '../support/expect-tables.js';
 import { clientOf, lettersOf, runJob } from '../support/run-job.js';
 import { fileOf, row, rows, validBan } from '../support/small-file.js';

@@ -37,7 +37,9 @@ describe('a system to be measured', () => {
     const { createdAt, startedAt: begun, visibleAt, reportedAt } = job.times;
     expect([begun, visibleAt, reportedAt]).toEqual([begun, visibleAt, reportedAt].sort((a, b) => a - b));
     expect(createdAt).toBeGreaterThan(startedAt - 1000);
-    expect(Object.keys(job.brokerBytes).sort()).toEqual(['clean', 'dead', 'raw', 'status']);
+    // The history of a job is published at some moment behind its end.
+    const topics = Object.keys(job.brokerBytes).filter((kind) => kind !== 'history');
+    expect(topics.sort()).toEqual(['clean', 'dead', 'raw', 'status']);
     expect(system.isChanged).toBe(false);
   });
 
@@ -54,7 +56,7 @@ describe('a system to be measured', () => {
     });
     expect(result).toBe(200_000);
     expect(seconds).toBeGreaterThan(0.01);
-    expect(brokerBytes).toEqual({});
+    expect(Object.keys(brokerBytes).filter((kind) => kind !== 'history')).toEqual([]);
     if (process.platform === 'linux') expect(cpuSeconds['postgres']).toBeGreaterThan(0);
   });
 

@@ -25,10 +25,14 @@ import { HAS_PSQL } from '../support/has-psql.js';
 const ROOT = checkoutFolder();
 const SCRIPT = join(ROOT, 'scripts', 'bench.js');
 
-/** A bound for what hangs: about a minute is needed, and on a machine that is busy several. */
-const LONGEST_MS = 600_000;
-/** All that share a system; `partitions` starts six (bench-system.e2e-spec.ts starts another one). */
-const MEASURED = CASES.map(({ name }) => name).filter((name) => name !== 'partitions');
+/** A bound for what hangs: two minutes are needed, and on a machine that is ten times busier than that twenty. */
+const LONGEST_MS = 1_800_000;
+/**
+ * All that share a system; `partitions` starts six (bench-system.e2e-spec.ts starts another one). The others of these either need
+ * Kafka Connect, which is fetched, or compare nothing and take the same minutes on few rows.
+ */
+const LEFT_OUT = ['partitions', 'stream-backlog', 'stream-idle', 'stream-lists'];
+const MEASURED = CASES.map(({ name }) => name).filter((name) => !LEFT_OUT.includes(name));
 /** A ratio of the whole way. */
 const INDEXED = 'to psql, cleaned rows into indexed tables';
 
@@ -109,8 +113,8 @@ describeWithPsql('npm run bench', () => {
     const runs = result.cases.flatMap(({ name, runs: all }) => all.map((run) => ({ name, ...run })));
     expect(runs.length).toBeGreaterThan(10);
     for (const run of runs) {
-      // Its rounds are single jobs, and there are ten to each round asked for.
-      const round: unknown = run.name === 'small-job' ? expect.any(Number) : 1;
+      // Their rounds are single jobs, and there are ten to each round asked for.
+      const round: unknown = run.name.endsWith('small-job') ? expect.any(Number) : 1;
       expect(run).toMatchObject({ label: expect.any(String), round, rows: expect.any(Number) });
       expect(run.seconds).toBeGreaterThan(0);
     }

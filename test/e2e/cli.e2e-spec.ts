@@ -13,6 +13,7 @@ import { checkoutFolder } from '#local/folders.js';
 import { runToEnd } from '#local/start-process.js';
 import type { RunJson } from '../../apps/cli/src/render/run-json.js';
 import { eventually } from '../support/eventually.js';
+import { query } from '../support/expect-tables.js';
 import { clientOf } from '../support/run-job.js';
 import { fileOf, row, rows } from '../support/small-file.js';
 import { type System, startSystem } from '../support/system.js';
@@ -32,7 +33,7 @@ describe('sluice on a real system', () => {
     runToEnd(process.execPath, [MAIN, ...args], {
       cwd: system.folder,
       env: childEnvironment({ ...system.env, NO_COLOR: '1', ...env }),
-      signal: AbortSignal.timeout(90_000),
+      signal: AbortSignal.timeout(240_000),
     });
 
   function file(name: string, ...lines: string[]): string {
@@ -61,10 +62,12 @@ describe('sluice on a real system', () => {
         inserted: 20,
         updated: 0,
         unchanged: 0,
+        deleted: 0,
         superseded: 0,
         warnings: 0,
       },
       findings: { DUPLICATE: 1, INVALID_BAN: 1 },
+      categories: { DUPLICATE: 'key', INVALID_BAN: 'value' },
       seconds: expect.any(Number),
       error: null,
       pauseReason: null,
@@ -129,6 +132,35 @@ describe('sluice on a real system', () => {
       code: 8,
       stderr: expect.stringContaining('[JOB_NOTHING_TO_RESUME]'),
     });
+  });
+
+  it('run --strict: one refused record fails it, exit 3, and nothing is visible; resume --max-refused: exit 0', async () => {
+    const visible = (): Promise<unknown[]> => query(system, 'SELECT ban FROM tax_registration ORDER BY ban');
+    const before = await visible();
+    file('strict.csv', ...rows(120), row(121, { ban: 'x' }));
+    const args = ['run', 'tax-registration', '--source', 'strict.csv', '--yes', '--strict', '--json'];
+    const { code, stdout } = await sluice(args);
+    expect(code).toBe(3);
+    const { job: id, ...report } = JSON.parse(stdout) as RunJson;
+    expect(report).toMatchObject({
+      ok: false,
+      state: 'failed',
+      error: { code: 'STRICT_REFUSED', message: '1 of 121 records were refused, and the job is strict.' },
+    });
+    expect(await visible()).toEqual(before);
+    expect(await sluice(['resume', id])).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining('STRICT_REFUSED'),
+    });
+    expect(await visible()).toEqual(before);
+    const resumed = await sluice(['resume', id, '--max-refused', '1%', '--json']);
+    expect(resumed.code).toBe(0);
+    expect(JSON.parse(resumed.stdout)).toMatchObject({
+      job: id,
+      state: 'succeeded',
+      counts: { loaded: 120 },
+    });
+    expect(await visible()).toHaveLength(120);
   });
 
   it('discard: a usage error without --yes, then exit 0, and no resuming any more: exit 1', async () => {

@@ -6,8 +6,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { JobCounts } from '#core/job/job.entity.js';
-import type { JobRequest } from '#core/job/job-view.js';
+import type { JobCounts } from '#api/job-facts.js';
+import type { JobRequest } from '#api/jobs.js';
 import { DEFAULT_CUTTING } from '#core/record/raw-batch.js';
 import { peakMbOf, resetPeak } from '../../bench/system/proc.js';
 import { runJob } from '../support/run-job.js';

@@ -1,6 +1,6 @@
 /**
  * How a job becomes visible: a dry run changes nothing, a limit is exact, a snapshot that shrinks too much is not
- * swapped in, one job a dataset is active, and a second dataset of another shape goes the same way.
+ * swapped in, a replacement runs alone, and a second dataset of another shape goes the same way.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -117,7 +117,7 @@ describe('modes of a job', () => {
     expect(job).toMatchObject({ state: 'succeeded', counts: { loaded: 10 } });
   });
 
-  it('one job a dataset: a second one is told which, and cancelling leaves the tables as they were', async () => {
+  it('a replacement runs alone: a second job is refused, names it, and cancelling leaves the tables as they were', async () => {
     const before = await bans();
     // More than the head of a source, which is read before a job runs.
     const slow = createServer((_, response) => {
@@ -127,9 +127,16 @@ describe('modes of a job', () => {
     await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
     const source = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/slow.csv`;
     const { id } = await clientOf(system).startJob({ dataset: 'tax-registration', source });
-    await expect(clientOf(system).startJob({ dataset: 'tax-registration', source })).rejects.toMatchObject({
-      code: 'JOB_ACTIVE',
-    });
+    for (const request of [
+      { source },
+      { source: file('other.csv', fileOf(row(1))), mode: 'upsert' as const },
+    ])
+      await expect(
+        clientOf(system).startJob({ dataset: 'tax-registration', ...request }),
+      ).rejects.toMatchObject({
+        code: 'JOB_ACTIVE',
+        place: { job: id },
+      });
     await eventually(async () => (await clientOf(system).job(id)).state === 'running', 'the job to run');
     await clientOf(system).cancelJob(id);
     expect(await jobEnd(system, id)).toMatchObject({ state: 'cancelled' });

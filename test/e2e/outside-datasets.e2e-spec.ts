@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A dataset as docs/add-a-dataset.md section 1 allows it: compiled JavaScript in a folder that knows nothing of Sluice's. */
+/** A dataset as docs/add-a-dataset.md section 9 allows it: compiled JavaScript in a folder that knows nothing of Sluice's. */
 const FILES: Readonly<Record<string, string>> = {
   'README.md': '# coins\n',
   'migrations/001-tables.sql': 'CREATE TABLE coin (k text PRIMARY KEY);\n',
@@ -49,13 +49,40 @@ describe('a dataset outside of the checkout', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('imports what the page says that it can', async () => {
+  const sluice = async (...args: string[]): Promise<string> => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      [join(ROOT, 'scripts/sluice.js'), 'check', 'coins', join(folder, 'coins.csv')],
-      { env: { ...process.env, SLUICE_DATASET_PATHS: folder, NODE_OPTIONS: '' } },
+      [join(ROOT, 'scripts/sluice.js'), ...args],
+      {
+        env: { ...process.env, SLUICE_DATASET_PATHS: folder, NODE_OPTIONS: '' },
+      },
     );
+    return stdout;
+  };
+
+  it('imports what the page says that it can', async () => {
+    const stdout = await sluice('check', 'coins', join(folder, 'coins.csv'));
     expect(stdout).toContain('2 records read');
     expect(stdout).toContain('2 accepted');
+  });
+
+  it('is one file, where everything has its default, and is tested like one of this repository', async () => {
+    mkdirSync(join(folder, 'notes'));
+    writeFileSync(
+      join(folder, 'notes', 'dataset.js'),
+      `import { Column, Table } from '#core/dataset/columns.js';
+       import { defineDataset } from '#core/dataset/define-dataset.js';
+       import { int64 } from '#core/dataset/kinds.js';
+       class Note {}
+       Column({ kind: int64(), required: true })(Note.prototype, 'id');
+       Column({})(Note.prototype, 'words');
+       Table({ name: 'note', key: ['id'] })(Note);
+       export default defineDataset({ title: 'Notes', contract: Note, csv: { delimiter: ';' } });`,
+    );
+    writeFileSync(join(folder, 'notes.csv'), 'id;words\n1;a;b\n2;c\n');
+    await expect(sluice('check', 'notes', join(folder, 'notes.csv'))).rejects.toMatchObject({ code: 7 });
+    const stdout = await sluice('dataset', 'test', 'notes');
+    expect(stdout).toMatch(/^ok +generator/m);
+    expect(stdout).not.toContain('FAILED');
   });
 });

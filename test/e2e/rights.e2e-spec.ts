@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import kafkajs, { type AclEntry, type Admin } from 'kafkajs';
 import pg from 'pg';
+import type { TraceView } from '#api/trace.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
 import { childEnvironment } from '#common/config/environment.js';
 import { topicOf } from '#core/message/topics.js';
@@ -22,6 +23,7 @@ import {
   connectAdmin,
   judgementsIn,
   listAcls,
+  produce,
   runConfigCommand,
   setAcls,
   unusedRights,
@@ -128,6 +130,89 @@ describe('a system under the documented rights', () => {
     );
     expect(owners).toEqual([{ tableowner: 'sluice_owner' }]);
   });
+
+  it('reads what producers send to the inbox', async () => {
+    const [broker = ''] = system.brokers;
+    const client = clientOf(system);
+    await client.startStream(DATASET, {});
+    await produce(broker, topicOf(DATASET, 'inbox'), 'one', 'two');
+    await client.drainStream(DATASET);
+    await eventually(
+      async () => (await client.stream(DATASET)).state === 'stopped',
+      'the stream to be drained',
+    );
+    const jobs = await query<{ read: string }>(
+      system,
+      `SELECT sum((counts ->> 'read')::int) AS read FROM sluice.job WHERE stream IS NOT NULL AND state = 'succeeded'`,
+    );
+    expect(jobs).toEqual([{ read: '2' }]);
+  });
+
+  it('sends a refused record again, and knows what became of it', async () => {
+    const client = clientOf(system);
+    const job = await runJob(system, {
+      ...{ dataset: DATASET, source: sourceOf(row(4), row(5, { ban: 'x' })), mode: 'append' },
+      maxRefusedShare: 1,
+    });
+    const [letter] = await lettersOf(system, job.id);
+    const { jobs } = await client.resubmitDeadLetters({ ids: [letter?.id ?? ''] });
+    expect(await jobEnd(system, jobs[0]?.id ?? '')).toMatchObject({ counts: { read: 1, refused: 1 } });
+    await eventually(
+      async () => (await client.deadLetter(job.id, letter?.record ?? 0)).state === 'refused-again',
+      'the dead letter to be decided about',
+    );
+  });
+
+  it('says what became of a key, without the right to read the table', async () => {
+    let view: TraceView | null = null;
+    const request = { dataset: DATASET, key: [validBan(1)] };
+    for await (const line of clientOf(system).trace(request, AbortSignal.timeout(120_000)))
+      if ('trace' in line) view = line.trace;
+    expect(view).toMatchObject({ row: { isThere: null } });
+    // Of the first job; what the stream and the repair job have read has other keys.
+    expect(view?.records.map(({ record }) => record)).toEqual([0, 3]);
+  });
+
+  it('replays a job', async () => {
+    const job = await runJob(system, {
+      ...{ dataset: DATASET, source: sourceOf(row(6), row(7)), mode: 'append' },
+    });
+    const { id } = await clientOf(system).startReplay({ dataset: DATASET, job: job.id, mode: 'upsert' });
+    const view = await eventually(
+      async () => {
+        const view = await clientOf(system).replay(id ?? '');
+        return view.finishedAt !== null && view;
+      },
+      'the replay to end',
+      120_000,
+    );
+    expect(view).toMatchObject({ state: 'succeeded' });
+  });
+
+  it('builds the read model again from the topics, as the tracker', async () => {
+    const [before] = await lettersOf(system, await firstJob());
+    await system.kill('tracker', 'SIGTERM');
+    const rebuild = join(checkoutFolder(), 'dist', 'apps', 'tracker', 'src', 'rebuild.js');
+    const { code, stderr } = await runToEnd(process.execPath, [rebuild], {
+      cwd: system.folder,
+      env: childEnvironment({ ...system.env, ...envOf('tracker', system) }),
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    await system.restart('tracker');
+    await eventually(
+      async () => (await lettersOf(system, await firstJob())).length === 2,
+      'the dead letters of the first job to be there again',
+    );
+    expect((await lettersOf(system, await firstJob()))[0]).toEqual(before);
+  });
+
+  async function firstJob(): Promise<string> {
+    const [job] = await query<{ id: string }>(
+      system,
+      'SELECT id FROM sluice.job ORDER BY created_at LIMIT 1',
+    );
+    return job?.id ?? '';
+  }
 
   it('asked for nothing that it has no right to, and wrote no password into a log', () => {
     for (const service of system.services) {

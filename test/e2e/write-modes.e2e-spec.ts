@@ -1,23 +1,25 @@
 /**
  * The three write modes from the file to the tables, against oracles that share no code with the product: several
- * records of one key across batches that arrive in any order, stale versions, children that come and go, and the
- * same file twice.
+ * records of one key across batches that arrive in any order, stale versions, children that come and go, the
+ * same file twice, and two files at once.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import type { JobCounts } from '#api/job-facts.js';
+import type { JobDetail, JobRequest } from '#api/jobs.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import type { JobCounts } from '#core/job/job.entity.js';
-import type { JobDetail, JobRequest } from '#core/job/job-view.js';
 import { checkoutFolder } from '#local/folders.js';
 import webshopOrders from '../fixtures/datasets/webshop-orders/dataset.js';
 import { generate as generateOrders } from '../fixtures/datasets/webshop-orders/generator.js';
 import { expectTables, query } from '../support/expect-tables.js';
-import { type CopiedRow, judgeWhole } from '../support/judge-file.js';
+import { type CopiedRow, judgeWhole } from '#core/conformance/judge-file.js';
 import { type MergeCounts, MergeOracle, type MergeRecord } from '../support/merge-oracle.js';
 import { type Expectation, type OracleOptions, expectFile, judgeFile } from '../support/oracle.js';
-import { runJob } from '../support/run-job.js';
+import { eventually } from '../support/eventually.js';
+import { type HeldSource, startHeldSource } from '../support/held-source.js';
+import { clientOf, jobEnd, runJob } from '../support/run-job.js';
 import { HEADER, row, validBan } from '../support/small-file.js';
 import { type System, startSystem } from '../support/system.js';
 
@@ -45,10 +47,17 @@ describe('write modes', () => {
     return job;
   }
 
-  const fates = ({ inserted, updated, unchanged, superseded }: JobCounts | MergeCounts): MergeCounts => ({
+  const fates = ({
     inserted,
     updated,
     unchanged,
+    deleted,
+    superseded,
+  }: JobCounts | MergeCounts): MergeCounts => ({
+    inserted,
+    updated,
+    unchanged,
+    deleted,
     superseded,
   });
 
@@ -166,6 +175,60 @@ describe('write modes', () => {
       const { updated, unchanged } = await runs('upsert', corrected, oracle);
       expect(Math.min(updated, unchanged)).toBeGreaterThan(0);
       expect(await query(system, 'SELECT FROM business_industry')).toEqual([]);
+    });
+
+    describe('two files side by side make the table that they make one after the other', () => {
+      const corrected = Buffer.from(middle.toString().replace(/47291\d,零售\d/g, ','));
+      let sources: HeldSource[];
+      let ids: string[];
+
+      /** Both are read to their half: neither was refused because of the other. */
+      async function start(mode: 'append' | 'upsert'): Promise<void> {
+        await query(system, 'TRUNCATE tax_registration CASCADE');
+        sources = await Promise.all([corrected, middle].map((file) => startHeldSource(file)));
+        const requests = sources.map(({ url }) =>
+          clientOf(system).startJob({ dataset: 'tax-registration', mode, source: url, maxRefusedShare: 1 }),
+        );
+        ids = (await Promise.all(requests)).map(({ id }) => id);
+        for (const id of ids)
+          await eventually(async () => (await clientOf(system).job(id)).state === 'running', 'both to run');
+      }
+      afterEach(() => Promise.all(sources.map((source) => source.close())));
+
+      async function expectMergedAs(mode: 'append' | 'upsert', order: readonly JobDetail[]): Promise<void> {
+        const oracle = new MergeOracle();
+        const options: OracleOptions = { repeats: mode === 'upsert' ? 'accepted' : 'refused' };
+        for (const job of order) {
+          expect(job).toMatchObject({ state: 'succeeded', error: null });
+          const file = job.id === ids[0] ? corrected : middle;
+          expect(job.counts).toMatchObject(oracle[mode](recordsOf(file, options)));
+        }
+        await expectMerged(oracle);
+      }
+
+      it.each(['append', 'upsert'] as const)(
+        '%s, in the order in which they became visible',
+        async (mode) => {
+          await start(mode);
+          for (const source of sources) source.goOn();
+          const ends = await Promise.all(ids.map((id) => jobEnd(system, id)));
+          await expectMergedAs(
+            mode,
+            ends.sort((a, b) => Date.parse(a.finishedAt ?? '') - Date.parse(b.finishedAt ?? '')),
+          );
+        },
+      );
+
+      it('upsert, also when one of them is paused: it holds up nothing, and is the last', async () => {
+        await start('upsert');
+        const [slow = '', quick = ''] = ids;
+        await clientOf(system).pauseJob(slow);
+        sources[1]?.goOn();
+        const second = await jobEnd(system, quick);
+        sources[0]?.goOn();
+        await clientOf(system).continueJob(slow);
+        await expectMergedAs('upsert', [second, await jobEnd(system, slow)]);
+      });
     });
 
     it('replace with the same file gives the same rows', async () => {

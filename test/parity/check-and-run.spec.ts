@@ -69,7 +69,7 @@ async function byRun(dataset: Dataset, mode: WriteMode, chunks: readonly Buffer[
     throw error;
   }
   const { columns, context, firstLine, dataStart } = opened.prologue;
-  const cutting = { format: dataset.format, lineEnd: opened.lineEnd, limitRecords: null };
+  const cutting = { format: dataset.format, csv: dataset.csv, lineEnd: opened.lineEnd, limitRecords: null };
   const sizes = { maxBatchBytes: 60, maxBatchRecords: 3, maxRecordBytes: 256 * 1024 };
   const cutter = createCutter(
     { ...cutting, ...sizes },
@@ -121,7 +121,7 @@ async function byRun(dataset: Dataset, mode: WriteMode, chunks: readonly Buffer[
         ...{ batches: batches.length, records, dataStart, bytes: opened.bytesRead(), crc32cSum: null },
         ...{ headBytes: opened.bytes, headLines: opened.lines, firstLine },
       },
-      { inserted: counts.accepted - superseded, updated: 0, unchanged: 0, superseded },
+      { inserted: counts.accepted - superseded, updated: 0, unchanged: 0, deleted: 0, superseded },
     ),
   ).toEqual([]);
   return { is: counts.accepted === 0 ? 'nothing' : 'judged', counts, findings };

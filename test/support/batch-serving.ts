@@ -5,12 +5,16 @@ import { Payload } from '@nestjs/microservices';
 import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
-import { BatchServer, type BatchServerOptions } from '#common/kafka/batch-server.js';
-import { createKafka } from '#common/kafka/kafka-client.js';
-import { MessageParking, type ParkedMessage, type TellParked } from '#common/kafka/message-parking.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
+import { BatchHandler, type Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
+import { BatchServer, type BatchServerOptions } from '#common/kafka/transport/batch-server.js';
+import {
+  MessageParking,
+  type ParkedMessage,
+  type ReportParked,
+} from '#common/kafka/transport/message-parking.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { createTopics, withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { type TestKafka, startTestKafka } from './kafka.js';
 
 const logger = pino({ level: 'silent' });
@@ -19,7 +23,7 @@ const logger = pino({ level: 'silent' });
 export class ServingHarness {
   /** What the handler does with a delivery; set by each test. */
   onDelivery: (delivery: Delivery) => Promise<void> = () => Promise.resolve();
-  tellParked: TellParked = () => Promise.resolve();
+  reportParked: ReportParked = () => Promise.resolve();
   parked: ParkedMessage[] = [];
   topic = '';
   readonly kafka: Kafka;
@@ -49,7 +53,7 @@ export class ServingHarness {
   /** A topic of two partitions and a group, both new. */
   async begin(): Promise<void> {
     this.parked = [];
-    this.tellParked = (messages) => {
+    this.reportParked = (messages) => {
       this.parked.push(...messages);
       return Promise.resolve();
     };
@@ -74,7 +78,7 @@ export class ServingHarness {
       maxBytesPerPartition: 1024 * 1024,
       maxMessageBytes: 1024,
       sessionTimeoutMs: 30_000,
-      parking: new MessageParking(new Registry(), logger, (messages) => this.tellParked(messages)),
+      parking: new MessageParking(new Registry(), logger, (messages) => this.reportParked(messages)),
       logger,
       onFatal: (error) => {
         throw error;

@@ -27,6 +27,8 @@ export function documentedUsers(): DocumentedUser[] {
   }));
 }
 
+const RESOURCE_TYPES = { topic: 'TOPIC', group: 'GROUP', 'transactional-id': 'TRANSACTIONAL_ID' } as const;
+
 /** The page's rights of one principal, for a dataset of another name. */
 export function documentedAcls(principal: string, dataset: string): AclEntry[] {
   const lines = [...PAGE.matchAll(/^\$acls --allow-principal User:(\S+) (.*)$/gm)];
@@ -34,7 +36,7 @@ export function documentedAcls(principal: string, dataset: string): AclEntry[] {
     .filter(([, name]) => name === principal)
     .flatMap(([, , words = '']) => {
       const operations = [...words.matchAll(/--operation (\S+)/g)].map(([, name = '']) => name);
-      const resources = [...words.matchAll(/--(topic|group) (\S+)/g)];
+      const resources = [...words.matchAll(/--(topic|group|transactional-id) (\S+)/g)];
       const pattern = words.includes('--resource-pattern-type prefixed') ? 'PREFIXED' : 'LITERAL';
       return resources.flatMap(([, kind, name = '']) =>
         operations.map((operation) => ({
@@ -42,7 +44,7 @@ export function documentedAcls(principal: string, dataset: string): AclEntry[] {
           host: '*',
           permissionType: kafkajs.AclPermissionTypes.ALLOW,
           operation: kafkajs.AclOperationTypes[operation as 'READ'],
-          resourceType: kafkajs.AclResourceTypes[kind === 'topic' ? 'TOPIC' : 'GROUP'],
+          resourceType: kafkajs.AclResourceTypes[RESOURCE_TYPES[kind as keyof typeof RESOURCE_TYPES]],
           resourcePatternType: kafkajs.ResourcePatternTypes[pattern],
           resourceName: name.replace(`.${EXAMPLE}.`, `.${dataset}.`),
         })),
@@ -50,11 +52,16 @@ export function documentedAcls(principal: string, dataset: string): AclEntry[] {
     });
 }
 
-/** The page's statements for PostgreSQL: as the DBA before the migration, as the owner of the tables after it. */
-export function documentedRoles(): [asDba: string, asOwner: string] {
+/**
+ * The page's statements for PostgreSQL: as the DBA before the migration, as the owner of the tables after it, and as the
+ * owner of a dataset's own schema.
+ */
+export function documentedRoles(): [asDba: string, asOwner: string, ownSchema: string] {
   const section = PAGE.slice(PAGE.indexOf('## One role for each service')).split('\n## ')[0] ?? '';
-  const [asDba, asOwner] = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql = '']) => sql);
-  if (asDba === undefined || asOwner === undefined)
-    throw new RangeError('The page has not both blocks of SQL.');
-  return [asDba, asOwner];
+  const [asDba, asOwner, ownSchema] = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(
+    ([, sql = '']) => sql,
+  );
+  if (asDba === undefined || asOwner === undefined || ownSchema === undefined)
+    throw new RangeError('The page has not all blocks of SQL.');
+  return [asDba, asOwner, ownSchema];
 }

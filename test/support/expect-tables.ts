@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import pg from 'pg';
-import type { JobDetail } from '#core/job/job-view.js';
+import type { JobDetail } from '#api/jobs.js';
 import type { BusinessRow, Expectation, IndustryRow } from './oracle.js';
 import { lettersOf } from './run-job.js';
 import type { System } from './system.js';
@@ -14,11 +14,16 @@ const INDUSTRIES = `
   SELECT business_id, industry_code, industry_name, "order"::text
   FROM public.business_industry ORDER BY business_id COLLATE "C", "order"`;
 
+/** Of systems on the run's server. Tests ask again and again until something is so, and a connection costs more than its question. */
+const pools = new Map<string, pg.Pool>();
+
 export async function query<R extends pg.QueryResultRow>(
   system: System,
   sql: string,
   values: unknown[] = [],
 ): Promise<R[]> {
+  // A PostgreSQL that a test kills takes pooled connections with it.
+  if (!system.has('postgres')) return (await poolOf(system.databaseUrl).query<R>(sql, values)).rows;
   const client = new pg.Client({ connectionString: system.databaseUrl });
   await client.connect();
   try {
@@ -26,6 +31,21 @@ export async function query<R extends pg.QueryResultRow>(
   } finally {
     await client.end();
   }
+}
+
+function poolOf(url: string): pg.Pool {
+  const known = pools.get(url);
+  if (known !== undefined) return known;
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 4,
+    idleTimeoutMillis: 5_000,
+    allowExitOnIdle: true,
+  });
+  // The database goes with its system.
+  pool.on('error', () => undefined);
+  pools.set(url, pool);
+  return pool;
 }
 
 /** Every row of both tables is what the oracle says, and there is no other. */

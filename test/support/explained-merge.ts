@@ -1,4 +1,4 @@
-import { type MergeCounts, MergeOracle, type MergeRecord } from './merge-oracle.js';
+import { type MergeCounts, type MergeDelete, MergeOracle, type MergeRecord } from './merge-oracle.js';
 import type { Written } from './other-writers.js';
 import { comparable } from './random-tables.js';
 
@@ -13,7 +13,7 @@ export interface MergeBesideWriters {
   readonly mode: 'append' | 'upsert';
   readonly before: readonly MergeRecord[];
   /** Accepted ones, in the order of the source. */
-  readonly records: readonly MergeRecord[];
+  readonly records: readonly (MergeRecord | MergeDelete)[];
   readonly history: ReadonlyMap<string, readonly Written[]>;
   readonly after: readonly MergeRecord[];
   readonly counts: MergeCounts;
@@ -23,7 +23,7 @@ export interface MergeBesideWriters {
 export function unexplained(merge: MergeBesideWriters): string[] {
   const { before, records, history, after, counts } = merge;
   const all = [...before, ...records, ...after].map(({ key }) => key);
-  let sums = new Set(['0,0,0']);
+  let sums = new Set(['0,0,0,0']);
   const problems: string[] = [];
   for (const key of new Set([...all, ...history.keys()])) {
     const possible = outcomesOf(key, merge);
@@ -42,7 +42,9 @@ export function unexplained(merge: MergeBesideWriters): string[] {
   }
   const found = textOf(counts);
   if (problems.length === 0 && !sums.has(found)) {
-    problems.push(`inserted, there already, superseded: ${found}, and only ${[...sums].join('; ')} can be`);
+    problems.push(
+      `inserted, there already, deleted, superseded: ${found}, and only ${[...sums].join('; ')} can be`,
+    );
   }
   return problems;
 }
@@ -60,15 +62,19 @@ function outcomesOf(key: string, merge: MergeBesideWriters): Set<string> {
         ? (merge.before.find((record) => record.key === key) ?? null)
         : (written[place - 1] ?? null);
     if (present !== null) oracle.append([present]);
-    const counts = merge.mode === 'append' ? oracle.append(own) : oracle.upsert(own);
+    const counts = merge.mode === 'append' ? oracle.append(own.filter(isWritten)) : oracle.upsert(own);
     const last = place === written.length ? (oracle.records()[0] ?? null) : (written.at(-1) ?? null);
     if (textOfRecord(last) === wanted) possible.add(textOf(counts));
   }
   return possible;
 }
 
-function textOf({ inserted, updated, unchanged, superseded }: MergeCounts): string {
-  return [inserted, updated + unchanged, superseded].join(',');
+function isWritten(record: MergeRecord | MergeDelete): record is MergeRecord {
+  return !('deletes' in record);
+}
+
+function textOf({ inserted, updated, unchanged, deleted, superseded }: MergeCounts): string {
+  return [inserted, updated + unchanged, deleted, superseded].join(',');
 }
 
 function textOfRecord(record: Written): string {

@@ -1,10 +1,10 @@
 import { expect } from '@jest/globals';
+import type { JobRequest } from '#api/jobs.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import type { JobRequest } from '#core/job/job-view.js';
 import { STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { eventually } from './eventually.js';
-import { disarmFaultPoints } from './fault-points.js';
 import { expectReport, expectTables, query } from './expect-tables.js';
+import { disarmFaultPoints } from './fault-points.js';
 import { generatedFile } from './generated-file.js';
 import { type HeldSource, startHeldSource } from './held-source.js';
 import { KafkaView, type SeenMessage } from './kafka-view.js';
@@ -255,7 +255,7 @@ export class FaultRig {
   async problems(name: ProcessName, page: 'live' | 'ready', isSecond = false): Promise<readonly string[]> {
     try {
       const answer = await fetch(`${this.system.urlOf(name)}/health/${page}`, {
-        signal: AbortSignal.timeout(5_000),
+        signal: AbortSignal.timeout(30_000),
       });
       const { problems } = (await answer.json()) as { problems: string[] };
       return answer.ok ? [] : problems;

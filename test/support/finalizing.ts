@@ -56,19 +56,19 @@ export async function finalizeJob(jobs: StagedJobs, parts: FinalizeParts = {}): 
 /** Sweeps of several loaders over the same database; Kafka's side of announcing has tests of its own. */
 export class SweepHarness {
   /** What was announced, in order: `refusals`, or a job's state. */
-  readonly told: string[] = [];
+  readonly announced: string[] = [];
   readonly announcer: Announcer;
   private readonly running: Sweep[] = [];
 
   constructor(private readonly jobs: StagedJobs) {
     this.announcer = {
       announceRefusals: async (job) => {
-        this.told.push('refusals');
+        this.announced.push('refusals');
         await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = true WHERE job = $1', [job]);
         return false;
       },
       announceJob: ({ state }) => {
-        this.told.push(state);
+        this.announced.push(state);
         return Promise.resolve();
       },
     };

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, expect } from '@jest/globals';
 import type { ByteSource } from '../../apps/ingestor/src/sources/byte-source.js';
-import { openSource } from '../../apps/ingestor/src/sources/open-source.js';
+import { openBytes } from './open-bytes.js';
 import { type Serving, type SourceServer, serve, startSourceServer } from './source-server.js';
 import { type SourceSettings, sourceSettings } from './source-settings.js';
 
@@ -34,7 +34,7 @@ export async function startServing(...servings: Partial<Serving>[]): Promise<voi
 
 export function open(uri = server.url(), changes: SourceSettings = {}): Promise<ByteSource> {
   const settings = sourceSettings({ retryFactorMs: 1, ...changes });
-  return openSource({ uri, trustedCaller: true }, settings, new AbortController().signal);
+  return openBytes({ uri, own: { trustedCaller: true } }, settings, new AbortController().signal);
 }
 
 export async function read(uri = server.url(), changes: SourceSettings = {}): Promise<Buffer> {

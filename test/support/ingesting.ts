@@ -7,10 +7,10 @@ import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
-import type { Publisher } from '#common/kafka/publisher.js';
+import type { Publisher } from '#common/kafka/transport/publisher.js';
 import { Column, Table } from '#core/dataset/columns.js';
 import type { Dataset } from '#core/dataset/dataset.js';
-import { DatasetRegistry } from '#core/dataset/registry.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 import type { Job } from '#core/job/job.entity.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
@@ -20,10 +20,11 @@ import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { IngestorMetrics } from '../../apps/ingestor/src/ingestor.metrics.js';
 import { JobCommands } from '../../apps/ingestor/src/jobs/job-commands.js';
 import { JobRunner } from '../../apps/ingestor/src/jobs/job-runner.js';
+import type { MessageSource } from '../../apps/ingestor/src/sources/message-source.js';
 import { SourceOpener } from '../../apps/ingestor/src/sources/source-opener.js';
+import { startTestDatabase } from './postgres.js';
 import { RunFolder } from './run-folder.js';
 import { sourceSettings } from './source-settings.js';
-import { startTestDatabase } from './postgres.js';
 
 /**
  * Ingestors on real PostgreSQL and real files, with brokers whose acknowledgements a test holds back: what is on its
@@ -72,6 +73,10 @@ export class HeldBroker {
   readonly values = new Map<number, string>();
   /** Partitions that batches were sent to. */
   readonly partitions = new Set<number | undefined>();
+  /** The contexts of the batches, as JSON. */
+  readonly contexts = new Set<string>();
+  /** The lists of unreadable records of batches, by the batch, as JSON. */
+  readonly unreadable = new Map<number, string>();
   /** Whether batches were sealed. */
   readonly seals = new Set<boolean>();
   /** Batches from here on are acknowledged by `acknowledge` only. */
@@ -85,6 +90,8 @@ export class HeldBroker {
     this.sent.push(batch);
     this.partitions.add(message.partition);
     this.values.set(batch, message.value.toString());
+    this.unreadable.set(batch, String(message.headers.oversized));
+    this.contexts.add(String(message.headers.context));
     this.seals.add('seal' in message.headers);
     if (batch < this.heldFrom) return Promise.resolve();
     return new Promise((acknowledge, lose) => this.waiting.add({ acknowledge, lose }));
@@ -110,8 +117,8 @@ export interface TestIngestor {
   readonly runner: JobRunner;
   readonly commands: JobCommands;
   readonly drain: AbortController;
-  /** Claims the next job and runs it. @returns its end */
-  run(): Promise<void>;
+  /** Claims the next job and runs it, with its source where a test has opened it. @returns its end */
+  run(opened?: MessageSource): Promise<void>;
 }
 
 export class Ingesting {
@@ -153,7 +160,7 @@ export class Ingesting {
       id,
       dataset: THINGS.name,
       mode: 'replace',
-      source: { kind: 'file', display: source, trustedCaller: true },
+      source: { kind: 'file', display: source, own: { trustedCaller: true } },
       secretUri: source,
       dryRun: false,
       limitRecords: null,
@@ -169,10 +176,16 @@ export class Ingesting {
     return new JobRepository(this.database).load(id);
   }
 
-  ingestor(owner = 'one', leaseSeconds = 30, settings: Partial<IngestorConfig> = {}): TestIngestor {
+  /** @param dataset things that are written otherwise */
+  ingestor(
+    owner = 'one',
+    leaseSeconds = 30,
+    settings: Partial<IngestorConfig> = {},
+    dataset: Dataset = THINGS,
+  ): TestIngestor {
     const jobs = new JobRepository(this.database, leaseSeconds);
     const registry = new DatasetRegistry([
-      { name: THINGS.name, dataset: THINGS, folder: '', tables: ['thing'] },
+      { name: THINGS.name, dataset, folder: '', schema: 'public', tables: ['thing'] },
     ]);
     const config = Object.assign(new IngestorConfig(), { maxBatchRecords: 2, leaseSeconds }, settings);
     const broker = new HeldBroker();
@@ -191,11 +204,11 @@ export class Ingesting {
       broker,
       runner,
       drain,
-      commands: new JobCommands(this.operator, jobs, runner),
-      run: async () => {
+      commands: new JobCommands(this.operator, runner, this.database),
+      run: async (opened) => {
         const claim = await jobs.claimNext(owner);
         if (!claim) throw new Error('There is no job to claim.');
-        await runner.run(claim, drain.signal);
+        await runner.run(claim, drain.signal, opened);
       },
     };
   }

@@ -2,17 +2,20 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
+import type { WriteMode } from '#core/dataset/dataset.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { migrate } from '#core/schema/migrate.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
+import type { MergeAtOnce } from '../../apps/loader/src/finalize/merge-at-once.js';
 import { GroupLoader } from '../../apps/loader/src/load/group-loader.js';
 import { loaderPlan, stagingTargets } from '../../apps/loader/src/load/staging-targets.js';
 import { type TestDatabase, startTestDatabase } from './postgres.js';
 
 /** Things and their parts. */
-const THING_PLAN: TablePlan[] = [
+export const THING_PLAN: TablePlan[] = [
   {
+    schema: 'public',
     table: 'thing',
     columns: ['code', 'amount'],
     key: ['code'],
@@ -21,6 +24,7 @@ const THING_PLAN: TablePlan[] = [
     parent: null,
   },
   {
+    schema: 'public',
     table: 'part',
     columns: ['thing_code', 'name'],
     key: [],
@@ -82,18 +86,17 @@ export class LoadingHarness {
     await this.server.stop();
   }
 
-  /** A new job, which is the only one. */
-  async begin(): Promise<void> {
+  /** A new job, which is the only one. @param totals batches of a job whose source is read; each has two records */
+  async begin(mode: WriteMode = 'replace', totals: number | null = null): Promise<void> {
     this.job = uuidv7();
     await this.pool.query('TRUNCATE sluice.job CASCADE');
     await this.pool.query(
-      `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version, epoch)
-       VALUES ($1, 'things', 'replace', 'running', '{}', '', false, 0.05, '{}', 1, 1)`,
-      [this.job],
+      `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options, contract_version, epoch,
+         total_batches, total_records, total_bytes)
+       VALUES ($1, 'things', $2, 'running', '{}', '', false, 0.05, '{}', 1, 1, $3::bigint, $3::bigint * 2, $3::bigint * 10)`,
+      [this.job, mode, totals],
     );
-    await inTransaction(this.pool, (client) =>
-      createStaging(client, THING_PLAN, { id: this.job, mode: 'replace' }),
-    );
+    await inTransaction(this.pool, (client) => createStaging(client, THING_PLAN, { id: this.job, mode }));
   }
 
   /** A batch of two things, each with a part, unless told otherwise. */
@@ -130,12 +133,13 @@ export class LoadingHarness {
     return loaderPlan(THING_PLAN, 1, this.job, checksSeals);
   }
 
-  loaderWith(sessionTimeoutMs: number): GroupLoader {
+  loaderWith(sessionTimeoutMs: number, atOnce?: MergeAtOnce): GroupLoader {
     return new GroupLoader({
       pool: this.pool,
       logger: pino({ level: 'silent' }),
       sessionTimeoutMs,
       retryPauseMs: 1,
+      ...(atOnce && { atOnce }),
     });
   }
 

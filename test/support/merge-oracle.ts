@@ -13,11 +13,20 @@ export interface MergeRecord {
   readonly children: readonly object[];
 }
 
+/** A record that takes the row with its key away. */
+export interface MergeDelete {
+  readonly key: string;
+  /** Null: it has none, and is newer than all that stands before it. */
+  readonly version: number | null;
+  readonly deletes: true;
+}
+
 /** As in `JobCounts`. */
 export interface MergeCounts {
   readonly inserted: number;
   readonly updated: number;
   readonly unchanged: number;
+  readonly deleted: number;
   readonly superseded: number;
 }
 
@@ -31,7 +40,7 @@ export class MergeOracle {
 
   /** @param records accepted ones, each key once: repeats within a job are refused before */
   append(records: readonly MergeRecord[]): MergeCounts {
-    const counts = { inserted: 0, updated: 0, unchanged: 0, superseded: 0 };
+    const counts = { inserted: 0, updated: 0, unchanged: 0, deleted: 0, superseded: 0 };
     for (const record of records) {
       if (this.present.has(record.key)) counts.superseded += 1;
       else counts.inserted += 1;
@@ -41,29 +50,39 @@ export class MergeOracle {
   }
 
   /** @param records accepted ones in the order of the source */
-  upsert(records: readonly MergeRecord[]): MergeCounts {
-    const chosen = new Map<string, MergeRecord>();
-    for (const record of records) {
-      const other = chosen.get(record.key);
-      if (other === undefined || !isOlder(record, other)) chosen.set(record.key, record);
-    }
-    const counts = { inserted: 0, updated: 0, unchanged: 0, superseded: records.length - chosen.size };
-    for (const record of chosen.values()) {
-      const present = this.present.get(record.key);
-      const fate = present === undefined ? 'inserted' : fateOf(record, present);
-      counts[fate] += 1;
-      if (fate === 'inserted' || fate === 'updated') this.present.set(record.key, record);
+  upsert(records: readonly (MergeRecord | MergeDelete)[]): MergeCounts {
+    const counts = { inserted: 0, updated: 0, unchanged: 0, deleted: 0, superseded: 0 };
+    const byKey = new Map<string, (MergeRecord | MergeDelete)[]>();
+    for (const record of records) byKey.set(record.key, [...(byKey.get(record.key) ?? []), record]);
+    for (const [key, all] of byKey) {
+      const isUnversioned = (record: MergeRecord | MergeDelete): boolean =>
+        'deletes' in record && record.version === null;
+      const cut = all.findLastIndex(isUnversioned);
+      const behind = all.slice(cut + 1);
+      const newest = behind.reduce<MergeRecord | MergeDelete | undefined>(
+        (best, record) => (best !== undefined && isOlder(record, best) ? best : record),
+        all[cut],
+      );
+      counts.superseded += all.length - 1;
+      const present = this.present.get(key);
+      if (newest === undefined) throw new RangeError('A key without records.');
+      const isStale = cut === -1 && present !== undefined && isOlder(newest, present);
+      if (isStale || ('deletes' in newest && present === undefined)) counts.superseded += 1;
+      else if ('deletes' in newest) {
+        counts.deleted += 1;
+        this.present.delete(key);
+      } else {
+        const fate =
+          present === undefined ? 'inserted' : text(newest) === text(present) ? 'unchanged' : 'updated';
+        counts[fate] += 1;
+        this.present.set(key, newest);
+      }
     }
     return counts;
   }
 }
 
-function fateOf(record: MergeRecord, present: MergeRecord): 'superseded' | 'updated' | 'unchanged' {
-  if (isOlder(record, present)) return 'superseded';
-  return text(record) === text(present) ? 'unchanged' : 'updated';
-}
-
-function isOlder(one: MergeRecord, other: MergeRecord): boolean {
+function isOlder(one: MergeRecord | MergeDelete, other: MergeRecord | MergeDelete): boolean {
   return (one.version ?? -Infinity) < (other.version ?? -Infinity);
 }
 

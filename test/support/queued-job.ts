@@ -12,7 +12,7 @@ export async function queueJob(
     id,
     dataset,
     mode: 'replace',
-    source: { kind: 'http', display: 'https://example.test/a.csv', trustedCaller: false },
+    source: { kind: 'http', display: 'https://example.test/a.csv', own: { trustedCaller: false } },
     secretUri,
     dryRun: false,
     limitRecords: null,

@@ -3,8 +3,8 @@ import type { WriteMode } from '#core/dataset/dataset.js';
 import type { SeededRandom } from '#core/dataset/generate.js';
 import type { FinalizedDataset } from '../../apps/loader/src/finalize/finalizing-job.js';
 import { SHOPS } from './finalizing.js';
-import type { MergeRecord } from './merge-oracle.js';
-import { SHOP_PLAN, type Shop } from './staged-job.js';
+import type { MergeDelete, MergeRecord } from './merge-oracle.js';
+import { type Deletes, SHOP_PLAN, type Shop } from './staged-job.js';
 
 /** What random tables need to be there. */
 export const RANDOM_TABLES_NEED = `
@@ -193,6 +193,26 @@ export function randomRecords(random: SeededRandom, tables: RandomTables): Shop[
       more: (['part', 'day'] as const).filter((name) => names.includes(name)).map(valueOf),
     };
   });
+}
+
+/** A record that deletes a row, whose key others have, too; with a version that may be none. */
+export function randomDelete(random: SeededRandom, tables: RandomTables): Deletes {
+  const version = random.chance(0.4) ? String.raw`\N` : randomCity(random);
+  return { deletes: [...randomKeyValues(random, tables), ...(tables.versioned ? [version] : [])] };
+}
+
+/** What the model goes by. */
+export function asDelete({ deletes }: Deletes, { key, versioned }: RandomTables): MergeDelete {
+  const valueOf = (name: KeyColumn['name']): string[] => {
+    const at = key.findIndex((column) => column.name === name);
+    return at === -1 ? [] : [deletes[at] ?? ''];
+  };
+  const version = deletes[key.length];
+  return {
+    key: (['number', 'part', 'day'] as const).flatMap(valueOf).join('|'),
+    version: !versioned ? 0 : version === String.raw`\N` ? null : Number(version),
+    deletes: true,
+  };
 }
 
 /** The key as one text, as {@link presentRecords} has it. */

@@ -7,7 +7,7 @@ import { type StartedProcess, startProcess, stopProcess, waitUntilReady } from '
 import type { ProcessPlan } from '#local/process-plan.js';
 
 /** Longer than any healthy start, also on a machine that does ten other things. */
-export const READY_TIMEOUT_MS = 60_000;
+export const READY_TIMEOUT_MS = 180_000;
 
 /**
  * A folder of its own for the servers of a test, and what runs in it.

@@ -1,6 +1,7 @@
-import { SluiceClient } from '../../apps/cli/src/client.js';
+import type { DeadLetterView } from '#api/dead-letters.js';
+import type { JobDetail, JobRequest } from '#api/jobs.js';
 import { isFinal } from '#core/job/job-state.js';
-import type { DeadLetterView, JobDetail, JobRequest } from '#core/job/job-view.js';
+import { SluiceClient } from '../../apps/cli/src/client.js';
 import { eventually } from './eventually.js';
 import type { System } from './system.js';
 

@@ -59,7 +59,7 @@ export interface SecuredKafka {
 /** Such a broker of its own, with no topic and no right. @param plainUsers as for {@link securedSettings} */
 export async function startSecuredKafka(plainUsers: Readonly<Record<string, string>>): Promise<SecuredKafka> {
   const run = new RunFolder('kafka-login');
-  const chooser = new PortChooser();
+  const chooser = new PortChooser({ reserves: true });
   const ports = {
     port: await chooser.choose(),
     loginPort: await chooser.choose(),
@@ -71,20 +71,40 @@ export async function startSecuredKafka(plainUsers: Readonly<Record<string, stri
     await run.start(await planKafka({ folder, logFile, ...ports, heapMb: 384, settings }));
   } catch (error) {
     await run.remove();
+    chooser.release();
     throw error;
   }
-  return { ports, folder, log: () => readFileSync(logFile, 'utf8'), stop: () => run.remove() };
+  const stop = async (): Promise<void> => {
+    await run.remove();
+    chooser.release();
+  };
+  return { ports, folder, log: () => readFileSync(logFile, 'utf8'), stop };
 }
 
 /** The administrator of such a broker. @param broker where it asks for logins */
 export async function connectAdmin(broker: string): Promise<Admin> {
-  const admin = new kafkajs.Kafka({
+  const admin = adminClient(broker).admin();
+  await admin.connect();
+  return admin;
+}
+
+/** As a producer that is none of ours; its rights are its owner's business. */
+export async function produce(broker: string, topic: string, ...values: string[]): Promise<void> {
+  const producer = adminClient(broker).producer({
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    allowAutoTopicCreation: false,
+  });
+  await producer.connect();
+  await producer.send({ topic, messages: values.map((value) => ({ value })) });
+  await producer.disconnect();
+}
+
+export function adminClient(broker: string): kafkajs.Kafka {
+  return new kafkajs.Kafka({
     brokers: [broker],
     sasl: { mechanism: 'plain', ...ADMIN },
     logLevel: kafkajs.logLevel.NOTHING,
-  }).admin();
-  await admin.connect();
-  return admin;
+  });
 }
 
 /**
@@ -120,7 +140,7 @@ export interface Judgement {
   readonly principal: string;
   readonly isAllowed: boolean;
   readonly operation: string;
-  /** `Topic`, `Group` or `Cluster`. */
+  /** `Topic`, `Group`, `TransactionalId` or `Cluster`. */
   readonly kind: string;
   readonly name: string;
 }
@@ -157,7 +177,7 @@ export function unusedRights(rights: readonly AclEntry[], judgements: readonly J
         judged.isAllowed &&
         judged.principal === right.principal &&
         judged.operation === operation &&
-        judged.kind.toUpperCase() === nameIn(kafkajs.AclResourceTypes, right.resourceType) &&
+        judged.kind.toUpperCase() === nameIn(kafkajs.AclResourceTypes, right.resourceType).replace('_', '') &&
         (right.resourcePatternType === kafkajs.ResourcePatternTypes.PREFIXED
           ? judged.name.startsWith(right.resourceName)
           : judged.name === right.resourceName),

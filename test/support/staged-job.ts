@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import type { JobCounts, JobError } from '#api/job-facts.js';
+import type { JobState } from '#api/job-words.js';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
 import type { ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
-import type { JobCounts, JobError } from '#core/job/job.entity.js';
-import type { JobState } from '#core/job/job-state.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
+import { DELETED_SECTION } from '#core/dataset/deletes.js';
 import { migrate } from '#core/schema/migrate.js';
 import { copyIntoStaging, createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
@@ -40,6 +41,7 @@ export const SHOP_TABLES = `
 
 export const SHOP_PLAN: readonly TablePlan[] = [
   {
+    schema: 'public',
     table: 'shop',
     columns: ['number', 'name', 'city'],
     key: ['number'],
@@ -48,6 +50,7 @@ export const SHOP_PLAN: readonly TablePlan[] = [
     parent: null,
   },
   {
+    schema: 'public',
     table: 'sale',
     columns: ['shop_number', 'item'],
     key: [],
@@ -68,18 +71,51 @@ export interface Shop {
   readonly more?: readonly string[];
 }
 
+/** The rows that a record has in each table, in the plan's order; a row is its columns' COPY text. */
+export type RecordRows = readonly (readonly (readonly string[])[])[];
+
+function rowsOfShop(
+  { number, name, city = 'Taipei', more = [], items = [], itemsOf = number }: Shop,
+  plan: readonly TablePlan[],
+): RecordRows {
+  const parent = [itemsOf, name, city, ...more];
+  const sales = items.map((item) =>
+    (plan[1]?.columns ?? []).map((column) => {
+      const ofParent = plan[1]?.parent?.columns[column];
+      return ofParent === undefined ? item : (parent[plan[0]?.columns.indexOf(ofParent) ?? 0] ?? '');
+    }),
+  );
+  return [[[number, name, city, ...more]], sales];
+}
+
+/** A record that is a delete: COPY text of its key, and of its version. */
+export interface Deletes {
+  readonly deletes: readonly string[];
+}
+
+/** What deletes of the main table are staged in. */
+export function deletesOf([main]: readonly TablePlan[]): TablePlan {
+  if (main === undefined) throw new RangeError('A plan without tables.');
+  const { key, version, sources } = main;
+  const columns = [...key, ...(version === null ? [] : [version])];
+  return { ...main, table: DELETED_SECTION, columns, sources };
+}
+
 /** What the validator made of a record that it did not accept. */
 export type Unaccepted = 'refused' | 'skipped';
 
 export interface JobOptions {
   readonly mode?: WriteMode;
   readonly dryRun?: boolean;
+  readonly strict?: boolean;
   readonly maxRefusedShare?: number;
   readonly maxShrinkShare?: number | null;
   readonly dataset?: string;
   readonly existingKeys?: ExistingKeys;
   /** In which order the batches are loaded; as numbered when left out. */
   readonly loadOrder?: readonly number[];
+  /** The dataset takes deletes. */
+  readonly takesDeletes?: boolean;
 }
 
 export interface EndOfJob {
@@ -151,29 +187,47 @@ export class StagedJobs {
     return client;
   }
 
-  /** A complete job, as the last load transaction leaves it: state running, totals known, no lease. */
-  async loaded(
-    batches: readonly (readonly (Shop | Unaccepted)[])[],
+  /** A complete job of shops, as {@link loadedRows}. */
+  loaded(
+    batches: readonly (readonly (Shop | Deletes | Unaccepted)[])[],
     options: JobOptions = {},
     plan: readonly TablePlan[] = SHOP_PLAN,
+  ): Promise<string> {
+    const rows = (record: Shop | Deletes | Unaccepted): RecordRows | Deletes | Unaccepted =>
+      typeof record === 'string' || 'deletes' in record ? record : rowsOfShop(record, plan);
+    return this.loadedRows(
+      batches.map((batch) => batch.map(rows)),
+      options,
+      plan,
+    );
+  }
+
+  /** A complete job, as the last load transaction leaves it: state running, totals known, no lease. */
+  async loadedRows(
+    batches: readonly (readonly (RecordRows | Deletes | Unaccepted)[])[],
+    options: JobOptions,
+    plan: readonly TablePlan[],
   ): Promise<string> {
     const id = randomUUID();
     const {
       mode = 'replace',
       dryRun = false,
+      strict = false,
       maxRefusedShare = 0.05,
       maxShrinkShare = null,
       dataset = 'shops',
       existingKeys = 'supersede',
       loadOrder = [...batches.keys()],
+      takesDeletes = false,
     } = options;
     const records = batches.flat().length;
+    const deletes = takesDeletes ? deletesOf(plan) : null;
     await inTransaction(this.starter, async (client) => {
       await client.query(
         `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, max_shrink_share,
-           existing_keys, options, contract_version, head, total_batches, total_records, total_bytes, epoch, started_at)
-         VALUES ($1, $2, $3, 'running', '{"kind":"file","display":"x","trustedCaller":true}', '', $4, $5, $6,
-           $11, '{}', 1, $7, $8, $9, $10, 1, now())`,
+           existing_keys, strict, options, contract_version, head, total_batches, total_records, total_bytes, epoch, started_at)
+         VALUES ($1, $2, $3, 'running', '{"kind":"file","display":"x","own":{"trustedCaller":true}}', '', $4, $5, $6,
+           $11, $12, '{}', 1, $7, $8, $9, $10, 1, now())`,
         [
           id,
           dataset,
@@ -186,13 +240,14 @@ export class StagedJobs {
           records,
           DATA_START + records * BYTES_A_RECORD,
           existingKeys,
+          strict,
         ],
       );
-      await createStaging(client, plan, { id, mode });
+      await createStaging(client, plan, { id, mode }, undefined, deletes);
     });
     for (const number of loadOrder) {
       const first = batches.slice(0, number).flat().length;
-      await this.load(id, number, first, batches[number] ?? [], plan);
+      await this.load(id, number, first, batches[number] ?? [], deletes === null ? plan : [...plan, deletes]);
     }
     await this.pool.query(
       `UPDATE sluice.job SET checkpoint = jsonb_build_object('crc32cSum',
@@ -240,29 +295,18 @@ export class StagedJobs {
     id: string,
     batch: number,
     first: number,
-    records: readonly (Shop | Unaccepted)[],
+    records: readonly (RecordRows | Deletes | Unaccepted)[],
     plan: readonly TablePlan[],
   ): Promise<void> {
-    const accepted = records.flatMap((record, index) =>
-      typeof record === 'string' ? [] : [{ ...record, record: first + index }],
-    );
     const count = (what: Unaccepted): number => records.filter((record) => record === what).length;
-    const shops = accepted.map(
-      ({ record, number, name, city = 'Taipei', more = [] }) =>
-        `${[record, number, name, city, ...more].join('\t')}\n`,
-    );
-    const sales = accepted.flatMap(
-      ({ record, number, name, city = 'Taipei', more = [], items = [], itemsOf = number }) => {
-        const parent = [itemsOf, name, city, ...more];
-        return items.map((item) => {
-          const values = (plan[1]?.columns ?? []).map((column) => {
-            const ofParent = plan[1]?.parent?.columns[column];
-            return ofParent === undefined ? item : parent[plan[0]?.columns.indexOf(ofParent) ?? 0];
-          });
-          return `${[record, ...values].join('\t')}\n`;
-        });
-      },
-    );
+    const accepted = records.length - count('refused') - count('skipped');
+    const rowsOf = (table: number): string[] =>
+      records.flatMap((record, index) =>
+        typeof record === 'string'
+          ? []
+          : rowsIn(record, table, plan).map((columns) => `${[first + index, ...columns].join('\t')}\n`),
+      );
+    const sections = plan.map((table, at) => ({ table, rows: rowsOf(at) }));
     await inTransaction(this.pool, async (client) => {
       await client.query(
         `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c, accepted, refused,
@@ -276,17 +320,24 @@ export class StagedJobs {
           records.length,
           DATA_START + first * BYTES_A_RECORD,
           DATA_START + (first + records.length) * BYTES_A_RECORD,
-          accepted.length,
+          accepted,
           count('refused'),
           count('skipped'),
           { BAD_NAME: count('refused'), ODD_NAME: 1 },
-          Object.fromEntries(plan.map(({ table }, index) => [table, [shops, sales][index]?.length ?? 0])),
+          Object.fromEntries(sections.map(({ table: { table }, rows }) => [table, rows.length])),
         ],
       );
-      for (const [index, rows] of [shops, sales].entries()) {
-        const table = plan[index];
-        if (table) await pipeline(Readable.from(rows), client.query(copyFrom(copyIntoStaging(table, id))));
-      }
+      for (const { table, rows } of sections.filter((section) => section.rows.length > 0))
+        await pipeline(Readable.from(rows), client.query(copyFrom(copyIntoStaging(table, id))));
     });
   }
+}
+
+function rowsIn(
+  record: RecordRows | Deletes,
+  at: number,
+  plan: readonly TablePlan[],
+): readonly (readonly string[])[] {
+  if (!('deletes' in record)) return record[at] ?? [];
+  return plan[at]?.table === DELETED_SECTION ? [record.deletes] : [];
 }

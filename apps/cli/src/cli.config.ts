@@ -57,6 +57,14 @@ export class CliConfig extends KafkaSecurityConfig {
   @IsString()
   noColor: string = '';
 
+  @Variable('VISUAL', 'The editor that `dead-letters edit` opens; else EDITOR')
+  @IsString()
+  visual: string = '';
+
+  @Variable('EDITOR', 'The editor that `dead-letters edit` opens where VISUAL is not set')
+  @IsString()
+  editor: string = '';
+
   extraDatasetPaths(): string[] {
     return this.datasetPaths.split(':').filter((path) => path !== '');
   }

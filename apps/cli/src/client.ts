@@ -1,21 +1,45 @@
 import { isIP } from 'node:net';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { SluiceError } from '#common/errors/sluice-error.js';
-import type { HealthAnswer } from '#common/http/health.controller.js';
+import type { DatasetView } from '#api/datasets.js';
 import type {
-  DatasetView,
+  CheckDeadLetters,
+  DeadLettersChecked,
+  DeadLettersEdited,
+  EditDeadLetters,
+  FixDeadLetters,
+  ImportDeadLetters,
+} from '#api/dead-letter-edits.js';
+import type {
+  DeadLetterGroupPage,
+  DeadLetterGroupView,
   DeadLetterView,
+  DeadLettersDiscarded,
+  DeadLettersResubmitted,
+  DiscardDeadLetters,
+  ResubmitDeadLetters,
+} from '#api/dead-letters.js';
+import type {
   JobAccepted,
   JobCancelled,
   JobDetail,
   JobRequest,
   JobSummary,
-  Page,
-  ParkedMessageContent,
-  ParkedMessageView,
-  Problem,
   ResumeRequest,
-} from '#core/job/job-view.js';
+} from '#api/jobs.js';
+import type { Page } from '#api/pages.js';
+import type { ParkedMessageContent, ParkedMessageView } from '#api/parked-messages.js';
+import type { Problem } from '#api/problems.js';
+import type { ReplayAccepted, ReplayJobView, ReplayRequest, ReplayView } from '#api/replays.js';
+import type {
+  StreamAccepted,
+  StreamResumeRequest,
+  StreamStartRequest,
+  StreamView,
+  StreamHour,
+} from '#api/streams.js';
+import type { TraceLine, TraceRequest } from '#api/trace.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import type { HealthAnswer } from '#common/http/health.controller.js';
 import { knownErrorCode } from './exit-codes.js';
 
 /** Where the running system listens, without a slash at the end. */
@@ -32,11 +56,19 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 const ANSWER_TIMEOUT_MS = 30_000;
 /** A cancelled job's answer waits for its ingestor to let go, at most for a lease (30 s, unless set otherwise). */
 const CANCEL_TIMEOUT_MS = 120_000;
+/** Some ten thousand dead letters are discarded a second, and the answer comes when all are. */
+const DISCARD_TIMEOUT_MS = 600_000;
+/** Some ten thousand are corrected and validated a second, twice where it asks first. */
+const CORRECTION_TIMEOUT_MS = 600_000;
+/** Jobs without a ledger are looked for in the raw topic before the answer comes. */
+const REPLAY_TIMEOUT_MS = 600_000;
 /** A question on the side, which must not hold up the command. */
 const HEALTH_TIMEOUT_MS = 2_000;
 const PAGE_ITEMS = 500;
 /** A job is some kilobytes; a server that sends more without an end is no tracker. */
 const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024;
+/** Of a trace: two thousand records with three long findings each. */
+const MAX_TRACE_CHARACTERS = 32 * 1024 * 1024;
 
 /**
  * The HTTP API as the commands use it. Every failure is a SluiceError: SYSTEM_UNREACHABLE without an
@@ -78,6 +110,56 @@ export class SluiceClient {
     return this.tracker(`/dead-letters/${encodeURIComponent(job)}/${record}`);
   }
 
+  /** The largest first. */
+  deadLetterGroups(query: Query): AsyncGenerator<DeadLetterGroupView> {
+    return this.pages('/dead-letters/groups', query);
+  }
+
+  /** How many dead letters of older builds the tracker has still to group. */
+  async ungroupedDeadLetters(): Promise<number> {
+    return (await this.tracker<DeadLetterGroupPage>('/dead-letters/groups?limit=1')).ungrouped;
+  }
+
+  discardDeadLetters(request: DiscardDeadLetters): Promise<DeadLettersDiscarded> {
+    return this.postToTracker('/dead-letters/discard', request, DISCARD_TIMEOUT_MS);
+  }
+
+  /** Of the ingestor, which sends them. */
+  resubmitDeadLetters(request: ResubmitDeadLetters): Promise<DeadLettersResubmitted> {
+    return this.post('/resubmissions', request, DISCARD_TIMEOUT_MS);
+  }
+
+  editDeadLetters(request: EditDeadLetters): Promise<DeadLettersEdited> {
+    return this.postToTracker('/dead-letters/edits', request, CORRECTION_TIMEOUT_MS);
+  }
+
+  fixDeadLetters(request: FixDeadLetters): Promise<DeadLettersEdited> {
+    return this.postToTracker('/dead-letters/fix', request, CORRECTION_TIMEOUT_MS);
+  }
+
+  importDeadLetters(request: ImportDeadLetters): Promise<DeadLettersEdited> {
+    return this.postToTracker('/dead-letters/import', request, CORRECTION_TIMEOUT_MS);
+  }
+
+  checkDeadLetters(request: CheckDeadLetters): Promise<DeadLettersChecked> {
+    return this.postToTracker('/dead-letters/check', request, CORRECTION_TIMEOUT_MS);
+  }
+
+  /** Chunk by chunk, as they come. @throws SluiceError SYSTEM_UNREACHABLE also when the connection breaks in the middle */
+  async *exportDeadLetters(query: Query, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) parameters.set(name, String(value));
+    const url = `${this.addresses.trackerUrl}/dead-letters/export?${parameters.toString()}`;
+    const response = await this.send('tracker', url, { signal });
+    if (!response.ok || response.body === null) throw await refusal(response, url);
+    try {
+      yield* response.body as AsyncIterable<Uint8Array>;
+    } catch (cause) {
+      throw unreachable('tracker', url, cause);
+    }
+  }
+
   startJob(request: JobRequest): Promise<JobAccepted> {
     return this.post('/jobs', request);
   }
@@ -103,6 +185,66 @@ export class SluiceClient {
     return this.post(`/jobs/${encodeURIComponent(id)}/cancel`, {}, CANCEL_TIMEOUT_MS);
   }
 
+  /** Of every dataset with an inbox. */
+  streams(): Promise<readonly StreamView[]> {
+    return this.answer('ingestor', `${this.addresses.ingestorUrl}/streams`, {});
+  }
+
+  stream(dataset: string): Promise<StreamView> {
+    return this.answer('ingestor', `${this.addresses.ingestorUrl}${streamPath(dataset)}`, {});
+  }
+
+  /** The newest first. */
+  streamHours(dataset: string, last: number): Promise<readonly StreamHour[]> {
+    return this.answer(
+      'ingestor',
+      `${this.addresses.ingestorUrl}${streamPath(dataset)}/hours?last=${last}`,
+      {},
+    );
+  }
+
+  startStream(dataset: string, request: StreamStartRequest): Promise<StreamAccepted> {
+    return this.post(`${streamPath(dataset)}/start`, request);
+  }
+
+  pauseStream(dataset: string): Promise<StreamAccepted> {
+    return this.post(`${streamPath(dataset)}/pause`, {});
+  }
+
+  resumeStream(dataset: string, request: StreamResumeRequest): Promise<StreamAccepted> {
+    return this.post(`${streamPath(dataset)}/resume`, request);
+  }
+
+  drainStream(dataset: string): Promise<StreamAccepted> {
+    return this.post(`${streamPath(dataset)}/drain`, {});
+  }
+
+  /** Finds what a replay covers, and begins it unless it is a dry run. */
+  startReplay(request: ReplayRequest): Promise<ReplayAccepted> {
+    return this.post('/replays', request, REPLAY_TIMEOUT_MS);
+  }
+
+  replay(id: string): Promise<ReplayView> {
+    return this.answer('ingestor', `${this.addresses.ingestorUrl}/replays/${encodeURIComponent(id)}`, {});
+  }
+
+  /** The first jobs of a replay. */
+  replayJobs(id: string, limit: number): Promise<Page<ReplayJobView>> {
+    const path = `/replays/${encodeURIComponent(id)}/jobs?limit=${limit}`;
+    return this.answer('ingestor', this.addresses.ingestorUrl + path, {});
+  }
+
+  /** Newest first. */
+  replays(query: Query): AsyncGenerator<ReplayView> {
+    return this.pages('/replays', query, (path) =>
+      this.answer('ingestor', this.addresses.ingestorUrl + path, {}),
+    );
+  }
+
+  cancelReplay(id: string): Promise<ReplayView> {
+    return this.post(`/replays/${encodeURIComponent(id)}/cancel`, {}, CANCEL_TIMEOUT_MS);
+  }
+
   /** One parked message with its headers and exact bytes, from its topic. @param place topic/partition/offset */
   parkedMessage(place: string): Promise<ParkedMessageContent> {
     return this.tracker(`/parked-messages/${place}`);
@@ -122,7 +264,7 @@ export class SluiceClient {
   }
 
   /**
-   * The job as often as the tracker tells of it, until the stream ends or `signal` aborts.
+   * The job each time that the tracker sends it, until the stream ends or `signal` aborts.
    * Yields undefined for an event that is only a hint that something has changed.
    */
   async *jobEvents(id: string, signal: AbortSignal): AsyncGenerator<JobDetail | undefined> {
@@ -142,14 +284,35 @@ export class SluiceClient {
     }
   }
 
+  /**
+   * The lines of a trace: progress, and its answer or error as the last one.
+   * @param signal ends it, here and at the tracker
+   */
+  async *trace(request: TraceRequest, signal: AbortSignal): AsyncGenerator<TraceLine> {
+    const url = `${this.addresses.trackerUrl}/traces`;
+    const headers = { 'content-type': 'application/json' };
+    const init = { method: 'POST', headers, body: JSON.stringify(request), signal };
+    const response = await this.send('tracker', url, init);
+    if (!response.ok || response.body === null) throw await refusal(response, url);
+    try {
+      for await (const line of linesOf(response.body as AsyncIterable<Uint8Array>)) yield traceLineIn(line);
+    } catch (error) {
+      throw error instanceof SluiceError ? error : unreachable('tracker', url, error);
+    }
+  }
+
   /** Page after page, each fetched when the one before it has been taken. */
-  private async *pages<T>(path: string, query: Query): AsyncGenerator<T> {
+  private async *pages<T>(
+    path: string,
+    query: Query,
+    get: (path: string) => Promise<Page<T>> = (one) => this.tracker(one),
+  ): AsyncGenerator<T> {
     const parameters = new URLSearchParams({ limit: String(PAGE_ITEMS) });
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) parameters.set(name, String(value));
     }
     for (;;) {
-      const page = await this.tracker<Page<T>>(`${path}?${parameters.toString()}`);
+      const page = await get(`${path}?${parameters.toString()}`);
       yield* page.items;
       if (page.next === null) return;
       parameters.set('cursor', page.next);
@@ -160,12 +323,10 @@ export class SluiceClient {
     return this.answer('tracker', this.addresses.trackerUrl + path, {});
   }
 
-  private postToTracker<T>(path: string, body: object): Promise<T> {
+  private postToTracker<T>(path: string, body: object, timeoutMs?: number): Promise<T> {
     const headers = { 'content-type': 'application/json' };
-    return this.answer('tracker', this.addresses.trackerUrl + path, {
-      ...{ method: 'POST', headers },
-      body: JSON.stringify(body),
-    });
+    const init = { method: 'POST', headers, body: JSON.stringify(body) };
+    return this.answer('tracker', this.addresses.trackerUrl + path, init, timeoutMs);
   }
 
   private post<T>(path: string, body: object, timeoutMs?: number): Promise<T> {
@@ -203,6 +364,10 @@ export class SluiceClient {
   }
 }
 
+function streamPath(dataset: string): string {
+  return `/streams/${encodeURIComponent(dataset)}`;
+}
+
 function unreachable(service: string, url: string, cause: unknown): SluiceError {
   const message = `The ${service} at ${new URL(url).origin} does not answer (${reasonOf(cause)}).`;
   return new SluiceError('SYSTEM_UNREACHABLE', message, {}, { cause });
@@ -236,6 +401,27 @@ async function refusal(response: Response, url: string): Promise<SluiceError> {
 function problemIn(text: string): Problem | undefined {
   const value = parseObject(text);
   return value !== undefined && typeof value['code'] === 'string' ? (value as unknown as Problem) : undefined;
+}
+
+/** @throws SluiceError SYSTEM_UNREACHABLE for a line that no tracker sends */
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of chunks) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > MAX_TRACE_CHARACTERS)
+      throw new SluiceError('SYSTEM_UNREACHABLE', 'The tracker sends a line without an end.');
+    yield* lines;
+  }
+}
+
+function traceLineIn(line: string): TraceLine {
+  const value = parseObject(line);
+  if (value !== undefined && ['progress', 'trace', 'error'].some((member) => member in value))
+    return value as unknown as TraceLine;
+  throw new SluiceError('SYSTEM_UNREACHABLE', 'The tracker sends a line that is none of a trace.');
 }
 
 function detailIn(data: string): JobDetail | undefined {

@@ -38,7 +38,7 @@ describe('exit codes', () => {
     expect(exitOfJob({ state: 'failed', error: null, problem: null })).toBe('failed');
   });
 
-  it('a job that waits for somebody has a code of its own; one that has ended does not wait', () => {
+  it('a job that waits for an operator has its own code; one that has ended does not wait', () => {
     const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 };
     expect(exitOfJob({ state: 'paused', error: null, problem: null })).toBe('waits');
     expect(exitOfJob({ state: 'running', error: null, problem })).toBe('waits');

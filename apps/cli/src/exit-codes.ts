@@ -1,8 +1,8 @@
+import type { JobDetail } from '#api/jobs.js';
 import { type ErrorCode, ERROR_CODES } from '#common/errors/error-codes.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { JobDetail } from '#core/job/job-view.js';
 
-/** How `sluice` ends. Distinct, so that a script can tell them apart; docs/cli.md lists exactly these (a test compares). */
+/** How `sluice` ends. A script can distinguish all of them; docs/cli.md lists exactly these (a test compares). */
 export const EXIT_CODES = {
   success: { code: 0, meaning: 'Success.' },
   failed: { code: 1, meaning: 'The job or the command failed; the tables are as they were.' },
@@ -17,7 +17,7 @@ export const EXIT_CODES = {
   notReachable: { code: 4, meaning: 'The system, or something that it needs, cannot be reached.' },
   alreadyRunning: {
     code: 5,
-    meaning: 'Another job of the dataset is active.',
+    meaning: 'Another job of the dataset is active and excludes this one.',
   },
   cancelled: { code: 6, meaning: 'The job was cancelled, or the question was not answered with "yes".' },
   findings: { code: 7, meaning: '`check` found errors in the file, or `doctor` found something missing.' },
@@ -38,6 +38,7 @@ const EXIT_OF_ERROR: Partial<Record<ErrorCode, Exit>> = {
   DATASET_UNKNOWN: 'usage',
   SETTING_INVALID: 'usage',
   JOB_UNKNOWN: 'usage',
+  REPLAY_UNKNOWN: 'usage',
   SYSTEM_UNREACHABLE: 'notReachable',
   BROKER_UNAVAILABLE: 'notReachable',
   DATABASE_UNAVAILABLE: 'notReachable',
@@ -52,15 +53,18 @@ export function exitOfError(error: unknown): Exit {
   return (error instanceof SluiceError ? EXIT_OF_ERROR[error.code] : undefined) ?? 'failed';
 }
 
+/** A strict job's limit is none. */
+const REFUSED_CODES = new Set<string>(['JOB_REFUSED_SHARE', 'STRICT_REFUSED'] satisfies ErrorCode[]);
+
 /** How a command ends that followed a job, to its end or until the job needs attention. */
 export function exitOfJob(job: Pick<JobDetail, 'state' | 'error' | 'problem'>): Exit {
   if (needsAttention(job)) return 'waits';
   if (job.state === 'succeeded') return 'success';
   if (job.state === 'cancelled') return 'cancelled';
-  return job.error?.code === 'JOB_REFUSED_SHARE' ? 'refusedShare' : 'failed';
+  return REFUSED_CODES.has(job.error?.code ?? '') ? 'refusedShare' : 'failed';
 }
 
-/** The job continues only when an operator tells it to; when that will be is not known. */
+/** The job continues only when an operator continues it; when that will be is not known. */
 export function needsAttention({ state, problem }: Pick<JobDetail, 'state' | 'problem'>): boolean {
   return state === 'paused' || (state === 'running' && problem !== null);
 }

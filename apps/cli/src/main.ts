@@ -3,12 +3,12 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSettings } from '#common/config/environment.js';
-import { OWN_BUILD } from '#common/lifecycle/build.js';
+import { OWN_BUILD } from '#common/telemetry/build.js';
+import { CheckoutSystem } from '#local/checkout-system.js';
+import { checkoutFolder } from '#local/folders.js';
 import { CliConfig } from './cli.config.js';
 import { WAITING } from './commands/follow-job.js';
 import { runCli } from './commands/program.js';
-import { CheckoutSystem } from '#local/checkout-system.js';
-import { checkoutFolder } from '#local/folders.js';
 
 /** The command line as a process: the real streams, the real clock, the real Ctrl-C. */
 

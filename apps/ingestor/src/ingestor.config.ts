@@ -54,6 +54,15 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   leaseSeconds: number = DEFAULT_LEASE_SECONDS;
 
   @Variable(
+    'SLUICE_STREAM_JOB_HOURS',
+    "Rows of a stream's finished jobs are kept for this time, and then added up by the hour",
+  )
+  @IsInt()
+  @Min(1)
+  @Max(8760)
+  streamJobHours: number = 48;
+
+  @Variable(
     'SLUICE_LOCAL_TOKEN_FILE',
     'File with the token by which callers on this machine prove themselves',
   )

@@ -1,7 +1,9 @@
-import { Counter, type Registry } from 'prom-client';
+import { Injectable } from '@nestjs/common';
+import { Counter, Registry } from 'prom-client';
 import type { RawBatch } from '#core/record/raw-batch.js';
 
 /** What the ingestor counts; by dataset, never by job. */
+@Injectable()
 export class IngestorMetrics {
   private readonly records: Counter<'dataset'>;
   private readonly bytes: Counter<'dataset'>;

@@ -14,7 +14,7 @@ await runService({
     serveOpenApi(
       app,
       'Sluice ingestor',
-      'Starts jobs, and pauses, continues, resumes, cancels and discards them.',
+      'Starts jobs and streams, and pauses, continues, resumes and ends them.',
     );
   },
 });

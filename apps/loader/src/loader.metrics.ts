@@ -1,11 +1,16 @@
-import { Counter, type Registry } from 'prom-client';
+import { Injectable } from '@nestjs/common';
+import { Counter, Registry } from 'prom-client';
+import type { JobCounts } from '#api/job-facts.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import type { BatchGroup } from './load/batch-group.js';
+
+const OUTCOMES = ['inserted', 'updated', 'unchanged', 'deleted', 'superseded'] as const;
 
 /** What the loader counts; by dataset, never by job. */
+@Injectable()
 export class LoaderMetrics {
   private readonly rows: Counter<'dataset' | 'table'>;
   private readonly batches: Counter<'dataset' | 'outcome'>;
+  private readonly merged: Counter<'dataset' | 'outcome'>;
   private readonly faults: Counter<'dataset'>;
   private readonly announceFailures: Counter;
 
@@ -22,6 +27,12 @@ export class LoaderMetrics {
       labelNames: ['dataset', 'outcome'],
       registers: [registry],
     });
+    this.merged = new Counter({
+      name: 'sluice_merged_records_total',
+      help: 'Records of visible merges, by what became of them: inserted, updated, unchanged, deleted, superseded',
+      labelNames: ['dataset', 'outcome'],
+      registers: [registry],
+    });
     this.faults = new Counter({
       name: 'sluice_job_faults_total',
       help: 'Jobs paused because an error that is not known came again and again',
@@ -33,6 +44,10 @@ export class LoaderMetrics {
       help: 'Attempts to announce the refusals or the end of a job that failed',
       registers: [registry],
     });
+  }
+
+  mergedRecords(dataset: string, counts: JobCounts): void {
+    for (const outcome of OUTCOMES) this.merged.inc({ dataset, outcome }, counts[outcome]);
   }
 
   faulted(dataset: string): void {
@@ -50,7 +65,7 @@ export class LoaderMetrics {
     }
   }
 
-  dropped({ dataset, batches }: BatchGroup): void {
-    this.batches.inc({ dataset, outcome: 'dropped' }, batches.length);
+  dropped(dataset: string, batches: number): void {
+    this.batches.inc({ dataset, outcome: 'dropped' }, batches);
   }
 }

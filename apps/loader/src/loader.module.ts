@@ -1,35 +1,33 @@
 import {
   type BeforeApplicationShutdown,
   type DynamicModule,
-  Inject,
   Module,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { Registry } from 'prom-client';
 import { messageOf } from '#common/errors/sluice-error.js';
-import { BatchServer } from '#common/kafka/batch-server.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
-import { Publisher } from '#common/kafka/publisher.js';
+import { BatchServer } from '#common/kafka/transport/batch-server.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
+import { parkingProvider } from '#common/lifecycle/parking.provider.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
-import { KAFKA, LOGGER, PG_POOL } from '#common/lifecycle/tokens.js';
-import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
-import { checkDatabase } from '#core/schema/database.provider.js';
-import { noteServiceRole } from '#core/staging/checks/service-role.js';
+import { KAFKA, LOGGER, PG_POOL } from '#common/providers/tokens.js';
+import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
+import { checkDatabase } from '#core/schema/database.provider.js';
+import { noteServiceRole } from '#core/staging/checks/service-role.js';
 import { KafkaAnnouncer } from './announce/kafka-announcer.js';
 import { FinalizeConfig } from './finalize/finalize.config.js';
 import { finalizedDatasets } from './finalize/finalizing-job.js';
-import { Sweep } from './sweep/sweep.js';
+import { MergeAtOnce } from './finalize/merge-at-once.js';
 import { CleanBatchController } from './load/clean-batch.controller.js';
-import { GroupLoader } from './load/group-loader.js';
-import { LOAD_GROUP } from './load/load-group.js';
+import { GroupLoader, LOAD_GROUP } from './load/group-loader.js';
 import { LoaderConfig } from './loader.config.js';
 import { LoaderMetrics } from './loader.metrics.js';
+import { Sweep } from './sweep/sweep.js';
 import { JobWatch, watchedDatasets } from './watch/job-watch.js';
 import { WatchConfig } from './watch/watch.config.js';
 
@@ -44,8 +42,8 @@ const CHECKED_DATABASE = Symbol('checked database');
 @Module({})
 export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(
-    @Inject(Sweep) private readonly sweep: Sweep,
-    @Inject(JobWatch) private readonly watch: JobWatch,
+    private readonly sweep: Sweep,
+    private readonly watch: JobWatch,
   ) {}
 
   static for(context: ServiceContext<LoaderConfig>): DynamicModule {
@@ -70,36 +68,26 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
         },
         {
           provide: GroupLoader,
-          inject: [PG_POOL, LoaderMetrics, LOGGER],
-          useFactory: (pool: pg.Pool, metrics: LoaderMetrics, logger: Logger) =>
+          inject: [PG_POOL, DatasetRegistry, LoaderMetrics, LOGGER],
+          useFactory: (pool: pg.Pool, registry: DatasetRegistry, metrics: LoaderMetrics, logger: Logger) =>
             new GroupLoader({
               pool,
               logger,
+              atOnce: new MergeAtOnce({
+                datasets: finalizedDatasets(registry.all()),
+                owner: instance,
+                leaseSeconds: finalize.finalizeLeaseSeconds,
+                logger,
+              }),
               sessionTimeoutMs: config.sessionTimeoutMs,
               onFault: (dataset) => {
                 metrics.faulted(dataset);
               },
             }),
         },
-        {
-          provide: MessageParking,
-          inject: [Registry, Publisher, LOGGER],
-          useFactory: (registry: Registry, publisher: Publisher, logger: Logger) =>
-            new MessageParking(registry, logger, (parked) =>
-              publisher.send(parked.map((message) => encodeStatusEvent({ type: 'parked', ...message }))),
-            ),
-        },
-        {
-          provide: LoaderMetrics,
-          inject: [Registry],
-          useFactory: (registry: Registry) => new LoaderMetrics(registry),
-        },
-        {
-          provide: KafkaAnnouncer,
-          inject: [PG_POOL, KAFKA, Publisher],
-          useFactory: (pool: pg.Pool, kafka: Kafka, publisher: Publisher) =>
-            new KafkaAnnouncer(pool, kafka, publisher),
-        },
+        parkingProvider((message) => encodeStatusEvent({ type: 'parked', ...message })),
+        LoaderMetrics,
+        KafkaAnnouncer,
         {
           provide: Sweep,
           inject: [PG_POOL, DatasetRegistry, KafkaAnnouncer, LoaderMetrics, LOGGER],
@@ -119,6 +107,9 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               logger,
               onFault: (dataset) => {
                 metrics.faulted(dataset);
+              },
+              onMerged: (dataset, counts) => {
+                metrics.mergedRecords(dataset, counts);
               },
               onAnnounceFailure: () => {
                 metrics.announceFailed();

@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { createPool } from '#common/postgres/pool.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { Executioner, type WatchedPool } from '#test/support/executioner.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
-import { FoldRepository } from './fold/fold.repository.js';
+import { foldsOver } from './testing/folds.js';
 import { ParkedMessageRepository } from './fold/parked-message.repository.js';
 import { type ReadApiApp, startReadApi } from './testing/read-api-app.js';
 import { JOBS, PARKED, batchEvent, fill, letter, registered } from './testing/read-api-rows.js';
@@ -23,14 +23,18 @@ describe('a tracker whose connection is ended between two statements', () => {
     await admin.connect();
     api = await startReadApi({ databaseUrl: server.url, datasets: [registered()] });
     await fill(api, server.url);
-    pool = createPool({ url: server.url, applicationName: 'folds', maxConnections: 2 });
   });
   afterAll(async () => {
-    await pool.end();
     await api.stop();
     await admin.end();
     await server.stop();
   });
+
+  // Connections that a pool had before cannot be watched.
+  beforeEach(() => {
+    pool = createPool({ url: server.url, applicationName: 'folds', maxConnections: 2 });
+  });
+  afterEach(() => pool.end());
 
   const folded = async (): Promise<unknown> =>
     (
@@ -42,13 +46,13 @@ describe('a tracker whose connection is ended between two statements', () => {
       )
     ).rows[0];
 
-  it('folds a delivery that comes again as if nothing had been, wherever in the fold that was (G7, D07)', async () => {
+  it('folds a delivery that comes again as if nothing had been, wherever in the fold that was (G7)', async () => {
     const executioner = new Executioner(pool, admin);
-    const folds = new FoldRepository(pool);
+    const folds = foldsOver(pool);
     const parkedMessages = new ParkedMessageRepository(pool);
     const deliveries: readonly [atLeast: number, fold: () => Promise<unknown>][] = [
       [6, () => folds.foldEvents([batchEvent(7, 'load', 5, { accepted: 9 }), batchEvent(8, 'load', 6, {})])],
-      [8, () => folds.indexLetters([letter(JOBS[3], 90, { columns: null }), letter(JOBS[3], 91, {})])],
+      [8, () => folds.indexDeadLetters([letter(JOBS[3], 90, { columns: null }), letter(JOBS[3], 91, {})])],
       [5, () => folds.foldFacts([batchEvent(7, 'validate', 5, { accepted: 9 })])],
       [
         4,
@@ -85,8 +89,8 @@ describe('a tracker whose connection is ended between two statements', () => {
     }
   });
 
-  it('answers a request, or says that the database is not there, and answers the next one (D07)', async () => {
-    await new FoldRepository(pool).indexLetters([letter(JOBS[3], 90, {})]);
+  it('answers a request, or says that the database is not there, and answers the next one', async () => {
+    await foldsOver(pool).indexDeadLetters([letter(JOBS[3], 90, {})]);
     const { driver } = api.database as unknown as { driver: { master: WatchedPool } };
     const executioner = new Executioner(driver.master, admin);
     // The pool's connections began before they could be watched.

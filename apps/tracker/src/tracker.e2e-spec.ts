@@ -4,13 +4,13 @@ import { NestFactory } from '@nestjs/core';
 import { pino } from 'pino';
 import { DataSource } from 'typeorm';
 import { Settings } from '#common/config/environment.js';
-import { BatchServer } from '#common/kafka/batch-server.js';
-import { createKafka } from '#common/kafka/kafka-client.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { createTopics } from '#common/kafka/topics-admin.js';
+import { BatchServer } from '#common/kafka/transport/batch-server.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { createTopics } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
-import { loadRegistry } from '#core/dataset/registry.js';
+import { loadRegistry } from '#core/registry/registry.js';
 import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { type BatchEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import { STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
@@ -18,11 +18,12 @@ import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
-import { DeadLetterRow } from './fold/dead-letter.entity.js';
-import { JobBatch } from './fold/job-batch.entity.js';
-import { JobStage } from './fold/job-stage.entity.js';
-import { ParkedMessageRow } from './fold/parked-message.entity.js';
 import { rebuild } from './rebuild.js';
+import { unregisteredGroups } from './testing/folds.js';
+import { DeadLetterRow } from './rows/dead-letter.entity.js';
+import { JobBatch } from './rows/job-batch.entity.js';
+import { JobStage } from './rows/job-stage.entity.js';
+import { ParkedMessageRow } from './rows/parked-message.entity.js';
 import { TrackerConfig } from './tracker.config.js';
 import { TrackerModule, trackerTopics } from './tracker.module.js';
 
@@ -110,7 +111,7 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     const first = await start();
     await untilFolded(first);
     const before = await folded(first);
-    // The last poison may come after the last letter; the producer may have sent some of it again.
+    // The last poison may come after the last dead letter; the producer may have sent some of it again.
     const parked = first.get(DataSource).getRepository(ParkedMessageRow);
     await eventually(async () => (await parked.count()) >= poison.length * 2, 'all poison to be parked');
     expect(new Set((await parked.find()).map(({ topic, reason }) => `${topic}: ${reason}`))).toEqual(
@@ -122,7 +123,7 @@ describe('the tracker on Kafka and PostgreSQL', () => {
 
     const kafka = createKafka({ brokers: broker.brokers, clientId: 'rebuild test', logger });
     const pool = createPool({ url: server.url, applicationName: 'rebuild test', maxConnections: 1 });
-    await rebuild(kafka, pool, topics);
+    await rebuild(kafka, pool, topics, unregisteredGroups());
     expect((await pool.query('SELECT FROM sluice.job_stage')).rowCount).toBe(0);
     await pool.end();
 
@@ -136,7 +137,7 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     await stop(second);
   });
 
-  it('goes on by itself when the status topic is lost and made anew; a rebuild takes what was lost from the ledger', async () => {
+  it('resumes by itself when the status topic is lost and created again; a rebuild takes what was lost from the ledger', async () => {
     await insertLedger(server.url, dataset);
     const first = await start();
     const ofBatches = (...batches: number[]): OutgoingMessage[] =>
@@ -149,7 +150,7 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     await publisher.send(ofBatches(0, 1));
     await untilKnown(first, 2);
 
-    // Of batch 2 no tracker ever hears: what announced it goes with the topic.
+    // No tracker ever sees the event of batch 2: it is lost with the topic.
     const kafka = createKafka({ brokers: broker.brokers, clientId: 'loss test', logger });
     const admin = kafka.admin();
     await admin.connect();
@@ -171,7 +172,7 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     await stop(first);
 
     const pool = createPool({ url: server.url, applicationName: 'rebuild test', maxConnections: 1 });
-    await rebuild(kafka, pool, topics);
+    await rebuild(kafka, pool, topics, unregisteredGroups());
     await pool.end();
     const second = await start();
     await untilKnown(second, LEDGER_BATCHES);
@@ -207,7 +208,7 @@ async function insertLedger(databaseUrl: string, dataset: string): Promise<void>
   await pool.query(
     `INSERT INTO sluice.job (id, dataset, mode, state, source, secret_uri, dry_run, max_refused_share, options,
                              contract_version)
-     VALUES ($1, $2, 'replace', 'running', '{"kind":"file","display":"x","trustedCaller":true}', 'x', false, 1, '{}', 1)`,
+     VALUES ($1, $2, 'replace', 'running', '{"kind":"file","display":"x","own":{"trustedCaller":true}}', 'x', false, 1, '{}', 1)`,
     [LEDGER_JOB, dataset],
   );
   await pool.query(

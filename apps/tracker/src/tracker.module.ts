@@ -2,26 +2,24 @@ import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/
 import type { Kafka } from 'kafkajs';
 import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
-import { BatchServer } from '#common/kafka/batch-server.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
+import { BatchServer } from '#common/kafka/transport/batch-server.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
-import { KAFKA } from '#common/lifecycle/tokens.js';
-import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
+import { KAFKA } from '#common/providers/tokens.js';
+import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { MAX_MESSAGE_BYTES, STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
-import { DeadLetterRow } from './fold/dead-letter.entity.js';
+import { HistoryPublisher } from './history/history-publisher.js';
+import { DatasetGroups } from './fold/dataset-groups.js';
 import { FoldConsumer } from './fold/fold.consumer.js';
 import { FoldRepository } from './fold/fold.repository.js';
-import { JobBatch } from './fold/job-batch.entity.js';
-import { JobStage } from './fold/job-stage.entity.js';
-import { LetterColumns } from './fold/letter-columns.entity.js';
-import { LetterPace } from './fold/letter-pace.js';
+import { DeadLetterPace } from './fold/dead-letter-pace.js';
+import { OlderDeadLetters } from './fold/older-dead-letters.js';
 import { MetricLabels } from './fold/metric-labels.js';
-import { ParkedMessageRow } from './fold/parked-message.entity.js';
 import { ParkedMessageRepository } from './fold/parked-message.repository.js';
 import { TrackerMetrics } from './fold/tracker.metrics.js';
-import { JobWatcher } from './live/job-watcher.js';
+import { JobStreams } from './live/job-streams.js';
 import { DEFAULT_LIVE_TIMING, LIVE_TIMING } from './live/live-timing.js';
 import { LiveController } from './live/live.controller.js';
 import { DatasetReader } from './read-api/dataset.reader.js';
@@ -30,27 +28,67 @@ import { DeadLetterReader } from './read-api/dead-letter.reader.js';
 import { DeadLettersController } from './read-api/dead-letters.controller.js';
 import { JobReader } from './read-api/job.reader.js';
 import { JobsController } from './read-api/jobs.controller.js';
-import { ParkedDecisions } from './read-api/parked-decisions.js';
 import { ParkedDecisionsController } from './read-api/parked-decisions.controller.js';
+import { ParkedDecisions } from './read-api/parked-decisions.js';
 import { ParkedMessageReader } from './read-api/parked-message.reader.js';
 import { ParkedMessagesController } from './read-api/parked-messages.controller.js';
+import { Discard } from './repair/discard.js';
+import { EditsController } from './repair/edits.controller.js';
+import { Edits } from './repair/edits.js';
+import { DeadLetterExport } from './repair/export.js';
+import { GroupReader } from './repair/group.reader.js';
+import { RepairOutcomes } from './repair/repair-outcomes.js';
+import { RepairController } from './repair/repair.controller.js';
+import { RepairMetrics } from './repair/repair.metrics.js';
+import { DeadLetterColumns } from './rows/dead-letter-columns.entity.js';
+import { DeadLetterGroupRow } from './rows/dead-letter-group.entity.js';
+import { DeadLetterRow } from './rows/dead-letter.entity.js';
+import { JobBatch } from './rows/job-batch.entity.js';
+import { JobStage } from './rows/job-stage.entity.js';
+import { ParkedMessageRow } from './rows/parked-message.entity.js';
+import { RepairActionRow } from './rows/repair-action.entity.js';
+import { TraceController } from './trace/trace.controller.js';
+import { TraceMetrics } from './trace/trace.metrics.js';
+import { Tracer } from './trace/tracer.js';
 import type { TrackerConfig } from './tracker.config.js';
 
 export const TRACKER_GROUP = 'sluice-tracker';
 
 /** The tables that the tracker keeps. */
-export const TRACKER_ENTITIES = [JobBatch, JobStage, DeadLetterRow, LetterColumns, ParkedMessageRow];
+export const TRACKER_ENTITIES = [
+  JobBatch,
+  JobStage,
+  DeadLetterRow,
+  DeadLetterColumns,
+  DeadLetterGroupRow,
+  RepairActionRow,
+  ParkedMessageRow,
+];
 
-/** Everything over HTTP; needs the database, the registry of datasets, a logger and the timing of live streams. */
+/** Everything over HTTP; needs the database, the registries of datasets and metrics, a logger and the timing of live streams. */
 export const READ_API = {
   controllers: [
     DatasetsController,
     JobsController,
     LiveController,
+    RepairController,
+    EditsController,
     DeadLettersController,
     ParkedMessagesController,
   ],
-  providers: [DatasetReader, JobReader, DeadLetterReader, ParkedMessageReader, JobWatcher],
+  providers: [
+    DatasetReader,
+    JobReader,
+    DeadLetterReader,
+    GroupReader,
+    Discard,
+    Edits,
+    DeadLetterExport,
+    MetricLabels,
+    RepairMetrics,
+    ParkedMessageReader,
+    JobStreams,
+  ],
 };
 
 /** Connections for the folds: the status partition, and dead letters of a few others beside it. */
@@ -73,10 +111,9 @@ export class TrackerModule implements OnApplicationShutdown {
     return {
       module: TrackerModule,
       imports: [ServiceModule.for({ ...context, poolSize: FOLD_CONNECTIONS })],
-      controllers: [FoldConsumer, ...READ_API.controllers, ParkedDecisionsController],
+      controllers: [FoldConsumer, ...READ_API.controllers, ParkedDecisionsController, TraceController],
       providers: [
         { provide: DatasetRegistry, useValue: registry },
-        { provide: MetricLabels, useFactory: () => new MetricLabels(registry.all()) },
         { provide: LIVE_TIMING, useValue: DEFAULT_LIVE_TIMING },
         {
           provide: DataSource,
@@ -106,7 +143,7 @@ export class TrackerModule implements OnApplicationShutdown {
               maxGroupBytes: 512 * 1024,
               maxGroupMessages: 1_000,
               maxBytesPerPartition: 512 * 1024,
-              // A fold is a transaction with a commit to disk: four a second of each partition, not one an event.
+              // A fold is a transaction with a commit to disk: four a second of each partition, instead of one for each event.
               gather: { minBytes: 256 * 1024, maxWaitMs: 250 },
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
@@ -122,9 +159,15 @@ export class TrackerModule implements OnApplicationShutdown {
             new MessageParking(metrics, logger, (parked) => parkedMessages.keep(parked)),
         },
         FoldRepository,
-        LetterPace,
+        DatasetGroups,
+        OlderDeadLetters,
+        RepairOutcomes,
+        HistoryPublisher,
+        DeadLetterPace,
         ParkedMessageRepository,
         ParkedDecisions,
+        Tracer,
+        TraceMetrics,
         TrackerMetrics,
         ...READ_API.providers,
       ],

@@ -1,19 +1,22 @@
+/** Compiled contracts of the last few jobs. */
+import { Injectable } from '@nestjs/common';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { DatasetRegistry } from '#core/dataset/registry.js';
-import { planMark } from '#core/message/plan-mark.js';
+import { planMark } from '#core/message/clean-message.js';
 import type { RawMessage } from '#core/message/raw-message.js';
 import { type CompiledContract, compileContract } from '#core/record/compile-contract.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 
 /** Contracts stay compiled for the last few jobs; a job's messages all need the same one. */
 const MAX_COMPILED = 16;
 
 export interface PlannedContract {
   readonly contract: CompiledContract;
-  /** `planMark` of its tables. */
+  /** `planMark` of its sections. */
   readonly plan: string;
 }
 
 /** Compiled contracts by what they depend on: dataset, columns, the head's context and options. */
+@Injectable()
 export class ContractCache {
   private readonly compiled = new Map<string, PlannedContract>();
 
@@ -38,7 +41,7 @@ export class ContractCache {
       );
     }
     const contract = compileContract(dataset, { columns, context, options });
-    const planned = { contract, plan: planMark(contract.tables) };
+    const planned = { contract, plan: planMark(contract.sections) };
     const oldest = this.compiled.keys().next();
     if (this.compiled.size >= MAX_COMPILED && !oldest.done) this.compiled.delete(oldest.value);
     this.compiled.set(key, planned);

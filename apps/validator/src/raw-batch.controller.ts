@@ -3,27 +3,28 @@ import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
-import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { LOGGER } from '#common/lifecycle/tokens.js';
+import { BatchHandler, type Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { LOGGER } from '#common/providers/tokens.js';
 import { type BatchFault, type CleanOutcome, encodeCleanMessage } from '#core/message/clean-message.js';
 import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
+import { BatchFacts } from '#core/message/message-facts.js';
 import { MessageSeal, UNSEALED, checkedSeal } from '#core/message/message-seal.js';
-import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
+import { decodeRawMessage, type RawMessage } from '#core/message/raw-message.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { topicOf } from '#core/message/topics.js';
 import { travellingMembers } from '#core/record/member-names.js';
 import type { BatchVerdict } from '#core/record/verdict.js';
 import { ContractCache } from './contract-cache.js';
-import { type Judging, JudgingRoom } from './judging-room.js';
+import { type Admission, InFlightLimit } from './in-flight-limit.js';
 import { ValidatorConfig } from './validator.config.js';
 import { ValidatorMetrics } from './validator.metrics.js';
 
 /**
  * What judged batches that are not published yet may hold, with all deliveries together (RB2): five ordinary ones. With
- * 8 MiB, which is whatever two deliveries bring, a validator took up to 257 MB, with this up to 239 MB (memory.e2e-spec).
+ * 8 MiB, enough for any two deliveries, a validator took up to 257 MB; with this bound up to 239 MB (memory.e2e-spec).
  */
 const MAX_UNPUBLISHED_BYTES = 3 * 1024 * 1024;
 
@@ -35,23 +36,23 @@ const MAX_UNPUBLISHED_BYTES = 3 * 1024 * 1024;
  * - RB1: a message that is none of ours is parked; whatever else keeps a batch from being validated (its contract's
  *   version, its columns, code of the dataset that throws) goes to the loader as a clean batch with a `fault`, which
  *   ends or pauses the job if there still is one. So no batch holds up those behind it, which may be of other jobs.
- * - RB2 (G9): a batch is judged when what was judged before is published, or small (`JudgingRoom`); dead letters are
+ * - RB2 (G9): a batch is judged when what was judged before is published, or small (`InFlightLimit`); dead letters are
  *   worded and encoded request by request.
  * - RB3: a raw message with a wrong seal is parked; one without a seal becomes a clean batch without, which the loader
  *   does not take for a job whose messages are sealed (`MessageSeal`).
  */
 @Controller()
 export class RawBatchController {
-  private readonly room = new JudgingRoom(MAX_UNPUBLISHED_BYTES);
+  private readonly inFlight = new InFlightLimit(MAX_UNPUBLISHED_BYTES);
   private readonly seal: MessageSeal | null;
 
   constructor(
-    @Inject(ContractCache) private readonly contracts: ContractCache,
-    @Inject(Publisher) private readonly publisher: Publisher,
-    @Inject(ValidatorMetrics) private readonly metrics: ValidatorMetrics,
-    @Inject(MessageParking) private readonly parking: MessageParking,
+    private readonly contracts: ContractCache,
+    private readonly publisher: Publisher,
+    private readonly metrics: ValidatorMetrics,
+    private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
-    @Inject(ValidatorConfig) config: ValidatorConfig,
+    config: ValidatorConfig,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
     if (this.seal === null) logger.warn(UNSEALED);
@@ -62,11 +63,11 @@ export class RawBatchController {
     const publishing: Promise<void>[] = [];
     for (const message of delivery.messages) {
       if (delivery.isStale()) break;
-      const judging = await this.room.enter();
-      const judged = await this.parking.decode(message, (each) => this.judge(each, judging));
+      const admission = await this.inFlight.admit();
+      const judged = await this.parking.decode(message, (each) => this.judge(each, admission));
       if (!judged) continue;
-      const publication = this.publish(judged, message).then(delivery.progress).finally(judged.leave);
-      // Its failure is heard below; until then it must not count as unhandled, which would end the process.
+      const publication = this.publish(judged, message).then(delivery.progress).finally(judged.published);
+      // Its failure is awaited below; until then it must not count as unhandled, which would end the process.
       publication.catch(() => undefined);
       publishing.push(publication);
       // Judging holds the event loop for milliseconds; acknowledgements and heartbeats get their turn here.
@@ -76,15 +77,15 @@ export class RawBatchController {
   }
 
   /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
-  private judge(message: IncomingMessage, judging: Judging): JudgedBatch {
+  private judge(message: IncomingMessage, admission: Admission): JudgedBatch {
     try {
-      // First what can be said in words, a version to come for one; then RB3: what came without a seal stays without one.
+      // First faults with their own message, such as a newer version; then RB3: what came without a seal stays without one.
       const raw = decodeRawMessage(message);
       const seal = checkedSeal(this.seal, message) ? this.seal : null;
       const outcome = this.outcomeOf(raw);
-      return { raw, outcome, seal, leave: judging.judged(heldBytes(outcome)) };
+      return { raw, outcome, seal, published: admission.judged(heldBytes(outcome)) };
     } catch (error) {
-      judging.left();
+      admission.released();
       throw error;
     }
   }
@@ -136,7 +137,7 @@ export class RawBatchController {
   }
 }
 
-/** Words of an unknown error may quote a record, so only its class is told. */
+/** The message of an unknown error may quote a record, so only its class is reported. */
 function faultOf(error: unknown, { batch }: RawMessage): BatchFault {
   if (error instanceof SluiceError) return { code: error.code, message: error.message };
   const name = error instanceof Error ? error.name : typeof error;
@@ -153,7 +154,7 @@ interface JudgedBatch {
   /** For its clean batch. */
   readonly seal: MessageSeal | null;
   /** To be called when it is published, or never will be. */
-  readonly leave: () => void;
+  readonly published: () => void;
 }
 
 function heldBytes(outcome: CleanOutcome): number {
@@ -165,7 +166,25 @@ function heldBytes(outcome: CleanOutcome): number {
 /** Written out: copying one object into another for each refused record took a tenth of the validator's time. */
 function* deadLettersOf(raw: RawMessage, verdict: BatchVerdict): Generator<DeadLetter> {
   const { dataset, job, columns, attempt, epoch } = raw;
-  const { batch } = raw.batch;
+  const { batch, firstRecord, messages } = raw.batch;
+  if (messages !== undefined) {
+    const facts = new BatchFacts(messages, batch);
+    for (const refused of verdict.refused) {
+      yield {
+        ...refused,
+        dataset,
+        job,
+        batch,
+        epoch,
+        stage: 'validate',
+        sqlstate: null,
+        attempt,
+        columns,
+        ...facts.messageOf(refused.record - firstRecord),
+      };
+    }
+    return;
+  }
   for (const { record, line, byteStart, byteEnd, bytes, findings } of verdict.refused) {
     yield {
       dataset,

@@ -1,7 +1,9 @@
-import { Counter, type Registry } from 'prom-client';
+import { Injectable } from '@nestjs/common';
+import { Counter, Registry } from 'prom-client';
 import type { BatchVerdict } from '#core/record/verdict.js';
 
 /** What the validator counts; by dataset, never by job. */
+@Injectable()
 export class ValidatorMetrics {
   private readonly records: Counter<'dataset' | 'verdict'>;
   private readonly findings: Counter<'dataset' | 'code'>;

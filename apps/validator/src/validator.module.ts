@@ -1,14 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
-import type { Logger } from 'pino';
-import { Registry } from 'prom-client';
-import { BatchServer } from '#common/kafka/batch-server.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
-import { Publisher } from '#common/kafka/publisher.js';
+import { BatchServer } from '#common/kafka/transport/batch-server.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
+import { parkingProvider } from '#common/lifecycle/parking.provider.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
-import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
-import { DatasetRegistry, loadRegistry } from '#core/dataset/registry.js';
+import { KAFKA } from '#common/providers/tokens.js';
+import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
 import { ContractCache } from './contract-cache.js';
@@ -29,24 +27,9 @@ export class ValidatorModule {
       providers: [
         { provide: ValidatorConfig, useValue: config },
         { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
-        {
-          provide: ContractCache,
-          inject: [DatasetRegistry],
-          useFactory: (registry: DatasetRegistry) => new ContractCache(registry),
-        },
-        {
-          provide: MessageParking,
-          inject: [Registry, Publisher, LOGGER],
-          useFactory: (registry: Registry, publisher: Publisher, logger: Logger) =>
-            new MessageParking(registry, logger, (parked) =>
-              publisher.send(parked.map((message) => encodeStatusEvent({ type: 'parked', ...message }))),
-            ),
-        },
-        {
-          provide: ValidatorMetrics,
-          inject: [Registry],
-          useFactory: (registry: Registry) => new ValidatorMetrics(registry),
-        },
+        ContractCache,
+        parkingProvider((message) => encodeStatusEvent({ type: 'parked', ...message })),
+        ValidatorMetrics,
         {
           provide: BatchServer,
           inject: [KAFKA, DatasetRegistry, MessageParking],

@@ -51,7 +51,7 @@ describe('CheckoutSystem', () => {
     await expect(up()).rejects.toMatchObject({ code: 'LOCAL_START_FAILED' });
   });
 
-  it('up lets go at once when it is asked to, whatever it waits for', async () => {
+  it('up detaches at once when its signal is aborted, whatever it waits for', async () => {
     writeFileSync(folder.state, '{"x":');
     const stop = new AbortController();
     stop.abort();

@@ -106,7 +106,7 @@ export class CheckoutSystem implements LocalSystem {
   private async upInForeground(folder: LocalFolder, { say, signal }: UpOptions): Promise<LocalState> {
     const config = this.config();
     const checkout = checkoutFolder();
-    // A terminal that is closed asks for the end like Ctrl-C does, but there is nobody left to talk to.
+    // Closing the terminal ends the command as Ctrl-C does, but no one is left to read its output.
     const hangUp = new AbortController();
     const onHangUp = (): void => {
       hangUp.abort();
@@ -239,8 +239,8 @@ export class CheckoutSystem implements LocalSystem {
   }
 
   /**
-   * The settings, without the addresses of our own servers: a shell in which `eval "$(sluice env)"` was typed names those of
-   * the system before, which the next one starts itself.
+   * The settings, without the addresses of servers that Sluice starts: a shell in which `eval "$(sluice env)"` was run
+   * names those of the previous system.
    */
   private config(): LocalConfig {
     const config = loadSettings(LocalConfig);

@@ -61,7 +61,7 @@ export class LocalFolder {
   /** @throws SluiceError REQUIREMENT_MISSING when nothing can be written there */
   make(): this {
     try {
-      mkdirSync(join(this.path, 'logs'), { recursive: true, mode: 0o755 });
+      makeFolders(join(this.path, 'logs'));
       accessSync(this.path, constants.W_OK);
     } catch (cause) {
       const { code = '' } = cause as NodeJS.ErrnoException;
@@ -73,5 +73,20 @@ export class LocalFolder {
       );
     }
     return this;
+  }
+}
+
+/**
+ * One folder at a time, because Node's own recursive way never returns where the system refuses a folder with ENOENT, as
+ * below /proc.
+ */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) return;
+  if (dirname(folder) !== folder) makeFolders(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o755 });
+  } catch (error) {
+    // Another process has made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

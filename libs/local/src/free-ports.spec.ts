@@ -18,11 +18,11 @@ afterEach(() => {
 });
 
 describe('ports', () => {
-  it.each(['127.0.0.1', '0.0.0.0'])('a port that somebody has on %s is not free', async (host) => {
+  it.each(['127.0.0.1', '0.0.0.0'])('a port that another process has on %s is not free', async (host) => {
     expect(await isPortFree(await occupy(host))).toBe(false);
   });
 
-  it('a port that somebody calls from is not free, although nobody answers there', async () => {
+  it('a port that a client connects from is not free, although no server answers there', async () => {
     const caller = connect({ host: '127.0.0.1', port: await occupy('127.0.0.1') });
     try {
       await once(caller, 'connect');
@@ -50,7 +50,7 @@ describe('ports', () => {
     expect(await ports.choose(first)).not.toBe(first);
   });
 
-  it('keeps what it reserves from others that reserve, although nobody listens there yet, until it releases', async () => {
+  it('keeps what it reserves from others that reserve, although no server listens there yet, until it releases', async () => {
     const one = new PortChooser({ reserves: true });
     const other = new PortChooser({ reserves: true });
     try {
@@ -64,7 +64,7 @@ describe('ports', () => {
     }
   });
 
-  it('does not go on reserving a port that turns out to be taken', async () => {
+  it('does not keep reserving a port that turns out to be taken', async () => {
     const taken = await occupy('127.0.0.1');
     const one = new PortChooser({ reserves: true });
     const other = new PortChooser({ reserves: true });

@@ -7,19 +7,19 @@ const HOST = '127.0.0.1';
 
 /**
  * Below the range from which Linux (32768…) and macOS (49152…) take local ports of outgoing connections:
- * a port that was free a moment ago is not snatched by somebody's connection before our server listens.
+ * a port that was free a moment ago is not taken by an outgoing connection before our server listens.
  */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_000;
 
-/** Whether a server of ours can listen on the port of 127.0.0.1, and nobody answers there. */
+/** Whether one of our servers can listen on the port of 127.0.0.1, and no other server answers there. */
 export async function isPortFree(port: number): Promise<boolean> {
-  // On macOS one may listen on 127.0.0.1 although another listens on all addresses: so ask both ways.
+  // macOS lets a process listen on 127.0.0.1 although another listens on all addresses, so this checks both.
   return !(await answers(port)) && (await canListen(port));
 }
 
 /**
- * Hands out ports nobody uses, never the same one twice; the preferred one when it is free.
+ * Hands out unused ports, never the same one twice; the preferred one when it is free.
  *
  * A port stays free for seconds after it was chosen: data folders are made first, and a JVM starts. One that `reserves`
  * keeps what it chooses from all others that do so, in any process of this machine, until it releases or that process ends.
@@ -52,7 +52,7 @@ export class PortChooser {
 
   private async take(port: number): Promise<boolean> {
     if (this.given.has(port)) return false;
-    // Before it is asked whether the port is free: who reserved it before us may have begun to listen since.
+    // Before the check whether the port is free: the process that reserved it before may listen by now.
     const reservation = this.options.reserves === true ? await reserve(port) : undefined;
     if (reservation === null) return false;
     if (!(await isPortFree(port))) {
@@ -68,7 +68,7 @@ export class PortChooser {
 /**
  * The UDP port of the same number stands for the TCP port: the system gives it to one process only and takes it back
  * however that ends, which a file would outlive. No server of ours uses UDP.
- * @returns null when somebody has it
+ * @returns null when another process has it
  */
 function reserve(port: number): Promise<Socket | null> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /** The system of this checkout as the commands need it; `main.ts` gives the real one, a test its own. */
 export interface LocalSystem {
-  /** What `up` wrote down; undefined when nothing of this checkout runs. */
+  /** What `up` has stored; undefined when nothing of this checkout runs. */
   state(): Promise<LocalState | undefined>;
   /** Starts what is not running yet and waits until all of it is ready. */
   up(options: UpOptions): Promise<LocalState>;

@@ -4,7 +4,7 @@ import { copyFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 export const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /**
- * Keeps a log bounded while a process writes to it: the content goes to `<file>.1`, the file begins anew.
+ * Keeps a log bounded while a process writes to it: the content moves to `<file>.1`, and the file starts empty.
  * Right because the writer has opened it for append (startProcess); lines written in between the two steps are lost.
  */
 export function boundLog(file: string, maxBytes = MAX_LOG_BYTES): void {

@@ -40,7 +40,7 @@ describe('LogReader', () => {
     expect(reader.lines()).toEqual([]);
   });
 
-  it('goes on with a log that was cut', () => {
+  it('continues with a log that was cut', () => {
     const file = folder.logOf('loader');
     writeFileSync(file, 'a long first line\n');
     const reader = new LogReader(file, 1_000);
@@ -72,7 +72,7 @@ describe('showing logs', () => {
     });
   });
 
-  it('follows until it is told to stop', async () => {
+  it('follows until it is stopped', async () => {
     writeFileSync(folder.logOf('loader'), 'one\n');
     const output = new PassThrough();
     const stop = new AbortController();

@@ -64,7 +64,7 @@ async function drained(output: NodeJS.WritableStream, signal: AbortSignal): Prom
   });
 }
 
-/** Reads on where it stopped; begins anew when the file was cut (log-file.ts). */
+/** Resumes where it stopped, or at the start of a file that was cut (log-file.ts). */
 export class LogReader {
   private position: number;
   private rest = '';

@@ -1,11 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '#test/support/eventually.js';
 import { endProcess, fromPs, isAlive, refOf, startTimeOf } from './process-identity.js';
-
-jest.setTimeout(30_000); // processes, on a machine that may be busy
 
 const children: ChildProcess[] = [];
 
@@ -23,14 +21,14 @@ afterEach(() => {
 });
 
 describe('process identity', () => {
-  it('P1: knows a process by pid and start time', async () => {
+  it('PI1: knows a process by pid and start time', async () => {
     const child = await startNode('');
     const ref = refOf(child.pid)!;
     expect(isAlive(ref)).toBe(true);
     expect(isAlive({ pid: child.pid, started: 'another start' })).toBe(false);
   });
 
-  it('P1: never signals a process that merely has the same pid', async () => {
+  it('PI1: never signals a process that merely has the same pid', async () => {
     const child = await startNode('');
     const ended = await endProcess({ pid: child.pid, started: 'another start' }, [
       { signal: 'SIGTERM', waitMs: 5_000 },
@@ -39,9 +37,9 @@ describe('process identity', () => {
     expect(isAlive(refOf(child.pid)!)).toBe(true);
   });
 
-  it('P2: a zombie counts as gone', async () => {
-    // The shell starts a child and becomes a `sleep`, which never collects it. Only then, which the end of standard
-    // output tells, the child is let go.
+  it('PI2: a zombie counts as gone', async () => {
+    // The shell starts a child and becomes a `sleep`, which never collects it. Its standard
+    // output ends then, and the test releases the child.
     const parent = spawn('/bin/sh', ['-c', '(read line <&3) >&- & echo $!; exec sleep 60 >&-'], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     });
@@ -55,7 +53,7 @@ describe('process identity', () => {
     expect(refOf(zombie)).toBeNull();
   });
 
-  it('P3: ps tells the same facts', async () => {
+  it('PI3: ps gives the same facts', async () => {
     const child = await startNode('');
     expect(fromPs(child.pid)).toMatch(/^\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}$/);
     expect(fromPs(child.pid)).toBe(fromPs(child.pid));

@@ -4,12 +4,12 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Tells whether a pid is still the process that we started.
+ * Whether a pid is still the process that we started.
  *
  * Pids are used again, after a reboot almost at once, so a pid alone is never signalled:
- * P1. A process is known by pid and start time; both were read right after it was started.
- * P2. A zombie counts as gone (its parent may never collect it, as pid 1 of many containers).
- * P3. Where /proc is missing (macOS) `ps` gives the same facts, to the second.
+ * - PI1: a process is known by pid and start time; both were read right after it was started.
+ * - PI2: a zombie counts as gone (its parent may never collect it, as pid 1 of many containers).
+ * - PI3: where /proc is missing (macOS) `ps` gives the same facts, to the second.
  */
 export interface ProcessRef {
   readonly pid: number;

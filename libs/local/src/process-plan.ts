@@ -16,7 +16,7 @@ export interface ProcessPlan {
   readonly logFile: string;
   /**
    * Resolves when the process does its work; rejects with the reason why not yet. An answer at the port is not enough:
-   * another checkout's server, or any program, may have taken it before ours listened. So it tells whose answer it is.
+   * another checkout's server, or any program, may have taken it before ours listened. So it checks whose answer it is.
    */
   readonly probe: (process: ProcessRef) => Promise<void>;
   /** Rejects when only a new start can help; not asked before the process was ready. */

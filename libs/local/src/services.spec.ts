@@ -7,13 +7,13 @@ import { refOf } from './process-identity.js';
 import { expectHealthy, instanceNames, planService, servicesOf } from './services.js';
 
 describe('services of a system', () => {
-  it('are the four of the way, one of each, and as many as the settings say', () => {
+  it('are the four of the pipeline, one of each, and as many as the settings say', () => {
     const config = Object.assign(new LocalConfig(), { loaders: 3, trackers: 0 });
     const names = servicesOf(config, '/checkout').flatMap(instanceNames);
     expect(names).toEqual(['ingestor', 'validator', 'loader', 'loader-2', 'loader-3']);
   });
 
-  it('are ready only when they answer themselves, not when somebody else does at their port', async () => {
+  it('are ready only when they answer themselves, not when another program answers at their port', async () => {
     let answer = JSON.stringify({ status: 'ok', problems: [], pid: process.pid });
     const server = createServer((_, response) => {
       response.end(answer);
@@ -37,7 +37,7 @@ describe('services of a system', () => {
 });
 
 describe('asking for health', () => {
-  it('tells yes, no with the reason, and silence', async () => {
+  it('distinguishes yes, no with the reason, and silence', async () => {
     const server = createServer((request, response) => {
       response.statusCode = request.url === '/yes' ? 200 : 503;
       const problems = ['the database does not answer: ECONNREFUSED', 'it waits'];

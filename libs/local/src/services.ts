@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
-import { readBuild } from '#common/lifecycle/build.js';
+import { readBuild } from '#common/telemetry/build.js';
 import { shorten } from '#common/text/plain-text.js';
 import type { LocalConfig } from './local.config.js';
 import type { ProcessPlan } from './process-plan.js';
@@ -38,9 +38,9 @@ export function instanceNames({ name, instances }: ServiceSpec): string[] {
 }
 
 /**
- * Options of Node for every service. What flows through a service is buffers of half a megabyte, and V8 frees those that
- * nothing refers to when it collects the young generation. With V8's own 16 MB that comes so late that V8 marks the whole
- * heap for the sake of the buffers; figures, and why not 4 MB: `docs/performance.md`. The Dockerfile says the same.
+ * Options of Node for every service. A service handles buffers of half a megabyte, and V8 frees unreferenced ones when
+ * it collects the young generation. With V8's own 16 MB that comes so late that V8 marks the whole heap for the sake of
+ * the buffers; figures, and why not 4 MB: `docs/performance.md`. The Dockerfile says the same.
  */
 export const SERVICE_NODE_OPTIONS = ['--max-semi-space-size=8'];
 
@@ -79,7 +79,7 @@ export function planService(facts: {
       await expectHealthy(`${address}/health/live`);
     },
     build: () => readBuild(join(cwd, 'dist'))?.id ?? null,
-    // The service gives up by itself after its own time; somewhat later we help.
+    // The service gives up by itself after its own time; SIGKILL follows somewhat later.
     stopSteps: [{ signal: 'SIGTERM', waitMs: facts.drainTimeoutMs + 5_000 }],
   };
 }
@@ -104,14 +104,14 @@ export async function expectHealthy(url: string, timeoutMs = 5_000): Promise<str
 /** Long enough for what several partitions wait for, short enough for a line of `status`. */
 const MAX_REASON_CHARACTERS = 600;
 
-/** Our services' own sentences, without the JSON around them; anybody else's answer as it is. */
+/** Our services' own sentences, without the JSON around them; another program's answer as it is. */
 function reasonsIn(answer: string): string {
   const problems = healthIn(answer)?.problems;
   const isTold = Array.isArray(problems) && problems.length > 0;
   return shorten(isTold ? problems.join('; ') : answer, MAX_REASON_CHARACTERS);
 }
 
-/** As our services tell it (`HealthAnswer`); undefined of anybody else's answer. */
+/** As our services report it (`HealthAnswer`); undefined in another program's answer. */
 function pidIn(answer: string): unknown {
   return healthIn(answer)?.pid;
 }

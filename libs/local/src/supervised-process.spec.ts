@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { eventually } from '#test/support/eventually.js';
 import { type ProcessRef, isAlive } from './process-identity.js';
@@ -12,8 +12,6 @@ import type { ProcessPlan } from './process-plan.js';
 import { RestartBudget } from './restart-budget.js';
 import { planService } from './services.js';
 import { SupervisedProcess } from './supervised-process.js';
-
-jest.setTimeout(30_000); // processes, on a machine that may be busy
 
 describe('SupervisedProcess', () => {
   let folder: string;
@@ -64,7 +62,7 @@ describe('SupervisedProcess', () => {
 
   const notReady = { probe: () => Promise.reject(new Error('not yet')) };
 
-  it('S1: is started again as often as its budget allows, then stays down and says so', async () => {
+  it('SP1: is started again as often as its budget allows, then stays down and says so', async () => {
     const service = supervise("console.log('my last words'); process.exit(70)", notReady);
     await expect(service.start()).rejects.toThrow(
       /stays down after 2 restarts within 60 s \(last: exit code 70\)[^]*my last words/,
@@ -74,7 +72,7 @@ describe('SupervisedProcess', () => {
     expect(readFileSync(join(folder, 'said'), 'utf8').trim().split('\n')).toHaveLength(3);
   });
 
-  it('S1: once it has worked it is never given up, and the wait between two tries is declared', async () => {
+  it('SP1: once it has worked it is never given up, and the wait between two tries is declared', async () => {
     const script = "if (require('fs').existsSync('crash')) process.exit(70); setInterval(() => {}, 1000)";
     const service = supervise(script, {}, { longWaitMs: 20 });
     await service.start();
@@ -89,7 +87,7 @@ describe('SupervisedProcess', () => {
     expect(service.state.problem).toBeNull();
   });
 
-  it('quotes of its log what this start has said, not what an earlier one did', async () => {
+  it('quotes what this start has logged, not what an earlier one did', async () => {
     writeFileSync(join(folder, 'service.log'), 'complaint of an earlier start\n');
     const service = supervise("console.log('my last words'); process.exit(78)", notReady);
     const message = await service.start().then(
@@ -100,12 +98,12 @@ describe('SupervisedProcess', () => {
     expect(message).not.toContain('complaint of an earlier start');
   });
 
-  it('S2: wrong settings are not tried twice', async () => {
+  it('SP2: wrong settings are not tried twice', async () => {
     await expect(supervise('process.exit(78)', notReady).start()).rejects.toThrow(/exit code 78/);
     expect(phases).toEqual(['starting', 'failed']);
   });
 
-  it('S3: is killed and started again when it is no longer live', async () => {
+  it('SP3: is killed and started again when it is no longer live', async () => {
     let stalled: ProcessRef | null = null;
     const liveness = (): Promise<void> =>
       supervised?.state.ref === stalled ? Promise.reject(new Error('stalled')) : Promise.resolve();
@@ -120,7 +118,7 @@ describe('SupervisedProcess', () => {
     expect(readFileSync(join(folder, 'said'), 'utf8')).toContain('service ended (signal SIGKILL)');
   });
 
-  it('S3: one or two silent moments are forgiven', async () => {
+  it('SP3: one or two silent moments are forgiven', async () => {
     let asked = 0;
     const liveness = (): Promise<void> =>
       asked++ % 3 === 2 ? Promise.resolve() : Promise.reject(new Error('busy'));
@@ -129,7 +127,7 @@ describe('SupervisedProcess', () => {
     expect(phases).toEqual(['starting', 'ready']);
   });
 
-  it('S5: is not ready when somebody else has its port and answers there; its log tells why', async () => {
+  it('SP5: is not ready when another program has its port and answers there; its log says why', async () => {
     const other = createServer((_, response) => {
       response.end(JSON.stringify({ status: 'ok', problems: [], pid: process.pid }));
     }).listen(0, '127.0.0.1');
@@ -149,7 +147,7 @@ describe('SupervisedProcess', () => {
     }
   });
 
-  it('S5: is not ready when it has ended, whatever answers', async () => {
+  it('SP5: is not ready when it has ended, whatever answers', async () => {
     const probe = async (ref: ProcessRef): Promise<void> => {
       await eventually(() => !isAlive(ref), 'the end of the process', 20_000);
     };
@@ -157,7 +155,7 @@ describe('SupervisedProcess', () => {
     expect(phases).not.toContain('ready');
   });
 
-  it('tells why it is not ready in time', async () => {
+  it('says why it is not ready in time', async () => {
     const probe = (): Promise<void> => Promise.reject(new Error('waiting for Kafka'));
     const service = supervise('setInterval(() => {}, 1000)', { probe }, { readyTimeoutMs: 200 });
     await expect(service.start()).rejects.toThrow(/service was not ready after 0.2 s \(waiting for Kafka\)/);

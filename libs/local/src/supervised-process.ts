@@ -9,7 +9,7 @@ import { type StartedProcess, endText, startProcess, waitUntilReady, withLogTail
 import type { ProcessState } from './system-state.js';
 
 const LIVENESS_EVERY_MS = 10_000;
-/** Between two tries of what has been ending for long: a lasting fault costs little, and its end is soon noticed. */
+/** Between two tries of a process that keeps ending: a lasting fault costs little, and its end is noticed soon. */
 const LONG_WAIT_MS = 15_000;
 /** About half a minute of silence: longer than any pause a healthy service makes. */
 const MOST_SILENT_PROBES = 3;
@@ -18,13 +18,13 @@ const MOST_SILENT_PROBES = 3;
  * Keeps one process running.
  *
  * States: starting → ready → (ended) waiting → starting …, until stopped, or failed.
- * - S1: A process that ends is started again. Before it was ready once, at most as RestartBudget allows, so that a start
+ * - SP1: A process that ends is started again. Before it was ready once, at most as RestartBudget allows, so that a start
  *   that cannot succeed ends; afterwards without an end, since a full disk or a lost server comes back some day. The
  *   wait between two such tries is declared: it is `waiting`, and its problem says so.
- * - S2: Wrong settings (exit code 78) cannot mend themselves: `failed` at once.
- * - S3: A process that says that it is not live, or is silent, three times in a row is killed, which leads to S1.
- * - S4: Every change of state is announced before anything else happens, so that the state file always knows the pid.
- * - S5: It is ready only if it lives and was itself what answered: whoever took its port instead does not make it so.
+ * - SP2: Wrong settings (exit code 78) do not pass by themselves: `failed` at once.
+ * - SP3: A process that says that it is not live, or is silent, three times in a row is killed, which leads to SP1.
+ * - SP4: Every change of state is announced before anything else happens, so that the state file always knows the pid.
+ * - SP5: It is ready only if it lives and was itself what answered: an answer of another program at its port does not count.
  */
 export class SupervisedProcess {
   private phase: ProcessState['phase'] = 'starting';
@@ -36,7 +36,7 @@ export class SupervisedProcess {
   private wasReady = false;
   private build: string | null = null;
   private logStart = 0;
-  /** A wait that lasts is said once. */
+  /** A lasting wait is logged once. */
   private isLongWait = false;
   private readonly stopping = new AbortController();
   private loop: Promise<void> | null = null;
@@ -47,7 +47,7 @@ export class SupervisedProcess {
       readonly readyTimeoutMs: number;
       readonly logger: Logger;
       readonly onChange: () => void;
-      /** Takes what a person who watches wants to know. */
+      /** Receives what a person who watches wants to know. */
       readonly say: (line: string) => void;
       readonly budget?: RestartBudget;
       readonly livenessEveryMs?: number;
@@ -158,7 +158,7 @@ export class SupervisedProcess {
     return { text: endText(end), mayRecover: end.code !== SERVICE_EXIT.wrongSettings };
   }
 
-  /** Tells readiness, then looks after liveness (S3). */
+  /** Reports readiness, then checks liveness (SP3). */
   private async watch(started: StartedProcess, signal: AbortSignal): Promise<void> {
     const { plan } = this;
     try {

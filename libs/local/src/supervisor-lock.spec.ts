@@ -15,7 +15,7 @@ describe('supervisor lock', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('V1: one holder at a time', () => {
+  it('SV1: one holder at a time', () => {
     const giveBack = takeLock(lock);
     expect(lockHolder(lock)?.pid).toBe(process.pid);
     expect(() => takeLock(lock)).toThrow(expect.objectContaining({ code: 'LOCAL_START_FAILED' }));
@@ -28,7 +28,7 @@ describe('supervisor lock', () => {
   it.each([
     ['of a process that is gone', JSON.stringify({ pid: 2 ** 22 + 1, started: 'long ago' })],
     ['of a pid that is another process now', JSON.stringify({ pid: process.pid, started: 'long ago' })],
-    ['that nobody can read', ''],
+    ['that is unreadable', ''],
   ])('takes over a lock %s', (_, content) => {
     writeFileSync(lock, content);
     expect(lockHolder(lock)).toBeNull();

@@ -2,7 +2,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { type ProcessRef, isAlive, refOf } from './process-identity.js';
 
-/** @returns the supervisor that holds the lock and lives, null when nobody does */
+/** @returns the supervisor that holds the lock and lives, else null */
 export function lockHolder(file: string): ProcessRef | null {
   const holder = readLock(file);
   return holder !== null && isAlive(holder) ? holder : null;
@@ -10,7 +10,7 @@ export function lockHolder(file: string): ProcessRef | null {
 
 /**
  * Makes this process the only supervisor of a folder; the lock of a dead one is taken over.
- * @returns how to give it back
+ * @returns how to release it
  * @throws SluiceError LOCAL_START_FAILED when another supervisor holds it
  */
 export function takeLock(file: string): () => void {
@@ -42,7 +42,7 @@ export function keepLock(file: string): void {
   try {
     writeFileSync(file, JSON.stringify(refOf(process.pid)));
   } catch {
-    // A full disk: tried again with the next look.
+    // A full disk: the next check retries it.
   }
 }
 

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { eventually } from '#test/support/eventually.js';
 import { LocalFolder } from './folders.js';
@@ -30,8 +30,6 @@ createServer((_, response) => {
 }).listen(Number(process.env.SLUICE_PORT), '127.0.0.1', () => note('up ' + process.env.DATABASE_URL));
 process.on('SIGTERM', () => { note('drained'); process.exit(0); });
 `;
-
-jest.setTimeout(60_000); // processes, on a machine that may be busy
 
 let folder: LocalFolder;
 let service: string;
@@ -129,7 +127,7 @@ describe('Supervisor', () => {
     expect((await untilState(isReady)).ports).toEqual(ports);
   });
 
-  it('S1: starts a killed process again, at the same port', async () => {
+  it('SP1: starts a killed process again, at the same port', async () => {
     running = (await supervisor()).run(stop.signal);
     const before = named(await untilState(isReady), 'loader');
     process.kill(before.ref!.pid, 'SIGKILL');
@@ -143,7 +141,7 @@ describe('Supervisor', () => {
     expect(after.port).toBe(before.port);
   });
 
-  it('goes on with the others when one stays down', async () => {
+  it('continues with the others when one stays down', async () => {
     process.env.TEST_CRASH_CODE = '78';
     running = (await supervisor()).run(stop.signal);
     const before = await untilState(isReady);
@@ -155,7 +153,7 @@ describe('Supervisor', () => {
     expect(isAlive(named(after, 'loader-2').ref!)).toBe(true);
   });
 
-  it('S2: does not try again with wrong settings, and ends what it has started', async () => {
+  it('SP2: does not try again with wrong settings, and ends what it has started', async () => {
     writeFileSync(join(folder.path, 'crash'), '');
     process.env.TEST_CRASH_CODE = '78';
     running = (await supervisor()).run(stop.signal);
@@ -167,14 +165,14 @@ describe('Supervisor', () => {
     expect(existsSync(folder.lock)).toBe(false);
   });
 
-  it('V1: refuses to run beside another supervisor', async () => {
+  it('SV1: refuses to run beside another supervisor', async () => {
     running = (await supervisor()).run(stop.signal);
     await untilState(isReady);
     await expect((await supervisor()).run(stop.signal)).rejects.toMatchObject({ code: 'LOCAL_START_FAILED' });
     expect(readState(folder.state)?.phase).toBe('ready');
   });
 
-  it('V2: ends what a killed supervisor left running, before it starts anything', async () => {
+  it('SV2: ends what a killed supervisor left running, before it starts anything', async () => {
     const left = await startProcess({
       name: 'loader',
       command: process.execPath,
@@ -210,7 +208,7 @@ describe('Supervisor', () => {
     expect(said[0]).toBe('ended what an earlier start left running: loader');
   });
 
-  it('V2: leaves a process alone that merely got a pid of the earlier start', async () => {
+  it('SV2: leaves a process alone that merely got a pid of the earlier start', async () => {
     running = (await supervisor()).run(stop.signal);
     const state = await untilState(isReady);
     stop.abort();
@@ -226,7 +224,7 @@ describe('Supervisor', () => {
     expect(said).not.toContainEqual(expect.stringContaining('left running'));
   });
 
-  it('V4: a broken state file or lock is written again', async () => {
+  it('SV4: a broken state file or lock is written again', async () => {
     running = (await supervisor()).run(stop.signal);
     await untilState(isReady);
     for (const file of [folder.state, `${folder.state}.copy`, folder.lock]) writeFileSync(file, '{"x":');
@@ -237,7 +235,7 @@ describe('Supervisor', () => {
     expect((await untilState(isReady)).planned).toEqual(['loader', 'loader-2']);
   });
 
-  it('V7: a full disk ends nothing, and what could not be written is written when there is space', async () => {
+  it('SV7: a full disk ends nothing, and what could not be written is written when there is space', async () => {
     running = (await supervisor()).run(stop.signal);
     await untilState(isReady);
     // A folder of the same name refuses the file as a full disk does.
@@ -249,7 +247,7 @@ describe('Supervisor', () => {
     await untilState((state) => named(state, 'loader').restarts === 1);
   });
 
-  it('V8: says that what was started again is of another build', async () => {
+  it('SV8: says that what was started again is of another build', async () => {
     const build = (id: string): void => {
       mkdirSync(join(folder.path, 'dist'), { recursive: true });
       writeFileSync(join(folder.path, 'dist', 'build.json'), JSON.stringify({ id }));
@@ -264,7 +262,7 @@ describe('Supervisor', () => {
     expect(said.filter((line) => line.startsWith('loader-2 (two) was started again'))).toHaveLength(1);
   });
 
-  it('V5: ends when its folder is removed', async () => {
+  it('SV5: ends when its folder is removed', async () => {
     running = (await supervisor()).run(stop.signal);
     const { processes } = await untilState(isReady);
     rmSync(folder.path, { recursive: true });
@@ -272,11 +270,11 @@ describe('Supervisor', () => {
     for (const { ref } of processes) expect(isAlive(ref!)).toBe(false);
   });
 
-  it('V6: systems that start at the same moment get ports of their own', async () => {
+  it('SV6: systems that start at the same moment get ports of their own', async () => {
     const folders = ['one', 'other'].map((name) => new LocalFolder(join(folder.path, name)).make());
     const preferredPort = await new PortChooser().choose();
     const services = [{ name: 'loader', instances: 1, preferredPort, main: service }];
-    // Nobody listens before both have chosen.
+    // No server listens before both have chosen.
     const held = join(folder.path, 'held');
     writeFileSync(held, '');
     const supervisors = await Promise.all(folders.map((of) => supervisor({ folder: of, services })));

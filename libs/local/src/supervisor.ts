@@ -4,18 +4,18 @@ import type { Logger } from 'pino';
 import { childEnvironment, isSet, unset } from '#common/config/environment.js';
 import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { OWN_BUILD } from '#common/lifecycle/build.js';
+import { OWN_BUILD } from '#common/telemetry/build.js';
 import type { LocalFolder } from './folders.js';
-import { diskFullText, isDiskFull } from './free-space.js';
 import { PortChooser } from './free-ports.js';
+import { diskFullText, isDiskFull } from './free-space.js';
 import { planKafka } from './kafka/kafka-broker.js';
 import type { LocalConfig } from './local.config.js';
 import { boundLog } from './log-file.js';
+import { planPostgres } from './postgres/postgres-server.js';
 import { endProcess, isAlive } from './process-identity.js';
 import type { ProcessPlan } from './process-plan.js';
-import { planPostgres } from './postgres/postgres-server.js';
-import { type ServiceSpec, instanceNames, planService } from './services.js';
 import { secretFile } from './secret-file.js';
+import { type ServiceSpec, instanceNames, planService } from './services.js';
 import { runToEnd } from './start-process.js';
 import { SupervisedProcess } from './supervised-process.js';
 import { keepLock, takeLock } from './supervisor-lock.js';
@@ -36,7 +36,7 @@ export interface SupervisorOptions {
   readonly services: readonly ServiceSpec[];
   /** Arguments for Node that bring tables and topics up to date; KAFKA_BROKERS and DATABASE_URL are set. */
   readonly migrate: readonly string[];
-  /** Tells the state file of this start from an older one. */
+  /** Distinguishes the state file of this start from an older one. */
   readonly run: string;
   readonly logger: Logger;
   readonly say?: (line: string) => void;
@@ -51,17 +51,17 @@ const SERVERS = ['kafka', 'postgres'];
  * Starts a system, keeps it running and ends it.
  *
  * Phases: starting → ready → stopping → stopped; a start that fails ends what it has started: failed.
- * - V1: One supervisor a folder (supervisor-lock.ts).
- * - V2: What an earlier supervisor left running, because it was killed, is ended before anything starts.
- * - V3: Kafka and PostgreSQL come before the services and go after them, so that draining finds both.
- * - V4: state.json is true at every moment, except that a process may have ended by itself since, and that a full
+ * - SV1: One supervisor a folder (supervisor-lock.ts).
+ * - SV2: What an earlier supervisor left running, because it was killed, is ended before anything starts.
+ * - SV3: Kafka and PostgreSQL come before the services and go after them, so that draining finds both.
+ * - SV4: state.json is true at every moment, except that a process may have ended by itself since, and that a full
  *   disk keeps it from being written, which stops nothing. It is written again every few seconds, so that damage
- *   done to it does not last, and its date tells that the supervisor lives.
- * - V5: Removing the folder (or the whole checkout) of a running system ends it: no command could find it any more.
- * - V6: Systems that start at the same moment get ports of their own: a supervisor reserves its ports while it runs.
- * - V7: A full disk ends nothing here: what cannot be written is left out, and what ended because of it is started again
- *   when there is space (supervised-process.ts, S1).
- * - V8: What is started after a build while others are from the build before is declared: a mixed system judges by two
+ *   done to it does not last, and its date shows that the supervisor lives.
+ * - SV5: Removing the folder (or the whole checkout) of a running system ends it: no command could find it any more.
+ * - SV6: Systems that start at the same moment get ports of their own: a supervisor reserves its ports while it runs.
+ * - SV7: A full disk ends nothing here: what cannot be written is left out, and what ended because of it is started again
+ *   when there is space (supervised-process.ts, SP1).
+ * - SV8: What is started after a build while others are from the build before is declared: a mixed system judges by two
  *   contracts.
  */
 export class Supervisor {
@@ -88,7 +88,7 @@ export class Supervisor {
   }
 
   /**
-   * Returns when the system has ended, which is what `asked` asks for.
+   * Returns when the system has ended, which `asked` requests.
    * @throws SluiceError when it could not be started (all of it has ended then)
    */
   async run(asked: AbortSignal): Promise<void> {
@@ -148,7 +148,7 @@ export class Supervisor {
     const [kafkaBrokers, databaseUrl] = await this.startServers(signal);
     this.change({ kafkaBrokers, databaseUrl });
     const env = {
-      // Our own Kafka would refuse a login.
+      // The Kafka that Sluice starts would refuse a login.
       ...(config.kafkaBrokers === undefined ? unset(KafkaSecurityConfig) : {}),
       KAFKA_BROKERS: kafkaBrokers,
       DATABASE_URL: databaseUrl,
@@ -265,7 +265,7 @@ export class Supervisor {
     }
   }
 
-  /** V3 */
+  /** SV3 */
   private async stopAll(): Promise<void> {
     if (this.processes.length === 0) return;
     this.change({ phase: 'stopping' });
@@ -278,7 +278,7 @@ export class Supervisor {
     await Promise.all(servers.map((process) => process.stop()));
   }
 
-  /** V2 */
+  /** SV2 */
   private async endLeftovers(before: readonly ProcessState[]): Promise<void> {
     const ended = await endLeftovers(before);
     if (ended.length > 0) this.say(`ended what an earlier start left running: ${ended.join(', ')}`);
@@ -317,7 +317,7 @@ export class Supervisor {
     }
   }
 
-  /** V8 */
+  /** SV8 */
   private sayMixed(processes: readonly ProcessState[]): void {
     const text = mixedText(this.state.build, processes);
     if (text === null || text === this.saidMixed) return;
@@ -325,7 +325,7 @@ export class Supervisor {
     this.say(text);
   }
 
-  /** V7 */
+  /** SV7 */
   private noteDisk(): void {
     const isFull = isDiskFull(this.options.folder.path);
     if (isFull !== this.isFull)

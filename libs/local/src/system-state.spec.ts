@@ -21,7 +21,7 @@ describe('state file', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('gives back what was written, and nobody else may read it', () => {
+  it('returns what was written, and no other user may read it', () => {
     const file = join(folder, 'state.json');
     const state = {
       ...emptyState('run', { kafka: 20_001 }),
@@ -43,7 +43,7 @@ describe('state file', () => {
       '{"version":1,"run":"r","phase":"ready","said":[],"ports":{}}',
       'unreadable',
     ],
-  ])('%s is no state; that it cannot be read is told from that there is none', (_, content, found) => {
+  ])('%s is no state; an unreadable state is distinguished from none', (_, content, found) => {
     const file = join(folder, 'state.json');
     if (content !== null) writeFileSync(file, content);
     expect(readState(file)).toBeUndefined();
@@ -69,7 +69,7 @@ describe('state file', () => {
     expect(readState(file)).toEqual({ ...older, planned: [], build: null, savedAt: 0 });
   });
 
-  it('tells which process is of another build than the rest', () => {
+  it('says which process is of another build than the rest', () => {
     const process = (name: string, build: string | null): ProcessState => ({
       ...{
         name,

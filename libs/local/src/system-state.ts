@@ -11,7 +11,7 @@ export interface SystemState {
   readonly version: 1;
   /** Which start wrote it. */
   readonly run: string;
-  /** When it was written, as Date.now() tells; again every few seconds while the supervisor lives. */
+  /** When it was written, by Date.now(); again every few seconds while the supervisor lives. */
   readonly savedAt: number;
   /** Build of the supervisor, and of the services that it started first. */
   readonly build: string | null;

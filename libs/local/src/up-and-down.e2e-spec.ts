@@ -88,7 +88,7 @@ describe('sluice up', () => {
     expect((await sluice(['status'])).code).toBe(0);
   });
 
-  it('V2: after kill -9 of the supervisor, ends what it left and starts anew at the same addresses', async () => {
+  it('SV2: after kill -9 of the supervisor, ends what it left and starts again at the same addresses', async () => {
     process.kill(lockHolder(folder.lock)!.pid, 'SIGKILL');
     await eventually(() => lockHolder(folder.lock) === null, 'the end of the supervisor');
     expect((await sluice(['status'])).output).toMatch(/supervisor +ended/);

@@ -1,13 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { DatasetView } from '#api/datasets.js';
+import type { DeadLettersEdited } from '#api/dead-letter-edits.js';
 import type {
-  DatasetView,
+  DeadLetterGroupView,
   DeadLetterView,
-  JobDetail,
-  JobRequest,
-  ParkedMessageView,
-  Problem,
-} from '#core/job/job-view.js';
+  DeadLettersDiscarded,
+  DeadLettersResubmitted,
+} from '#api/dead-letters.js';
+import type { JobDetail, JobRequest } from '#api/jobs.js';
+import type { ParkedMessageView } from '#api/parked-messages.js';
+import type { Problem } from '#api/problems.js';
+import type { ReplayAccepted, ReplayJobView, ReplayView } from '#api/replays.js';
+import type { StreamHour, StreamView } from '#api/streams.js';
 
 /** What stands in a topic of every parked message; its value cannot be shown as text. */
 export const PARKED_CONTENT = {
@@ -28,7 +33,33 @@ export class ApiServer {
   datasets: DatasetView[] = [];
   readonly jobs = new Map<string, JobDetail>();
   letters: DeadLetterView[] = [];
+  groups: DeadLetterGroupView[] = [];
+  /** Of an older build. */
+  ungrouped = 0;
+  /** What discarding does. */
+  discarded: DeadLettersDiscarded = {
+    ...{ action: null, dryRun: false, discarded: 0, decided: 0, unknown: [] },
+  };
+  /** What corrections do, one answer after the other; the last one stays. */
+  edited: DeadLettersEdited[] = [];
+  /** What `GET /dead-letters/export` sends; null: it breaks off in the middle. */
+  exported: string | null = '';
+  /** What resubmitting does. */
+  resubmitted: DeadLettersResubmitted = {
+    ...{ action: null, dryRun: false, resubmitted: 0, jobs: [], notSent: [], decided: 0, unknown: [] },
+  };
   parked: ParkedMessageView[] = [];
+  /** Lines of a trace, as they are sent. */
+  traceLines = '';
+  /** A stream as it is asked for, one answer after the other; the last one stays. */
+  streamViews: StreamView[] = [];
+  hours: StreamHour[] = [];
+  /** Replays, and one as it is asked for, one answer after the other; the last one stays. */
+  replays: ReplayView[] = [];
+  replayViews: ReplayView[] = [];
+  replayJobs: ReplayJobView[] = [];
+  /** What a replay is accepted with. */
+  newReplay: ReplayAccepted | undefined;
   /** Answers every POST with this instead. */
   problem: Problem | undefined;
   /** false: `/events` answers 404, and the command line has to ask again and again. */
@@ -145,6 +176,27 @@ export class ApiServer {
       };
       this.jobs.set(job.id, job);
       send(response, 202, { id: job.id, dataset: job.dataset, state: job.state });
+    } else if (/^\/dead-letters\/(edits|fix|import)$/.test(path)) {
+      const [answer] = this.edited.length > 1 ? this.edited.splice(0, 1) : this.edited;
+      send(response, 200, { ...answer, dryRun: (body as { dryRun?: boolean }).dryRun ?? false });
+    } else if (path === '/dead-letters/check') {
+      send(response, 200, { check: this.edited[0]?.check, decided: ['x:1'], unknown: [] });
+    } else if (path === '/traces') {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' }).end(this.traceLines);
+    } else if (path === '/dead-letters/discard') {
+      send(response, 200, { ...this.discarded, dryRun: (body as { dryRun?: boolean }).dryRun ?? false });
+    } else if (path === '/resubmissions') {
+      const { dryRun = false } = body as { dryRun?: boolean };
+      const { jobs, ...answer } = this.resubmitted;
+      send(response, 200, { ...answer, dryRun, jobs: dryRun ? [] : jobs });
+    } else if (path === '/replays') {
+      const isDryRun = (body as { dryRun?: boolean }).dryRun === true;
+      send(response, 202, { ...this.newReplay, ...(isDryRun ? { id: null } : {}) });
+    } else if (path.startsWith('/replays/')) {
+      send(response, 200, { ...this.replayViews[0], state: 'cancelled' });
+    } else if (path.startsWith('/streams/')) {
+      const [, , dataset = '', command = ''] = path.split('/');
+      send(response, 200, { dataset, state: STREAM_STATE_AFTER[command] });
     } else if (path.startsWith('/parked-messages/')) {
       this.answerParked(path, response);
     } else {
@@ -170,6 +222,15 @@ export class ApiServer {
     const [, kind, id = '', part] = url.pathname.split('/');
     const job = this.jobs.get(id);
     if (kind === 'datasets') send(response, 200, this.datasets);
+    else if (kind === 'streams' && id === '') send(response, 200, this.streamViews);
+    else if (kind === 'streams' && part === 'hours') send(response, 200, this.hours);
+    else if (kind === 'streams')
+      send(response, 200, this.streamViews.length > 1 ? this.streamViews.shift() : this.streamViews[0]);
+    else if (kind === 'replays' && id === '') this.page(url, this.replays, response);
+    else if (kind === 'replays' && part === 'jobs')
+      send(response, 200, { items: this.replayJobs, next: null });
+    else if (kind === 'replays')
+      send(response, 200, this.replayViews.length > 1 ? this.replayViews.shift() : this.replayViews[0]);
     else if (kind === 'jobs' && id === '') this.page(url, [...this.jobs.values()], response);
     else if (kind === 'jobs' && job === undefined) send(response, 404, unknownJob(id));
     else if (kind === 'jobs' && part === 'events') this.stream(id, response);
@@ -177,6 +238,8 @@ export class ApiServer {
     else if (kind === 'parked-messages' && id === '') this.page(url, this.parked, response);
     else if (kind === 'parked-messages') this.answerParked(url.pathname, response);
     else if (kind === 'dead-letters' && id === '') this.page(url, this.letters.map(listed), response);
+    else if (kind === 'dead-letters' && id === 'groups') this.groupPage(url, response);
+    else if (kind === 'dead-letters' && id === 'export') this.sendExport(response);
     else if (kind === 'dead-letters')
       send(
         response,
@@ -184,6 +247,15 @@ export class ApiServer {
         this.letters.find((letter) => letter.id === `${id}:${part ?? ''}`),
       );
     else send(response, 404, {});
+  }
+
+  private sendExport(response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'text/csv' });
+    if (this.exported !== null) response.end(this.exported);
+    else
+      response.write('half', () => {
+        response.destroy();
+      });
   }
 
   /** One parked message; `retry` and `skip` decide about it. */
@@ -210,14 +282,25 @@ export class ApiServer {
     response.on('close', () => this.streams.delete(response));
   }
 
+  private groupPage(url: URL, response: ServerResponse): void {
+    const state = (url.searchParams.get('state') ?? 'open') as 'open';
+    url.searchParams.delete('state');
+    const hasSome = this.groups.filter(({ counts }) => counts[state] > 0);
+    this.page(url, hasSome, response, { ungrouped: this.ungrouped });
+  }
+
   /** Two a page, so that whoever reads has to turn pages. */
-  private page(url: URL, all: readonly object[], response: ServerResponse): void {
+  private page(url: URL, all: readonly object[], response: ServerResponse, more: object = {}): void {
     const wanted = all.filter((item) => fits(item as Record<string, unknown>, url.searchParams));
     const from = Number(url.searchParams.get('cursor') ?? 0);
     const next = from + 2 < wanted.length ? String(from + 2) : null;
-    send(response, 200, { items: wanted.slice(from, from + 2), next });
+    send(response, 200, { items: wanted.slice(from, from + 2), next, ...more });
   }
 }
+
+const STREAM_STATE_AFTER: Readonly<Record<string, string>> = {
+  ...{ start: 'running', pause: 'paused', resume: 'running', drain: 'draining' },
+};
 
 /** What a job looks like after each command. */
 const COMMANDED: Readonly<Record<string, Partial<JobDetail>>> = {
@@ -232,10 +315,14 @@ const COMMANDED: Readonly<Record<string, Partial<JobDetail>>> = {
 };
 
 function fits(item: Record<string, unknown>, query: URLSearchParams): boolean {
-  return ['dataset', 'job', 'state', 'code'].every((name) => {
+  if (query.get('streams') === 'hidden' && (item['stream'] ?? null) !== null)
+    if (!['paused', 'failed'].includes(String(item['state']))) return false;
+  return ['dataset', 'job', 'state', 'code', 'group', 'stream'].every((name) => {
     const wanted = query.get(name);
     if (wanted === null) return true;
-    return name === 'code' ? (item['codes'] as string[]).includes(wanted) : item[name] === wanted;
+    return name === 'code' && 'codes' in item
+      ? (item['codes'] as string[]).includes(wanted)
+      : item[name] === wanted;
   });
 }
 
@@ -304,6 +391,30 @@ export function jobDetail(facts: Partial<JobDetail> = {}): JobDetail {
   };
 }
 
+export function streamView(facts: Partial<StreamView> = {}): StreamView {
+  return {
+    dataset: 'customers',
+    topic: 'sluice.customers.inbox',
+    state: 'running',
+    reason: null,
+    detail: null,
+    wait: null,
+    since: '2026-01-31T12:00:00.000Z',
+    settings: { maxRecords: 20_000, maxBytes: 4_194_304, maxMs: 1_000 },
+    attended: true,
+    partitions: [{ partition: 0, position: 17, low: 0, high: 20 }],
+    lagRecords: 3,
+    lagSeconds: 1.4,
+    recordsPerSecond: 210,
+    jobs: 9,
+    records: 12_345,
+    jobsInFlight: 1,
+    lastJob: null,
+    findings: {},
+    ...facts,
+  };
+}
+
 export function datasetView(facts: Partial<DatasetView> = {}): DatasetView {
   return {
     name: 'customers',
@@ -319,6 +430,19 @@ export function datasetView(facts: Partial<DatasetView> = {}): DatasetView {
       { table: 'customer', rows: 0 },
       { table: 'customer_address', rows: 0 },
     ],
+    ...facts,
+  };
+}
+
+export function deadLetterGroup(facts: Partial<DeadLetterGroupView> = {}): DeadLetterGroupView {
+  return {
+    id: '89fac0d4-c9b2-32e4-cc6c-7138b78e3309',
+    dataset: 'customers',
+    code: 'BAD_NUMBER',
+    field: 'number',
+    shape: '9{7}',
+    counts: { open: 12, resubmitted: 0, landed: 0, refusedAgain: 0, discarded: 0 },
+    example: `${JOB_ID}:41`,
     ...facts,
   };
 }
@@ -339,6 +463,7 @@ export function deadLetter(facts: Partial<DeadLetterView> & { readonly record: n
     sqlstate: null,
     attempt: 1,
     columns: ['number', 'name'],
+    message: null,
     text,
     bytesBase64: Buffer.from(text).toString('base64'),
     ...facts,

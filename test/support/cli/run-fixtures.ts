@@ -1,8 +1,8 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { JobCounts } from '#core/job/job.entity.js';
-import type { JobDetail, StageProgress } from '#core/job/job-view.js';
+import type { JobCounts } from '#api/job-facts.js';
+import type { JobDetail, StageProgress } from '#api/jobs.js';
 import { ApiServer, datasetView, jobDetail } from './api-server.js';
 import { CliHarness } from './cli-harness.js';
 
@@ -19,6 +19,7 @@ export const COUNTS: JobCounts = {
   inserted: 299_200,
   updated: 0,
   unchanged: 0,
+  deleted: 0,
   superseded: 0,
   warnings: 1203,
 };

@@ -1,7 +1,7 @@
 import { getMetadataStorage } from 'class-validator';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type VariableFacts, listVariables } from '#common/config/environment.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '#common/text/markdown-table.js';
 import { type SettingsClass, settingsClassesOf } from './settings-classes.js';
 
 /** docs/configuration.md, from the settings classes, which are found on disk: none can be forgotten. */
@@ -50,7 +50,7 @@ function section(title: string, classes: readonly SettingsClass[] | readonly (ne
 
 /** Without those of every service, which have a section of their own. */
 function ownVariables(settings: new () => object): readonly VariableFacts[] {
-  if (!(settings.prototype instanceof ConnectionConfig)) return listVariables(settings);
+  if (settings === ConnectionConfig) return listVariables(settings);
   const shared = listVariables(ConnectionConfig);
   return listVariables(settings).filter((facts) => !shared.includes(facts));
 }

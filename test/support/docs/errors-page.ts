@@ -1,10 +1,10 @@
 import { ERROR_CODES } from '#common/errors/error-codes.js';
-import { type BrokerFaultKind, KAFKA_ERRORS } from '#common/kafka/kafka-errors.js';
+import { type BrokerFaultKind, KAFKA_ERRORS } from '#common/kafka/client/kafka-errors.js';
 import { type FaultKind, SQLSTATES } from '#common/postgres/sqlstate.js';
 import { type FileFindingCode } from '#core/dataset/file-head.js';
 import { DEFAULT_CODE } from '#core/dataset/rules.js';
-import { type GENERAL_FINDING_CODES } from '#core/record/finding.js';
-import { markdownTable } from './markdown-table.js';
+import { type GENERAL_FINDING_CODES } from '#core/finding/finding.js';
+import { markdownTable } from '#common/text/markdown-table.js';
 
 /** docs/errors.md, from the lists in the code. The types below make a missing or surplus code an error of tsc. */
 export function errorsPage(): string {
@@ -36,7 +36,7 @@ function errorCodes(): string {
 
 const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, string>> = {
   MALFORMED_ROW:
-    'Wrong number of fields, broken quoting, a line end that differs from the file’s, not a JSON object, a value of the wrong shape on a path, two values of one name, or bytes that are not UTF-8.',
+    'Wrong number of fields, broken quoting, another line end than the file’s, no JSON object, a wrong shape on a path, two values of one name, or bytes that are not in the (declared) encoding.',
   RECORD_TOO_LARGE: 'Longer than SLUICE_RECORD_BYTES. Its place and its first bytes are kept.',
   FIELD_TOO_LONG: 'A field has more characters than its column takes.',
   NUL_REMOVED: 'A warning: NUL characters were removed, because PostgreSQL cannot hold them.',
@@ -44,10 +44,21 @@ const MEANING_OF_GENERAL: Readonly<Record<keyof typeof GENERAL_FINDING_CODES, st
     'A warning: an unquoted CSV field contains a quote. The field is stored unchanged. (A blank before an opening quote refuses the record.)',
   UNKNOWN_MEMBER:
     'A JSON record has members that the contract does not read. Counted once per record, as a warning; `unknownMembers` of the dataset can make each of them a finding.',
+  DELETE_REFUSED:
+    'The record is a delete, by its marker or as a message without a value, and the job’s mode is not `upsert`.',
   DUPLICATE: 'Another record of the same job has the same key, and the dataset keeps that one.',
   REFUSED_BY_DATABASE: 'PostgreSQL itself refused the row. The dead letter carries its SQLSTATE.',
   BYTES_EXPIRED:
     'A warning beside another finding: the raw batch of a record that was refused at load had expired when its dead letter was written. The dead letter has no bytes, and the place of its batch.',
+  TOMBSTONE: 'A message of an inbox has no value, and the dataset deletes nothing.',
+  NOT_ONE_RECORD:
+    'A message of an inbox is empty, holds more than one record, or a part of one (a quote that does not close). Each message is one record.',
+  WRONG_CONTENT_TYPE:
+    'The header `content-type` of a message names another format than the dataset has, or another encoding than UTF-8.',
+  BAD_MESSAGE_HEADER:
+    'The header `columns` or `context` of a message cannot be read, or does not fit the contract: `columns` lists the columns that it reads, each once, as JSON or between commas; `context` is a JSON object of texts, of 1 KiB at most.',
+  MESSAGE_UNDECODABLE:
+    'Messages of an inbox stand in a batch that cannot be decoded: damaged, or compressed in a way that is not known or beyond 16 MiB. They are one dead letter without bytes; its `message` says which offsets, and why.',
 };
 
 const MEANING_OF_FILE: Readonly<Record<FileFindingCode, string>> = {
@@ -56,12 +67,18 @@ const MEANING_OF_FILE: Readonly<Record<FileFindingCode, string>> = {
   FILE_IS_HTML: 'The file is an HTML or XML page instead of data, often an error or login page.',
   FILE_IS_BINARY: 'The file is a workbook, an archive, a PDF, an image or other binary data.',
   FILE_NOT_UTF8: 'The file is UTF-16, Big5 or in another encoding.',
+  ENCODING_WRONG: 'The header holds bytes that are not of the encoding that the dataset declares.',
+  HEADER_UNREADABLE: 'The header has a quote that does not close, is too long, or is not there.',
+  SEPARATOR_WRONG: 'The header is written with another delimiter than the dataset declares.',
   LINE_ENDS_MIXED:
     'A line of the header ends with CR alone where other lines end with LF (or the other way round): a record could be hidden in it.',
   HEAD_UNACCOUNTED:
     'The header that the dataset’s prologue returns does not match the lines that it counts. A fault of the dataset.',
+  CONTEXT_TOO_LARGE:
+    'The facts that the dataset’s prologue reads from the header for the rows have more than 1 KiB as JSON.',
   COLUMN_MISSING: 'The header lacks a column that the contract reads.',
   COLUMN_REPEATED: 'A column that the contract reads occurs twice in the header.',
+  FILE_NOT_NDJSON: 'The file does not begin with a JSON object.',
   FILE_IS_JSON_ARRAY: 'The file is one JSON array instead of one object per line.',
   FILE_IS_ENVELOPE: 'The file is one JSON object around the records, as in API responses (`{"data": […]}`).',
   FILE_IS_ERROR_BODY: 'The file is the error message of a service.',

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { configurationPage } from './configuration-page.js';
+import { contractPage } from './contract-page.js';
 import { errorsPage } from './errors-page.js';
 
 /** A page of docs/ that is written from the code: `npm run docs` writes it, a test compares. */
@@ -10,17 +11,18 @@ export interface GeneratedPage {
   readonly text: string;
 }
 
-const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
+const PAGES: Readonly<Record<string, (root: string) => string | Promise<string>>> = {
   'docs/errors.md': errorsPage,
   'docs/configuration.md': configurationPage,
+  'docs/contract.md': contractPage,
 };
 
 /** @param root the top folder: its formatter's settings are used */
 export async function generatedPages(root: string): Promise<GeneratedPage[]> {
-  return Promise.all(
-    Object.entries(PAGES).map(async ([file, write]) => {
-      const settings = await resolveConfig(join(root, file));
-      return { file, text: await format(await write(), { ...settings, parser: 'markdown' }) };
-    }),
-  );
+  const pages: GeneratedPage[] = [];
+  for (const [file, write] of Object.entries(PAGES)) {
+    const settings = await resolveConfig(join(root, file));
+    pages.push({ file, text: await format(await write(root), { ...settings, parser: 'markdown' }) });
+  }
+  return pages;
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { type CutPosition, createCutter } from '../../../libs/core/src/record/cutter.js';
+import type { CsvDialect } from '../../../libs/core/src/dataset/csv-dialect.js';
 import type { CuttingOptions, RawBatch } from '../../../libs/core/src/record/raw-batch.js';
 
 export const START: CutPosition = { batch: 0, record: 0, line: 1, byte: 0 };
@@ -26,10 +27,12 @@ export function batchOf(
   source: Buffer | string,
   format: CuttingOptions['format'] = 'csv',
   lineEnd: 'lf' | 'cr' = 'lf',
+  csv?: CsvDialect,
 ): RawBatch {
   const bytes = Buffer.from(source);
   const options = {
     format,
+    csv,
     lineEnd,
     maxBatchBytes: 2 ** 30,
     maxBatchRecords: 2 ** 30,
@@ -48,12 +51,13 @@ const emptyBatch = {
   lines: 0,
   byteStart: 0,
   byteEnd: 0,
-  oversized: [],
+  unreadable: [],
 };
 
 /** Bytes out of few letters, so that quotes, commas and line ends meet in every way. */
-export function trickySource(maxPieces = 80): fc.Arbitrary<Buffer> {
+export function trickySource(maxPieces = 80, ownPieces: readonly string[] = []): fc.Arbitrary<Buffer> {
   const piece = fc.constantFrom(
+    ...ownPieces,
     '"',
     '"',
     '""',
@@ -72,6 +76,34 @@ export function trickySource(maxPieces = 80): fc.Arbitrary<Buffer> {
     '',
   );
   return fc.array(piece, { maxLength: maxPieces }).map((pieces) => Buffer.from(pieces.join('')));
+}
+
+/** Dialects of every kind, and the pieces of files in which their marks meet in every way. */
+export function anyDialect(): fc.Arbitrary<{ csv: CsvDialect; pieces: string[] }> {
+  return fc
+    .record({
+      delimiter: fc.constantFrom(',', ';', '\t', '|', ' ', '\x01'),
+      quote: fc.constantFrom('"', '"', "'", null),
+      escape: fc.constantFrom('doubled' as const, 'backslash' as const),
+      skipLinesStartingWith: fc.constantFrom([], [], ['#'], ['#', 'a,', '"a']),
+    })
+    .map((csv) => {
+      const { delimiter, escape, quote } = csv;
+      const marks =
+        quote === null ? [delimiter] : [quote, quote, `${quote}${delimiter}`, `${delimiter}${quote}`];
+      const own = [delimiter, ...marks, ...marks, `${quote ?? ''}\n`, '#', '\na,', '\n#"', '\n"a'];
+      const escapes = [
+        '\\',
+        '\\',
+        '\\\\',
+        '\\\n',
+        '\\\r\n',
+        '\\\r\r\n',
+        `\\${quote ?? 'N'}`,
+        `\\${delimiter}`,
+      ];
+      return { csv, pieces: escape === 'backslash' ? [...own, ...escapes] : own };
+    });
 }
 
 /** The source in pieces, single bytes and empty ones among them. */

@@ -1,5 +1,10 @@
 import { type ValidationError, validateSync } from 'class-validator';
-import { type ColumnMetadata, contractMetadata } from '../../../libs/core/src/dataset/columns.js';
+import {
+  type ColumnMetadata,
+  contractMetadata,
+  isOfRecord,
+  sourcesOfOrigin,
+} from '../../../libs/core/src/dataset/columns.js';
 import type { ContractClass, OptionValues } from '../../../libs/core/src/dataset/dataset.js';
 import { RULE_CONTEXT, type RuleContext } from '../../../libs/core/src/dataset/rules.js';
 import { cleanString } from '../../../libs/core/src/record/cleaning.js';
@@ -31,6 +36,7 @@ export interface PlainPlace {
 
 export interface PlainRecord extends PlainPlace {
   readonly isBlank: boolean;
+  readonly line?: number;
   /** All values that stand in the record itself and are read, in the source's order: their names and what they are. */
   readonly texts: readonly { readonly name: string; readonly value: unknown }[];
   /** The slots or elements of the child at this place of the contract. */
@@ -41,11 +47,15 @@ export interface PlainElement extends PlainPlace {
   readonly slot: number;
   /** Values whose NULs are this element's own matter (NDJSON). */
   readonly texts: readonly { readonly name: string; readonly value: unknown }[];
+  /** As of a record, where the child has children of its own. */
+  places?(child: number): readonly PlainElement[];
 }
 
 export interface PlainInputs {
   readonly context: Readonly<Record<string, string>>;
   readonly options: OptionValues;
+  /** Default: a text is all that a value can be. */
+  readonly isJson?: boolean;
 }
 
 interface Judged {
@@ -59,73 +69,123 @@ export function judgePlainly(
   inputs: PlainInputs,
 ): PlainVerdict {
   if (record.isBlank) return { verdict: 'skipped', findings: [], rows: {} };
-  const { table, columns, children } = contractMetadata(contract);
+  const { table, columns } = contractMetadata(contract);
   const findings: PlainFinding[] = nulFindings(record.texts);
-  const clean = (value: string): string | null => cleanString(value, table?.cleaning);
+  const clean: Clean = (value, { trim = table?.cleaning?.trim, nullTokens = table?.cleaning?.nullTokens }) =>
+    cleanString(value, {
+      ...(trim === undefined ? {} : { trim }),
+      ...(nullTokens === undefined ? {} : { nullTokens }),
+    });
   const judge = (type: ContractClass, place: PlainPlace, from: Omit<Origins, keyof PlainInputs>): Judged =>
     judgeRow(type, place, clean, { ...inputs, ...from });
 
-  const parent = judge(contract, record, {});
+  const line = record.line ?? 1;
+  const parent = judge(contract, record, { line });
   findings.push(...parent.findings);
   const rows: Record<string, (readonly (string | null)[])[]> = { [table!.name]: [parent.stored] };
-  for (const [index, { type }] of children.entries()) {
-    const child = contractMetadata(type()).childTable!;
-    const own: (readonly (string | null)[])[] = (rows[child.name] = []);
-    const seen = new Set<string>();
-    for (const place of record.places(index)) {
-      findings.push(...nulFindings(place.texts));
-      const values = valuesOf(type(), place, clean);
-      const isRow =
-        child.rowWhen === undefined
-          ? Object.values(values).some((one) => one !== null)
-          : values[child.rowWhen] !== null;
-      const distinct = child.distinctBy === undefined ? undefined : values[child.distinctBy];
-      if (isRow && child.distinctBy !== undefined) {
-        const text = typeof distinct === 'string' ? distinct : JSON.stringify(distinct);
-        if (seen.has(text)) continue;
-        seen.add(text);
+  const judgeChildren = (
+    type: ContractClass,
+    places: (child: number) => readonly PlainElement[],
+    parentValue: (property: string) => string | null,
+  ): void => {
+    for (const [index, { type: typeOf }] of contractMetadata(type).children.entries()) {
+      const childType = typeOf();
+      const { childTable: child, children, columns: own } = contractMetadata(childType);
+      const seen = new Set<string>();
+      for (const place of places(index)) {
+        findings.push(...nulFindings(place.texts));
+        const values = valuesOf(childType, place, clean, inputs.isJson === true);
+        const inside = (inner: number): readonly PlainElement[] => place.places?.(inner) ?? [];
+        const isRow =
+          child!.rowWhen === undefined
+            ? Object.values(values).some((one) => one !== null) ||
+              children.some((_, inner) => inside(inner).length > 0)
+            : values[child!.rowWhen] !== null;
+        const distinct = child!.distinctBy === undefined ? undefined : values[child!.distinctBy];
+        if (isRow && child!.distinctBy !== undefined) {
+          const text = typeof distinct === 'string' ? distinct : JSON.stringify(distinct);
+          if (seen.has(text)) continue;
+          seen.add(text);
+        }
+        const row = judge(childType, place, { parentValue, line, slot: place.slot, onlyPairs: !isRow });
+        findings.push(...row.findings);
+        if (!isRow) continue;
+        rows[child!.name]!.push(row.stored);
+        judgeChildren(childType, inside, (property) => storedOf(own, row, property));
       }
-      const parentValue = (property: string): string | null =>
-        parent.stored[columns.findIndex((one) => one.property === property)] ?? null;
-      const row = judge(type(), place, { parentValue, slot: place.slot, onlyPairs: !isRow });
-      findings.push(...row.findings);
-      if (isRow) own.push(row.stored);
     }
-  }
+  };
+  for (const name of childTablesOf(contract)) rows[name] = [];
+  judgeChildren(
+    contract,
+    (child) => record.places(child),
+    (property) => storedOf(columns, parent, property),
+  );
   const isRefused = findings.some(({ severity }) => severity === 'error');
   return { verdict: isRefused ? 'refused' : 'accepted', findings, rows: isRefused ? {} : rows };
+}
+
+function storedOf(columns: readonly ColumnMetadata[], { stored }: Judged, property: string): string | null {
+  return stored[columns.findIndex((one) => one.property === property)] ?? null;
+}
+
+function childTablesOf(contract: ContractClass): string[] {
+  return contractMetadata(contract).children.flatMap(({ type }) => [
+    contractMetadata(type()).childTable!.name,
+    ...childTablesOf(type()),
+  ]);
 }
 
 interface Origins extends PlainInputs {
   readonly parentValue?: (property: string) => string | null;
   readonly slot?: number;
+  readonly line?: number;
   readonly onlyPairs?: boolean;
 }
 
 function judgeRow(type: ContractClass, place: PlainPlace, clean: Clean, from: Origins): Judged {
-  const values = valuesOf(type, place, clean);
+  const values = valuesOf(type, place, clean, from.isJson === true);
   const instance: object = Object.assign(Object.create(type.prototype as object) as object, values);
   const errors = new Map(
     validateSync(instance, { forbidUnknownValues: false }).map((error) => [error.property, error]),
   );
   const findings: PlainFinding[] = [];
   const stored = contractMetadata(type).columns.map((column) => {
-    if (column.origin.from !== 'source') return constantOf(column, from);
+    if (!isOfRecord(column.origin)) return constantOf(column, from);
     const { property, kind, ifNull } = column;
     const value = values[property];
-    const { source } = column.origin;
-    for (const rule of brokenRules(errors.get(property))) {
+    for (const rule of brokenRules(errors.get(property)).filter(({ judges }) => judges !== 'record')) {
       const severity =
         typeof rule.severity === 'function' ? rule.severity(from.options) : (rule.severity ?? 'error');
       if (severity === 'off' || (from.onlyPairs === true && rule.judges !== 'pair')) continue;
-      findings.push({ code: rule.code ?? 'INVALID_VALUE', field: place.nameOf(source), severity });
+      findings.push({ code: rule.code ?? 'INVALID_VALUE', field: nameOf(column, place), severity });
       if (severity === 'error') return null;
       if (rule.otherwise !== undefined) return rule.otherwise;
     }
     if (value === null) return ifNull;
+    if (Array.isArray(value)) return kind.inJson?.toText?.(JSON.stringify(value)) ?? null;
     return typeof value === 'string' ? (kind.toText?.(value) ?? value) : null;
   });
+  for (const column of from.onlyPairs === true ? [] : contractMetadata(type).columns) {
+    for (const rule of brokenRules(errors.get(column.property)).filter(({ judges }) => judges === 'record')) {
+      const severity =
+        typeof rule.severity === 'function' ? rule.severity(from.options) : (rule.severity ?? 'error');
+      if (severity !== 'off')
+        findings.push({ code: rule.code ?? 'INVALID_VALUE', field: nameOf(column, place), severity });
+    }
+  }
   return { stored, findings };
+}
+
+function nameOf({ origin }: ColumnMetadata, place: PlainPlace): string {
+  const names = sourcesOfOrigin(origin).map((source) => place.nameOf(source));
+  if (names.length < 2) return names[0] ?? '';
+  // Where they stand is said once: `items[0].day + time`.
+  const prefix = place.nameOf('').replace(/\.$/, '');
+  return `${names[0] ?? ''}${names
+    .slice(1)
+    .map((name) => ` + ${prefix === '' ? name : name.slice(prefix.length + 1)}`)
+    .join('')}`;
 }
 
 /** In reading order: class-validator asks the decorators of a property from the bottom. */
@@ -138,22 +198,41 @@ function brokenRules(error: ValidationError | undefined): Partial<RuleContext>[]
     });
 }
 
-type Clean = (value: string) => string | null;
+type Clean = (value: string, column: Pick<ColumnMetadata, 'trim' | 'nullTokens'>) => string | null;
 
 /** Property → cleaned string, null, or what is no single value. */
-function valuesOf(type: ContractClass, place: PlainPlace, clean: Clean): Record<string, unknown> {
+function valuesOf(
+  type: ContractClass,
+  place: PlainPlace,
+  clean: Clean,
+  isJson: boolean,
+): Record<string, unknown> {
   const values: Record<string, unknown> = {};
-  for (const { property, origin, kind } of contractMetadata(type).columns) {
-    if (origin.from !== 'source') continue;
-    const value = place.read(origin.source) ?? null;
-    if (value === null) values[property] = null;
-    else if (kind.reads === 'json') values[property] = JSON.stringify(value);
-    else if (typeof value === 'object') values[property] = value;
-    else if (typeof value === 'number')
-      values[property] = clean(kind.plainNumber?.of(JSON.stringify(value)) ?? JSON.stringify(value));
-    else values[property] = clean(typeof value === 'string' ? value : JSON.stringify(value));
+  for (const column of contractMetadata(type).columns) {
+    const { property, origin } = column;
+    if (origin.from === 'source')
+      values[property] = valueOf(place.read(origin.source), column, clean, isJson);
+    if (origin.from !== 'fields') continue;
+    const parts = origin.sources
+      .map((source) => valueOf(place.read(source), column, clean, isJson))
+      .filter((part) => part !== null);
+    const odd = parts.find((part) => typeof part !== 'string');
+    const texts = parts.filter((part) => typeof part === 'string');
+    values[property] = odd ?? (parts.length === 0 ? null : texts.join(origin.join));
   }
   return values;
+}
+
+function valueOf(given: unknown, column: ColumnMetadata, clean: Clean, isJson: boolean): unknown {
+  const { kind } = column;
+  const value = given ?? null;
+  if (value === null) return null;
+  if (isJson && kind.reads === 'json') return JSON.stringify(value);
+  if (isJson && kind.inJson !== undefined) return Array.isArray(value) ? value : { notAnArray: value };
+  if (typeof value === 'object') return value;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const isNumber = typeof value === 'number';
+  return clean(isNumber ? (kind.plainNumber?.of(text) ?? text) : text, column);
 }
 
 function constantOf({ origin, kind, ifNull }: ColumnMetadata, from: Origins): string | null {
@@ -166,7 +245,12 @@ function constantOf({ origin, kind, ifNull }: ColumnMetadata, from: Origins): st
       return from.parentValue?.(origin.property) ?? null;
     case 'slot':
       return String(from.slot);
+    case 'constant':
+      return origin.value === null ? null : (kind.toText?.(origin.value) ?? origin.value);
+    case 'provenance':
+      return origin.fact === 'line' ? String(from.line) : (from.context[`sluice:${origin.fact}`] ?? null);
     case 'source':
+    case 'fields':
       return null;
   }
 }

@@ -1,4 +1,4 @@
-import type { SourceFormat } from '../../../libs/core/src/dataset/dataset.js';
+import type { CsvDialect, RecordShape } from '../../../libs/core/src/dataset/csv-dialect.js';
 
 /** One record of a source as libs/core/src/record/README.md words it. */
 export interface PlainRecord {
@@ -9,12 +9,14 @@ export interface PlainRecord {
   readonly line: number;
   readonly isMalformed: boolean;
   readonly isTooLarge: boolean;
+  /** A comment or a footer. */
+  readonly isSkipped: boolean;
 }
 
 /** The rule of record bounds, character by character, for tests to compare the splitter with. */
 export function plainRecords(
   source: Buffer,
-  format: SourceFormat,
+  { format, csv = {} }: RecordShape,
   maxRecordBytes: number,
   lineEnd: 'lf' | 'cr' = 'lf',
 ): PlainRecord[] {
@@ -24,11 +26,18 @@ export function plainRecords(
   const records: PlainRecord[] = [];
   let line = 1;
   for (let start = 0; start < text.length;) {
-    const rule = walk(text, start, format === 'csv', maxRecordBytes);
+    const isSkipped =
+      format === 'csv' &&
+      (csv.skipLinesStartingWith ?? []).some((begin) =>
+        text.startsWith(Buffer.from(begin).toString('latin1'), start),
+      );
+    const rule = isSkipped
+      ? { end: behindLineFeed(text, start) }
+      : walk(text, start, format === 'csv' ? csv : { quote: null }, maxRecordBytes);
     let end = 'end' in rule ? rule.end : behindLineFeed(text, rule.from);
     const isTooLarge = end - start > maxRecordBytes;
     if (isTooLarge) end = behindLineFeed(text, start + maxRecordBytes);
-    records.push({ start, end, line, isMalformed: !('end' in rule), isTooLarge });
+    records.push({ start, end, line, isMalformed: !('end' in rule), isTooLarge, isSkipped });
     line += text.slice(start, end).split('\n').length - 1;
     start = end;
   }
@@ -39,25 +48,30 @@ export function plainRecords(
 function walk(
   text: string,
   start: number,
-  quoting: boolean,
+  { delimiter = ',', quote = '"', escape = 'doubled' }: CsvDialect,
   maxRecordBytes: number,
 ): { end: number } | { from: number } {
   let open = -1;
   let atFieldStart = true;
   for (let at = start; at < text.length; at += 1) {
-    if (at - start >= maxRecordBytes) return { from: open === -1 ? at : open };
+    if (at - start >= maxRecordBytes) return { from: open === -1 ? start + maxRecordBytes : open };
     const letter = text[at];
+    if (escape === 'backslash' && letter === '\\') {
+      at += /^\r{0,2}\n/.exec(text.slice(at + 1, at + 4))?.[0].length ?? 1;
+      atFieldStart = false;
+      continue;
+    }
     if (open !== -1) {
-      if (letter !== '"') continue;
+      if (letter !== quote) continue;
       const behind = text.slice(at + 1);
-      if (behind.startsWith('"')) at += 1;
-      else if (/^(,|\r{0,2}\n|$)/.test(behind.slice(0, 3))) open = -1;
+      if (behind.startsWith(quote)) at += 1;
+      else if (behind.startsWith(delimiter) || /^(\r{0,2}\n|$)/.test(behind.slice(0, 3))) open = -1;
       else return { from: open };
       continue;
     }
     if (letter === '\n') return { end: at + 1 };
-    if (quoting && letter === '"' && atFieldStart) open = at;
-    atFieldStart = letter === ',';
+    if (letter === quote && atFieldStart) open = at;
+    atFieldStart = letter === delimiter;
   }
   return open === -1 ? { end: text.length } : { from: open };
 }

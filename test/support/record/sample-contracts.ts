@@ -200,4 +200,104 @@ export class Order {
   tags!: OrderTag[];
 }
 
+@ChildTable({ name: 'tax_note' })
+class TaxNote {
+  @FromParent('basket')
+  basket!: string;
+
+  @FromParent('tax')
+  tax!: string;
+
+  @Column({ source: '' })
+  @OneOf(['new', 'old'], { code: 'ODD_NOTE' })
+  note!: string | null;
+}
+
+@ChildTable({ name: 'line_tax' })
+class LineTax {
+  @FromParent('basket')
+  basket!: string;
+
+  @FromParent('position', { target: 'line' })
+  line!: string;
+
+  @FromParent('sku')
+  sku!: string;
+
+  @SlotNumber({ target: 'number' })
+  tax!: number;
+
+  @Column({
+    source: 'rate',
+    kind: numeric({ precision: 6, scale: 2 }),
+    ifInvalid: { code: 'BAD_RATE', severity: 'warning', otherwise: '0' },
+  })
+  rate!: string | null;
+
+  @Children(() => TaxNote, { path: 'notes' })
+  notes!: TaxNote[];
+}
+
+@ChildTable({ name: 'basket_line', rowWhen: 'sku', distinctBy: 'sku' })
+class BasketLine {
+  @FromParent('id', { target: 'basket' })
+  basket!: string;
+
+  @SlotNumber()
+  position!: number;
+
+  @Column({ source: 'sku' })
+  @MaxCharacters(6)
+  sku!: string | null;
+
+  @Column({ source: 'text' })
+  @PairedWith('sku', { code: 'ORPHAN', severity: 'warning' })
+  text!: string | null;
+
+  @Children(() => LineTax, { path: 'details.taxes' })
+  taxes!: LineTax[];
+}
+
+@ChildTable({ name: 'seat' })
+class Seat {
+  @FromParent('row')
+  row!: string;
+
+  @SlotNumber()
+  place!: number;
+
+  @Column({ source: '' })
+  @MaxCharacters(6)
+  guest!: string | null;
+}
+
+@ChildTable({ name: 'seat_row' })
+class SeatRow {
+  @FromParent('id', { target: 'basket' })
+  basket!: string;
+
+  @SlotNumber({ target: 'number' })
+  row!: number;
+
+  @Children(() => Seat, { path: '' })
+  seats!: Seat[];
+}
+
+/** Four levels, and arrays that hold nothing but arrays. */
+@Table({ name: 'basket', schema: 'sales', key: ['id'], cleaning: { nullTokens: [''] } })
+export class Basket {
+  @Column({ source: 'id' })
+  @Required({ code: 'NO_ID' })
+  @MaxCharacters(6)
+  id!: string | null;
+
+  @Children(() => BasketLine, { path: 'lines' })
+  lines!: BasketLine[];
+
+  @Children(() => SeatRow, { path: 'seats' })
+  seats!: SeatRow[];
+}
+
+export const BASKET = { name: 'basket', contract: Basket, format: 'ndjson' } as const;
+
 export const ORDER = { name: 'order', contract: Order, format: 'ndjson' } as const;

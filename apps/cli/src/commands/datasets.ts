@@ -1,7 +1,7 @@
-import type { DatasetView } from '#core/job/job-view.js';
+import type { DatasetView } from '#api/datasets.js';
+import { plainText } from '#common/text/plain-text.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount } from '../render/format.js';
-import { plainText } from '#common/text/plain-text.js';
 import { type CliContext, connect, write } from './context.js';
 import { warnOfRunningSystem } from './other-build.js';
 

@@ -22,7 +22,7 @@ export async function findSystem(settings: CliConfig, local: LocalSystem): Promi
   };
 }
 
-/** Tells a system that was not started from one that is starting, or whose state cannot be read. */
+/** Distinguishes a system that was not started from one that is starting, or whose state cannot be read. */
 export async function notRunning(local: LocalSystem): Promise<SluiceError> {
   const { troubles } = await local.status();
   const text =

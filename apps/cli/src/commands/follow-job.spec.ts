@@ -32,7 +32,7 @@ describe('following a job', () => {
     return followJob(client, JOB_ID, progress, signal, all);
   }
 
-  it('F1: asks by itself when the event stream stands and says nothing', async () => {
+  it('FJ1: asks by itself when the event stream stands and says nothing', async () => {
     api.tell(jobDetail({ state: 'running' }));
     const followed = follow();
     await api.until(() => api.listeners === 1);
@@ -40,7 +40,7 @@ describe('following a job', () => {
     expect((await followed).job.state).toBe('succeeded');
   });
 
-  it('F1: takes an event that it does not understand for a hint', async () => {
+  it('FJ1: takes an event that it does not understand for a hint', async () => {
     api.tell(jobDetail({ state: 'running' }));
     const followed = follow({ quietMs: 60_000 });
     await api.until(() => api.listeners === 1);
@@ -49,7 +49,7 @@ describe('following a job', () => {
     expect((await followed).job.state).toBe('succeeded');
   });
 
-  it('F2: waits until the tracker knows every refused record', async () => {
+  it('FJ2: waits until the tracker knows every refused record', async () => {
     const known = (count: number): void => {
       api.tell(
         jobDetail({ state: 'succeeded', deadLetters: { known: count, expected: 5, complete: count === 5 } }),
@@ -66,13 +66,13 @@ describe('following a job', () => {
     expect(notes).toEqual([]);
   });
 
-  it('F2: does not wait for ever for dead letters that never come', async () => {
+  it('FJ2: does not wait for ever for dead letters that never come', async () => {
     api.tell(jobDetail({ state: 'succeeded', deadLetters: { known: 3, expected: 5, complete: false } }));
     expect((await follow({ settleMs: 50 })).job.state).toBe('succeeded');
     expect(notes).toEqual(['The tracker knows 3 of 5 refused records so far; the rest will follow.']);
   });
 
-  it('F3: waits for a tracker that falls silent, and says so once', async () => {
+  it('FJ3: waits for a tracker that falls silent, and says so once', async () => {
     api.tell(jobDetail({ state: 'running' }));
     const followed = follow();
     await api.until(() => api.listeners === 1);
@@ -86,7 +86,7 @@ describe('following a job', () => {
     expect(notes[0]).toContain('The job continues; asking again.');
   });
 
-  it('F3: gives up when its patience is over', async () => {
+  it('FJ3: gives up when its patience is over', async () => {
     api.tell(jobDetail({ state: 'running' }));
     const followed = follow({ patienceMs: 0 });
     await api.until(() => api.listeners === 1);
@@ -95,7 +95,7 @@ describe('following a job', () => {
     await expect(followed).rejects.toMatchObject({ code: 'SYSTEM_UNREACHABLE' });
   });
 
-  it('F4: lets go at once, without touching the job', async () => {
+  it('FJ4: lets go at once, without touching the job', async () => {
     api.tell(jobDetail({ state: 'running' }));
     const detach = new AbortController();
     const followed = follow({ quietMs: 60_000, pollMs: 60_000 }, detach.signal);
@@ -114,7 +114,7 @@ describe('following a job', () => {
         problem: { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 },
       },
     ],
-  ] as const)('F5: does not wait with a job that is %s, now or later', async (_what, facts) => {
+  ] as const)('FJ5: does not wait with a job that is %s, now or later', async (_what, facts) => {
     const waiting = jobDetail(facts);
     api.tell(waiting);
     expect(await follow()).toEqual({ job: waiting, detached: false });
@@ -125,7 +125,7 @@ describe('following a job', () => {
     expect(await followed).toEqual({ job: waiting, detached: false });
   });
 
-  it('an unknown job is told at once', async () => {
+  it('an unknown job is reported at once', async () => {
     await expect(follow()).rejects.toMatchObject({ code: 'JOB_UNKNOWN' });
   });
 

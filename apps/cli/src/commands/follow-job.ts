@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { type JobDetail, knowsMembers } from '#api/jobs.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { type JobDetail, knowsMembers } from '#core/job/job-view.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../client.js';
 import { needsAttention } from '../exit-codes.js';
@@ -9,13 +9,13 @@ import type { Progress } from '../render/progress.js';
 /**
  * Waits for a job, showing its progress.
  *
- * - F1: the event stream only makes things faster. When it is silent, broken or missing, the job is
+ * - FJ1: the event stream only makes things faster. When it is silent, broken or missing, the job is
  *   asked for instead, so no lost event can make a command wait for ever.
- * - F2: a job is over when its state is final and the tracker knows every refused record. When the
+ * - FJ2: a job is over when its state is final and the tracker knows every refused record. When the
  *   tracker learns of none for `settleMs`, the report comes without waiting longer, and says so.
- * - F3: a tracker that falls silent is waited for `patienceMs`; the job does not need it.
- * - F4: aborting `signal` lets go of the job and never touches it.
- * - F5: the command ends when the job needs attention, whatever the reason: otherwise an unattended command would
+ * - FJ3: a tracker that falls silent is waited for `patienceMs`; the job does not need it.
+ * - FJ4: aborting `signal` lets go of the job and never touches it.
+ * - FJ5: the command ends when the job needs attention, whatever the reason: otherwise an unattended command would
  *   hang unnoticed.
  */
 export interface Waiting {
@@ -65,7 +65,7 @@ export async function followJob(
 const isOver = (job: JobDetail): boolean =>
   needsAttention(job) || (isFinal(job.state) && job.deadLetters.complete && knowsMembers(job));
 
-/** How long to put up with a tracker that does not answer (F3), or does not learn of the last records (F2). */
+/** How long to put up with a tracker that does not answer (FJ3), or does not learn of the last records (FJ2). */
 class Patience {
   private silentSince: number | undefined;
   private known = -1;
@@ -148,7 +148,7 @@ class LatestEvent {
           this.wake?.();
         }
       } catch {
-        // F1: without the stream the job is asked for.
+        // FJ1: without the stream the job is asked for.
       }
       this.connected = false;
       await delay(this.reconnectMs, undefined, { signal: this.signal }).catch(() => undefined);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { JobDetail } from '#core/job/job-view.js';
+import type { JobDetail } from '#api/jobs.js';
 import { ApiServer, datasetView, deadLetter, jobDetail } from '#test/support/cli/api-server.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 

@@ -1,7 +1,7 @@
-import { isFinal } from '#core/job/job-state.js';
-import type { JobSummary } from '#core/job/job-view.js';
+import type { JobSummary } from '#api/jobs.js';
 import type { ErrorCode } from '#common/errors/error-codes.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../client.js';
 import { formatCount } from '../render/format.js';
 import { PROGRAM } from '../render/program-name.js';
@@ -10,7 +10,7 @@ import { requireDataset } from './known-dataset.js';
 
 /**
  * Which job a command means: an id, the beginning or the end of one, `last`, or, without any of these, the one job
- * that the command can apply to.
+ * that the command can apply to. Of the jobs of streams the last two mean only those that are paused or have failed.
  *
  * - ID1: a short form means a job only when exactly one job has it. The command never chooses among several.
  * - ID2: a job that was not named by its id is named on stderr before anything is done to it.
@@ -64,7 +64,7 @@ export async function jobId(context: CliContext, client: SluiceClient, choice: J
   if (given !== undefined && WHOLE_ID.test(given)) return given;
   if (given !== undefined && given !== 'last') requireShortForm(given);
   if (dataset !== undefined) await requireDataset(client, dataset);
-  const jobs = await newestJobs(client, dataset, given === 'last' ? 1 : NEWEST_JOBS);
+  const jobs = await newestJobs(client, { dataset, streams: 'hidden' }, given === 'last' ? 1 : NEWEST_JOBS);
   const of = dataset === undefined ? '' : ` of ${dataset}`;
   if (given === undefined) {
     const found = onlyOne(jobs.filter(fits.test), of, fits.words, fits.none);
@@ -83,7 +83,10 @@ export async function jobId(context: CliContext, client: SluiceClient, choice: J
   }
   const part = compact(given);
   const isMeant = ({ id }: JobSummary): boolean => compact(id).startsWith(part) || compact(id).endsWith(part);
-  return onlyOne(jobs.filter(isMeant), of, `has an id that begins or ends with ${given}`).id;
+  // Beside a stream, jobs of other kinds would not be among the newest.
+  const all = [...jobs, ...(await newestJobs(client, { dataset }, NEWEST_JOBS))];
+  const distinct = [...new Map(all.map((job) => [job.id, job])).values()];
+  return onlyOne(distinct.filter(isMeant), of, `has an id that begins or ends with ${given}`).id;
 }
 
 /** What lists show of an id: its end, because ids of the same hour begin alike. `jobId` accepts it. PURE. */
@@ -124,11 +127,11 @@ const compact = (id: string): string => id.replaceAll('-', '').toLowerCase();
 
 async function newestJobs(
   client: SluiceClient,
-  dataset: string | undefined,
+  query: { readonly dataset: string | undefined; readonly streams?: 'hidden' },
   most: number,
 ): Promise<JobSummary[]> {
   const jobs: JobSummary[] = [];
-  for await (const job of client.jobs({ dataset })) {
+  for await (const job of client.jobs(query)) {
     if (jobs.push(job) === most) break;
   }
   return jobs;

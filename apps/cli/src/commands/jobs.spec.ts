@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { JobDetail } from '#api/jobs.js';
 import { ApiServer, datasetView, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
-import type { JobDetail } from '#core/job/job-view.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 import { stage, succeeded } from '#test/support/cli/run-fixtures.js';
 
@@ -62,7 +62,7 @@ describe('looking at jobs', () => {
     expect(cli.stdout.text).toContain(source);
   });
 
-  it.each(['jobs', 'dead-letters'])('%s tells a mistyped dataset from one without any', async (command) => {
+  it.each(['jobs', 'dead-letters'])('%s reports a mistyped dataset, not an empty one', async (command) => {
     expect(await cli.run(command, '--dataset', 'custmers')).toBe(2);
     expect(cli.stderr.text).toContain('There is no dataset "custmers". Did you mean "customers"?');
     expect(await cli.run(command, '--dataset', 'customers')).toBe(0);
@@ -122,7 +122,7 @@ describe('looking at jobs', () => {
     `);
   });
 
-  it('an unknown job is told with what to do', async () => {
+  it('an unknown job is reported with what to do', async () => {
     const UNKNOWN = '01998f3e-7c4a-7000-8000-000000000000';
     expect(await cli.run('job', UNKNOWN)).toBe(2);
     expect(cli.stderr.text).toContain(`error: There is no job ${UNKNOWN}. [JOB_UNKNOWN]`);
@@ -138,7 +138,7 @@ describe('looking at jobs', () => {
     expect(JSON.parse(cli.stdout.text)).toMatchObject({ job: JOB_ID, state: 'cancelled' });
   });
 
-  it('jobs tells what a state alone does not say', async () => {
+  it('jobs says what a state alone does not', async () => {
     const problem = { code: 'BATCHES_MISSING', message: 'x', action: 'y', firstMissingBatch: 3 };
     api.tell(jobDetail({ id: ids[0], state: 'failed', resumable: true }));
     api.tell(jobDetail({ id: ids[1], state: 'failed' }));
@@ -180,7 +180,7 @@ describe('looking at jobs', () => {
       `);
     });
 
-    it('paused by the schema, and by somebody', async () => {
+    it('paused by the schema, and by an operator', async () => {
       const schema = await shown({ state: 'paused', pauseReason: 'schema', pauseDetail: why });
       expect(schema).toMatchInlineSnapshot(`
        "It was paused (schema): It is so. [X]

@@ -1,9 +1,11 @@
-import type { JobDetail, JobSummary } from '#core/job/job-view.js';
-import type { Exit } from '../exit-codes.js';
-import { formatCount, formatDuration, formatTime } from '../render/format.js';
-import { successJson } from '../render/envelope.js';
-import { stateWords } from '../render/job-state.js';
+import type { JobDetail, JobSummary } from '#api/jobs.js';
+import { messageOf } from '#common/errors/sluice-error.js';
 import { plainText } from '#common/text/plain-text.js';
+import type { SluiceClient } from '../client.js';
+import type { Exit } from '../exit-codes.js';
+import { successJson } from '../render/envelope.js';
+import { counted, formatCount, formatDuration, formatTime } from '../render/format.js';
+import { stateWords } from '../render/job-state.js';
 import { PROGRAM } from '../render/program-name.js';
 import { renderTable, type TableColumn } from '../render/table.js';
 import { type CliContext, connect, widthOf, write } from './context.js';
@@ -17,6 +19,10 @@ export interface JobsOptions {
   readonly dataset?: string;
   readonly state?: string;
   readonly last: number;
+  /** Only the jobs of the stream of this dataset. */
+  readonly stream?: string;
+  /** Those of streams too; else a stream is one line. */
+  readonly all?: boolean;
   readonly json?: boolean;
 }
 
@@ -24,17 +30,57 @@ export interface JobsOptions {
 export async function jobs(context: CliContext, options: JobsOptions): Promise<Exit> {
   const client = await connect(context);
   if (options.dataset !== undefined) await requireDataset(client, options.dataset);
+  if (options.stream !== undefined) await requireDataset(client, options.stream);
+  const { dataset, state, stream } = options;
+  const hidesStreams = stream === undefined && options.all !== true;
   const found: JobSummary[] = [];
-  for await (const job of client.jobs({ dataset: options.dataset, state: options.state })) {
+  for await (const job of client.jobs({
+    dataset,
+    state,
+    stream,
+    ...(hidesStreams ? { streams: 'hidden' } : {}),
+  })) {
     if (found.push(job) === options.last) break;
   }
-  const text =
-    found.length === 0 ? noJobsText(options) : renderTable(found, JOB_COLUMNS, widthOf(context.stdout));
-  await write(context.stdout, options.json === true ? `${JSON.stringify(found)}\n` : text);
+  if (options.json === true) {
+    await write(context.stdout, `${JSON.stringify(found)}\n`);
+    return 'success';
+  }
+  const streams = hidesStreams ? await streamLines(context, client, dataset) : '';
+  const list =
+    found.length === 0
+      ? streams === ''
+        ? noJobsText(options)
+        : ''
+      : renderTable(found, JOB_COLUMNS, widthOf(context.stdout));
+  await write(context.stdout, `${list}${list === '' || streams === '' ? '' : '\n'}${streams}`);
   return 'success';
 }
 
-function noJobsText({ dataset, state }: JobsOptions): string {
+/** One for each stream that has jobs, in place of them. The list does not fail where streams cannot be asked for. */
+async function streamLines(
+  context: CliContext,
+  client: SluiceClient,
+  dataset: string | undefined,
+): Promise<string> {
+  try {
+    return (await client.streams())
+      .filter((stream) => stream.jobs > 0 && (dataset === undefined || stream.dataset === dataset))
+      .map(
+        (stream) =>
+          `The stream of ${stream.dataset} is ${stream.state}: ${counted(stream.jobs, 'job')}, ${counted(stream.records, 'record')}. ` +
+          `List them: ${PROGRAM} jobs --stream ${stream.dataset}\n`,
+      )
+      .join('');
+  } catch (error) {
+    context.stderr.write(`Jobs of streams are left out: ${messageOf(error)}\n`);
+    return '';
+  }
+}
+
+function noJobsText({ dataset, state, stream }: JobsOptions): string {
+  if (stream !== undefined)
+    return `The stream of ${stream} has no ${state === undefined ? '' : `${state} `}job.\n`;
   if (state !== undefined) return `No job${dataset === undefined ? '' : ` of ${dataset}`} is ${state}.\n`;
   return `No jobs yet. Start one by: ${PROGRAM} run ${dataset ?? '<dataset>'}\n`;
 }

@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { JobDetail } from '#core/job/job-view.js';
+import type { JobDetail } from '#api/jobs.js';
 import { JOB_ID, type ApiServer, deadLetter, jobDetail, problem } from '#test/support/cli/api-server.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 import { startRunSetting, succeeded } from '#test/support/cli/run-fixtures.js';
@@ -87,10 +87,12 @@ describe('--json', () => {
       const args: Partial<Record<string, string[]>> = {
         run: ['customers', '--source', 'https://host/x'],
         check: ['x', 'customers.csv'],
+        produce: ['x', 'customers.csv'],
+        dataset: ['describe', 'x'],
+        trace: ['customers', '1'],
       };
-      const id = ['run', 'check', 'jobs', 'datasets', 'dead-letters', 'parked'].includes(command)
-        ? []
-        : [JOB_ID];
+      const listing = ['run', 'check', 'jobs', 'datasets', 'dead-letters', 'parked', 'streams', 'replays'];
+      const id = listing.includes(command) ? [] : [JOB_ID];
       const rest = args[command] ?? id;
       const code = await cli.run(command, ...rest);
       expect(cli.stdout.text).toBe('');
@@ -120,7 +122,7 @@ describe('--json', () => {
     expect(answer()).toMatchObject({ ok: false, error: { code: name, retryable } });
   });
 
-  it('JE2: what may pass by itself is told from what does not, and the place stands beside', async () => {
+  it('JE2: errors that may pass by themselves are marked as retryable, and an error names its place', async () => {
     const { SLUICE_TRACKER_URL: _, ...rest } = cli.environment;
     cli.environment = { ...rest, SLUICE_TRACKER_URL: 'http://127.0.0.1:1' };
     expect(await cli.run(...RUN)).toBe(4);

@@ -3,7 +3,7 @@ import type { SluiceClient } from '../client.js';
 import { suggestion } from './closest-name.js';
 
 /**
- * Tells a mistyped dataset from one that has nothing to show. One that was removed since may still have jobs.
+ * Distinguishes a mistyped dataset from one that has nothing to show. One that was removed since may still have jobs.
  * @throws SluiceError DATASET_UNKNOWN with what may have been meant
  */
 export async function requireDataset(client: SluiceClient, name: string): Promise<void> {

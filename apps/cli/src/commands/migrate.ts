@@ -1,13 +1,11 @@
 import type { Kafka } from 'kafkajs';
-import { pino } from 'pino';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { createKafka } from '#common/kafka/kafka-client.js';
-import { brokerErrorCode, brokerErrorText, classifyBrokerError } from '#common/kafka/kafka-errors.js';
-import { correctTopics, countPartitions, createTopics } from '#common/kafka/topics-admin.js';
-import { loadRegistry } from '#core/dataset/registry.js';
-import { type TopicPlan, correctedSettings, planTopics } from '#core/message/topics.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
+import { correctTopics, countPartitions, createTopics } from '#common/kafka/transport/topics-admin.js';
+import { loadRegistry } from '#core/registry/registry.js';
+import { type TopicPlan, correctedSettings, inboxesOf, planTopics } from '#core/message/topics.js';
 import { migrateAll } from '#core/schema/migrate.js';
 import type { Exit } from '../exit-codes.js';
+import { kafkaAt, reachingBrokers } from './brokers.js';
 import { type CliContext, write } from './context.js';
 import { warnOfLocalSystem } from './other-build.js';
 
@@ -37,14 +35,9 @@ export async function migrate(context: CliContext, options: { adopt?: string } =
   const plan = planTopics(
     registry.entries().map(({ name }) => name),
     settings.topicPartitions,
+    inboxesOf(registry.all()),
   );
-  const isOwnKafka = running?.startedKafka === true && brokers === running.kafkaBrokers;
-  const kafka = createKafka({
-    ...(isOwnKafka ? {} : settings.kafkaSecurity()),
-    brokers: brokers.split(',').map((broker) => broker.trim()),
-    clientId: 'sluice-migrate',
-    logger: pino({ level: 'silent' }), // what goes wrong for good is thrown and printed
-  });
+  const kafka = await kafkaAt(context, brokers, 'sluice-migrate');
   const topics = await reachingBrokers(() => createTopics(kafka, plan, settings.topicReplication));
   const existing = plan.filter(({ topic }) => !topics.includes(topic));
   const corrected = await reachingBrokers(() => correctTopics(kafka, existing.map(correctedSettings)));
@@ -67,25 +60,13 @@ async function topicsWithFewerPartitions(kafka: Kafka, plan: readonly TopicPlan[
     kafka,
     plan.map(({ topic }) => topic),
   );
-  return plan.flatMap(({ topic, partitions }) => {
+  return plan.flatMap(({ topic, partitions, isForeign }) => {
     const count = counts.get(topic) ?? partitions;
     if (count >= partitions) return [];
     return [
-      `Topic ${topic} has fewer partitions (${count}) than SLUICE_TOPIC_PARTITIONS says (${partitions}).`,
+      isForeign
+        ? `Topic ${topic} has fewer partitions (${count}) than a new one would have (${partitions}).`
+        : `Topic ${topic} has fewer partitions (${count}) than SLUICE_TOPIC_PARTITIONS says (${partitions}).`,
     ];
   });
-}
-
-/** Names Kafka when it did not answer, or did not let us; anything else that it threw is passed on. */
-async function reachingBrokers<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (!(cause instanceof Error) || !cause.name.startsWith('KafkaJS')) throw cause;
-    const isRefusal = classifyBrokerError(cause) === 'setup';
-    const message = isRefusal
-      ? `Kafka refuses: ${brokerErrorText(cause)}.`
-      : `Kafka cannot be reached (${messageOf(cause)}).`;
-    throw new SluiceError(isRefusal ? brokerErrorCode(cause) : 'BROKER_UNAVAILABLE', message, {}, { cause });
-  }
 }

@@ -2,7 +2,7 @@ import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { datasetFingerprint } from '#core/dataset/fingerprint.js';
+import { datasetFingerprint } from '#core/registry/fingerprint.js';
 import { ApiServer, datasetView } from '#test/support/cli/api-server.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 import { otherBuild } from './other-build.js';

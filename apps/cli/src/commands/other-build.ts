@@ -1,9 +1,9 @@
 import { join, resolve, sep } from 'node:path';
-import { datasetFingerprint } from '#core/dataset/fingerprint.js';
-import { loadRegistry } from '#core/dataset/registry.js';
-import type { DatasetView } from '#core/job/job-view.js';
-import { SluiceClient } from '../client.js';
+import type { DatasetView } from '#api/datasets.js';
 import { plainText } from '#common/text/plain-text.js';
+import { datasetFingerprint } from '#core/registry/fingerprint.js';
+import { loadRegistry } from '#core/registry/registry.js';
+import { SluiceClient } from '../client.js';
 import { PROGRAM } from '../render/program-name.js';
 import type { CliContext } from './context.js';
 
@@ -47,7 +47,7 @@ export async function warnOfRunningSystem(
 async function otherDatasets(context: CliContext, running: readonly DatasetView[]): Promise<string[]> {
   const paths = context.settings().extraDatasetPaths();
   if (paths.length === 0) return [];
-  // One that cannot be loaded is told by the command that needs it.
+  // One that cannot be loaded is reported by the command that needs it.
   const registry = await loadRegistry(paths).catch(() => undefined);
   return (registry?.entries() ?? []).flatMap(({ name, folder }) => {
     const there = running.find((dataset) => dataset.name === name);

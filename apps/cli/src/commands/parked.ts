@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { ParkedMessageContent, ParkedMessageView } from '#api/parked-messages.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import type { ParkedMessageContent, ParkedMessageView } from '#core/job/job-view.js';
+import { plainText } from '#common/text/plain-text.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { successJson } from '../render/envelope.js';
 import { formatCount, formatTime } from '../render/format.js';
-import { plainText } from '#common/text/plain-text.js';
 import { renderTable, type TableColumn } from '../render/table.js';
 import { type CliContext, connect, widthOf, write } from './context.js';
 

@@ -129,7 +129,7 @@ describe('sluice', () => {
       ['all is ready', [process('kafka', 'ready'), process('loader', 'ready')], true, 0],
       ['something is not', [process('kafka', 'ready'), process('loader', 'stopped')], false, 4],
       ['nothing runs', [], false, 4],
-    ])('status tells scripts when %s', async (_what, processes, isReady, code) => {
+    ])('status ends with a code for scripts when %s', async (_what, processes, isReady, code) => {
       local({ status: () => Promise.resolve({ processes, isReady, troubles: [] }) });
       expect(await cli.run('status')).toBe(code);
     });

@@ -1,17 +1,20 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { JOB_STATES } from '#api/job-words.js';
 import { EXISTING_KEYS } from '#core/dataset/dataset.js';
-import { JOB_STATES } from '#core/job/job-state.js';
 import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
 import { PrintedError, asksForJson, errorJson, errorOf, failureJson } from '../render/envelope.js';
 import { errorText } from '../render/error-text.js';
 import { PROGRAM } from '../render/program-name.js';
-import { check } from './check/check.js';
 import { type CliContext, write } from './context.js';
 import { datasets } from './datasets.js';
-import { deadLetters } from './dead-letters.js';
-import { demo } from './demo/demo.js';
+import { addDeadLetterCommand } from './dead-letters/program-dead-letters.js';
 import { env, settings } from './env.js';
 import { job, jobs } from './jobs.js';
+import { check, demo } from './lazy-commands.js';
+import { addDatasetCommands } from './program-datasets.js';
+import { addReplayCommands } from './program-replay.js';
+import { addStreamCommands } from './program-streams.js';
+import { addTraceCommands } from './program-trace.js';
 import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
 import { warnOfLocalSystem } from './other-build.js';
 import { PARKED_ACTIONS, type ParkedAction, parked } from './parked.js';
@@ -53,7 +56,7 @@ async function reportError(context: CliContext, error: unknown, json: boolean): 
   return exitOfError(what);
 }
 
-/** Every command with its options; `ended` is told how the one that ran has ended. */
+/** Every command with its options; `ended` receives how the one that ran has ended. */
 export function buildProgram(context: CliContext, ended: (exit: Exit) => void): Command {
   const program = new Command('sluice')
     .description('Moves records through Kafka into PostgreSQL, and reports what happened to each of them.')
@@ -78,6 +81,10 @@ export function buildProgram(context: CliContext, ended: (exit: Exit) => void): 
   addJobCommands(add, context, ended);
   addSteeringCommands(add, context, ended);
   addRecordCommands(add, context, ended);
+  addStreamCommands(add, context, ended);
+  addTraceCommands(add, context, ended);
+  addReplayCommands(add, context, ended);
+  addDatasetCommands(add, context, ended);
   return program;
 }
 
@@ -154,6 +161,7 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
     .option('--mode <mode>', 'replace, append or upsert; a dataset has a default', parseMode)
     .option('--limit <N>', 'load only the first N records', parseCount)
     .option('--dry-run', 'run everything, then discard the result')
+    .option('--strict', 'fail the job when a single record is refused')
     .option('--max-refused <share>', 'fail the job when more records are refused, e.g. 1%', parseShare)
     .option('--allow-shrink', 'allow `replace` to load far fewer rows than the table has')
     .addOption(
@@ -178,6 +186,8 @@ function addJobCommands(add: Add, context: CliContext, ended: Ended): void {
     .option('--dataset <name>', 'only of this dataset')
     .addOption(new Option('--state <state>', 'only in this state').choices(JOB_STATES))
     .option('--last <N>', 'show at most N', parseCount, 20)
+    .option('--stream <dataset>', 'only jobs of the stream of this dataset')
+    .option('--all', 'jobs of streams too, where a stream else is one line')
     .option('--json', JSON_HELP)
     .action(async (options: { last: number }) => {
       ended(await jobs(context, options));
@@ -244,9 +254,19 @@ function addSteeringCommands(add: Add, context: CliContext, ended: Ended): void 
 const EXAMPLE_ID = '01998f3e-7c4a-7000-8000-3f5b8e2d9a10';
 
 function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
-  add('check', 'Check a file without Kafka and PostgreSQL', 'check customers customers.csv')
+  add(
+    'check',
+    'Check a file, or messages for an inbox, without Kafka and PostgreSQL',
+    'check customers customers.csv',
+  )
     .argument('<dataset>', 'the dataset whose contract applies')
-    .addArgument(new Argument('<file>', 'plain text; unpack a zip or gzip first'))
+    .addArgument(new Argument('<file>', 'plain text; unpack a zip or gzip first; - reads standard input'))
+    .option('--messages', 'each line is a message for the inbox, by the rules of streams: CSV has no header')
+    .option(
+      '--header <name=value>',
+      'with --messages: a header that every message has; may be repeated',
+      collectOption,
+    )
     .option('--mode <mode>', 'treat repeated keys as this mode does; a dataset has a default', parseMode)
     .option('--option <name=value>', 'an option of the dataset; may be repeated', collectOption)
     .option('--limit-findings <N>', 'show at most N; all are counted', parseCount)
@@ -255,20 +275,7 @@ function addRecordCommands(add: Add, context: CliContext, ended: Ended): void {
       await warnOfLocalSystem(context);
       ended(await check(context, name, file, options));
     });
-  add(
-    'dead-letters',
-    'Show or export refused records',
-    `dead-letters --job ${EXAMPLE_ID} --export refused.csv`,
-  )
-    .option('--job <id>', 'only of this job: its id, a part of it, or `last`')
-    .option('--code <code>', 'only with this code')
-    .option('--dataset <name>', 'only of this dataset')
-    .option('--limit <N>', 'show at most N (20 by default), or export at most N (all by default)', parseCount)
-    .option('--export <file.csv>', 'write a CSV that opens in a spreadsheet')
-    .option('--json', 'print one object a line')
-    .action(async (options: object) => {
-      ended(await deadLetters(context, options));
-    });
+  addDeadLetterCommand(add, context, ended);
   add(
     'parked',
     'List Kafka messages that could not be read; show, retry or skip one',

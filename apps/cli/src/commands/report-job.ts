@@ -1,16 +1,16 @@
+import type { JobDetail } from '#api/jobs.js';
 import { isFinal } from '#core/job/job-state.js';
-import type { JobDetail } from '#core/job/job-view.js';
 import type { SluiceClient } from '../client.js';
 import { type Exit, exitOfJob } from '../exit-codes.js';
-import { progressOn } from '../render/progress.js';
-import { PROGRAM } from '../render/program-name.js';
 import { errorOf, failureJson } from '../render/envelope.js';
+import { PROGRAM } from '../render/program-name.js';
+import { progressOn } from '../render/progress.js';
 import { renderReport } from '../render/report.js';
 import { runJson } from '../render/run-json.js';
 import { renderUnfinished } from '../render/unfinished.js';
 import { type CliContext, connect, interruptible, paintOf, write } from './context.js';
-import { type NamedJob, jobId } from './job-id.js';
 import { followJob } from './follow-job.js';
+import { type NamedJob, jobId } from './job-id.js';
 
 export interface Ran {
   readonly exit: Exit;

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ApiServer } from '#test/support/cli/api-server.js';
+import { type ApiServer, streamView } from '#test/support/cli/api-server.js';
 import { type CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
 import { filled, startRunSetting } from '#test/support/cli/run-fixtures.js';
 
@@ -80,7 +80,7 @@ describe('sluice run, before a job is there', () => {
       api.datasets = [filled];
     });
 
-    it('asks, showing what is there, and goes on after "yes"', async () => {
+    it('asks, showing what is there, and proceeds after "yes"', async () => {
       const code = cli.onTerminal().run('run', 'customers', '--source', 'customers.csv');
       await cli.stderr.until('Type "yes" to continue: ');
       expect(cli.stderr.text).toContain('  customer: 1,234,567 rows\n');
@@ -129,6 +129,31 @@ describe('sluice run, before a job is there', () => {
     ])('does not ask with %s', async (_what, args) => {
       expect(await cli.run('run', 'customers', '--source', 'customers.csv', ...args)).toBe(0);
       expect(api.posted).toHaveLength(1);
+    });
+  });
+
+  describe('while a stream of the dataset is active', () => {
+    beforeEach(() => {
+      api.datasets = [filled];
+      api.streamViews = [streamView({ state: 'paused' })];
+    });
+
+    it('warns that what it has merged is replaced, and how to stop it', async () => {
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv', '--yes')).toBe(0);
+      expect(cli.stderr.text).toContain('warning: the stream of customers is paused.');
+      expect(cli.stderr.text).toContain('sluice stream customers drain\n');
+      expect(api.posted).toHaveLength(1);
+    });
+
+    it.each([
+      ['a stream that is stopped', { state: 'stopped' } as const, ['--yes']],
+      ['the stream of another dataset', { dataset: 'orders' } as const, ['--yes']],
+      ['a merge', {}, ['--mode', 'append']],
+      ['a dry run', {}, ['--dry-run']],
+    ])('does not warn of %s', async (_what, facts, args) => {
+      api.streamViews = [streamView(facts)];
+      expect(await cli.run('run', 'customers', '--source', 'customers.csv', ...args)).toBe(0);
+      expect(cli.stderr.text).not.toContain('warning: the stream');
     });
   });
 

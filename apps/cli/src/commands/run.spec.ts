@@ -2,10 +2,10 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { JobCounts } from '#api/job-facts.js';
+import type { JobDetail } from '#api/jobs.js';
 import { ApiServer, JOB_ID, jobDetail, problem } from '#test/support/cli/api-server.js';
 import type { CliHarness } from '#test/support/cli/cli-harness.js';
-import type { JobCounts } from '#core/job/job.entity.js';
-import type { JobDetail } from '#core/job/job-view.js';
 import { COUNTS, stage, startRunSetting, succeeded } from '#test/support/cli/run-fixtures.js';
 
 describe('sluice run', () => {
@@ -105,10 +105,12 @@ describe('sluice run', () => {
         inserted: 299_200,
         updated: 0,
         unchanged: 0,
+        deleted: 0,
         superseded: 0,
         warnings: 1203,
       },
       findings: { BAD_NUMBER: 500, BAD_DATE: 1203, DUPLICATE: 200 },
+      categories: {},
       unknownMembers: [],
       seconds: 12.3,
       error: null,
@@ -155,6 +157,7 @@ describe('sluice run', () => {
     it.each([
       ['failed', 1, { state: 'failed', error: error('SOURCE_UNAVAILABLE'), counts: null }],
       ['too many refused', 3, { state: 'failed', error: error('JOB_REFUSED_SHARE') }],
+      ['one refused, and it is strict', 3, { state: 'failed', error: error('STRICT_REFUSED') }],
       ['cancelled', 6, { state: 'cancelled' }],
     ] as const)('%s', async (_what, code, facts) => {
       api.newJob = succeeded(facts);
@@ -225,7 +228,7 @@ describe('sluice run', () => {
       );
     });
 
-    it('nobody answers', async () => {
+    it('the tracker does not answer', async () => {
       await api.close();
       expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(4);
       expect(cli.stderr.text).toContain('does not answer (ECONNREFUSED)');
@@ -239,7 +242,7 @@ describe('sluice run', () => {
       expect(cli.stderr.text).toContain('sluice up');
     });
 
-    it('somebody else listens on the port', async () => {
+    it('another program listens on the port', async () => {
       cli.environment = { ...cli.environment, SLUICE_TRACKER_URL: `${api.url}/elsewhere` };
       expect(await cli.run('run', 'customers', '--source', 'customers.csv')).toBe(4);
       expect(cli.stderr.text).toContain('not an answer of Sluice');
@@ -302,7 +305,7 @@ describe('sluice run', () => {
       expect(cli.stdout.text).toContain('succeeded');
     });
 
-    it('goes on when the event stream breaks off', async () => {
+    it('continues when the event stream breaks off', async () => {
       const { code } = await start();
       api.dropStreams();
       await api.until(() => api.listeners === 1);
@@ -318,7 +321,7 @@ describe('sluice run', () => {
       expect(await code).toBe(0);
     });
 
-    it('lets go on Ctrl-C: says how to go on, and leaves the job alone', async () => {
+    it('detaches on Ctrl-C: says how to follow the job again, and leaves it alone', async () => {
       const { code } = await start();
       cli.pressCtrlC();
       expect(await code).toBe(130);
@@ -341,7 +344,7 @@ describe('sluice run', () => {
       expect(cli.stdout.text).toContain(`npx sluice continue ${JOB_ID}\n  npx sluice cancel ${JOB_ID}\n`);
     });
 
-    it('ends when somebody pauses the job: nobody knows when they come back', async () => {
+    it('ends when an operator pauses the job: when it will be continued is not known', async () => {
       const { code } = await start('--json');
       api.tell({ ...running(500), state: 'paused', pauseReason: 'operator' });
       expect(await code).toBe(9);
@@ -362,7 +365,7 @@ describe('sluice run', () => {
       expect(cli.stdout.text).toContain(`npx sluice resume ${JOB_ID}`);
     });
 
-    it('waits with an interrupted job, which goes on by itself', async () => {
+    it('waits for an interrupted job, which continues by itself', async () => {
       cli.tick = 2000;
       const { code } = await start();
       api.tell({ ...running(500), interrupted: true });
@@ -393,12 +396,26 @@ describe('sluice run', () => {
           '    unchanged         290,000\n',
       );
       expect(cli.stdout.text).not.toContain('Nothing changed');
+      expect(cli.stdout.text).not.toContain('deleted');
+    });
+
+    it('says how many rows were deleted, where there are some; a tracker of an older build does not count them', async () => {
+      api.newJob = succeeded({ counts: merged({ unchanged: 298_000, deleted: 1_000 }) });
+      expect(await cli.run('run', ...append)).toBe(0);
+      expect(cli.stdout.text).toContain(
+        '    unchanged         298,000\n    deleted             1,000\n  refused',
+      );
+      const { deleted: _deleted, ...older } = merged({});
+      api.newJob = succeeded({ counts: older as JobCounts });
+      expect(await cli.run('run', ...append, '--json')).toBe(0);
+      expect(cli.stdout.text).toContain('"deleted":0');
     });
 
     it.each([
       ['the same file again', { unchanged: 299_000 }, true],
       ['one row that is new', { unchanged: 298_999, inserted: 1 }, false],
       ['one row that has changed', { unchanged: 298_999, updated: 1 }, false],
+      ['one row that is deleted', { unchanged: 298_999, deleted: 1 }, false],
     ])('%s: says plainly whether anything changed', async (_what, counts, nothing) => {
       api.newJob = succeeded({ counts: merged(counts) });
       await cli.run('run', ...append);

@@ -1,7 +1,8 @@
+import type { DatasetView } from '#api/datasets.js';
+import type { JobAccepted, JobRequest } from '#api/jobs.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type ExistingKeys, resolveOptions, type WriteMode } from '#core/dataset/dataset.js';
-import { loadRegistry } from '#core/dataset/registry.js';
-import type { DatasetView, JobAccepted, JobRequest } from '#core/job/job-view.js';
+import { loadRegistry } from '#core/registry/registry.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
 import { formatCount } from '../render/format.js';
@@ -9,9 +10,10 @@ import { PROGRAM } from '../render/program-name.js';
 import { suggestion } from './closest-name.js';
 import { confirm } from './confirm.js';
 import { type CliContext, connect, interruptible } from './context.js';
-import { warnOfRunningSystem } from './other-build.js';
 import { resolveSource } from './option-values.js';
+import { warnOfRunningSystem } from './other-build.js';
 import { type Ran, followAndReport, sayDetached } from './report-job.js';
+import { warnOfStream } from './warn-of-stream.js';
 
 /** `sluice run`: asks when rows would be replaced, starts the job, shows it, reports. */
 export interface RunOptions {
@@ -19,6 +21,7 @@ export interface RunOptions {
   readonly mode?: WriteMode;
   readonly limit?: number;
   readonly dryRun?: boolean;
+  readonly strict?: boolean;
   readonly maxRefused?: number;
   readonly allowShrink?: boolean;
   readonly existing?: ExistingKeys;
@@ -50,6 +53,7 @@ export async function startAndReport(
   await warnOfRunningSystem(context, client, datasets);
   const dataset = await findRunnable(context, datasets, name);
   const request = requestFor(dataset, options);
+  await warnOfStream(context, client, request);
   if (options.yes !== true) await confirmReplace(context, dataset, request, signal);
   if (signal.aborted) return { exit: 'detached' };
   const accepted = await start(client, request);
@@ -121,6 +125,7 @@ function requestFor(dataset: DatasetView, options: RunOptions): JobRequest {
     ...(mode === undefined ? {} : { mode }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.dryRun === true ? { dryRun: true } : {}),
+    ...(options.strict === undefined ? {} : { strict: options.strict }),
     ...(options.maxRefused === undefined ? {} : { maxRefusedShare: options.maxRefused }),
     ...(options.allowShrink === true ? { allowShrink: true } : {}),
     ...(options.existing === undefined ? {} : { existingKeys: options.existing }),

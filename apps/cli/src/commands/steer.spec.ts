@@ -30,7 +30,7 @@ describe('steering jobs', () => {
     return code;
   }
 
-  it('pause does not wait, and says how to go on', async () => {
+  it('pause does not wait, and says how to continue the job', async () => {
     api.tell(jobDetail({ state: 'running' }));
     expect(await cli.run('pause', JOB_ID)).toBe(0);
     expect(posted()).toEqual([[`/jobs/${JOB_ID}/pause`, {}]]);
@@ -47,7 +47,7 @@ describe('steering jobs', () => {
     expect(cli.stdout.text).toContain('succeeded');
   });
 
-  it('continue and resume --detach only say that it goes on', async () => {
+  it('continue and resume --detach only say that the job continues', async () => {
     api.tell(jobDetail({ state: 'paused', pauseReason: 'operator' }));
     expect(await cli.run('continue', JOB_ID, '--detach')).toBe(0);
     expect(await cli.run('resume', JOB_ID, '--detach', '--json')).toBe(0);
@@ -104,7 +104,7 @@ describe('steering jobs', () => {
   });
 
   describe('discard', () => {
-    it('asks, showing what would be lost, and goes on after "yes"', async () => {
+    it('asks, showing what would be lost, and proceeds after "yes"', async () => {
       const code = cli.onTerminal().run('discard', OLDER_ID);
       await cli.stderr.until('Type "yes" to continue: ');
       expect(cli.stderr.text).toContain('It had loaded nothing; it cannot be resumed afterwards.');
@@ -131,7 +131,7 @@ describe('steering jobs', () => {
       expect(api.posted).toEqual([]);
     });
 
-    it('is a usage error without a terminal, unless told by --yes', async () => {
+    it('is a usage error without a terminal, unless --yes is passed', async () => {
       expect(await cli.run('discard', OLDER_ID)).toBe(2);
       expect(cli.stderr.text).toContain('pass --yes');
       expect(api.posted).toEqual([]);

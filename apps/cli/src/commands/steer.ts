@@ -1,8 +1,8 @@
-import type { JobAccepted, ResumeRequest } from '#core/job/job-view.js';
+import type { JobAccepted, ResumeRequest } from '#api/jobs.js';
 import type { SluiceClient } from '../client.js';
 import type { Exit } from '../exit-codes.js';
-import { counted } from '../render/format.js';
 import { successJson } from '../render/envelope.js';
+import { counted } from '../render/format.js';
 import { discardedText } from '../render/job-state.js';
 import { PROGRAM } from '../render/program-name.js';
 import { confirm } from './confirm.js';

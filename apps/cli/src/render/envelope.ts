@@ -1,6 +1,6 @@
+import type { JobDetail } from '#api/jobs.js';
 import { type ErrorCode, errorFacts } from '#common/errors/error-codes.js';
 import { type ErrorPlace, SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import type { JobDetail } from '#core/job/job-view.js';
 import { exitOfJob, knownErrorCode } from '../exit-codes.js';
 
 /**

@@ -1,6 +1,6 @@
-import type { JobDetail, JobSummary } from '#core/job/job-view.js';
-import { counted, formatCount } from './format.js';
+import type { JobDetail, JobSummary } from '#api/jobs.js';
 import { plainText } from '#common/text/plain-text.js';
+import { counted, formatCount } from './format.js';
 import { PROGRAM } from './program-name.js';
 
 /** What the state of a job means, and what an operator can do about it. PURE. */
@@ -83,10 +83,26 @@ function batches(count: number, records: number): string {
 }
 
 /** One code a line, with how often it was given. */
-export function codeRows(rows: readonly { readonly code: string; readonly count: number }[]): string {
-  return rows.map(({ code, count }) => `  ${code.padEnd(25)} ${formatCount(count).padStart(11)}\n`).join('');
+export function codeRows(
+  rows: readonly { readonly code: string; readonly count: number }[],
+  categories: Readonly<Record<string, string>> = {},
+): string {
+  return rows
+    .map(({ code, count }) => {
+      const category = categories[code] === undefined ? '' : `   ${plainText(categories[code])}`;
+      return `  ${code.padEnd(25)} ${formatCount(count).padStart(11)}${category}\n`;
+    })
+    .join('');
 }
 
 function commands(id: string, ...names: readonly string[]): string {
   return names.map((name) => `  ${PROGRAM} ${name} ${id}\n`).join('');
+}
+
+/** By which version of the contract it is validated, and what it has loaded again; empty for answers of older builds. */
+export function validatedText({ contractVersion, originJob = null, replay = null }: JobSummary): string {
+  const version = contractVersion === undefined ? '' : `  contract       version ${contractVersion}\n`;
+  if (originJob === null) return version;
+  const by = replay === null ? '' : `, by ${PROGRAM} replay ${replay}`;
+  return `${version}  loaded again   job ${originJob}${by}\n`;
 }

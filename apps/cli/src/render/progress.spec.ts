@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import type { JobDetail } from '#api/jobs.js';
 import { jobDetail } from '#test/support/cli/api-server.js';
 import { TextSink } from '#test/support/cli/cli-harness.js';
-import type { JobDetail } from '#core/job/job-view.js';
 import { progressOn } from './progress.js';
 
 const finalizing = (step: string): JobDetail => jobDetail({ state: 'finalizing', step });

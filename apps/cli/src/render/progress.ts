@@ -1,6 +1,6 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { JobDetail } from '#core/job/job-view.js';
-import { STAGES, type Stage } from '#core/message/status-event.js';
+import { type Stage, STAGES } from '#api/job-words.js';
+import type { JobDetail } from '#api/jobs.js';
 import { progressLine, stageLine } from './stage-line.js';
 
 /** What a command shows while it waits for a job. */

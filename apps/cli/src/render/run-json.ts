@@ -1,4 +1,5 @@
-import type { JobDetail, UnknownMember } from '#core/job/job-view.js';
+import type { JobDetail, UnknownMember } from '#api/jobs.js';
+import type { FindingCategory } from '#api/job-words.js';
 import { type ErrorJson, jobErrorJson } from './envelope.js';
 
 /**
@@ -14,6 +15,8 @@ export interface RunJson extends Pick<JobDetail, StandingMember> {
   readonly counts: RunCounts;
   /** Finding code → how often. */
   readonly findings: Readonly<Record<string, number>>;
+  /** Finding code → what it is about (`value`, `rule`, `key` …), as far as it is known. */
+  readonly categories: Readonly<Record<string, FindingCategory>>;
   /** Of NDJSON records, not read by the contract: the most frequent. */
   readonly unknownMembers: readonly UnknownMember[];
   readonly seconds: number;
@@ -35,6 +38,7 @@ export interface RunCounts {
   readonly inserted: number;
   readonly updated: number;
   readonly unchanged: number;
+  readonly deleted: number;
   readonly superseded: number;
   readonly warnings: number;
 }
@@ -51,6 +55,7 @@ export function runJson(job: JobDetail): RunJson {
     state,
     counts: runCounts(job),
     findings,
+    categories: job.categories ?? {},
     unknownMembers: job.unknownMembers ?? [],
     seconds: job.seconds ?? 0,
     error,
@@ -66,7 +71,8 @@ export function runJson(job: JobDetail): RunJson {
 export function runCounts(job: JobDetail): RunCounts {
   if (job.counts !== null) {
     const { refusedAtValidate: _validate, refusedAtLoad: _load, ...counts } = job.counts;
-    return counts;
+    // A tracker of an older build does not count deletes.
+    return { ...counts, deleted: (counts as Partial<typeof counts>).deleted ?? 0 };
   }
   const stage = (name: string) => job.stages.find((each) => each.stage === name);
   const validate = stage('validate');
@@ -80,6 +86,7 @@ export function runCounts(job: JobDetail): RunCounts {
     inserted: 0,
     updated: 0,
     unchanged: 0,
+    deleted: 0,
     superseded: 0,
     warnings: validate?.warnings ?? 0,
   };

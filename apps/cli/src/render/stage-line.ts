@@ -1,7 +1,7 @@
-import type { JobDetail, StageProgress } from '#core/job/job-view.js';
-import { STAGES, type Stage } from '#core/message/status-event.js';
-import { formatCount, formatDuration } from './format.js';
+import { type Stage, STAGES } from '#api/job-words.js';
+import type { JobDetail, StageProgress } from '#api/jobs.js';
 import { plainText } from '#common/text/plain-text.js';
+import { formatCount, formatDuration } from './format.js';
 
 /** The progress of a job in one line for each stage (bars), or in one line for all (logs). PURE. */
 

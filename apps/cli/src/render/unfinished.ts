@@ -1,6 +1,6 @@
-import type { JobDetail } from '#core/job/job-view.js';
-import { STAGES } from '#core/message/status-event.js';
-import { nextSteps, stateWords } from './job-state.js';
+import { STAGES } from '#api/job-words.js';
+import type { JobDetail } from '#api/jobs.js';
+import { nextSteps, stateWords, validatedText } from './job-state.js';
 import { PROGRAM } from './program-name.js';
 import { stageLine } from './stage-line.js';
 
@@ -10,5 +10,5 @@ export function renderUnfinished(job: JobDetail): string {
   const steps = nextSteps(job);
   const usual = `To follow it, or to cancel it:\n  ${PROGRAM} watch ${job.id}\n  ${PROGRAM} cancel ${job.id}\n`;
   const what = `${job.dataset}, ${job.mode}${job.dryRun ? ', dry run' : ''}`;
-  return `Job ${job.id} (${what}) is ${stateWords(job)}.\n${stages}${steps === '' ? usual : steps}`;
+  return `Job ${job.id} (${what}) is ${stateWords(job)}.\n${validatedText(job)}${stages}${steps === '' ? usual : steps}`;
 }

@@ -1,7 +1,8 @@
-import { ApiProperty } from '@nestjs/swagger';
-import type { DiscardedWork } from '#core/job/job.entity.js';
-import { JOB_STATES, type JobState } from '#core/job/job-state.js';
-import type { JobAccepted, JobCancelled, ResumeRequest } from '#core/job/job-view.js';
+import { ApiProperty } from '#common/http/api-decorators.js';
+import type { Agree, AllAgree } from '#api/agreement.js';
+import type { DiscardedWork } from '#api/job-facts.js';
+import { JOB_STATES, type JobState } from '#api/job-words.js';
+import type { JobAccepted, JobCancelled, ResumeRequest } from '#api/jobs.js';
 import { LimitsDto } from './limits.dto.js';
 
 /** Body of `POST /jobs/resume` and `POST /jobs/:id/resume`: limits that made the job fail may be raised. */
@@ -26,7 +27,7 @@ class DiscardedWorkDto implements DiscardedWork {
   @ApiProperty()
   loadedRecords!: number;
 
-  @ApiProperty({ description: 'Batches that were published and not loaded; at least so many' })
+  @ApiProperty({ description: 'Batches that were published and not loaded; a lower bound' })
   pendingBatches!: number;
 
   @ApiProperty()
@@ -38,3 +39,11 @@ export class JobCancelledDto extends JobAcceptedDto implements JobCancelled {
   @ApiProperty()
   discarded!: DiscardedWorkDto;
 }
+
+export type Checked = AllAgree<
+  [
+    Agree<ResumeRequestDto, ResumeRequest>,
+    Agree<JobAcceptedDto, JobAccepted>,
+    Agree<JobCancelledDto, JobCancelled>,
+  ]
+>;

@@ -32,7 +32,7 @@ describe('commands to running jobs', () => {
 
   const stateOf = async (id: string): Promise<string> => (await ingesting.load(id)).state;
 
-  it('answer a cancel when nothing of the job is under way any more (R4)', async () => {
+  it('answer a cancel when nothing of the job is under way any more (JR4)', async () => {
     const ingestor = ingesting.ingestor();
     const { id, run } = await runningJob(ingestor);
     const cancelling = watched(ingestor.commands.cancel(id));
@@ -52,7 +52,7 @@ describe('commands to running jobs', () => {
     expect(await ingesting.load(id)).toMatchObject({ owner: null, leaseUntil: null, state: 'cancelled' });
   });
 
-  it('answer a cancel when another ingestor has let go of the job, which it does by itself', async () => {
+  it('answer a cancel when another ingestor has released the job, which it does by itself', async () => {
     const other = ingesting.ingestor('two', 600);
     const { id, run } = await runningJob(other);
     const cancelling = watched(ingesting.ingestor('one').commands.cancel(id));
@@ -97,7 +97,7 @@ describe('commands to running jobs', () => {
     expect(await ingesting.load(id)).toMatchObject({ state: 'running', totalBatches: 20 });
   });
 
-  /** The ingestor has looked at the job twice from now on: its look is also the renewal of its lease. */
+  /** The ingestor has read the job twice from now on: the read is also the renewal of its lease. */
   async function looked(id: string): Promise<void> {
     for (let looks = 0; looks < 2; looks++) {
       const { leaseUntil } = await ingesting.load(id);
@@ -108,7 +108,7 @@ describe('commands to running jobs', () => {
     }
   }
 
-  it('give a paused job back when the process has to end, and it goes on when it is continued', async () => {
+  it('release a paused job when the process has to end, and it resumes when it is continued', async () => {
     const ingestor = ingesting.ingestor();
     const { id, run } = await runningJob(ingestor);
     await ingestor.commands.pause(id);
@@ -127,9 +127,12 @@ describe('commands to running jobs', () => {
     const id = await ingesting.queue(source);
     await expect(commands.resumeNewest({})).rejects.toMatchObject({ code: 'JOB_NOTHING_TO_RESUME' });
     await ingesting.database.query(
-      `UPDATE sluice.job SET state = 'failed', started_at = now(), finished_at = now() WHERE id = $1`,
+      `UPDATE sluice.job SET state = 'failed', started_at = now(), finished_at = now(), resumable = false
+       WHERE id = $1`,
       [id],
     );
+    await expect(commands.resumeNewest({})).rejects.toMatchObject({ code: 'JOB_NOTHING_TO_RESUME' });
+    await ingesting.database.query('UPDATE sluice.job SET resumable = true WHERE id = $1', [id]);
     const active = '00000000-0000-7000-8000-000000000000';
     await ingesting.database.query(
       `INSERT INTO sluice.job SELECT (jsonb_populate_record(job, 

@@ -1,9 +1,10 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '#common/http/api-decorators.js';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, Matches, Max, Min, IsNumber } from 'class-validator';
+import type { Agree, AllAgree } from '#api/agreement.js';
+import type { JobRequest } from '#api/jobs.js';
 import { IsRecordOfTexts, IsText, MAX_TEXT_BYTES } from '#common/http/is-text.js';
 import { EXISTING_KEYS, type ExistingKeys, WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
-import type { JobRequest } from '#core/job/job-view.js';
 import { SOURCE_KINDS } from '../sources/source-kinds.js';
 import { LimitsDto } from './limits.dto.js';
 
@@ -12,7 +13,7 @@ function text(minLength: number): { minLength: number; maxLength: number; patter
   return { minLength, maxLength: MAX_TEXT_BYTES, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' };
 }
 
-/** What an address begins with, in the words of a pattern, in any case of letters: JSON Schema has no flag for that. */
+/** What an address begins with, as a pattern, in upper, lower or mixed case: JSON Schema has no flag for that. */
 const SOURCE_BEGINNING = `(${SOURCE_KINDS.beginnings()
   .map((text) => text.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`))
   .join('|')})`;
@@ -60,6 +61,13 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
   dryRun?: boolean;
 
   @ApiPropertyOptional({
+    description: 'Fail the job when a single record is refused; the dataset’s own choice when left out',
+  })
+  @IsOptional()
+  @IsBoolean()
+  strict?: boolean;
+
+  @ApiPropertyOptional({
     enum: EXISTING_KEYS,
     description: 'Mode `append` only: what becomes of a record whose key is in the table already',
   })
@@ -97,8 +105,10 @@ export class JobRequestDto extends LimitsDto implements JobRequest {
     description: 'Options of the dataset, e.g. {"checksum": "reject"}',
   })
   @IsOptional()
-  // As it came: class-transformer leaves out what it calls by the name of a method, and a typo would not be told.
+  // As it came: class-transformer leaves out what it calls by the name of a method, and a typo would not be reported.
   @Transform(({ obj }) => (obj as { options?: unknown }).options)
   @IsRecordOfTexts()
   options?: Record<string, string>;
 }
+
+export type Checked = AllAgree<[Agree<JobRequestDto, JobRequest>]>;

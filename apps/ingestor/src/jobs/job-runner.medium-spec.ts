@@ -1,12 +1,22 @@
 import { statSync, utimesSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { Column, Provenance, Table } from '#core/dataset/columns.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { eventually } from '#test/support/eventually.js';
-import { Ingesting, type TestIngestor, thingsOf } from '#test/support/ingesting.js';
+import { Ingesting, THINGS, type TestIngestor, thingsOf } from '#test/support/ingesting.js';
+import { SourceOpener } from '../sources/source-opener.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 
-/** R1 to R4 are the invariants of job-runner.ts; 20 records are 10 batches. */
+@Table({ name: 'thing', key: ['number'] })
+class TracedThing {
+  @Column() number!: string;
+  @Provenance('source') source!: string;
+  @Provenance('job') job!: string;
+  @Provenance('startedAt', { target: 'at' }) startedAt!: string;
+}
+
+/** JR1 to JR4 are the invariants of job-runner.ts; 20 records are 10 batches. */
 const NUMBERS = Array.from({ length: 20 }, (_, number) => 100 + number);
 const CONTENT = thingsOf(NUMBERS);
 const BATCHES = Array.from({ length: 10 }, (_, batch) => batch);
@@ -21,7 +31,7 @@ const valueOf = (content: Buffer, batch: number): string =>
     .slice(1 + 2 * batch, 3 + 2 * batch)
     .join('\n')}\n`;
 
-describe('a job that goes on', () => {
+describe('a resumed job', () => {
   let ingesting: Ingesting;
   const servers: SourceServer[] = [];
 
@@ -34,10 +44,9 @@ describe('a job that goes on', () => {
     for (const server of servers) await server.close();
   });
 
-  /** Runs a job until batch 4 is under way, and gives it back. @returns its id; the checkpoint is behind batch 3 */
-  async function interruptedJob(source: string): Promise<string> {
+  /** Runs a job until batch 4 is under way, and releases it. @returns its id; the checkpoint is behind batch 3 */
+  async function interruptedJob(source: string, ingestor = ingesting.ingestor()): Promise<string> {
     const id = await ingesting.queue(source);
-    const ingestor = ingesting.ingestor();
     ingestor.broker.heldFrom = 4;
     const run = ingestor.run();
     await eventually(() => ingestor.broker.sent.includes(4), 'batch 4 to be sent');
@@ -69,10 +78,30 @@ describe('a job that goes on', () => {
     return ingestor.broker.sent;
   }
 
-  it('is given back with what was acknowledged, and goes on there (R3)', async () => {
+  it('is released with what was acknowledged, and resumes there (JR3)', async () => {
     const id = await interruptedJob(ingesting.file('back', CONTENT));
     expect(await ingesting.load(id)).toMatchObject({ state: 'running', owner: null });
     expect(await goOn(id)).toEqual(BATCHES.slice(4));
+  });
+
+  it('gives the kind of its source its own parts of the row again, those of an older build too', async () => {
+    const opened = jest.spyOn(SourceOpener.prototype, 'open');
+    const id = await interruptedJob(ingesting.file('own', CONTENT));
+    expect(opened).toHaveBeenLastCalledWith(
+      expect.objectContaining({ own: { trustedCaller: true }, began: null }),
+      expect.anything(),
+    );
+    await ingesting.database.query(
+      `UPDATE sluice.job SET source = (source - 'own') || '{"trustedCaller": true}',
+         source_identity = source_identity || '{"own": {"version": [7]}}' WHERE id = $1`,
+      [id],
+    );
+    expect(await goOn(id)).toEqual(BATCHES.slice(4));
+    expect(opened).toHaveBeenLastCalledWith(
+      expect.objectContaining({ own: { trustedCaller: true }, began: { version: [7] } }),
+      expect.anything(),
+    );
+    opened.mockRestore();
   });
 
   it('uses the partitions that there are now when the topic was created again with fewer', async () => {
@@ -86,7 +115,7 @@ describe('a job that goes on', () => {
     expect(ingestor.broker.partitions).toEqual(new Set([0, 1, 2]));
   });
 
-  it('is given back though the brokers are silent', async () => {
+  it('is released though the brokers are silent', async () => {
     const id = await ingesting.queue(ingesting.file('silent', CONTENT));
     const ingestor = ingesting.ingestor();
     ingestor.broker.heldFrom = 0;
@@ -144,7 +173,7 @@ describe('a job that goes on', () => {
     expect((await ingesting.load(interrupted)).checkpoint).toEqual(checkpoint);
   });
 
-  it('reads the rest only where a validator promises the same bytes, else everything (R2)', async () => {
+  it('reads the rest only where a validator promises the same bytes, else everything (JR2)', async () => {
     for (const [etag, readsOn] of [
       ['"v1"', true],
       ['W/"v1"', false],
@@ -161,6 +190,74 @@ describe('a job that goes on', () => {
     }
   });
 
+  it.each([
+    ['a short source', CONTENT],
+    ['a long source', LONG_CONTENT],
+  ])('is resumed in %s of another encoding, which is read from its start (JR2)', async (_what, content) => {
+    const encoded = Buffer.from(`\ufeff${content.toString()}`, 'utf16le');
+    const server = await startSourceServer((request, response) => {
+      serve(request, response, { content: encoded, headers: { etag: '"v1"' }, rangeValidator: '"v1"' });
+    });
+    servers.push(server);
+    const ingestor = (): TestIngestor =>
+      ingesting.ingestor('one', 30, {}, { ...THINGS, encoding: 'utf-16le' });
+    const id = await interruptedJob(server.url(), ingestor());
+    expect(await goOn(id, ingestor(), content)).toEqual(BATCHES.slice(4));
+    expect(server.requests.map(({ headers }) => headers.range)).toStrictEqual([undefined, undefined]);
+  });
+
+  it('fails for a source of another encoding with another byte in what was read (JR2)', async () => {
+    const encoded = (content: Buffer): Buffer => Buffer.from(content.toString(), 'utf16le');
+    let served = encoded(CONTENT);
+    const server = await startSourceServer((request, response) => {
+      serve(request, response, { content: served, chunked: true });
+    });
+    servers.push(server);
+    const ingestor = (): TestIngestor =>
+      ingesting.ingestor('one', 30, {}, { ...THINGS, encoding: 'utf-16le' });
+    const id = await interruptedJob(server.url(), ingestor());
+    served = encoded(thingsOf([999, ...NUMBERS.slice(1)]));
+    await ingestor().run();
+    expect(await ingesting.load(id)).toMatchObject({ state: 'failed', error: { code: 'SOURCE_CHANGED' } });
+  });
+
+  it('gives its batches the same facts of the job in every run, an address that is too long without its middle', async () => {
+    await ingesting.database.query(
+      'ALTER TABLE public.thing ADD source text, ADD job uuid, ADD at timestamptz',
+    );
+    const server = await startSourceServer((request, response) => {
+      serve(request, response, { content: CONTENT });
+    });
+    servers.push(server);
+    const ingestor = (): TestIngestor =>
+      ingesting.ingestor('one', 30, {}, { ...THINGS, contract: TracedThing });
+    const first = ingestor();
+    const id = await interruptedJob(`${server.url()}${'long/'.repeat(1_000)}things.csv`, first);
+    const second = ingestor();
+    expect(await goOn(id, second)).toEqual(BATCHES.slice(4));
+    const { startedAt } = await ingesting.load(id);
+    const [context = '', ...others] = new Set([...first.broker.contexts, ...second.broker.contexts]);
+    expect(others).toEqual([]);
+    expect(Buffer.byteLength(context)).toBeLessThan(1024);
+    expect(JSON.parse(context)).toEqual({
+      date: 'today',
+      'sluice:job': id,
+      'sluice:startedAt': startedAt?.toISOString(),
+      'sluice:source': expect.stringMatching(/^http:.*long\/.*….*things\.csv$/),
+    });
+    await ingesting.database.query('ALTER TABLE public.thing DROP source, DROP job, DROP at');
+  });
+
+  it('is cut by the dialect of its dataset', async () => {
+    const csv = { quote: null, skipLinesStartingWith: ['#'] };
+    const content = Buffer.from('number today\n"1\n2\n#"3\n4\n');
+    const id = await ingesting.queue(ingesting.file('dialect', content));
+    const ingestor = ingesting.ingestor('one', 30, {}, { ...THINGS, csv });
+    await ingestor.run();
+    expect(await ingesting.load(id)).toMatchObject({ totalBatches: 2, totalRecords: 4 });
+    expect([...ingestor.broker.values.values()]).toEqual(['"1\n2\n', '#"3\n4\n']);
+  });
+
   it('counts its limit from the first record of the source', async () => {
     const id = await interruptedJob(ingesting.file('limit', CONTENT));
     await ingesting.database.query('UPDATE sluice.job SET limit_records = 11 WHERE id = $1', [id]);
@@ -173,9 +270,9 @@ describe('a job that goes on', () => {
   it.each([
     ['another size', thingsOf([...NUMBERS, 1]), /size in bytes went from \d+ to \d+/],
     ['another date in its head', thingsOf(NUMBERS, 'later'), /date went from today to later/],
-    ['another byte in what was read', thingsOf([999, ...NUMBERS.slice(1)]), /first \d+ bytes are other ones/],
+    ['another byte in what was read', thingsOf([999, ...NUMBERS.slice(1)]), /first \d+ bytes differ/],
     ['no head any more', Buffer.from(`<html>\n${'1\n'.repeat(40)}`), /is no head of things/],
-  ])('fails for a source with %s, and publishes nothing of it (R2)', async (_what, content, message) => {
+  ])('fails for a source with %s, and publishes nothing of it (JR2)', async (_what, content, message) => {
     const etag = 'W/"v1"';
     let served = CONTENT;
     const server = await startSourceServer((request, response) => {
@@ -211,7 +308,7 @@ describe('a job that goes on', () => {
       { 'last-modified': 'Mon, 05 Oct 2020 08:00:00 GMT' },
       { 'last-modified': 'Mon, 05 Oct 2020 09:00:00 GMT' },
     ],
-  ])('fails for a source with another %s (R2)', async (what, before, after) => {
+  ])('fails for a source with another %s (JR2)', async (what, before, after) => {
     let headers: Record<string, string> = before;
     const server = await startSourceServer((request, response) => {
       serve(request, response, { content: CONTENT, headers });
@@ -225,7 +322,7 @@ describe('a job that goes on', () => {
     });
   });
 
-  it('fails for a file that was written to, were it with the same bytes (R2)', async () => {
+  it('fails for a file that was written to, were it with the same bytes (JR2)', async () => {
     const path = ingesting.file('touched', CONTENT);
     const { mtimeMs } = statSync(path);
     const id = await interruptedJob(path);
@@ -234,7 +331,7 @@ describe('a job that goes on', () => {
     expect(await ingesting.load(id)).toMatchObject({ error: { code: 'SOURCE_CHANGED' } });
   });
 
-  it('goes on where it was when its source failed for good (R3)', async () => {
+  it('resumes where it was when its source failed for good (JR3)', async () => {
     let cutAt: number | undefined = 90_000;
     const server = await startSourceServer((request, response) => {
       serve(request, response, { content: LONG_CONTENT, ...(cutAt === undefined ? {} : { cutAt }) });
@@ -268,7 +365,7 @@ describe('a job that goes on', () => {
   it('gives a job up whose missing batches came from another source', async () => {
     const path = ingesting.file('replaced', CONTENT);
     const id = await withMissingBatch(path, 7);
-    // As of a source that tells nothing about its versions.
+    // As of a source that says nothing about its versions.
     await ingesting.database.query('UPDATE sluice.job SET source_identity = NULL WHERE id = $1', [id]);
     writeFileSync(path, thingsOf([999, ...NUMBERS.slice(1)]));
     await ingesting.ingestor().run();

@@ -5,56 +5,71 @@ import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
-import { classifyBrokerError } from '#common/kafka/kafka-errors.js';
-import { KeptAdmin } from '#common/kafka/kept-admin.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
+import { KeptAdmin } from '#common/kafka/transport/kept-admin.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { linkAborts } from '#common/lifecycle/linked-abort.js';
+import { KAFKA, LOGGER } from '#common/providers/tokens.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
-import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '#core/dataset/dataset.js';
-import { DatasetRegistry } from '#core/dataset/registry.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
+import type { NewJob } from '#core/job/create-job.js';
 import type { Claim } from '#core/job/ingest-claim.js';
+import type { JobStart } from '#core/job/ingestor-transitions.js';
 import {
   type Checkpoint,
   type Job,
   type PinnedCutting,
   type PinnedHead,
   jobErrorOf,
+  ownPartOf,
 } from '#core/job/job.entity.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { MessageSeal } from '#core/message/message-seal.js';
 import { topicOf } from '#core/message/topics.js';
-import { compileContract } from '#core/record/compile-contract.js';
+import { provenanceOf } from '#core/record/compile-contract.js';
 import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
-import { checkColumnTypes } from '#core/staging/checks/column-types.js';
+import type { SourceHead } from '#core/record/head/source-head.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
-import { createStaging } from '#core/staging/staging-tables.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
 import { BatchPublisher } from '../publish/batch-publisher.js';
 import type { ByteSource } from '../sources/byte-source.js';
+import type { BatchSource } from '../sources/batch-source.js';
+import {
+  type MessageSource,
+  type OpenedSource,
+  deliversBatches,
+  deliversMessages,
+} from '../sources/message-source.js';
 import { SourceOpener } from '../sources/source-opener.js';
+import { TOPIC_IDENTITY } from '../sources/topic/topic-address.js';
+import { openBatches, publishBatches } from './ingest-batches.js';
+import { cutMessagesAndPublish, headOfMessages, messageCutting } from './ingest-messages.js';
+import { JobAtBirth, makeStaging } from './job-at-birth.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { type OpenedHead, readHead } from './read-head.js';
+import { QUOTES_SOURCE, isLost, isTransient, unexpected } from './run-errors.js';
 import { assertSameHead, assertSameIdentity, changedSource } from './same-source.js';
 
 /** When the process has to end, it waits no longer than this for acknowledgements. */
 const LONGEST_SETTLE_MS = 3_000;
+/** A job that a server's absence has ended is claimed again after this: others get their turn. */
+const RETRY_AFTER_SECONDS = 0.5;
 
 /**
  * Takes one claimed job from its source to the raw topic.
  *
  * open the source → read its head → start (pin everything, make staging, set `running`) → cut and publish →
- * write the totals and give the lease back.
+ * write the totals and release the lease.
  *
  * Invariants
- * - R1: a job that is claimed again goes on with what was pinned: cutting is a pure function of the bytes and the
+ * - JR1: a job that is claimed again uses what was pinned: cutting is a pure function of the bytes and the
  *   pinned parameters, so batch n is batch n again.
- * - R2: it goes on only if the source is the one that it began with (`same-source.ts`): at the checkpoint's byte
+ * - JR2: it is resumed only if the source is the one that it began with (`same-source.ts`): at the checkpoint's byte
  *   where the transport can begin there and a validator says that every byte is the same, else from the start
  *   against the chain of hashes; otherwise it fails with SOURCE_CHANGED.
- * - R3: whatever ends a run, what was acknowledged is in the checkpoint that it leaves, if the database answers.
- * - R4: a cancelled job is let go of only when nothing of it is under way to the brokers any more.
+ * - JR3: whatever ends a run, what was acknowledged is in the checkpoint that it leaves, if the database answers.
+ * - JR4: the ingestor releases a cancelled job only when nothing of it is under way to the brokers any more.
  */
 @Injectable()
 export class JobRunner {
@@ -64,12 +79,12 @@ export class JobRunner {
   private readonly leases = new Map<string, LeaseKeeper>();
 
   constructor(
-    @Inject(JobRepository) private readonly jobs: JobRepository,
-    @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
-    @Inject(SourceOpener) private readonly sources: SourceOpener,
-    @Inject(Publisher) private readonly publisher: Publisher,
-    @Inject(IngestorConfig) private readonly config: IngestorConfig,
-    @Inject(IngestorMetrics) private readonly metrics: IngestorMetrics,
+    private readonly jobs: JobRepository,
+    private readonly registry: DatasetRegistry,
+    private readonly sources: SourceOpener,
+    private readonly publisher: Publisher,
+    private readonly config: IngestorConfig,
+    private readonly metrics: IngestorMetrics,
     @Inject(KAFKA) kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
@@ -80,24 +95,43 @@ export class JobRunner {
   /**
    * Never rejects: a source's own fault fails the job; trouble with Kafka or PostgreSQL leaves it to be
    * claimed again.
-   * @param drain aborted when the process has to end; the job is given back
+   * @param drain aborted when the process has to end; the job is released
+   * @param opened the job's source, where its caller has the messages already: it is closed at the end
    */
-  async run(claim: Claim, drain: AbortSignal): Promise<void> {
+  async run(claim: Claim, drain: AbortSignal, opened?: MessageSource): Promise<void> {
     const log = this.logger.child({ job: claim.id, epoch: claim.epoch });
     const checkpoint = (): Checkpoint | null => run.publisher?.checkpoint ?? null;
     const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds, checkpoint);
-    const run: Run = { claim, log, lease, signal: AbortSignal.any([lease.signal, drain]) };
+    const { signal, unlink } = linkAborts(lease.signal, drain);
+    const run: Run = { claim, log, lease, signal };
     this.leases.set(claim.id, lease);
     try {
       const job = await this.jobs.load(claim.id);
       log.info({ dataset: job.dataset, source: job.source.display, mode: job.mode }, 'job claimed');
-      await this.ingest(job, run);
+      await this.ingest(job, run, opened);
     } catch (error) {
       await this.settle(run, run.signal.aborted ? run.signal.reason : error, drain.aborted);
     } finally {
       if (this.leases.get(claim.id) === lease) this.leases.delete(claim.id);
+      unlink();
       await lease.stop();
+      await opened?.close();
     }
+  }
+
+  /**
+   * For a job whose messages its caller has: what starts it in the transaction that makes its row.
+   * @throws as counting the partitions of its topic does
+   */
+  async starterOf(job: NewJob): Promise<JobAtBirth> {
+    const dataset = this.registry.get(job.dataset);
+    const { prologue, lineEnd, bytes, lines } = headOfMessages(dataset);
+    const { columns, context, dataStart, firstLine } = prologue;
+    const partitions = (await this.admin.countPartitions(topicOf(dataset.name, 'raw'))) ?? 1;
+    const head: PinnedHead = { columns, context, dataStart, firstLine, bytes, lines };
+    const source = { identity: TOPIC_IDENTITY, expectedBytes: null };
+    const start = this.startOf(dataset, source, { head, lineEnd, partitions });
+    return new JobAtBirth(job, dataset, start, this.targets);
   }
 
   /** When no job is run any more. */
@@ -106,39 +140,24 @@ export class JobRunner {
   }
 
   /** Looks at once at what an operator has changed of the job, if it is run here; else without effect. */
-  async look(id: string): Promise<void> {
+  async recheck(id: string): Promise<void> {
     await this.leases.get(id)?.look();
   }
 
-  private async ingest(job: Job, run: Run): Promise<void> {
+  private async ingest(job: Job, run: Run, given: MessageSource | undefined): Promise<void> {
     const dataset = this.registry.get(job.dataset);
     assertOwnVersion(job, dataset);
-    const address = { uri: job.secretUri, trustedCaller: job.source.trustedCaller };
+    const { encoding } = dataset;
+    const began = job.sourceIdentity?.own ?? null;
+    const request = { uri: job.secretUri, own: ownPartOf(job.source), began, encoding };
     // While the source is opened; what is wrong with it comes first.
     const counting = this.admin.countPartitions(topicOf(dataset.name, 'raw'));
     counting.catch(() => undefined);
-    const source = await this.sources.open(address, run.signal);
+    const source = given ?? (await this.sources.open(request, run.signal));
     try {
       assertSameIdentity(job, source.identity);
-      const opened = await headOf(job, dataset, source);
-      const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened, counting);
-      const begin = await placeToBeginAt(job, source, opened);
-      run.publisher = this.publisherFor(job, run, cutting, head, begin !== null);
-      const cutter = createCutter(
-        { ...cutting, limitRecords: job.limitRecords },
-        begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
-      );
-      const counted =
-        begin === null
-          ? opened
-          : countFrom(begin.byte, restOf(opened, source, begin.byte), source.expectedBytes);
-      const end = await cutAndPublish(cutter, counted.records, run.publisher);
-      if (end === null) {
-        throw new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: job.source.display });
-      }
+      const { end, bytes: sourceBytes } = await this.read(job, run, dataset, source, counting);
       faultPoint('ingestor.before-totals');
-      // Counted apart from the cutter (B5); behind a limit nothing is read.
-      const sourceBytes = cutter.done ? end.byteOffset : counted.bytesRead();
       await this.jobs.finishSource(run.claim, end, sourceBytes);
       const { nextBatch: batches, nextRecord, byteOffset: bytes } = end;
       run.log.info({ batches, records: nextRecord, bytes }, 'source read to its end');
@@ -147,13 +166,91 @@ export class JobRunner {
     }
   }
 
-  /** Pins head and cutting when the job starts; a job that goes on must find the same head again. */
+  private read(
+    job: Job,
+    run: Run,
+    dataset: Dataset,
+    source: OpenedSource,
+    counting: Promise<number | undefined>,
+  ): Promise<WholeSource> {
+    if (deliversMessages(source)) return this.ingestMessages(job, run, dataset, source, counting);
+    if (deliversBatches(source)) return this.ingestBatches(job, run, dataset, source, counting);
+    return this.ingestBytes(job, run, dataset, source, counting);
+  }
+
+  private async ingestBytes(
+    job: Job,
+    run: Run,
+    dataset: Dataset,
+    source: ByteSource,
+    counting: Promise<number | undefined>,
+  ): Promise<WholeSource> {
+    const opened = await headOf(job, dataset, source);
+    const { cutting, head } = await this.pin(job, run.claim, dataset, source, opened, counting);
+    const begin = await placeToBeginAt(job, source, opened);
+    const told = { ...head, context: { ...head.context, ...(await this.provenanceOf(job, dataset)) } };
+    run.publisher = this.publisherFor(job, run, cutting, told, begin !== null);
+    const cutter = createCutter(
+      { ...cutting, csv: dataset.csv, limitRecords: job.limitRecords },
+      begin ?? { batch: 0, record: 0, line: head.firstLine, byte: head.dataStart },
+    );
+    const counted =
+      begin === null
+        ? opened
+        : countFrom(begin.byte, restOf(opened, source, begin.byte), source.expectedBytes);
+    const end = await cutAndPublish(cutter, counted.records, run.publisher);
+    if (end === null) throw emptySource(job);
+    // Counted apart from the cutter (LB5); behind a limit nothing is read.
+    return { end, bytes: cutter.done ? end.byteOffset : counted.bytesRead() };
+  }
+
+  /** Messages have no head, and are read from the first one again when the job is resumed (JR2). */
+  private async ingestMessages(
+    job: Job,
+    run: Run,
+    dataset: Dataset,
+    source: MessageSource,
+    counting: Promise<number | undefined>,
+  ): Promise<WholeSource> {
+    const described = { identity: source.identity, expectedBytes: null };
+    const opened = headOfMessages(dataset);
+    const { cutting, head } = await this.pin(job, run.claim, dataset, described, opened, counting);
+    const told = { ...head, context: await this.provenanceOf(job, dataset) };
+    run.publisher = this.publisherFor(job, run, cutting, told, false);
+    const options = messageCutting(dataset, { cutting, job, context: told.context, columns: head.columns });
+    const end = await cutMessagesAndPublish(options, source.messages, run.publisher);
+    if (end === null) throw emptySource(job);
+    return { end, bytes: end.byteOffset };
+  }
+
+  /** Batches that an earlier job has cut are published as they are, and read from the first one again (JR2). */
+  private async ingestBatches(
+    job: Job,
+    run: Run,
+    dataset: Dataset,
+    source: BatchSource,
+    counting: Promise<number | undefined>,
+  ): Promise<WholeSource> {
+    const opened = await openBatches(dataset, source, await this.jobs.chosenRecords(job.id));
+    if (opened === null) throw emptySource(job);
+    const described = { identity: source.identity, expectedBytes: null };
+    const { cutting, head } = await this.pin(job, run.claim, dataset, described, opened.head, counting);
+    const own = await this.provenanceOf(job, dataset);
+    const isStored = Object.keys(own).some((name) => name in opened.provenance);
+    const told = { ...head, context: isStored ? { ...own, ...opened.provenance } : own };
+    run.publisher = this.publisherFor(job, run, cutting, told, false);
+    const end = await publishBatches(opened.batches, run.publisher);
+    if (end === null) throw emptySource(job);
+    return { end, bytes: opened.bytesRead() };
+  }
+
+  /** Pins head and cutting when the job starts; a resumed job must find the same head again. */
   private async pin(
     job: Job,
     claim: Claim,
     dataset: Dataset,
-    source: ByteSource,
-    { prologue, lineEnd, bytes, lines }: OpenedHead,
+    source: Pick<ByteSource, 'identity' | 'expectedBytes'>,
+    { prologue, lineEnd, bytes, lines }: SourceHead,
     counting: Promise<number | undefined>,
   ): Promise<{ cutting: PinnedCutting; head: PinnedHead }> {
     const { columns, context, dataStart, firstLine } = prologue;
@@ -164,6 +261,16 @@ export class JobRunner {
       // Where a batch stands says nothing about it: a topic that was created again with fewer takes them all the same.
       return { cutting: { ...job.cutting, partitions: Math.min(job.cutting.partitions, partitions) }, head };
     }
+    const start = this.startOf(dataset, source, { head, lineEnd, partitions });
+    await this.jobs.start(claim, start, (client) => makeStaging(client, dataset, job, head, this.targets));
+    return { cutting: start.cutting, head };
+  }
+
+  private startOf(
+    dataset: Dataset,
+    { identity: sourceIdentity, expectedBytes }: Pick<ByteSource, 'identity' | 'expectedBytes'>,
+    { head, lineEnd, partitions }: Pick<PinnedCutting, 'lineEnd' | 'partitions'> & { head: PinnedHead },
+  ): JobStart {
     const cutting: PinnedCutting = {
       format: dataset.format,
       lineEnd,
@@ -172,22 +279,16 @@ export class JobRunner {
       maxRecordBytes: this.config.maxRecordBytes,
       partitions,
     };
-    const { tables } = compileContract(dataset, { columns, context, options: job.options });
-    const { identity: sourceIdentity, expectedBytes } = source;
     const { contractVersion } = dataset;
-    const start = {
-      cutting,
-      head,
-      sourceIdentity,
-      expectedBytes,
-      contractVersion,
-      signed: this.seal !== null,
-    };
-    await this.jobs.start(claim, start, async (client) => {
-      await createStaging(client, tables, job, this.targets);
-      await checkColumnTypes(client, dataset);
-    });
-    return { cutting, head };
+    return { cutting, head, sourceIdentity, expectedBytes, contractVersion, signed: this.seal !== null };
+  }
+
+  /** Of a job that has started, so that a later run that cuts its batches again states the same. */
+  private async provenanceOf(job: Job, dataset: Dataset): Promise<Readonly<Record<string, string>>> {
+    const facts = { source: job.source.display, job: job.id, startedAt: '' };
+    if (Object.keys(provenanceOf(dataset, facts, job.mode)).length === 0) return {};
+    const startedAt = job.startedAt ?? (await this.jobs.load(job.id)).startedAt ?? job.createdAt;
+    return provenanceOf(dataset, { ...facts, startedAt: startedAt.toISOString() }, job.mode);
   }
 
   private publisherFor(
@@ -263,12 +364,18 @@ export class JobRunner {
     }
   }
 
-  /** Saves what was reached, and gives the job back or fails it. @throws SluiceError JOB_LOST */
+  /** Saves what was reached, and releases the job or fails it. @throws SluiceError JOB_LOST */
   private async leave({ claim, log, publisher }: Run, error: unknown, draining: boolean): Promise<void> {
     if (publisher?.checkpoint) await this.jobs.saveCheckpoint(claim, publisher.checkpoint);
     if (draining || isTransient(error)) {
-      log.warn({ err: error }, 'the job is given back, to be gone on with');
-      await this.jobs.release(claim);
+      log.warn({ err: error }, 'released the job; it will be retried');
+      if (draining) await this.jobs.release(claim);
+      else {
+        const waits = this.jobs.waitsOf({ id: claim.id, wait: null }, log);
+        waits.declare('SERVER_AWAY', messageOf(error));
+        await waits.settled();
+        await this.jobs.release(claim, RETRY_AFTER_SECONDS);
+      }
       return;
     }
     if (isLost(error)) throw error;
@@ -286,9 +393,6 @@ export class JobRunner {
   }
 }
 
-/** Codes whose messages may quote the head of a source. */
-const QUOTES_SOURCE: readonly string[] = ['SOURCE_REFUSED', 'SOURCE_CHANGED'];
-
 /** One claim of one job by this process. */
 interface Run {
   readonly claim: Claim;
@@ -296,8 +400,20 @@ interface Run {
   readonly lease: LeaseKeeper;
   /** Aborted when the job is lost or the process has to end. */
   readonly signal: AbortSignal;
-  /** Once the head of the source is read. */
+  /** Once the source's header is read. */
   publisher?: BatchPublisher;
+}
+
+/** A source that was read to its end. */
+interface WholeSource {
+  /** Behind its last record. */
+  readonly end: Checkpoint;
+  /** Its length, counted as it was read. */
+  readonly bytes: number;
+}
+
+function emptySource({ source }: Job): SluiceError {
+  return new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: source.display });
 }
 
 /** @returns the place behind the last record, when all of it is acknowledged; null for a source without records */
@@ -349,11 +465,11 @@ function countFrom(
       yield chunk;
     }
   }
-  // What was skipped is not counted, so the length that the source itself tells counts where it tells it.
+  // What was skipped is not counted, so the length that the source itself states counts where it states one.
   return { records: records(), bytesRead: () => expectedBytes ?? read };
 }
 
-/** A head that is refused now and was not when the job began belongs to another source (R2). */
+/** A head that is refused now and was not when the job began belongs to another source (JR2). */
 async function headOf(job: Job, dataset: Dataset, source: ByteSource): Promise<OpenedHead> {
   try {
     return await readHead(dataset, source.chunks, job.source.display);
@@ -363,7 +479,7 @@ async function headOf(job: Job, dataset: Dataset, source: ByteSource): Promise<O
   }
 }
 
-/** Where cutting goes on, with the source moved there; null when it is read from the start (R2). */
+/** Where cutting continues, with the source moved there; null when it is read from the start (JR2). */
 async function placeToBeginAt(
   job: Job,
   source: ByteSource,
@@ -376,24 +492,4 @@ async function placeToBeginAt(
   if (whole === null && !(await source.skipTo(checkpoint.byteOffset))) return null;
   const { nextBatch: batch, nextRecord: record, nextLine: line, byteOffset: byte } = checkpoint;
   return { batch, record, line, byte };
-}
-
-/** Trouble of the brokers' or the database's says nothing about the job (G10), and it is gone on with afterwards. */
-function isTransient(error: unknown): boolean {
-  if (error instanceof SluiceError) {
-    return error.code === 'BROKER_UNAVAILABLE' || error.code === 'DATABASE_UNAVAILABLE';
-  }
-  const kind = classifyDatabaseError(error);
-  const isDatabaseTrouble =
-    kind === 'wait' || kind === 'retry' || (kind === 'unknown' && sqlstateOf(error) !== null);
-  return isDatabaseTrouble || classifyBrokerError(error) === 'wait';
-}
-
-function unexpected(error: unknown): SluiceError {
-  return new SluiceError('INTERNAL', `The ingestor failed: ${messageOf(error)}`, {}, { cause: error });
-}
-
-/** The job is somebody else's now, or has ended: nothing is left to write. */
-function isLost(error: unknown): boolean {
-  return error instanceof SluiceError && error.code === 'JOB_LOST';
 }

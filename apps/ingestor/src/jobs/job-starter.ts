@@ -1,12 +1,14 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
+import type { JobAccepted, JobRequest } from '#api/jobs.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { ProblemError } from '#common/http/problem-details.filter.js';
 import { type Breaker, DEFAULT_BREAKER, type Dataset, resolveOptions } from '#core/dataset/dataset.js';
-import { DatasetRegistry } from '#core/dataset/registry.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
+import type { NewJob } from '#core/job/create-job.js';
 import type { JobSource } from '#core/job/job.entity.js';
 import { JobRepository } from '#core/job/job.repository.js';
-import type { JobAccepted, JobRequest } from '#core/job/job-view.js';
+import type { Caller } from '../sources/caller.js';
 import { SOURCE_KINDS } from '../sources/source-kinds.js';
 import { activeJobProblem } from './active-job-problem.js';
 
@@ -15,19 +17,19 @@ interface FieldError {
   readonly message: string;
 }
 
-/** Accepts jobs: checks a request against its dataset, and queues it if no other job holds the dataset. */
+/** Accepts jobs: checks a request against its dataset, and queues it if no active job excludes it. */
 @Injectable()
 export class JobStarter {
   constructor(
-    @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
-    @Inject(JobRepository) private readonly jobs: JobRepository,
+    private readonly registry: DatasetRegistry,
+    private readonly jobs: JobRepository,
   ) {}
 
   /**
-   * @param trustedCaller the caller proved to be on this machine
+   * @param owner this process, when it will run the job at once; null: any ingestor
    * @throws ProblemError 422 listing every wrong field, 409 with the active job
    */
-  async start(request: JobRequest, trustedCaller: boolean): Promise<JobAccepted> {
+  async start(request: JobRequest, caller: Caller, owner: string | null = null): Promise<JobAccepted> {
     const dataset = this.datasetOf(request);
     const source = request.source ?? dataset.defaultSource;
     const errors: FieldError[] = [];
@@ -42,29 +44,31 @@ export class JobStarter {
     }
     const options = resolveOptions(dataset, request.options ?? {});
     errors.push(...options.problems.map((message) => ({ field: 'options', message })));
-    const described = source === undefined ? null : describeOrReport(source, errors);
+    const described = source === undefined ? null : describeOrReport(source, caller, errors);
     if (errors.length > 0 || described === null || source === undefined || mode === undefined)
       throw refused(errors);
 
     const id = uuidv7();
     try {
-      await this.jobs.create({
+      const job: NewJob = {
         id,
         dataset: dataset.name,
         mode,
-        source: { ...described, trustedCaller },
+        source: described,
         secretUri: source,
         dryRun: request.dryRun ?? false,
         limitRecords: request.limit ?? null,
+        strict: request.strict ?? dataset.strict ?? false,
         maxRefusedShare: request.maxRefusedShare ?? dataset.maxRefusedShare,
         maxShrinkShare: mayShrink(request) ? null : dataset.maxShrinkShare,
         existingKeys: request.existingKeys ?? 'supersede',
         breaker: breakerOf(request, dataset),
         options: options.values,
         contractVersion: dataset.contractVersion,
-      });
+      };
+      await this.jobs.create(job, owner);
     } catch (error) {
-      throw await activeJobProblem(error, this.jobs);
+      throw activeJobProblem(error);
     }
     return { id, dataset: dataset.name, state: 'queued' };
   }
@@ -90,9 +94,9 @@ function breakerOf({ breakerShare, breakerCount }: JobRequest, dataset: Dataset)
   };
 }
 
-function describeOrReport(source: string, errors: FieldError[]): Pick<JobSource, 'kind' | 'display'> | null {
+function describeOrReport(source: string, caller: Caller, errors: FieldError[]): JobSource | null {
   try {
-    return SOURCE_KINDS.describe(source);
+    return SOURCE_KINDS.describe(source, caller);
   } catch (error) {
     if (!(error instanceof SluiceError)) throw error;
     errors.push({ field: 'source', message: error.message });

@@ -16,7 +16,13 @@ describe('JobsController', () => {
     controller = new JobsController(
       { start: done('queued') } as never,
       { resume: done('resumed'), resumeNewest: done('newest resumed') } as never,
-      { wake: () => said.push('woken') } as never,
+      {
+        wake: () => said.push('woken'),
+        begin: (create: (owner: string) => Promise<unknown>) => {
+          said.push('begun here');
+          return create('here');
+        },
+      } as never,
       { isProvedBy: () => false } as never,
     );
   });
@@ -25,6 +31,6 @@ describe('JobsController', () => {
     await controller.start({ dataset: 'shops' }, undefined, { setHeader: () => undefined });
     await controller.resume(JOB.id, {});
     await controller.resumeNewest({});
-    expect(said).toEqual(['queued', 'woken', 'resumed', 'woken', 'newest resumed', 'woken']);
+    expect(said).toEqual(['begun here', 'queued', 'resumed', 'woken', 'newest resumed', 'woken']);
   });
 });

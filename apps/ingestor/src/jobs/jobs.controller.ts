@@ -1,4 +1,4 @@
-import { Body, Controller, Headers, HttpCode, Inject, Param, ParseUUIDPipe, Post, Res } from '@nestjs/common';
+import { Body, Controller, Headers, HttpCode, Param, ParseUUIDPipe, Post, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,
@@ -10,7 +10,7 @@ import {
   ApiTags,
   ApiUnprocessableEntityResponse,
   ApiUnsupportedMediaTypeResponse,
-} from '@nestjs/swagger';
+} from '#common/http/api-decorators.js';
 import { JobAcceptedDto, JobCancelledDto, ResumeRequestDto } from './job-command.dto.js';
 import { JobCommands } from './job-commands.js';
 import { JobPoller } from './job-poller.js';
@@ -35,25 +35,27 @@ const ById = (): MethodDecorator => ApiParam({ name: 'id', schema: { type: 'stri
 @Controller('jobs')
 export class JobsController {
   constructor(
-    @Inject(JobStarter) private readonly starter: JobStarter,
-    @Inject(JobCommands) private readonly commands: JobCommands,
-    @Inject(JobPoller) private readonly poller: JobPoller,
-    @Inject(LocalToken) private readonly localToken: LocalToken,
+    private readonly starter: JobStarter,
+    private readonly commands: JobCommands,
+    private readonly poller: JobPoller,
+    private readonly localToken: LocalToken,
   ) {}
 
-  /** Queues a job; the tracker at `/jobs/:id` tells how it goes. */
+  /** Queues a job; the tracker at `/jobs/:id` reports its progress. */
   @Post()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
-  @ApiConflictResponse({ description: 'A job of this dataset is active; `activeJob` names it' })
+  @ApiConflictResponse({
+    description: 'An active job of the dataset excludes this one; `activeJob` names it',
+  })
   @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
   async start(
     @Body() request: JobRequestDto,
     @Headers('authorization') authorization: string | undefined,
     @Res({ passthrough: true }) response: HeaderSetter,
   ): Promise<JobAcceptedDto> {
-    const accepted = await this.starter.start(request, this.localToken.isProvedBy(authorization));
-    this.poller.wake();
+    const caller = { isTrusted: this.localToken.isProvedBy(authorization) };
+    const accepted = await this.poller.begin((owner) => this.starter.start(request, caller, owner));
     response.setHeader('Location', `/jobs/${accepted.id}`);
     return accepted;
   }
@@ -63,21 +65,23 @@ export class JobsController {
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
-  @ApiConflictResponse({ description: 'There is nothing to resume, or another job of the dataset is active' })
+  @ApiConflictResponse({
+    description: 'There is nothing to resume, or an active job of the dataset excludes it',
+  })
   async resumeNewest(@Body() limits: ResumeRequestDto): Promise<JobAcceptedDto> {
     const resumed = await this.commands.resumeNewest(limits);
     this.poller.wake();
     return resumed;
   }
 
-  /** Takes a job up again where it was left; an ingestor or finalizer goes on with it. */
+  /** Resumes a job where it stopped; an ingestor or finalizer continues it. */
   @Post(':id/resume')
   @ById()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
   @ApiNotFoundResponse({ description: UNKNOWN })
   @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
-  @ApiConflictResponse({ description: 'Nothing to resume, no longer possible, or another job is active' })
+  @ApiConflictResponse({ description: 'Nothing to resume, no longer possible, or an active job excludes it' })
   async resume(
     @Param('id', ParseUUIDPipe) id: string,
     @Body() limits: ResumeRequestDto,
@@ -109,7 +113,7 @@ export class JobsController {
     return this.commands.pause(id);
   }
 
-  /** Lets a paused job go on, whatever paused it. */
+  /** Continues a paused job, whatever paused it. */
   @Post(':id/continue')
   @ById()
   @HttpCode(200)

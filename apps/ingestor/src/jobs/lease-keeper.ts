@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { JobState } from '#api/job-words.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import type { Checkpoint } from '#core/job/job.entity.js';
 import type { Claim } from '#core/job/ingest-claim.js';
+import type { Checkpoint } from '#core/job/job.entity.js';
 import type { JobRepository } from '#core/job/job.repository.js';
-import type { JobState } from '#core/job/job-state.js';
 
 /** Renewals in a lease: several may fail before it runs out. */
 const RENEWALS_A_LEASE = 10;
@@ -14,8 +14,8 @@ const PAUSE_POLL_MS = 50;
 
 /**
  * Renews the lease of one claimed job, saves its checkpoint with it, and notices when the job is paused or no longer ours.
- * While the database is away the work goes on: cutting is deterministic, so whatever a second ingestor
- * published meanwhile is the same, and the first renewal afterwards tells who holds the job.
+ * While the database is away the work continues: cutting is deterministic, so whatever a second ingestor
+ * published meanwhile is the same, and the first renewal afterwards shows who holds the job.
  */
 export class LeaseKeeper {
   private readonly lost = new AbortController();

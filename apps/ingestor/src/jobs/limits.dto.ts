@@ -1,4 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiPropertyOptional } from '#common/http/api-decorators.js';
 import { IsBoolean, IsNumber, IsOptional, Max, Min } from 'class-validator';
 
 /** Limits of a job that may be set when it is started, and raised when it is resumed. */

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 /**
- * Tells callers on this machine from others: whoever can read the token's file (mode 0600) is the user
+ * Distinguishes callers on this machine from others: a caller that can read the token's file (mode 0600) is the user
  * that Sluice runs as. Without a file no caller is trusted.
  */
 export class LocalToken {

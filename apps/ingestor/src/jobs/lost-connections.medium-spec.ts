@@ -36,7 +36,7 @@ describe('an ingestor whose connection is ended between two statements', () => {
     await ingesting.stop();
   });
 
-  it('gives the job back and reads it to its end, wherever in its start that was (G8)', async () => {
+  it('releases the job, which is read to its end, wherever in its start that was (G8)', async () => {
     const file = ingesting.file('lost.txt', thingsOf([1, 2, 3]));
     let statements = 1;
     for (; ; statements += 1) {
@@ -63,7 +63,7 @@ describe('an ingestor whose connection is ended between two statements', () => {
       }, `the end of the job after statement ${statements}`);
       if (!struck) break;
     }
-    // claim, load, BEGIN … COMMIT with everything that is looked at, totals
+    // claim, load, BEGIN … COMMIT with every check in it, totals
     expect(statements).toBeGreaterThan(20);
   });
 });

@@ -1,8 +1,8 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type Dataset, MAX_HEAD_BYTES, type Prologue } from '#core/dataset/dataset.js';
-import { readSourceHead, refusalOf, type SourceHead } from '#core/dataset/source-head.js';
+import { readSourceHead, refusalOf, type SourceHead } from '#core/record/head/source-head.js';
 
-/** What the head of a source says, and the stream from its very first byte on. */
+/** What a source's header says, and the stream from its very first byte on. */
 export interface OpenedHead extends SourceHead {
   readonly prologue: Prologue;
   /** Every byte of the source from `prologue.dataStart` on. */

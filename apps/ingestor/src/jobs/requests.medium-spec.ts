@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Writable } from 'node:stream';
 import { createHttpApp } from '#common/http/http-app.js';
 import { loggerTo } from '#common/telemetry/logger.js';
-import { DatasetRegistry } from '#core/dataset/registry.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { Ingesting, THINGS } from '#test/support/ingesting.js';
 import { JobCommands } from './job-commands.js';
@@ -27,7 +27,7 @@ describe('requests to the ingestor', () => {
     ingesting = await Ingesting.start();
     const jobs = new JobRepository(ingesting.database);
     const registry = new DatasetRegistry([
-      { name: THINGS.name, dataset: THINGS, folder: '', tables: ['thing'] },
+      { name: THINGS.name, dataset: THINGS, folder: '', schema: 'public', tables: ['thing'] },
     ]);
     const stream = new Writable({
       write(chunk: Buffer, _encoding, done) {
@@ -40,7 +40,7 @@ describe('requests to the ingestor', () => {
       providers: [
         { provide: JobStarter, useValue: new JobStarter(registry, jobs) },
         { provide: JobCommands, useValue: ingesting.ingestor().commands },
-        { provide: JobPoller, useValue: { wake: () => undefined } },
+        { provide: JobPoller, useValue: { begin: (create: (owner: null) => unknown) => create(null) } },
         { provide: LocalToken, useValue: LocalToken.fromFile('') },
       ],
     })(RequestsModule);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Job, PinnedHead } from '#core/job/job.entity.js';
+import type { OwnPart } from '#core/source/own-part.js';
 import type { SourceIdentity } from '#core/source/source-identity.js';
 
 /** What a job knows of its source since it began. */
@@ -18,6 +19,7 @@ export function assertSameIdentity(job: Pinned, found: SourceIdentity): void {
     difference('size in bytes', pinned.bytes, found.bytes),
     difference('ETag', pinned.etag, found.etag),
     difference('Last-Modified', pinned.lastModified, found.lastModified),
+    ...ownDifferences(pinned.own, found.own),
   ].filter((text) => text !== null);
   if (differences.length > 0) throw changedSource(job, differences.join('; '));
 }
@@ -31,7 +33,7 @@ export function assertSameHead(job: Pinned, found: PinnedHead): void {
     ...names.map((name) =>
       difference(name, pinned.context[name] ?? 'nothing', found.context[name] ?? 'nothing'),
     ),
-    isDeepStrictEqual(pinned.columns, found.columns) ? null : 'its columns are other ones',
+    isDeepStrictEqual(pinned.columns, found.columns) ? null : 'its columns differ',
   ].filter((text) => text !== null);
   if (differences.length === 0) differences.push('its records begin at another place');
   throw changedSource(job, differences.join('; '));
@@ -54,6 +56,13 @@ export function changedSource({ id, source }: Pinned, how: string): SluiceError 
     job: id,
     file: source.display,
   });
+}
+
+/** By the names of its members alone: what they hold, only the kind knows. */
+function ownDifferences(before: OwnPart = {}, now: OwnPart = {}): string[] {
+  return Object.keys(before)
+    .filter((name) => name in now && !isDeepStrictEqual(before[name], now[name]))
+    .map((name) => `its ${name} is another one`);
 }
 
 function difference<T extends string | number>(

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { crc32c } from '@node-rs/crc32';
 import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '@node-rs/crc32';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
-import type { Publisher } from '#common/kafka/publisher.js';
+import type { Publisher } from '#common/kafka/transport/publisher.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
 import { BatchPublisher, type BatchPublisherOptions } from './batch-publisher.js';
@@ -55,7 +55,7 @@ function batch(number: number, text = `record ${number}\n`): RawBatch {
     byteStart: number * 10,
     byteEnd: number * 10 + 10,
     bytes: Buffer.from(text),
-    oversized: [],
+    unreadable: [],
   };
 }
 
@@ -105,7 +105,7 @@ const uninterrupted = (count: number): [string, string][] =>
   Array.from({ length: count }, (_, i) => [`job:${i}`, batch(i).bytes.toString()]);
 
 describe('BatchPublisher', () => {
-  it('moves the checkpoint only over batches without a gap (P1)', async () => {
+  it('moves the checkpoint only over batches without a gap (BP1)', async () => {
     const broker = new HandMadeBroker();
     const publisher = publisherFor(broker);
     for (const number of [0, 1, 2]) await publisher.publish(batch(number));
@@ -116,7 +116,7 @@ describe('BatchPublisher', () => {
     expect(publisher.checkpoint).toMatchObject({ nextBatch: 3, byteOffset: 30, nextRecord: 3, nextLine: 4 });
   });
 
-  it('sends again what the brokers did not acknowledge, until they do, and says that it waits (P2)', async () => {
+  it('sends again what the brokers did not acknowledge, until they do, and says that it waits (BP2)', async () => {
     const broker = new HandMadeBroker();
     const waits: (string | null)[] = [];
     const publisher = publisherFor(broker, { onWaiting: (reason) => waits.push(reason) });
@@ -131,7 +131,7 @@ describe('BatchPublisher', () => {
     expect(publisher.checkpoint?.nextBatch).toBe(1);
   });
 
-  it('lets no more than so many batches wait (P3)', async () => {
+  it('lets no more than N batches wait (BP3)', async () => {
     const broker = new HandMadeBroker();
     const publisher = publisherFor(broker, { maxInFlight: 2 });
     await publisher.publish(batch(0));
@@ -154,7 +154,7 @@ describe('BatchPublisher', () => {
     await expect(publisher.drain()).rejects.toMatchObject({ code: 'JOB_LOST' });
   });
 
-  it('publishes nothing without clearance, and goes on when it comes (P5)', async () => {
+  it('publishes nothing without clearance, and continues when it comes (BP5)', async () => {
     const broker = new HandMadeBroker();
     let clear = (): void => undefined;
     const clearance = (): Promise<void> => new Promise((resolve) => (clear = resolve));
@@ -168,7 +168,7 @@ describe('BatchPublisher', () => {
     await broker.acknowledge(0);
   });
 
-  it('has settled only when no batch is under way any more (P5)', async () => {
+  it('has settled only when no batch is under way any more (BP5)', async () => {
     const broker = new HandMadeBroker();
     const ended = new AbortController();
     const publisher = publisherFor(broker, { signal: ended.signal });
@@ -188,7 +188,7 @@ describe('BatchPublisher', () => {
     expect((await checkpointAfter(2)).chainSha256).toBe(link(first, 'record 1\n'));
   });
 
-  it('adds up the checksums of all batches, published now or before (B4)', async () => {
+  it('adds up the checksums of all batches, published now or before (LB4)', async () => {
     const sum = (...texts: string[]): number => texts.reduce((all, text) => all + crc32c(text), 0);
     expect((await checkpointAfter(2)).crc32cSum).toBe(sum('record 0\n', 'record 1\n'));
     const broker = new HandMadeBroker();
@@ -198,7 +198,7 @@ describe('BatchPublisher', () => {
     expect(publisher.checkpoint?.crc32cSum).toBe(sum('record 0\n', 'record 1\n', 'record 2\n'));
   });
 
-  it('does not publish again what was there before an interruption (P4)', async () => {
+  it('does not publish again what was there before an interruption (BP4)', async () => {
     const broker = new HandMadeBroker();
     const publisher = publisherFor(broker, { resumeFrom: await checkpointAfter(2) });
     for (const number of [0, 1, 2]) await publisher.publish(batch(number));
@@ -208,7 +208,7 @@ describe('BatchPublisher', () => {
     expect(publisher.checkpoint).toEqual(await checkpointAfter(3));
   });
 
-  it('goes on with the chain where the source is read on from the checkpoint', async () => {
+  it('continues the chain where the source is read from the checkpoint', async () => {
     const broker = new HandMadeBroker();
     const publisher = publisherFor(broker, { resumeFrom: await checkpointAfter(2), beginsThere: true });
     expect(publisher.checkpoint).toEqual(await checkpointAfter(2));
@@ -219,7 +219,7 @@ describe('BatchPublisher', () => {
     expect(publisher.checkpoint).toEqual(await checkpointAfter(3));
   });
 
-  it('never takes the checkpoint back while it proves what was there (P1)', async () => {
+  it('never takes the checkpoint back while it proves what was there (BP1)', async () => {
     const resumeFrom = await checkpointAfter(3);
     const publisher = publisherFor(new HandMadeBroker(), { resumeFrom });
     for (const number of [0, 1]) {
@@ -230,9 +230,9 @@ describe('BatchPublisher', () => {
 
   it.each([
     ['other bytes', { bytes: Buffer.from('recorD 0\n') }],
-    ['another length of a record that was passed over', { byteEnd: 11 }],
+    ['another length of a record that was skipped', { byteEnd: 11 }],
     ['another number of lines', { lines: 2 }],
-  ])('refuses to go on with a source that has %s (P4)', async (_what, change) => {
+  ])('refuses to continue with a source that has %s (BP4)', async (_what, change) => {
     const resumeFrom = await checkpointAfter(1);
     const broker = new HandMadeBroker();
     const changed = publisherFor(broker, { resumeFrom });
@@ -242,7 +242,7 @@ describe('BatchPublisher', () => {
     expect(broker.sent).toEqual([]);
   });
 
-  it('refuses to go on with a source that has become another one in its middle, or shorter (P4)', async () => {
+  it('refuses to continue with a source that has changed in its middle, or is shorter (BP4)', async () => {
     const resumeFrom = await checkpointAfter(3);
     const changed = publisherFor(new HandMadeBroker(), { resumeFrom });
     await changed.publish(batch(0, 'recorD 0\n'));
@@ -253,7 +253,7 @@ describe('BatchPublisher', () => {
     await expect(shorter.drain()).rejects.toMatchObject({ code: 'SOURCE_CHANGED' });
   });
 
-  it('publishes again what is missing, and proves it at the checkpoint (P4)', async () => {
+  it('publishes again what is missing, and proves it at the checkpoint (BP4)', async () => {
     const resumeFrom = await checkpointAfter(3);
     const broker = new HandMadeBroker();
     const publisher = publisherFor(broker, { resumeFrom, republishFrom: 1 });
@@ -273,7 +273,7 @@ describe('BatchPublisher', () => {
   });
 
   it('publishes, whatever the interruptions, what an uninterrupted run publishes', async () => {
-    /** A run is ended behind so many batches more; so many acknowledgements have come, the newest first or last. */
+    /** A run ends N batches later; M acknowledgements have come, the newest first or last. */
     const runs = fc.array(
       fc.record({
         offered: fc.nat(6),

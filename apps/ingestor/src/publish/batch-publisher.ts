@@ -1,11 +1,11 @@
-import { crc32c } from '@node-rs/crc32';
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { crc32c } from '@node-rs/crc32';
 import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
-import type { Publisher } from '#common/kafka/publisher.js';
+import type { Publisher } from '#common/kafka/transport/publisher.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
 import type { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage, type RawMessage } from '#core/message/raw-message.js';
@@ -32,7 +32,7 @@ export interface BatchPublisherOptions {
   readonly logger: Logger;
   /** Resolves when the job may publish: at once, unless it is paused. */
   readonly clearance: () => Promise<void>;
-  /** Told of each batch that is acknowledged and announced. */
+  /** Called with each batch that is acknowledged and announced. */
   readonly onPublished: (batch: RawBatch) => void;
   /** What publishing waits for, each time that it is tried again; null when a message has arrived after that. */
   readonly onWaiting: (reason: string | null) => void;
@@ -47,15 +47,15 @@ const LONGEST_BACKOFF_MS = 5_000;
  * Publishes the raw batches of one job, several requests in flight.
  *
  * Invariants
- * - P1 (G1): batches are offered in order without a gap; the checkpoint is the highest *contiguous*
+ * - BP1 (G1): batches are offered in order without a gap; the checkpoint is the highest *contiguous*
  *   acknowledged batch, so nothing before it can be missing. It never falls behind the earlier run's.
- * - P2 (G10): brokers that do not acknowledge are asked again until they do or the job is ended, and the job shows
+ * - BP2 (G10): brokers that do not acknowledge are asked again until they do or the job is ended, and the job shows
  *   that it waits; a batch that arrives twice is the same batch.
- * - P3: at most `maxInFlight` batches wait for their acknowledgement, so memory is bounded.
- * - P4: of a resumed job's batches before its checkpoint those before `republishFrom` are not published again. All
+ * - BP3: at most `maxInFlight` batches wait for their acknowledgement, so memory is bounded.
+ * - BP4: of a resumed job's batches before its checkpoint those before `republishFrom` are not published again. All
  *   of them that are read again are proved, by the chain of hashes, to be what was published then; otherwise
  *   SOURCE_CHANGED, and nothing behind the checkpoint is published.
- * - P5: no batch goes out without clearance; `settle` has resolved when nothing of this job is under way any more.
+ * - BP5: no batch goes out without clearance; `settle` has resolved when nothing of this job is under way any more.
  */
 export class BatchPublisher {
   private readonly inFlight = new Set<Promise<void>>();
@@ -119,7 +119,7 @@ export class BatchPublisher {
     this.inFlight.add(sending);
   }
 
-  /** Resolves when every batch is acknowledged. @throws SluiceError SOURCE_CHANGED when the source ends too early (P4) */
+  /** Resolves when every batch is acknowledged. @throws SluiceError SOURCE_CHANGED when the source ends too early (BP4) */
   async drain(): Promise<void> {
     await this.unlessAborted(this.settle());
     this.throwIfFailed();
@@ -139,7 +139,7 @@ export class BatchPublisher {
     this.options.signal.throwIfAborted();
   }
 
-  /** P4: compares the chain where the earlier run's ended. */
+  /** BP4: compares the chain where the earlier run's ended. */
   private prove(after: Checkpoint): void {
     const { resumeFrom } = this.options;
     if (resumeFrom === null || this.options.beginsThere) return;
@@ -150,7 +150,7 @@ export class BatchPublisher {
       after.byteOffset === resumeFrom.byteOffset &&
       after.nextRecord === resumeFrom.nextRecord &&
       after.nextLine === resumeFrom.nextLine;
-    if (!isSame) throw this.changed(`its first ${resumeFrom.byteOffset} bytes are other ones`);
+    if (!isSame) throw this.changed(`its first ${resumeFrom.byteOffset} bytes differ`);
   }
 
   private isThereAlready(batch: number): boolean {
@@ -189,14 +189,14 @@ export class BatchPublisher {
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
         onWaiting(error.message);
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
-        // An abort ends the wait, and is looked at only here: what is under way is announced when it arrives.
+        // An abort ends the wait, and is checked only here: what is under way is announced when it arrives.
         await delay(backoffMs, undefined, { signal }).catch(() => undefined);
         signal.throwIfAborted();
       }
     }
   }
 
-  /** P1: the checkpoint moves only over batches that follow each other. */
+  /** BP1: the checkpoint moves only over batches that follow each other. */
   private pass(after: Checkpoint): void {
     this.passed.set(after.nextBatch - 1, after);
     for (;;) {
@@ -241,6 +241,9 @@ export class BatchPublisher {
 function checkpointAfter(batch: RawBatch, before: Checkpoint | null): Checkpoint {
   const link = createHash('sha256');
   if (before) link.update(Buffer.from(before.chainSha256, 'hex'));
+  // Equal records in other messages are other messages.
+  if (batch.messages !== undefined) link.update(batch.messages);
+  if (batch.head !== undefined) link.update(JSON.stringify(batch.head));
   return {
     nextBatch: batch.batch + 1,
     byteOffset: batch.byteEnd,

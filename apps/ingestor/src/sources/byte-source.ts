@@ -1,9 +1,9 @@
 import type { SourceIdentity } from '#core/source/source-identity.js';
 
-/** A source that has been opened: the uncompressed bytes, in order, whatever the transport did to bring them. */
+/** A source that has been opened: the uncompressed bytes as UTF-8, in order, whatever the transport did to bring them. */
 export interface ByteSource {
   readonly identity: SourceIdentity;
-  /** Size of the uncompressed bytes when it is known beforehand; null for compressed or chunked sources. */
+  /** Size of the uncompressed bytes when it is known beforehand; null for compressed, decoded or chunked sources. */
   readonly expectedBytes: number | null;
   /**
    * Chunks of any size, in order; throws SluiceError when the source breaks off for good, and the signal's

@@ -1,27 +1,42 @@
 import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { ownPartOf } from '#core/job/job.entity.js';
+import type { OwnPart } from '#core/source/own-part.js';
+import { eventually } from '#test/support/eventually.js';
 import { expectNoSecrets } from '#test/support/no-secrets.js';
+import { openBytes } from '#test/support/open-bytes.js';
 import { type SourceSettings, sourceSettings } from '#test/support/source-settings.js';
 import { assertSameIdentity } from '../jobs/same-source.js';
 import type { ByteSource } from './byte-source.js';
-import { openSource } from './open-source.js';
 import type { SourceHarness, TestSource } from './source-harness.js';
 import { SOURCE_KINDS } from './source-kinds.js';
 
-/** The promises of README.md, asked of every registered kind by its own harness. */
+/** The promises of README.md, asked of every registered kind that delivers bytes by its own harness. */
 
 const MIB = 1024 * 1024;
 const CONTENT = randomBytes(3 * MIB + 1);
 const OTHER = randomBytes(CONTENT.length);
+const TEXT = Array.from({ length: 500_000 }, (_, line) => `東${line}\n`).join('');
+const TEXT_UTF16 = Buffer.from(`\ufeff${TEXT}`, 'utf16le');
 /** Larger than what the operating system keeps of a connection (some 10 MiB) and the bound together. */
 const LARGE = Buffer.alloc(64 * MIB);
 /** What may be on the way to a reader that does not read. */
 const MAX_AHEAD_BYTES = 24 * MIB;
 
+const TRUSTED = { isTrusted: true };
+const ownOf = (uri: string): OwnPart => ownPartOf(SOURCE_KINDS.describe(uri, TRUSTED));
+
+/** As a column of jsonb returns it. */
+function stored<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}
+
 const withCode = (code: RegExp): unknown => expect.objectContaining({ code: expect.stringMatching(code) });
 
-describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind %s', (name) => {
+const KINDS = SOURCE_KINDS.all().filter(({ delivers = 'bytes' }) => delivers === 'bytes');
+
+describe.each(KINDS.map(({ name }) => name))('a source of the kind %s', (name) => {
   let harness: SourceHarness;
   let place: TestSource | undefined;
 
@@ -42,9 +57,12 @@ describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind 
     { uri }: TestSource,
     changes: SourceSettings = {},
     signal = new AbortController().signal,
+    encoding?: string,
+    kept: { own?: OwnPart; began?: OwnPart | null } = {},
   ): Promise<ByteSource> {
+    const { own = ownOf(uri), began } = kept;
     const settings = sourceSettings({ retryFactorMs: 1, ...changes });
-    return openSource({ uri, trustedCaller: true }, settings, signal);
+    return openBytes({ uri, own, began, encoding }, settings, signal);
   }
 
   describe('delivers', () => {
@@ -58,6 +76,24 @@ describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind 
       const source = await open(await start(gzipSync(CONTENT)));
       expect(source.expectedBytes).toBeNull();
       expectSame(await bytesOf(source), CONTENT);
+    });
+
+    it.each([
+      ['as it is stored', TEXT_UTF16],
+      ['packed', gzipSync(TEXT_UTF16)],
+    ])('its content decoded, from the start only: %s', async (_what, content) => {
+      const source = await open(await start(content), {}, undefined, 'utf-16le');
+      expect(source.expectedBytes).toBeNull();
+      const first = await chunkOf(source);
+      expect(await source.skipTo(1_500_000)).toBe(false);
+      expectSame(Buffer.concat([first, await bytesOf(source)]), Buffer.from(TEXT));
+    });
+
+    it('its content as it is, when it is said to be UTF-8', async () => {
+      const source = await open(await start(CONTENT), {}, undefined, 'utf8');
+      await chunkOf(source);
+      expect(await source.skipTo(1_500_000)).toBe(harness.skips);
+      await source.close();
     });
 
     it.each([0, 1, 1_500_000, CONTENT.length - 1, CONTENT.length])(
@@ -107,7 +143,7 @@ describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind 
       const now = await open(held);
       const job = {
         id: 'one',
-        source: { ...SOURCE_KINDS.describe(held.uri), trustedCaller: true },
+        source: SOURCE_KINDS.describe(held.uri, TRUSTED),
         sourceIdentity,
         head: null,
       };
@@ -137,6 +173,39 @@ describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind 
     });
   });
 
+  describe('keeps in the job row for itself (SU3)', () => {
+    it.each([true, false])('what comes back as it was made: of a caller trusted %s', async (isTrusted) => {
+      const { uri, secrets } = await start(CONTENT);
+      const { own } = SOURCE_KINDS.describe(uri, { isTrusted });
+      expect(stored(own)).toStrictEqual(own);
+      expectNoSecrets(secrets, own);
+    });
+
+    it('what opens the version again that the job began with', async () => {
+      const held = await start(CONTENT);
+      const first = await open(held);
+      await first.close();
+      const { identity } = first;
+      expect(stored(identity)).toStrictEqual(identity);
+      const own = stored(ownOf(held.uri));
+      const again = await open(held, {}, undefined, undefined, { own, began: stored(identity.own ?? null) });
+      expect(again.identity).toStrictEqual(identity);
+      expectSame(await bytesOf(again), CONTENT);
+    });
+
+    it.each<[string, OwnPart]>([
+      ['nothing', {}],
+      ['members of another kind', { other: [null, { deep: 1 }] }],
+      ['what is not of its shape', { trustedCaller: 'true' }],
+    ])('and opens it or says what is wrong when the row holds %s', async (_what, own) => {
+      const held = await start(CONTENT);
+      const opening = open(held, {}, undefined, undefined, { own, began: own });
+      const outcome = await opening.catch((error: unknown) => error);
+      if (outcome instanceof Error) expect(outcome).toEqual(withCode(/^SOURCE_/));
+      else await (outcome as ByteSource).close();
+    });
+  });
+
   describe('shows no credentials', () => {
     it('open, closed, parsed or described', async () => {
       const held = await start(CONTENT);
@@ -144,7 +213,7 @@ describe.each(SOURCE_KINDS.all().map(({ name }) => name))('a source of the kind 
       const source = await open(held);
       const chunks = source.chunks[Symbol.asyncIterator]();
       const shown = [source, source.identity, source.chunks, chunks, kind, address];
-      expectNoSecrets(held.secrets, ...shown, SOURCE_KINDS.describe(held.uri));
+      expectNoSecrets(held.secrets, ...shown, SOURCE_KINDS.describe(held.uri, TRUSTED));
       await source.close();
       expectNoSecrets(held.secrets, ...shown);
     });
@@ -268,9 +337,5 @@ async function settled(count: () => number): Promise<number> {
 }
 
 async function expectClosed(place: TestSource): Promise<void> {
-  const deadline = performance.now() + 4000;
-  while ((await place.openHandles()) > 0 && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  expect(await place.openHandles()).toBe(0);
+  await eventually(async () => (await place.openHandles()) === 0, 'everything to be closed');
 }

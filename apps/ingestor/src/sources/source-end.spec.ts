@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '#test/support/eventually.js';
+import { openBytes } from '#test/support/open-bytes.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { sourceSettings } from '#test/support/source-settings.js';
 import type { ByteSource } from './byte-source.js';
-import { openSource } from './open-source.js';
 
 /** However a source ends, its sockets and files are closed. */
 
@@ -40,7 +41,7 @@ afterEach(async () => {
 });
 
 function open(uri: string): Promise<ByteSource> {
-  return openSource({ uri, trustedCaller: true }, sourceSettings(), stop.signal);
+  return openBytes({ uri, own: { trustedCaller: true } }, sourceSettings(), stop.signal);
 }
 
 /** How often this process has the file open. */
@@ -56,16 +57,11 @@ function openDescriptors(): number {
   }).length;
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 4000;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error('The condition did not come true within 4 s.');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 async function expectNothingOpen(): Promise<void> {
-  await until(async () => (await server.openConnections()) === 0 && openDescriptors() === 0);
+  await eventually(
+    async () => (await server.openConnections()) === 0 && openDescriptors() === 0,
+    'every socket and file to be closed',
+  );
 }
 
 const sources = (): [string, string][] => [
@@ -132,7 +128,7 @@ describe('the signal', () => {
     async (path) => {
       const opening = open(server.url(path));
       const outcome = expect(opening).rejects.toBe(reason);
-      await until(() => server.requests.length === 1);
+      await eventually(() => server.requests.length === 1, 'the first request');
       stop.abort(reason);
       await outcome;
       await expectNothingOpen();
@@ -146,7 +142,7 @@ describe('the signal', () => {
       for await (const chunk of source.chunks) bytes += chunk.length;
     })();
     const outcome = expect(reading).rejects.toBe(reason);
-    await until(() => bytes > 50_000);
+    await eventually(() => bytes > 50_000, 'the first bytes');
     stop.abort(reason);
     await outcome;
     await expectNothingOpen();
@@ -164,7 +160,7 @@ describe('the signal', () => {
     }
   });
 
-  it('is let go of when the source ends', async () => {
+  it('is released when the source ends', async () => {
     let listeners = 0;
     const { signal } = stop;
     const add = signal.addEventListener.bind(signal);

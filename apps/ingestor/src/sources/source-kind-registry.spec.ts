@@ -9,7 +9,9 @@ import type { SourceKind } from './source-kind.js';
 import { SOURCE_KINDS } from './source-kinds.js';
 import { SourceConfig } from './source.config.js';
 
-/** U2 is an invariant of source-kind.ts, K1 and K2 are those of source-kind-registry.ts. */
+/** SU2 is an invariant of source-kind.ts, SK1 and SK2 are those of source-kind-registry.ts. */
+
+const CALLER = { isTrusted: false };
 
 const withCode = (code: string, message: string): unknown =>
   expect.objectContaining({ code, message: expect.stringContaining(message) });
@@ -54,7 +56,10 @@ describe('the kinds http and file', () => {
     ['file:///data/a.csv', { kind: 'file', display: '/data/a.csv' }],
     ['/data/a.csv', { kind: 'file', display: '/data/a.csv' }],
   ])('describe %s for a job row', (uri, described) => {
-    expect(kinds.describe(uri)).toStrictEqual(described);
+    expect(kinds.describe(uri, { isTrusted: true })).toStrictEqual({
+      ...described,
+      own: { trustedCaller: true },
+    });
   });
 
   it.each([
@@ -68,7 +73,7 @@ describe('the kinds http and file', () => {
     'secret:secret@host/a.csv',
     'http://user:secret@',
     'file://user:secret@host:99999/',
-  ])('do not read %j, and do not show it (U2)', (uri) => {
+  ])('do not read %j, and do not show it (SU2)', (uri) => {
     expect(() => kinds.parse(uri)).toThrow(
       expect.objectContaining({
         code: 'SOURCE_UNSUPPORTED',
@@ -98,6 +103,7 @@ function kindOf(name: string, schemes: readonly string[], isLocal = false): Sour
     form: `${name}://…`,
     settings: [],
     parse: (display) => ({ display }),
+    ask: () => ({}),
     open: () => Promise.reject(new Error('It is never opened.')),
   };
 }
@@ -105,14 +111,18 @@ function kindOf(name: string, schemes: readonly string[], isLocal = false): Sour
 describe('SourceKindRegistry', () => {
   it('takes a kind more without another one changing', () => {
     const kinds = new SourceKindRegistry([kindOf('file', ['file'], true), kindOf('bucket', ['s3', 'gs'])]);
-    expect(kinds.describe('gs://a/b')).toStrictEqual({ kind: 'bucket', display: 'gs://a/b' });
+    expect(kinds.describe('gs://a/b', CALLER)).toStrictEqual({
+      kind: 'bucket',
+      display: 'gs://a/b',
+      own: {},
+    });
     expect(kinds.addressNoun()).toBe('a URL (s3, gs, file) or an absolute path');
     expect(() => kinds.parse('http://host/')).toThrow(withCode('SOURCE_UNSUPPORTED', 's3, gs and file are.'));
   });
 
-  it('hands a URL without a host to the local kind alone (U2)', () => {
+  it('hands a URL without a host to the local kind alone (SU2)', () => {
     const kinds = new SourceKindRegistry([kindOf('file', ['file'], true), kindOf('bucket', ['s3'])]);
-    expect(kinds.describe('file:a')).toStrictEqual({ kind: 'file', display: 'file:a' });
+    expect(kinds.describe('file:a', CALLER)).toStrictEqual({ kind: 'file', display: 'file:a', own: {} });
     expect(() => kinds.parse('s3:secret@host')).toThrow(
       withCode('SOURCE_UNSUPPORTED', 'nor an absolute path'),
     );
@@ -129,7 +139,7 @@ describe('SourceKindRegistry', () => {
     ['one scheme', [kindOf('a', ['x']), kindOf('b', ['x'])], '"b" reads x:, and so does a'],
     ['one machine', [kindOf('a', ['x'], true), kindOf('b', ['y'], true)], '"b" is local, and so is a'],
     ['a scheme that is none', [kindOf('a', ['X+'])], '"a" has the wrong scheme "X+"'],
-  ])('refuses two kinds for %s (K2)', (_what, kinds, message) => {
+  ])('refuses two kinds for %s (SK2)', (_what, kinds, message) => {
     expect(() => new SourceKindRegistry(kinds)).toThrow(withCode('INTERNAL', message));
   });
 });
@@ -153,7 +163,7 @@ describe('loadSourceKinds', () => {
   it.each([
     ['without a default export', 'export const x = 1;', '"one" has no default export'],
     ['with another name than its folder', "export default { name: 'two' };", '"one" is named two'],
-  ])('refuses a folder %s (K1)', async (_what, kind, message) => {
+  ])('refuses a folder %s (SK1)', async (_what, kind, message) => {
     write('one', kind);
     mkdirSync(join(root, 'no-kind'));
     await expect(loadSourceKinds(root)).rejects.toThrow(withCode('INTERNAL', message));

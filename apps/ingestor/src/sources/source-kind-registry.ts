@@ -4,6 +4,7 @@ import { basename, isAbsolute, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { JobSource } from '#core/job/job.entity.js';
+import type { Caller } from './caller.js';
 import { displayOfUrl } from './display.js';
 import type { SourceAddress, SourceKind } from './source-kind.js';
 
@@ -11,8 +12,8 @@ import type { SourceAddress, SourceKind } from './source-kind.js';
  * Every kind of source, read from disk at start: the folders beside this file that have a `kind.ts`. No list names
  * them, so that a new kind is one new folder.
  *
- * - K1: a kind has its folder's name.
- * - K2: no two kinds read the same scheme, and at most one is local, so an address belongs to one kind.
+ * - SK1: a kind has its folder's name.
+ * - SK2: no two kinds read the same scheme, and at most one is local, so an address belongs to one kind.
  *
  * A kind must not import this file or `source-kinds.ts`: they wait for it.
  */
@@ -21,7 +22,7 @@ export class SourceKindRegistry {
   readonly #byScheme: ReadonlyMap<string, SourceKind>;
   readonly #local: SourceKind | undefined;
 
-  /** @throws SluiceError INTERNAL for kinds that break K2 */
+  /** @throws SluiceError INTERNAL for kinds that break SK2 */
   constructor(kinds: readonly SourceKind[]) {
     const [local, second] = kinds.filter(({ isLocal }) => isLocal);
     if (second) throw invalid(second.name, `is local, and so is ${String(local?.name)}`);
@@ -42,7 +43,7 @@ export class SourceKindRegistry {
     return [...this.#byScheme.keys()];
   }
 
-  /** What an address begins with, in lower case: texts of letters, digits, `-`, `:` and `/`. */
+  /** What an address begins with, in lower case: texts of a-z, digits, `-`, `:` and `/`. */
   beginnings(): readonly string[] {
     return [...this.schemes().map((scheme) => `${scheme}://`), ...(this.#local ? ['/'] : [])];
   }
@@ -77,10 +78,10 @@ export class SourceKindRegistry {
     throw unsupported(`${displayOfUrl(url)} has a scheme that is not supported; ${known} are.`);
   }
 
-  /** Kind and display of a source, for the job row. @throws SluiceError SOURCE_UNSUPPORTED */
-  describe(text: string): Pick<JobSource, 'kind' | 'display'> {
+  /** A source as the job row keeps it. @throws SluiceError SOURCE_UNSUPPORTED */
+  describe(text: string, caller: Caller): JobSource {
     const { kind, address } = this.parse(text);
-    return { kind: kind.name, display: address.display };
+    return { kind: kind.name, display: address.display, own: kind.ask(address, caller) };
   }
 
   #neither(): string {
@@ -104,14 +105,19 @@ const OWN_FOLDER = fileURLToPath(new URL('.', import.meta.url));
 /**
  * Imports every kind.
  * @param root the folder of the kinds' folders
- * @throws SluiceError INTERNAL naming the kind that breaks K1 or K2
+ * @throws SluiceError INTERNAL naming the kind that breaks SK1 or SK2
  */
 export async function loadSourceKinds(root = OWN_FOLDER): Promise<SourceKindRegistry> {
   const folders = (await readdir(root, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => join(root, name));
-  const kinds = await Promise.all(folders.map(importKind));
-  return new SourceKindRegistry(kinds.filter((kind) => kind !== null));
+  const kinds: SourceKind[] = [];
+  // One after the other: Jest does not import a library twice at the same time.
+  for (const folder of folders) {
+    const kind = await importKind(folder);
+    if (kind !== null) kinds.push(kind);
+  }
+  return new SourceKindRegistry(kinds);
 }
 
 /** @returns null for a folder that is no kind's */

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { expectNoSecrets } from '#test/support/no-secrets.js';
+import { openBytes } from '#test/support/open-bytes.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { type SourceSettings, sourceSettings } from '#test/support/source-settings.js';
-import { openSource } from './open-source.js';
 import { SOURCE_KINDS } from './source-kinds.js';
 
 /** A source's credentials appear nowhere: not in a message, a stack, a cause, nor in any object that is printed. */
@@ -31,7 +31,11 @@ function expectClean(...shown: unknown[]): void {
 async function failureOf(uri: string, changes: SourceSettings = {}): Promise<unknown> {
   const settings = sourceSettings({ retryFactorMs: 0, retries: 1, idleTimeoutMs: 100, ...changes });
   try {
-    const source = await openSource({ uri, trustedCaller: true }, settings, new AbortController().signal);
+    const source = await openBytes(
+      { uri, own: { trustedCaller: true } },
+      settings,
+      new AbortController().signal,
+    );
     for await (const chunk of source.chunks) expectClean(chunk.length);
   } catch (error) {
     return error;
@@ -106,7 +110,7 @@ describe('credentials', () => {
         serve(request, response, { content: Buffer.from('1f8b08', 'hex') });
       },
     ],
-  ])('are not told by the error of %s', async (_what, answer) => {
+  ])('are not revealed by the error of %s', async (_what, answer) => {
     server = await startSourceServer(answer);
     const error = await failureOf(withSecrets(`127.0.0.1:${server.port}`));
     expect(error).toMatchObject({ name: 'SluiceError', code: expect.stringMatching(/^SOURCE_/) });
@@ -116,7 +120,7 @@ describe('credentials', () => {
   it.each<[string, SourceSettings]>([
     ['too large a body', { maxBytes: 10 }],
     ['denied addresses', { privateAddresses: 'deny' }],
-  ])('are not told by the error of %s', async (_what, changes) => {
+  ])('are not revealed by the error of %s', async (_what, changes) => {
     server = await startSourceServer((request, response) => {
       serve(request, response, { content });
     });
@@ -135,13 +139,13 @@ describe('credentials', () => {
     ['no URL', 'canary-user:canary-word/host'],
     ['a relative path', 'canary-user/canary-word.csv'],
     ['a file URL', 'file://canary-user:canary-word@host/data.csv?canary-query'],
-  ])('are not told by the error of %s', async (_what, uri) => {
+  ])('are not revealed by the error of %s', async (_what, uri) => {
     const error = await failureOf(uri);
     expect(error).toMatchObject({ name: 'SluiceError', code: expect.stringMatching(/^SOURCE_/) });
     expectClean(error);
   });
 
-  it('are not told by a server that does not speak HTTP', async () => {
+  it('are not revealed by a server that does not speak HTTP', async () => {
     const echo = createTcpServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
     await once(echo, 'listening');
     const error = await failureOf(withSecrets(`127.0.0.1:${(echo.address() as AddressInfo).port}`));
@@ -155,8 +159,8 @@ describe('credentials', () => {
       serve(request, response, { content });
     });
     const uri = withSecrets(`127.0.0.1:${server.port}`);
-    const source = await openSource(
-      { uri, trustedCaller: true },
+    const source = await openBytes(
+      { uri, own: { trustedCaller: true } },
       sourceSettings(),
       new AbortController().signal,
     );
@@ -164,7 +168,7 @@ describe('credentials', () => {
       source,
       source.chunks,
       source.chunks[Symbol.asyncIterator](),
-      SOURCE_KINDS.describe(uri),
+      SOURCE_KINDS.describe(uri, { isTrusted: true }),
       SOURCE_KINDS.parse(uri),
     );
     await source.close();

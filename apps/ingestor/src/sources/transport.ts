@@ -1,6 +1,6 @@
 import type { SourceIdentity } from '#core/source/source-identity.js';
 
-/** What a source is before its content is looked at: the bytes as they are stored or sent. */
+/** What a source is before its content is examined: the bytes as they are stored or sent. */
 export interface Transport {
   readonly identity: SourceIdentity;
   /** A Content-Encoding that is no packing: what is not text then is packed in an unknown way. */

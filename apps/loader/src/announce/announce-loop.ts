@@ -9,11 +9,11 @@ import { AnnounceRepository } from './announce.repository.js';
 
 export interface AnnounceLoopParts {
   readonly pool: Pool;
-  /** Who we are, for the job row. */
+  /** The name of this process in the job row. */
   readonly owner: string;
   readonly announcer: Announcer;
   readonly logger: Logger;
-  /** How long to wait until the next look, unless woken. */
+  /** Pause between two polls, unless woken. */
   readonly pauseMs: () => number;
   /** Something of a job could not be announced. */
   readonly onFailure: () => void;
@@ -31,8 +31,8 @@ interface Failures {
 }
 
 /**
- * Announces what stands in the outboxes: refusals as they appear, and a job's end after them, until it is done. Runs
- * beside finalizing, which never waits for it.
+ * Announces what the outboxes hold: refusals as they appear, then the end of the job, until the brokers have acknowledged
+ * it. Runs beside finalizing, which never waits for it.
  *
  * - AN1: what fails for one job is put off for that job alone, with growing pauses; all others have their turns.
  * - AN2: a job that has ended and cannot be announced says so in its row.
@@ -47,7 +47,7 @@ export class AnnounceLoop {
     const { pool, owner, pauseMs, logger } = parts;
     this.repository = new AnnounceRepository(pool, owner);
     const turn = (): Promise<void> => this.beginTurns();
-    this.loop = new BackgroundLoop({ duty: 'look for what is to be announced', turn, pauseMs, logger });
+    this.loop = new BackgroundLoop({ duty: 'find what is to be announced', turn, pauseMs, logger });
   }
 
   start(): void {
@@ -82,7 +82,7 @@ export class AnnounceLoop {
     try {
       const isLeft = await this.announce(id);
       this.failures.delete(id);
-      // The rest, or a job that found no place.
+      // There is more of this job, or another job waits for a free slot.
       if (isLeft || this.atWork.size >= JOBS_AT_ONCE) this.loop.wake();
     } catch (error) {
       await this.failed(id, error);

@@ -1,4 +1,4 @@
-import type { JobState } from '#core/job/job-state.js';
+import type { JobState } from '#api/job-words.js';
 
 export interface EndedJob {
   readonly id: string;
@@ -7,8 +7,8 @@ export interface EndedJob {
 }
 
 /**
- * Says in the topics what a job's rows say. Called until it succeeds, so repeats must be harmless: dead letters and
- * events have natural ids.
+ * Publishes what a job's rows say. Called until it succeeds, so repeats must be harmless: dead letters and events have
+ * natural ids.
  */
 export interface Announcer {
   /**

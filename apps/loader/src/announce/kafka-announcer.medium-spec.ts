@@ -5,8 +5,9 @@ import { crc32c } from '@node-rs/crc32';
 import kafkajs, { type Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
-import { Publisher } from '#common/kafka/publisher.js';
-import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { createTopics, withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { markAnnounced, recordRefusals, unannouncedBatches } from '#core/ledger/ledger.repository.js';
@@ -18,7 +19,7 @@ import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { KafkaAnnouncer } from './kafka-announcer.js';
 
-/** Without it a letter that never comes would hang the spec instead of failing it. */
+/** Without it a dead letter that never comes would hang the spec instead of failing it. */
 const PATIENCE_MS = 60_000;
 
 const REFUSAL: LoadRefusal = {
@@ -51,7 +52,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 2 });
     kafka = new kafkajs.Kafka({ brokers: broker.brokers, logLevel: kafkajs.logLevel.NOTHING });
     publisher = new Publisher(kafka);
-    announcer = new KafkaAnnouncer(pool, kafka, publisher);
+    announcer = new KafkaAnnouncer(pool, kafka, publisher, new DatasetRegistry([]));
   });
 
   afterAll(async () => {
@@ -107,7 +108,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
           batch: {
             ...{ batch, firstRecord, firstLine: 12, records: 2, lines: 2, byteStart: 100, byteEnd: 108 },
             bytes: Buffer.from('one\ntwo\n'),
-            oversized: [],
+            unreadable: [],
           },
         },
         1,
@@ -115,12 +116,12 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     ]);
   }
 
-  async function letter(): Promise<DeadLetter> {
-    return (await letters(1))[0] as DeadLetter;
+  async function deadLetter(): Promise<DeadLetter> {
+    return (await deadLetters(1))[0] as DeadLetter;
   }
 
-  /** The first so many letters in the topic. */
-  async function letters(count: number): Promise<DeadLetter[]> {
+  /** The first `count` dead letters in the topic. */
+  async function deadLetters(count: number): Promise<DeadLetter[]> {
     const consumer = kafka.consumer({ groupId: `reader-${uuidv7()}`, maxWaitTimeInMs: 50 });
     await consumer.connect();
     try {
@@ -128,7 +129,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       return await new Promise<DeadLetter[]>((resolve, reject) => {
         const found: DeadLetter[] = [];
         const late = setTimeout(() => {
-          reject(new Error(`Only ${found.length} of ${count} letters came.`));
+          reject(new Error(`Only ${found.length} of ${count} dead letters came.`));
         }, PATIENCE_MS);
         consumer
           .run({
@@ -158,15 +159,15 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
 
   const isAnnounced = async (): Promise<boolean | undefined> =>
     (
-      await pool.query<{ told: boolean }>(
-        'SELECT refusals_announced AS told FROM sluice.ledger WHERE job = $1',
+      await pool.query<{ announced: boolean }>(
+        'SELECT refusals_announced AS announced FROM sluice.ledger WHERE job = $1',
         [job],
       )
-    ).rows[0]?.told;
+    ).rows[0]?.announced;
 
-  it('tells of a refusal with the record’s own bytes and place, from the raw topic', async () => {
+  it('announces a refusal with the record’s own bytes and place, from the raw topic', async () => {
     await announcer.announceRefusals(job);
-    expect(await letter()).toMatchObject({
+    expect(await deadLetter()).toMatchObject({
       ...{ job, record: 11, line: 13, byteStart: 104, byteEnd: 107, stage: 'load', sqlstate: '23514' },
       bytes: Buffer.from('two'),
       findings: REFUSAL.findings,
@@ -174,14 +175,14 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     expect(await isAnnounced()).toBe(true);
   });
 
-  it('tells of it without bytes when its raw batch has expired, and the job’s end is not held up', async () => {
+  it('announces it without bytes when its raw batch has expired, and the job’s end is not held up', async () => {
     await withAdmin(kafka, async (admin) => {
       const topic = topicOf(dataset, 'raw');
       await admin.fetchTopicOffsets(topic);
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '1' }] });
     });
     await announcer.announceRefusals(job);
-    expect(await letter()).toMatchObject({
+    expect(await deadLetter()).toMatchObject({
       ...{ job, record: 11, line: 12, byteStart: 100, byteEnd: 108, stage: 'load', sqlstate: '23514' },
       bytes: Buffer.alloc(0),
       findings: [...REFUSAL.findings, { code: 'BYTES_EXPIRED', severity: 'warning' }],
@@ -200,7 +201,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
 
   it.each<[string, string, (topic: string) => Promise<unknown>]>([
     [
-      'is beyond the end of its topic (C2)',
+      'is beyond the end of its topic',
       'its partition ends before it, at 1',
       () => pool.query('UPDATE sluice.ledger SET raw_offset = 999999 WHERE job = $1', [job]),
     ],
@@ -215,7 +216,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       () => pool.query(`UPDATE sluice.ledger SET raw_topic = 'sluice.gone.raw' WHERE job = $1`, [job]),
     ],
     [
-      'gave its place to the same batch of another job (C15)',
+      'gave its place to the same batch of another job',
       'another message has its place',
       async () => {
         await publishBatch(uuidv7(), 3, 10);
@@ -223,52 +224,52 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
       },
     ],
     [
-      'gave its place to another batch (C15)',
+      'gave its place to another batch',
       'another message has its place',
       () => pool.query('UPDATE sluice.ledger SET batch = 4 WHERE job = $1', [job]),
     ],
     [
-      'gave its place to one with other bytes (C15)',
+      'gave its place to one with other bytes',
       'another message has its place',
       () => pool.query('UPDATE sluice.ledger SET crc32c = 5 WHERE job = $1', [job]),
     ],
     [
-      'is not one that can be read',
+      'cannot be read',
       'it cannot be read',
       async (topic) => {
         await publisher.send([{ topic, partition: 0, key: 'x', value: Buffer.from('junk'), headers: {} }]);
         await pool.query('UPDATE sluice.ledger SET raw_offset = 1 WHERE job = $1', [job]);
       },
     ],
-  ])('tells of it without bytes when its raw batch %s (KA1)', async (_, why, spoil) => {
+  ])('announces it without bytes when its raw batch %s (KA1)', async (_, why, spoil) => {
     await spoil(topicOf(dataset, 'raw'));
     expect(await announcer.announceRefusals(job)).toBe(false);
-    const told = await letter();
-    expect(told).toMatchObject({ ...WITHOUT_BYTES, bytes: Buffer.alloc(0) });
-    expect(told.findings.at(-1)).toMatchObject({
+    const announced = await deadLetter();
+    expect(announced).toMatchObject({ ...WITHOUT_BYTES, bytes: Buffer.alloc(0) });
+    expect(announced.findings.at(-1)).toMatchObject({
       code: 'BYTES_EXPIRED',
       message: expect.stringContaining(why),
     });
     expect(await isAnnounced()).toBe(true);
   });
 
-  it('tells of the others with their bytes when one has gone (KA1)', async () => {
+  it('announces the others with their bytes when one has gone (KA1)', async () => {
     await addBatch(4, 12, 1);
     await pool.query('UPDATE sluice.ledger SET raw_offset = 999999 WHERE job = $1 AND batch = 3', [job]);
     await announcer.announceRefusals(job);
-    const told = await letters(2);
-    expect(told.map(({ record, bytes }) => [record, bytes.toString()]).sort()).toEqual([
+    const announced = await deadLetters(2);
+    expect(announced.map(({ record, bytes }) => [record, bytes.toString()]).sort()).toEqual([
       [11, ''],
       [13, 'two'],
     ]);
   });
 
-  it('tells of both batches that had one place, before and after their topic was made again (C15)', async () => {
+  it('announces both batches that had one place, before and after their topic was made again', async () => {
     await addBatch(4, 12, 1);
     await pool.query('UPDATE sluice.ledger SET raw_offset = 0 WHERE job = $1 AND batch = 4', [job]);
     expect(await announcer.announceRefusals(job)).toBe(false);
-    const told = await letters(2);
-    expect(told.map(({ record, bytes }) => [record, bytes.toString()]).sort()).toEqual([
+    const announced = await deadLetters(2);
+    expect(announced.map(({ record, bytes }) => [record, bytes.toString()]).sort()).toEqual([
       [11, 'two'],
       [13, ''],
     ]);
@@ -278,13 +279,13 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
   it('leaves out no refusal, though its record is not in the raw batch', async () => {
     await recordRefusals(pool, job, 3, [{ ...REFUSAL, record: 77 }]);
     await announcer.announceRefusals(job);
-    expect((await letters(2)).map(({ record, bytes }) => [record, bytes.toString()])).toEqual([
+    expect((await deadLetters(2)).map(({ record, bytes }) => [record, bytes.toString()])).toEqual([
       [11, 'two'],
       [77, ''],
     ]);
   });
 
-  it('holds no more of batches of 20,000 refusals than goes out at once (KA2, C10, G9)', async () => {
+  it('holds no more of batches of 20,000 refusals than goes out at once (KA2, G9)', async () => {
     const BATCHES = 3;
     const records = 20_000;
     const bytes = Buffer.from('record\n'.repeat(records));
@@ -298,7 +299,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
             attempt: 0,
             batch: {
               ...{ batch, firstRecord: batch * records, firstLine: 2, records, lines: records },
-              ...{ byteStart: 0, byteEnd: bytes.length, bytes, oversized: [] },
+              ...{ byteStart: 0, byteEnd: bytes.length, bytes, unreadable: [] },
             },
           },
           1,
@@ -324,23 +325,25 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
         await publisher.send(all);
       },
     });
-    expect(await new KafkaAnnouncer(pool, kafka, watching).announceRefusals(job)).toBe(false);
+    expect(
+      await new KafkaAnnouncer(pool, kafka, watching, new DatasetRegistry([])).announceRefusals(job),
+    ).toBe(false);
     expect(sent).toBe(BATCHES * records);
     // All at once would be more than twice as much.
     expect(most).toBeLessThan(24 * 1024 * 1024);
     expect(await isAnnounced()).toBe(true);
   });
 
-  it('tells of many batches, more than go out together, each once', async () => {
+  it('announces many batches, more than go out together, each once', async () => {
     const more = Array.from({ length: 20 }, (_, at) => at + 1);
     for (const at of more) await addBatch(3 + at, 10 + 2 * at, at);
     await announcer.announceRefusals(job);
-    const told = await letters(more.length + 1);
-    expect(told.map(({ record }) => record).sort((a, b) => a - b)).toEqual([
+    const announced = await deadLetters(more.length + 1);
+    expect(announced.map(({ record }) => record).sort((a, b) => a - b)).toEqual([
       11,
       ...more.map((at) => 11 + 2 * at),
     ]);
-    expect(told.every(({ bytes }) => bytes.toString() === 'two')).toBe(true);
+    expect(announced.every(({ bytes }) => bytes.toString() === 'two')).toBe(true);
     const { rows } = await pool.query(`SELECT FROM sluice.ledger WHERE job = $1 AND NOT refusals_announced`, [
       job,
     ]);
@@ -353,12 +356,12 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
     await recordRefusals(pool, job, 3, [{ ...REFUSAL, record: 10 }]);
     await markAnnounced(pool, job, read);
     const { rows } = await pool.query(
-      `SELECT batch::int, refusals_announced AS told FROM sluice.ledger WHERE job = $1 ORDER BY batch`,
+      `SELECT batch::int, refusals_announced AS announced FROM sluice.ledger WHERE job = $1 ORDER BY batch`,
       [job],
     );
     expect(rows).toEqual([
-      { batch: 3, told: false },
-      { batch: 4, told: true },
+      { batch: 3, announced: false },
+      { batch: 4, announced: true },
     ]);
   });
 });

@@ -1,9 +1,13 @@
+import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
+import type { JobState } from '#api/job-words.js';
 import type { MessagePlace } from '#common/kafka/message.js';
-import { readMessages } from '#common/kafka/message-reader.js';
-import type { Publisher } from '#common/kafka/publisher.js';
-import type { JobState } from '#core/job/job-state.js';
+import { readMessages } from '#common/kafka/transport/message-reader.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { KAFKA, PG_POOL } from '#common/providers/tokens.js';
+import type { CsvDialect } from '#core/dataset/csv-dialect.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 import { type UnannouncedBatch, unannouncedBatches } from '#core/ledger/ledger.repository.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import type { Announcer } from './announcer.js';
@@ -13,23 +17,25 @@ import { RefusalOutbox } from './refusal-outbox.js';
 const BATCHES_A_TURN = 128;
 
 /**
- * Says in the topics what the database knows already: the ledger is the outbox.
+ * Publishes what the database holds already: the ledger is the outbox.
  * Everything here may be repeated; dead letters and events have natural ids.
  *
  * - KA1: what cannot be read any more (expired, beyond the end of a topic that was made again, of another job, not
  *   decodable) goes out without its bytes: it must not keep the rest, or the job's end, from being announced.
- * - KA2 (G9): what is held at once does not grow with the refusals of a job, nor with those of a batch.
+ * - KA2 (G9): memory does not grow with the refusals of a job, nor with those of a batch.
  */
+@Injectable()
 export class KafkaAnnouncer implements Announcer {
   constructor(
-    private readonly pool: pg.Pool,
-    private readonly kafka: Kafka,
+    @Inject(PG_POOL) private readonly pool: pg.Pool,
+    @Inject(KAFKA) private readonly kafka: Kafka,
     private readonly publisher: Publisher,
+    private readonly registry: DatasetRegistry,
   ) {}
 
   async announceRefusals(job: string): Promise<boolean> {
     const batches = await unannouncedBatches(this.pool, job, BATCHES_A_TURN);
-    // Two batches may have one place: in a topic that was made again a resumed job's batches begin at offset 0 once more.
+    // Two batches may have the same place: in a topic that was deleted and created again, a resumed job's batches begin at 0.
     const byPlace = new Map<string, { place: MessagePlace; batches: UnannouncedBatch[] }>();
     for (const batch of batches) {
       const place = placeOf(batch);
@@ -38,7 +44,7 @@ export class KafkaAnnouncer implements Announcer {
       else byPlace.set(keyOf(place), { place, batches: [batch] });
     }
     const batchesAt = (place: MessagePlace): UnannouncedBatch[] => byPlace.get(keyOf(place))?.batches ?? [];
-    const outbox = new RefusalOutbox(this.pool, this.publisher, job);
+    const outbox = new RefusalOutbox(this.pool, this.publisher, job, (dataset) => this.dialectOf(dataset));
     await readMessages(
       this.kafka,
       [...byPlace.values()].map(({ place }) => place),
@@ -68,6 +74,11 @@ export class KafkaAnnouncer implements Announcer {
         at: new Date().toISOString(),
       }),
     ]);
+  }
+
+  /** A job's dataset may be gone; its refusals are announced anyway. */
+  private dialectOf(dataset: string): CsvDialect | undefined {
+    return this.registry.all().find(({ name }) => name === dataset)?.csv;
   }
 }
 

@@ -1,14 +1,15 @@
 import type pg from 'pg';
-import type { Publisher } from '#common/kafka/publisher.js';
-import type { IncomingMessage } from '#common/kafka/message.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { IncomingMessage } from '#common/kafka/message.js';
+import type { Publisher } from '#common/kafka/transport/publisher.js';
+import type { CsvDialect } from '#core/dataset/csv-dialect.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { type UnannouncedBatch, markAnnounced, refusalsOf } from '#core/ledger/ledger.repository.js';
 import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
 import { type RawMessage, decodeRawMessage } from '#core/message/raw-message.js';
 import { lettersOf, lettersWithoutBytes } from './refusal-letters.js';
 
-/** Bound what is held in memory, as dead letters and as what the database gives at once (G9). */
+/** Limits of what is held in memory, as dead letters and as rows of the database (G9). */
 const BYTES_AT_ONCE = 1024 * 1024;
 const LETTERS_AT_ONCE = 1_000;
 const BATCHES_AT_ONCE = 16;
@@ -16,27 +17,31 @@ const BATCHES_AT_ONCE = 16;
 const LETTER_OVERHEAD_BYTES = 300;
 
 /**
- * Dead letters that go out together. Of a large file nearly every batch holds a record that has lost its key to another:
- * a request and a commit for each would be hundreds, just while indexes are built. A batch of many refusals goes out in
- * pieces, and is marked after the last one.
+ * Collects dead letters and publishes them together. In a large file nearly every batch holds a record that lost its key to
+ * another one: a request and a commit for each batch would be hundreds, while indexes are built. A batch of many refusals
+ * is published in pieces, and marked after the last one.
  */
 export class RefusalOutbox {
   private letters: DeadLetter[] = [];
   private bytes = 0;
-  /** All of their dead letters have left, or are in `letters`. */
+  /** All of their dead letters are published, or are in `letters`. */
   private complete: UnannouncedBatch[] = [];
 
+  /** @param dialectOf how the files of a dataset are written, by its name */
   constructor(
     private readonly pool: pg.Pool,
     private readonly publisher: Publisher,
     private readonly job: string,
+    private readonly dialectOf: (dataset: string) => CsvDialect | undefined,
   ) {}
 
   /** With the bytes that `message` holds, if it is the message that was loaded. */
   async add(batch: UnannouncedBatch, message: IncomingMessage): Promise<void> {
     const raw = rawOf(batch, message);
     await this.addPages(batch, (page) =>
-      typeof raw === 'string' ? lettersWithoutBytes(batch, page, raw) : lettersOf(batch, page, raw),
+      typeof raw === 'string'
+        ? lettersWithoutBytes(batch, page, raw)
+        : lettersOf(batch, page, raw, this.dialectOf(raw.dataset)),
     );
   }
 
@@ -44,7 +49,7 @@ export class RefusalOutbox {
     await this.addPages(batch, (page) => lettersWithoutBytes(batch, page, why));
   }
 
-  /** What was added is acknowledged by the brokers first, and marked then: a repeat does no harm, a loss would. */
+  /** Marks batches once the brokers have acknowledged their dead letters: publishing twice is harmless, losing one is not. */
   async flush(): Promise<void> {
     const { letters, complete } = this;
     this.letters = [];
@@ -79,11 +84,15 @@ export class RefusalOutbox {
   }
 }
 
-function sizeOf({ bytes, findings }: DeadLetter): number {
-  return findings.reduce((sum, { message }) => sum + message.length, bytes.length + LETTER_OVERHEAD_BYTES);
+function sizeOf({ bytes, findings, message: facts }: DeadLetter): number {
+  const ofMessage = facts === undefined ? 0 : JSON.stringify(facts).length;
+  return findings.reduce(
+    (sum, { message }) => sum + message.length,
+    bytes.length + ofMessage + LETTER_OVERHEAD_BYTES,
+  );
 }
 
-/** A topic that was made again has other messages at the same places: only what was loaded is quoted (C15). */
+/** A topic that was deleted and created again has other messages at the same places: only what was loaded is quoted. */
 function rawOf(batch: UnannouncedBatch, message: IncomingMessage): RawMessage | string {
   try {
     const raw = decodeRawMessage(message);

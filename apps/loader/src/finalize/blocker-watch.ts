@@ -2,17 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { type Session, nameSession } from './old-snapshots.js';
 
-/** Looks this often while a lock is waited for, however long that may take. */
+/** Interval of the checks while a statement waits for a lock. */
 const LOOKS_PER_WAIT = 4;
 
 /**
- * Sees who keeps a backend waiting, from another connection, while it waits: afterwards the same question would name
- * those who had waited behind it.
+ * Finds out, on another connection, which sessions block a backend while it waits: afterwards PostgreSQL would name those
+ * that waited behind it.
  */
 export class BlockerWatch {
   private seen: readonly string[] = [];
 
-  /** @param onSeen is told at once who is in the way, each time it is somebody else */
+  /** @param onSeen gets the names of the blocking sessions at once, each time they change */
   constructor(
     private readonly pool: Pool,
     private readonly waitMs: number,
@@ -23,7 +23,7 @@ export class BlockerWatch {
   async during<T>(client: PoolClient, work: () => Promise<T>): Promise<T> {
     const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
     const over = new AbortController();
-    // Not waited for afterwards: the locks are ours then, and everybody else waits.
+    // Not awaited afterwards: we hold the locks then, and all other sessions wait.
     void this.watch(rows[0]?.pid ?? 0, over.signal);
     try {
       return await work();
@@ -32,9 +32,9 @@ export class BlockerWatch {
     }
   }
 
-  /** Whoever was in the way last. */
+  /** The sessions that blocked at the last check. */
   names(): string {
-    return this.seen.length === 0 ? 'somebody who was gone at once' : this.seen.join(', ');
+    return this.seen.length === 0 ? 'a session that ended at once' : this.seen.join(', ');
   }
 
   private async watch(pid: number, over: AbortSignal): Promise<void> {

@@ -20,12 +20,12 @@ export interface WantedIndex {
 
 export const UNIQUE_VIOLATION = '23505';
 
-/** An index that could not be built because of what rows hold, and PostgreSQL's word for it. */
+/** An index that could not be built because of what rows hold, and PostgreSQL's SQLSTATE. */
 export interface RefusedIndex extends WantedIndex {
   readonly sqlstate: string;
 }
 
-/** Indexes of the target that its staging table lacks, or has otherwise. */
+/** Indexes of the target that its staging table lacks, or has with another definition. */
 export function missingIndexes(
   targets: readonly TargetFacts[],
   staged: readonly TargetFacts[],
@@ -135,8 +135,8 @@ export function referencedPlace(
 }
 
 /**
- * Adds a foreign key without looking at the rows: that needs a strong lock on both tables, but only for a moment,
- * and the other one may be in everybody's use.
+ * Adds a foreign key without checking the rows: that needs a strong lock on both tables, but only for a moment,
+ * and all sessions may be using the other one.
  */
 export async function addForeignKey(
   client: PoolClient,

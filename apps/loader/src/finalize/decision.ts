@@ -1,14 +1,14 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
-import { STAGING_SCHEMA, TARGET_SCHEMA } from '#core/staging/staging-names.js';
+import { STAGING_SCHEMA } from '#core/staging/staging-names.js';
 import type { FinalizingJob } from './finalizing-job.js';
 
-/** Said without a table when an index row is longer than a page; nothing but data is that long. */
+/** PostgreSQL names no table when an index row is longer than a page; nothing but data is that long. */
 const ROW_TOO_LONG = '54000';
 
 /**
- * What an error means for the job that was being finalized: it fails, it is paused until an operator has mended the
- * tables, or nothing yet (null), and finalizing is tried again (F3, Z2).
+ * What an error means for the job that was being finalized: it fails, it is paused until an operator has fixed the
+ * tables, or nothing yet (null), and finalizing is tried again (FZ3, HJ2).
  */
 export type Decision =
   | { readonly state: 'failed'; readonly error: SluiceError }
@@ -18,7 +18,12 @@ export type Decision =
       readonly error: SluiceError;
     };
 
-export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob): Decision | null {
+/** @param targetSchema of the job's tables */
+export function decisionOf(
+  error: unknown,
+  { dataset, id: job }: FinalizingJob,
+  targetSchema: string,
+): Decision | null {
   const place = { dataset, job };
   if (error instanceof SluiceError) {
     if (error.code === 'CONTRACT_MISMATCH') return { state: 'paused', reason: 'contract', error };
@@ -37,13 +42,16 @@ export function decisionOf(error: unknown, { dataset, id: job }: FinalizingJob):
     };
   }
   // Only what a data table refuses is the records' fault; our own statements would be at fault otherwise.
-  if (kind !== 'record' || !namesDataTable(error)) return null;
+  if (kind !== 'record' || !namesDataTable(error, targetSchema)) return null;
   const { table, constraint } = error;
   const text = `PostgreSQL refused ${constraint ?? 'a row'} of ${table ?? 'a table'} (SQLSTATE ${sqlstateOf(error) ?? ''}).`;
   return { state: 'failed', error: new SluiceError('FINALIZE_REFUSED', text, place, { cause: error }) };
 }
 
-function namesDataTable(error: unknown): error is Error & { table?: string; constraint?: string } {
+function namesDataTable(
+  error: unknown,
+  targetSchema: string,
+): error is Error & { table?: string; constraint?: string } {
   const schema = error instanceof Error && 'schema' in error ? error.schema : undefined;
-  return schema === STAGING_SCHEMA || schema === TARGET_SCHEMA || sqlstateOf(error) === ROW_TOO_LONG;
+  return schema === STAGING_SCHEMA || schema === targetSchema || sqlstateOf(error) === ROW_TOO_LONG;
 }

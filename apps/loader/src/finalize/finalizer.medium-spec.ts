@@ -23,7 +23,7 @@ describe('Finalizer', () => {
     await jobs.pool.query(`INSERT INTO public.shop (number, name) VALUES ('9', 'old')`);
   });
 
-  /** Shops numbered from 100, so many of them. */
+  /** `count` shops, numbered from 100. */
   const shops = (count: number): Shop[] =>
     Array.from({ length: count }, (_, i) => ({ number: String(100 + i), name: `s${i}` }));
 
@@ -55,6 +55,7 @@ describe('Finalizer', () => {
         inserted: 2,
         updated: 0,
         unchanged: 0,
+        deleted: 0,
         superseded: 0,
         warnings: 2,
       },
@@ -81,9 +82,19 @@ describe('Finalizer', () => {
     ['there are fewer records than a share is judged from', ['refused'], {}],
     ['every record was skipped', ['skipped', 'skipped'], { mode: 'append' }],
     ['it was a dry run', ['refused', 'skipped'], { mode: 'upsert', dryRun: true }],
-  ])('fails a job of which nothing can be loaded: %s (F6, F33)', async (_, records, options) => {
+  ])('fails a job of which nothing can be loaded: %s', async (_, records, options) => {
     await jobs.loaded([records], options);
     await expect(finalizeJob(jobs)).rejects.toMatchObject({ code: 'JOB_NOTHING_LOADED', retryable: false });
+  });
+
+  it('does not fail a stream’s job of which nothing can be loaded: others of the stream come', async () => {
+    const id = await jobs.loaded([['refused']], { mode: 'upsert', maxRefusedShare: 1 });
+    await jobs.pool.query('UPDATE sluice.job SET stream = dataset WHERE id = $1', [id]);
+    await finalizeJob(jobs);
+    expect(await jobs.end(id)).toMatchObject({
+      state: 'succeeded',
+      counts: { read: 1, refused: 1, loaded: 0 },
+    });
   });
 
   it('does not fail a job whose records are all in the table already', async () => {
@@ -130,6 +141,20 @@ describe('Finalizer', () => {
       expect(await jobs.shops()).toEqual(['100 s0']);
     });
 
+    it('a strict job fails for a single refused record, also below 100 records and below the allowed share', async () => {
+      const one: (Shop | Unaccepted)[][] = [[...shops(3), 'refused']];
+      expect(await refused(one, { strict: true, maxRefusedShare: 1 })).toMatchObject({
+        code: 'STRICT_REFUSED',
+        message: '1 of 4 records were refused, and the job is strict.',
+      });
+    });
+
+    it('duplicates count as refused in a strict job, too; records that are skipped do not', async () => {
+      expect(await refused([[...shops(3), ...shops(1)]], { strict: true })).toMatchObject({
+        code: 'STRICT_REFUSED',
+      });
+    });
+
     it('duplicates count as refused', async () => {
       const repeats = [...shops(97), ...shops(3)];
       expect(await refused([repeats], { maxRefusedShare: 0.02 })).toMatchObject({
@@ -172,7 +197,7 @@ describe('Finalizer', () => {
         'last byte of the last batch',
       ],
       [
-        'a batch of another version of the source (B4)',
+        'a batch of another version of the source (LB4)',
         'UPDATE sluice.ledger SET crc32c = crc32c + 1 WHERE job = $1 AND batch = 1',
         'checksums of the batches',
       ],
@@ -209,7 +234,7 @@ describe('Finalizer', () => {
   });
 
   describe('a dry run', () => {
-    it('goes the whole way into staging, counts, and leaves the table as it was', async () => {
+    it('does all steps in staging, counts, and leaves the table as it was', async () => {
       const id = await jobs.loaded([[SHOP_A, SHOP_B, { number: '1', name: 'again' }]], {
         dryRun: true,
         maxRefusedShare: 1,
@@ -224,7 +249,7 @@ describe('Finalizer', () => {
       expect(await jobs.stagingTables()).toEqual([]);
     });
 
-    it('tells what the run would be refused for', async () => {
+    it('fails for what the run would fail for', async () => {
       await jobs.pool.query(`INSERT INTO public.shop VALUES ('8', 'old')`);
       await jobs.loaded([[SHOP_A]], { dryRun: true, maxShrinkShare: 0.2 });
       await expect(finalizeJob(jobs)).rejects.toMatchObject({ code: 'JOB_SHRINKS' });
@@ -274,7 +299,7 @@ describe('Finalizer', () => {
       };
     }
 
-    it('whoever has lost the job can neither go on nor end it', async () => {
+    it('a loader that has lost the job can neither continue nor end it', async () => {
       const id = await jobs.loaded([[SHOP_A]]);
       const first = await claimJob(jobs);
       const second = await takeOver(jobs);

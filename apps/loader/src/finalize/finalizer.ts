@@ -1,11 +1,12 @@
 import type { Pool } from 'pg';
+import type { JobCounts } from '#api/job-facts.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
 import { quotedTarget } from '#core/staging/staging-names.js';
-import { mainTable } from '#core/staging/table-plan.js';
+import { mainTable, targetsOf } from '#core/staging/table-plan.js';
 import type { WantedIndex } from './build-indexes.js';
-import { checkLedger, percent } from './conclude.js';
+import { NOTHING, checkLedger, percent } from './conclude.js';
 import { countRows } from './count-rows.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import {
@@ -13,6 +14,7 @@ import {
   type FinalizingJob,
   type OnStep,
   assertOwnVersion,
+  datasetOfMode,
 } from './finalizing-job.js';
 import { Merging, endJob } from './merging.js';
 import { waitForOldSnapshots } from './old-snapshots.js';
@@ -30,10 +32,10 @@ import { cascadingKeys, countStagedRows, proveTables } from './table-sums.js';
  *     dry run of the others: check → settle → report
  *
  * Invariants
- * - F1: every step is a transaction that checks the epoch, or harmless when repeated (VACUUM); what is done is
- *   known from the catalogs alone. So whoever takes over begins at the top and finds the place.
- * - F2 (G5): the target is first touched by the transaction that ends the job as succeeded.
- * - F3: a decision against the job is a SluiceError that is not retryable; any other error says nothing about
+ * - FZ1: every step is a transaction that checks the epoch, or harmless when repeated (VACUUM); what is done is
+ *   known from the catalogs alone. So a loader that takes over begins at the top and finds the place.
+ * - FZ2 (G5): the target is first touched by the transaction that ends the job as succeeded.
+ * - FZ3: a decision against the job is a SluiceError that is not retryable; any other error says nothing about
  *   the job, and finalizing may simply be tried again.
  */
 export class Finalizer {
@@ -46,30 +48,34 @@ export class Finalizer {
 
   /**
    * @param job held in state `finalizing` with its epoch
-   * @param over aborted when the job is to be left as it is; whoever aborts ends our backends too
+   * @param over aborted when the job is to be left as it is; the caller that aborts ends our backends too
+   * @returns the counts of a merge; null where nothing was merged
    * @throws SluiceError JOB_LOST; JOB_UNBALANCED, JOB_REFUSED_SHARE, JOB_NOTHING_LOADED, JOB_SHRINKS, EXISTING_KEYS, TARGET_MISSING,
    *   ROWS_CASCADED, TARGET_CHANGED, TARGET_CANNOT_BE_SWAPPED, and the job has to be failed; database errors as they are
    */
   async finalize(
     job: FinalizingJob,
-    dataset: FinalizedDataset,
+    given: FinalizedDataset,
     onStep: OnStep,
     over?: AbortSignal,
-  ): Promise<void> {
-    assertOwnVersion(job, dataset);
-    // Backends of an earlier finalizer, or of our own earlier try, may still build, or hold locks for ever.
+  ): Promise<JobCounts | null> {
+    assertOwnVersion(job, given);
+    const dataset = datasetOfMode(given, job.mode);
+    // Backends of an earlier finalizer, or of our earlier attempt, may still build, or hold locks for ever.
     await terminateBackends(this.pool, job.id, job.epoch);
     const runner = new StepRunner(this.pool, job, this.config, over);
     const preparation = new Preparation(runner, dataset, this.config, onStep);
     onStep('check');
     if (job.mode !== 'replace') {
       const merging = new Merging(runner, preparation, dataset, onStep, this.known);
-      await (job.dryRun ? merging.foresee() : merging.run());
-      return;
+      if (!job.dryRun) return merging.run();
+      await merging.foresee();
+      return null;
     }
     await runner.step((client) => checkLedger(client, job));
     if (job.dryRun) await this.rehearse(runner, preparation, dataset, onStep);
     else await this.replace(runner, preparation, dataset, onStep);
+    return null;
   }
 
   /** A dry run of `replace`. */
@@ -85,7 +91,7 @@ export class Finalizer {
     await preparation.settleAllOrphans(targets);
     const [inserted = 0] = await this.checkSize(runner, dataset, []);
     onStep('report');
-    await endJob(runner, () => Promise.resolve({ inserted, updated: 0, unchanged: 0, superseded: 0 }));
+    await endJob(runner, () => Promise.resolve({ ...NOTHING, inserted }));
   }
 
   private async replace(
@@ -94,7 +100,7 @@ export class Finalizer {
     dataset: FinalizedDataset,
     onStep: OnStep,
   ): Promise<void> {
-    const tables = dataset.tables.map(({ table }) => table);
+    const names = targetsOf(dataset.tables);
     for (;;) {
       const targets = await preparation.targets();
       await preparation.settleOuterOrphans(targets);
@@ -111,7 +117,7 @@ export class Finalizer {
       if (left.length > 0) onStep('snapshots', `waiting no longer for ${left.join(', ')}`);
       onStep('swap');
       faultPoint('finalizer.before-swap');
-      const result = await swap(runner, tables, rows, this.config.swapLockTimeoutMs, (whom) => {
+      const result = await swap(runner, names, rows, this.config.swapLockTimeoutMs, (whom) => {
         onStep('swap', `waiting for ${whom}`);
       });
       if (result.kind === 'swapped') {
@@ -129,17 +135,17 @@ export class Finalizer {
     cascading: readonly string[],
   ): Promise<readonly number[]> {
     const { job } = runner;
-    const { table } = mainTable(dataset.tables);
+    const main = mainTable(dataset.tables);
     return runner.step(async (client) => {
       await checkLedger(client, job);
-      const before = await countRows(client, quotedTarget(table));
+      const before = await countRows(client, quotedTarget(main));
       const rows = await countStagedRows(client, job.id, dataset.tables);
       await proveTables(client, job, dataset.tables, rows, cascading);
       const now = rows[0] ?? 0;
       if (job.maxShrinkShare !== null && now < before * (1 - job.maxShrinkShare)) {
         throw new SluiceError(
           'JOB_SHRINKS',
-          `The new ${table} has ${now} rows and the present one ${before}: ${percent(1 - now / before)} fewer; ` +
+          `The new ${main.table} has ${now} rows and the present one ${before}: ${percent(1 - now / before)} fewer; ` +
             `${percent(job.maxShrinkShare)} are allowed.`,
           { dataset: job.dataset, job: job.id },
         );

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { inTransaction } from '#common/postgres/pool.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
 import { SHOPS, claimJob } from '#test/support/finalizing.js';
-import { StagedJobs } from '#test/support/staged-job.js';
+import { targetsOf } from '#core/staging/table-plan.js';
+import { SHOP_PLAN, StagedJobs } from '#test/support/staged-job.js';
 import { FinalizeConfig } from './finalize.config.js';
 import { Merging } from './merging.js';
 import { Preparation } from './prepare.js';
@@ -29,7 +30,7 @@ it('a merge that fails forgets what was known of its tables (KT3)', async () => 
           return client.query(sql, parameters);
         },
       } as Parameters<KnownTargets['forMerge']>[0];
-      await known.forMerge(counting, ['shop', 'sale']);
+      await known.forMerge(counting, targetsOf(SHOP_PLAN));
       return queries;
     });
   await jobs.loaded([[{ number: '1', name: 'a' }]], { mode: 'append' });

@@ -1,9 +1,10 @@
 import type { LedgerTotals } from '#core/ledger/balance.js';
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /** What the ledger says of a job, in one pass: the figures that G1 and G2 are proved from. */
 export async function ledgerTotals(client: SqlClient, jobId: string): Promise<LedgerTotals> {
-  const { rows } = await client.query<Record<keyof LedgerTotals, string | null>>(TOTALS, [jobId]);
+  const { rows } = await prepared(client).query<Record<keyof LedgerTotals, string | null>>(TOTALS, [jobId]);
   const row = rows[0];
   // Sums of bigint arrive as text; every one of them stays below 2^53.
   const count = (name: keyof LedgerTotals): number => Number(row?.[name] ?? 0);
@@ -29,7 +30,7 @@ export async function ledgerTotals(client: SqlClient, jobId: string): Promise<Le
 
 /** Finding code → how often, the validator's and those of the load stage together. */
 export async function ledgerFindings(client: SqlClient, jobId: string): Promise<Record<string, number>> {
-  const { rows } = await client.query<{ findings: Record<string, number> }>(FINDINGS, [jobId]);
+  const { rows } = await prepared(client).query<{ findings: Record<string, number> }>(FINDINGS, [jobId]);
   return rows[0]?.findings ?? {};
 }
 

@@ -7,7 +7,7 @@ import { type Written, writeJudged } from './merge-write.js';
 
 const FIRST_SIZE = 1_000;
 
-/** Of one record: the place in `pg_temp.trial`, and why. Of the errors themselves there may be too many to keep. */
+/** The record's place in `pg_temp.trial`, and why it was refused. The errors themselves may be too many to keep. */
 interface Refusal {
   readonly seq: number;
   readonly message: string;
@@ -32,7 +32,7 @@ export async function writeCarefully(client: PoolClient, tables: MergedTables): 
   await client.query(`
     CREATE TEMP TABLE trial ON COMMIT DROP AS
     SELECT row_number() OVER (ORDER BY ${columnList(tables.main.plan.key)}) AS seq, ${RECORD_COLUMN} AS record
-    FROM ${ARRIVING} WHERE ${FATE} IN ('i', 'u', 'c')`);
+    FROM ${ARRIVING} WHERE ${FATE} IN ('i', 'u', 'c', 'x')`);
   await client.query('CREATE INDEX ON pg_temp.trial (seq)');
   for (const list of [ARRIVING, ...tables.children.map((child) => child.list)]) {
     await client.query(`CREATE INDEX ON ${list} (${RECORD_COLUMN})`);
@@ -102,13 +102,14 @@ async function recordsOf(client: PoolClient, refused: readonly Refusal[]): Promi
   });
 }
 
-const NOTHING_WRITTEN: Written = { inserted: 0, updated: 0, children: [], shortfall: null };
+const NOTHING_WRITTEN: Written = { inserted: 0, updated: 0, deleted: 0, children: [], shortfall: null };
 
 function together(one: Written, other: Written): Written {
   const length = Math.max(one.children.length, other.children.length);
   return {
     inserted: one.inserted + other.inserted,
     updated: one.updated + other.updated,
+    deleted: one.deleted + other.deleted,
     children: Array.from({ length }, (_, index) => ({
       inserted: (one.children[index]?.inserted ?? 0) + (other.children[index]?.inserted ?? 0),
       deleted: (one.children[index]?.deleted ?? 0) + (other.children[index]?.deleted ?? 0),

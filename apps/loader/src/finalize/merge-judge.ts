@@ -1,10 +1,11 @@
 import type { PoolClient } from 'pg';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { RECORD_COLUMN, columnList } from '#core/staging/staging-names.js';
-import type { TablePlan } from '#core/staging/table-plan.js';
+import { listArriving } from './merge-arriving.js';
 import {
   ARRIVING,
   CHOSEN,
+  EFFECTIVE,
   FATE,
   FRESH,
   type Fate,
@@ -12,38 +13,32 @@ import {
   type MergedChild,
   type MergedTables,
   PART,
-  PLACE,
   SAME,
-  SOURCE,
-  VERSION,
   differs,
   equal,
-  restOf,
 } from './merge-sql.js';
+import type { StagedRows } from './merge-staged.js';
 
 /**
  * Judges what a merge has to do, in lists of places; touches and locks nothing.
  *
- * - U1: of the records with one key the one with the newest version arrives, among equals (or without a version
- *   column) the last in the source, whatever batch it came in and whenever that was loaded.
- * - U2: a record whose version is older than its row's changes nothing. NULL is older than any version; an equal
+ * - MJ1: of the records with one key the one with the newest version arrives, among equals (or without a version
+ *   column) the last in the source, independent of its batch and of when that was loaded.
+ * - MJ2: a record whose version is older than its row's changes nothing. NULL is older than any version; an equal
  *   version is written, so that a correction of the same day gets through.
- * - U3: a record is unchanged when neither its row nor its child rows differ by a byte; then nothing is written.
- * - U4: children follow their parent: afterwards the child rows that refer to it are the record's, as many of each as
+ * - MJ3: a record is unchanged when neither its row nor its child rows differ by a byte; then nothing is written.
+ * - MJ4: children follow their parent: afterwards the child rows that refer to it are the record's, as many of each as
  *   the record has; those of a row that is there already are untouched where they are the same (their generated columns
- *   too). A superseded record's children are not looked at.
+ *   too). A superseded record's children are not compared.
+ * - MJ5: so do children of children, to any depth: they follow their record. Where a row of theirs is rewritten or taken
+ *   away, all rows of the record below it are rewritten; otherwise a foreign key would refuse, or delete them too.
+ * - MJ6: a delete takes its row away, with all rows of its children. MJ1 holds for deletes as for others, and MJ2 for those
+ *   that have a version: one that has none is newer than all records of the job before it and than the row, and no record
+ *   behind it is too old for the row. So it makes no difference in which of two jobs the records around it are.
  *
  * `append` is the same without updates: a record whose key is in the table is superseded, one that is not is inserted
  * with its children.
  */
-
-/**
- * Of each hash and sort of a merge, whatever indexes are built with: its statements have up to five at once, and 256 MB
- * each made a backend of 1.3 GB out of a merge of 1,760,000 records. More makes none of them faster.
- */
-export const MERGE_WORK_MEM = '64MB';
-/** A job with fewer records than this share of the table is cheaper row by row, by index, than by reading the table. */
-const SMALL_SHARE = 0.1;
 
 export interface JudgedChild {
   /** Rows that the records have and the table has not, and the other way round. */
@@ -62,44 +57,9 @@ export interface Judged {
   readonly children: readonly JudgedChild[];
 }
 
-/** Rows of staging, by table; the first is the main table. */
-export interface StagedRows {
-  readonly rows: readonly number[];
-  /** How many different keys the main table's rows have. */
-  readonly keys: number;
-  /** Whether the job is small beside the table that it is merged into. */
-  readonly isSmall: boolean;
-}
-
-/**
- * Reads staging once, and sets the transaction up for a merge of this size. Merge joins are off: their lists have no
- * statistics, so PostgreSQL sorts both sides of a join on disk that a hash does in half the time (1.6 million child
- * rows: 6.5 s against 3.9 s).
- */
-export async function countStaged(client: PoolClient, { main, children }: MergedTables): Promise<StagedRows> {
-  const tables = [main, ...children];
-  const { rows } = await client.query<Record<string, string>>(
-    `SELECT (SELECT count(*) FROM (SELECT FROM ${main.staging} GROUP BY ${columnList(main.plan.key)}) AS k) AS keys,
-     (SELECT reltuples FROM pg_class WHERE oid = $1) AS present,
-     ${tables.map(({ staging }, index) => `(SELECT count(*) FROM ${staging}) AS rows_${index}`).join(', ')}`,
-    [main.facts.oid],
-  );
-  const count = (name: string): number => Number(rows[0]?.[name] ?? 0);
-  // As of its last ANALYZE, and negative before that: then nothing is small beside it.
-  const counts = tables.map((_, index) => count(`rows_${index}`));
-  const isSmall = (counts[0] ?? 0) < count('present') * SMALL_SHARE;
-  await client.query(
-    `SELECT set_config('work_mem', $1, true), set_config('hash_mem_multiplier', '1', true), set_config('jit', 'off', true),
-            set_config('enable_mergejoin', 'off', true)
-     ${isSmall ? `, set_config('random_page_cost', '1.1', true)` : ''}`,
-    [MERGE_WORK_MEM],
-  );
-  return { rows: counts, keys: count('keys'), isSmall };
-}
-
 /**
  * Makes the lists, in a transaction that has none.
- * @param staged tells whether keys repeat
+ * @param staged says whether keys repeat
  */
 export async function judge(
   client: PoolClient,
@@ -108,60 +68,23 @@ export async function judge(
   staged: StagedRows,
 ): Promise<Judged> {
   await listArriving(client, mode, tables, staged);
-  // To ask costs a small job more than the answer saves it.
+  // For a small job the query costs more than its answer saves.
   const isWhole = tables.children.length > 0 && !staged.isSmall && (await isAllChosen(client));
   for (const child of tables.children) {
     await (mode === 'append'
       ? listFresh(client, child, isWhole)
       : listDifferences(client, tables, child, isWhole));
-    if (mode === 'upsert') await markChanged(client, child);
+    if (mode === 'upsert') {
+      await markBelow(client, child);
+      await markChanged(client, child);
+    }
   }
   return countJudged(client, tables);
 }
 
-/** Takes the lists of a judgement away. */
+/** Drops the lists of a judgement. */
 export async function forget(client: PoolClient, { children }: MergedTables): Promise<void> {
   await client.query(`DROP TABLE ${[ARRIVING, ...children.map(({ list }) => list)].join(', ')}`);
-}
-
-async function listArriving(
-  client: PoolClient,
-  mode: WriteMode,
-  { main, children }: MergedTables,
-  { rows, keys }: StagedRows,
-): Promise<void> {
-  const { key } = main.plan;
-  const carried = [
-    ...new Set([...key, ...children.flatMap(({ links }) => links.map(([, parent]) => parent))]),
-  ];
-  const repeats = keys !== rows[0];
-  const newestFirst =
-    main.plan.version === null ? '' : `${columnList([main.plan.version])} DESC NULLS LAST, `;
-  // The numbered rows need a name for their place: a subquery has no ctid.
-  const arriving = repeats
-    ? `(SELECT ctid AS ${SOURCE}, *, row_number() OVER (PARTITION BY ${columnList(key)}
-         ORDER BY ${newestFirst}${RECORD_COLUMN} DESC) AS _sluice_nth FROM ${main.staging})`
-    : `(SELECT ctid AS ${SOURCE}, * FROM ${main.staging})`;
-  await client.query(`
-    CREATE TEMP TABLE arriving ON COMMIT DROP AS
-    SELECT s.${RECORD_COLUMN}, s.${SOURCE}, p.tableoid AS ${PART}, p.ctid AS ${PLACE}, p.xmin AS ${VERSION},
-           ${columnList(carried, 's.')}, (CASE
-             ${repeats ? `WHEN s._sluice_nth > 1 THEN 'd'` : ''}
-             WHEN p.ctid IS NULL THEN 'i'
-             ${mode === 'append' ? `ELSE 's'` : upsertFates(main.plan)} END)::"char" AS ${FATE}
-    FROM ${arriving} AS s LEFT JOIN ${main.target} AS p ON ${equal(key, 'p', 's')} ${repeats ? 'AND s._sluice_nth = 1' : ''}`);
-}
-
-function upsertFates(plan: TablePlan): string {
-  return `
-    ${plan.version === null ? '' : `WHEN ${isStale(plan.version)} THEN 's'`}
-    WHEN ${differs(restOf(plan), 'p', 's')} THEN 'u' ELSE '='`;
-}
-
-/** U2. */
-function isStale(version: string): string {
-  const [theirs, ours] = [columnList([version], 'p.'), columnList([version], 's.')];
-  return `coalesce(${theirs} > ${ours}, ${theirs} IS NOT NULL AND ${ours} IS NULL)`;
 }
 
 /** Whether no record of staging is superseded. */
@@ -192,8 +115,8 @@ function nameOf({ list }: MergedChild): string {
 }
 
 /**
- * U4: one pass over both sides; by a unique index, or row by row as often as each stands there.
- * @param isWhole all records are chosen: staging itself tells whose a row is then, without the list of what arrives,
+ * MJ4: one pass over both sides; by a unique index, or row by row as often as each stands there.
+ * @param isWhole all records are chosen: staging itself says then whose a row is, without the list of what arrives,
  *   and PostgreSQL reads no temporary table side by side
  */
 async function listDifferences(
@@ -208,14 +131,19 @@ async function listDifferences(
     .map(([own, parent]) => `${columnList([own], 'r.')} = ${columnList([parent], 'a.')}`)
     .join(' AND ');
   const parents = isWhole ? main.staging : ARRIVING;
-  const present = `
+  const present =
+    child.foundBy === null
+      ? `
     SELECT r.ctid AS ${GONE}, r.tableoid AS ${PART}, a.${RECORD_COLUMN}, ${columnList(child.plan.columns, 'r.')}
-    FROM ${child.target} AS r JOIN ${parents} AS a ON ${linked} ${isWhole ? '' : `WHERE a.${FATE} IN ${CHOSEN}`}`;
+    FROM ${child.target} AS r JOIN ${parents} AS a ON ${linked} ${isWhole ? '' : `WHERE a.${FATE} IN ${EFFECTIVE}`}`
+      : rowsBelow(child, child.foundBy, linked, isWhole);
   const record = `coalesce(w.${RECORD_COLUMN}, p.${RECORD_COLUMN}) AS ${RECORD_COLUMN}`;
   const sameRecord = `w.${RECORD_COLUMN} = p.${RECORD_COLUMN}`;
   const paired = `w.${FRESH} IS NOT NULL AND p.${GONE} IS NOT NULL`;
   if (child.index !== null) {
-    const own = child.index.columns.filter((column) => !child.links.some(([link]) => link === column));
+    // All rows of a record have its key, and not the same parent.
+    const shared = child.foundBy === null ? child.links : [];
+    const own = child.index.columns.filter((column) => !shared.some(([link]) => link === column));
     await client.query(`
       CREATE TEMP TABLE ${name} ON COMMIT DROP AS
       SELECT ${record}, w.${FRESH}, p.${PART}, p.${GONE},
@@ -238,9 +166,35 @@ async function listDifferences(
 }
 
 /**
- * U3: an unchanged row whose children differ is an update too. And a record that is inserted brings all of its child rows:
+ * The rows that refer to a row of `above` which a chosen record has, or had: one that has moved from one record to another
+ * is that of the one which has it now, so that each is listed once.
+ */
+function rowsBelow(child: MergedChild, above: MergedChild, linked: string, isWhole: boolean): string {
+  const theirs = child.links.map(([, column]) => column);
+  return `
+    SELECT DISTINCT ON (r.tableoid, r.ctid)
+           r.ctid AS ${GONE}, r.tableoid AS ${PART}, a.${RECORD_COLUMN}, ${columnList(child.plan.columns, 'r.')}
+    FROM ${child.target} AS r JOIN (
+      SELECT 0 AS _sluice_rank, w.${RECORD_COLUMN}, ${columnList(theirs, 'w.')} FROM (${wantedRows(above, isWhole)}) AS w
+      UNION ALL
+      SELECT 1, d.${RECORD_COLUMN}, ${columnList(theirs, 'p.')} FROM ${above.list} AS d
+      JOIN ${above.target} AS p ON p.ctid = d.${GONE} AND p.tableoid = d.${PART} WHERE NOT d.${SAME}) AS a ON ${linked}
+    ORDER BY r.tableoid, r.ctid, a._sluice_rank, a.${RECORD_COLUMN}`;
+}
+
+/** MJ5. A row that is found by its parent may have been another record's; only that it is rewritten shows this. */
+async function markBelow(client: PoolClient, { list, parent, foundBy }: MergedChild): Promise<void> {
+  if (parent === null) return;
+  await client.query(`
+    UPDATE ${list} AS d SET ${SAME} = false WHERE d.${SAME} AND d.${RECORD_COLUMN} IN (
+      SELECT ${RECORD_COLUMN} FROM ${parent.list}
+      WHERE NOT ${SAME} ${foundBy === null ? `AND ${GONE} IS NOT NULL` : ''})`);
+}
+
+/**
+ * MJ3: an unchanged row whose children differ is an update too. And a record that is inserted brings all of its child rows:
  * those that stand there without it may be another writer's, whose parent came after the fates were judged and may be gone
- * again before we write. So they are replaced, which is noticed when they are gone (T1), and not taken for ours.
+ * again before we write. So they are replaced, which is noticed when they are gone (MW1), and not taken for ours.
  */
 async function markChanged(client: PoolClient, { list }: MergedChild): Promise<void> {
   await client.query(`
@@ -286,4 +240,4 @@ async function countJudged(client: PoolClient, { children }: MergedTables): Prom
   };
 }
 
-const NO_FATES: Readonly<Record<Fate, number>> = { i: 0, u: 0, c: 0, '=': 0, s: 0, d: 0 };
+const NO_FATES: Readonly<Record<Fate, number>> = { i: 0, u: 0, c: 0, '=': 0, x: 0, s: 0, d: 0 };

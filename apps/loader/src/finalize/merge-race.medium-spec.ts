@@ -80,7 +80,7 @@ describe('a merge beside other writers', () => {
     // Nothing is judged again: that is as if we had come before the writer who made shop 1 newer.
     ['stays', `SELECT FROM public.shop WHERE number = '2' FOR UPDATE`, { updated: 1, unchanged: 1 }],
   ])(
-    'a row found unchanged stays, with its children, as another session leaves it meanwhile (C7; the row that is waited for %s)',
+    'a row found unchanged stays, with its children, as another session leaves it meanwhile (the row that is waited for %s)',
     async (_what, hold, counts) => {
       const found = await race(
         [SHOP_1, SHOP_2],
@@ -125,7 +125,7 @@ describe('a merge beside other writers', () => {
     },
   );
 
-  it('a row that is made newer meanwhile is not overwritten, and its children are left (U5)', async () => {
+  it('a row that is made newer meanwhile is not overwritten, and its children are left (MJ5)', async () => {
     const counts = await race(
       [SHOP_1, { ...SHOP_2, items: ['y'] }],
       'SELECT 1',
@@ -136,7 +136,7 @@ describe('a merge beside other writers', () => {
     expect(await jobs.shops()).toEqual(['1 one x', '2 newest x']);
   });
 
-  it('a row that comes and goes while a record is judged takes none of its children with it (U3)', async () => {
+  it('a row that comes and goes while a record is judged takes none of its children with it (MJ3)', async () => {
     const record = { number: '3', name: 'three', city: 'v1', items: ['a', 'b'] };
     const id = await jobs.loaded([[record]], { mode: 'upsert' });
     await between([
@@ -150,7 +150,7 @@ describe('a merge beside other writers', () => {
     expect(await jobs.shops()).toEqual(['1 one x', '2 two x', '3 three a+b']);
   });
 
-  it('a row that is gone when its record is written is no fault of the record, however often (T5)', async () => {
+  it('a row that is gone when its record is written is no fault of the record, however often (MW5)', async () => {
     const id = await jobs.loaded([[{ ...SHOP_1, name: 'changed', items: ['x', 'y'] }]], { mode: 'upsert' });
     await between([
       {

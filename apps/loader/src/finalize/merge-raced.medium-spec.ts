@@ -5,7 +5,7 @@ import { OperatorRepository } from '#core/job/operator.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { SweepHarness, finalizeJob, untilRow } from '#test/support/finalizing.js';
 import { StagedJobs } from '#test/support/staged-job.js';
-import { FINALIZING_ATTEMPTS_AGAINST_OTHERS } from '../load/job-faults.js';
+import { FINALIZING_ATTEMPTS_AGAINST_OTHERS } from '../faults/job-faults.js';
 
 /** Rounds of judging within one attempt (`MAX_ROUNDS` of merge.ts). */
 const ROUNDS = 5;

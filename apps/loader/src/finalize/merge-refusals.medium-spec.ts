@@ -50,7 +50,7 @@ describe('merging into tables with more than a key', () => {
     ]);
     return { id, refused, counts: (await jobs.end(id)).counts };
   }
-  const mended = async (work: () => Promise<void>): Promise<void> => {
+  const undone = async (work: () => Promise<void>): Promise<void> => {
     try {
       await work();
     } finally {
@@ -61,9 +61,9 @@ describe('merging into tables with more than a key', () => {
   describe.each(MODES)('%s', (mode) => {
     const unique = ['CREATE UNIQUE INDEX other ON public.shop (name)', 'DROP INDEX public.other'] as const;
 
-    it('what a second unique index keeps out is a dead letter, against the table as within the job (C5, D12)', async () => {
+    it('what a second unique index keeps out is a dead letter, against the table as within the job', async () => {
       await spoilt(...unique);
-      await mended(async () => {
+      await undone(async () => {
         const batch = [
           { number: '2', name: 'nine', items: ['x'] },
           { number: '3', name: 'three', items: ['x'] },
@@ -84,12 +84,12 @@ describe('merging into tables with more than a key', () => {
       });
     });
 
-    it('by the collation of the index, whatever that of the column (D13)', async () => {
+    it('by the collation of the index, not that of the column', async () => {
       await spoilt(
         'CREATE UNIQUE INDEX other ON public.shop (name COLLATE public.lenient)',
         'DROP INDEX public.other',
       );
-      await mended(async () => {
+      await undone(async () => {
         const batch = [
           { number: '2', name: 'Two' },
           { number: '3', name: 'TWO' },
@@ -103,12 +103,12 @@ describe('merging into tables with more than a key', () => {
       });
     });
 
-    it('a deferrable one is minded before COMMIT', async () => {
+    it('a deferrable one is checked before COMMIT', async () => {
       await spoilt(
         'ALTER TABLE public.shop ADD CONSTRAINT other UNIQUE (name) DEFERRABLE INITIALLY DEFERRED',
         'ALTER TABLE public.shop DROP CONSTRAINT other',
       );
-      await mended(async () => {
+      await undone(async () => {
         const { refused } = await load(mode, [
           { number: '2', name: 'nine' },
           { number: '3', name: 'three' },
@@ -121,14 +121,14 @@ describe('merging into tables with more than a key', () => {
     const long = randomBytes(6_000).toString('hex');
     it.each<[what: string, make: string, unmake: string, bad: Partial<Shop>, sqlstate: string]>([
       [
-        'an index expression (H1)',
+        'an index expression',
         'CREATE INDEX other ON public.shop ((10 / (length(name) - 13)))',
         'DROP INDEX public.other',
         { name: 'thirteen-long' },
         '22012',
       ],
       [
-        'an index that is too small (H4)',
+        'an index that is too small',
         'CREATE INDEX other ON public.sale (item)',
         'DROP INDEX public.other',
         { items: [long] },
@@ -166,7 +166,7 @@ describe('merging into tables with more than a key', () => {
       'what %s refuses is that record’s fault, and the others go in',
       async (_what, make, unmake, bad, sqlstate) => {
         await spoilt(make, unmake);
-        await mended(async () => {
+        await undone(async () => {
           const good = Array.from({ length: 20 }, (_, at) => ({
             number: String(20 + at),
             name: `good ${at}`,
@@ -185,8 +185,8 @@ describe('merging into tables with more than a key', () => {
     );
 
     it.each<[what: string, body: string]>([
-      ['pads the key (C5)', `NEW.number := lpad(NEW.number, 4, '0'); RETURN NEW;`],
-      ['returns NULL for some (D02)', `IF NEW.number = '2' THEN RETURN NULL; END IF; RETURN NEW;`],
+      ['pads the key', `NEW.number := lpad(NEW.number, 4, '0'); RETURN NEW;`],
+      ['returns NULL for some', `IF NEW.number = '2' THEN RETURN NULL; END IF; RETURN NEW;`],
       [
         'writes it itself',
         `IF pg_trigger_depth() = 1 THEN INSERT INTO public.shop SELECT NEW.*; RETURN NULL; END IF; RETURN NEW;`,
@@ -197,7 +197,7 @@ describe('merging into tables with more than a key', () => {
          CREATE TRIGGER norm BEFORE INSERT ON public.shop FOR EACH ROW EXECUTE FUNCTION public.norm()`,
         'DROP FUNCTION public.norm CASCADE',
       );
-      await mended(async () => {
+      await undone(async () => {
         await jobs.loaded(
           [
             [
@@ -212,7 +212,7 @@ describe('merging into tables with more than a key', () => {
       });
     });
 
-    it('a trigger finds what the role’s own search path finds (D11)', async () => {
+    it('a trigger finds what the role’s own search path finds', async () => {
       await spoilt(
         `CREATE TABLE public.audit (rows int);
          CREATE FUNCTION public.aud() RETURNS trigger LANGUAGE plpgsql AS
@@ -221,7 +221,7 @@ describe('merging into tables with more than a key', () => {
            FOR EACH STATEMENT EXECUTE FUNCTION public.aud()`,
         'DROP FUNCTION public.aud CASCADE; DROP TABLE public.audit',
       );
-      await mended(async () => {
+      await undone(async () => {
         await load(mode, [
           { number: '2', name: 'two' },
           { number: '3', name: 'three' },
@@ -230,7 +230,7 @@ describe('merging into tables with more than a key', () => {
       });
     });
 
-    it('a sequence that is behind its table is moved, and every record goes in (C5)', async () => {
+    it('a sequence that is behind its table is moved, and every record goes in', async () => {
       await jobs.pool.query(
         `INSERT INTO public.sale (id, shop_number, item) VALUES (3, '1', 'y'), (4, '1', 'z'), (50, '1', 'a')`,
       );
@@ -247,13 +247,13 @@ describe('merging into tables with more than a key', () => {
   it.each<[what: string, when: string]>([
     ['keeps a row from its update', 'BEFORE UPDATE ON public.shop'],
     ['keeps a child from its delete', 'BEFORE DELETE ON public.sale'],
-  ])('a trigger that %s fails the job, and nothing of it is visible (D02)', async (_what, when) => {
+  ])('a trigger that %s fails the job, and nothing of it is visible', async (_what, when) => {
     await spoilt(
       `CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
        CREATE TRIGGER keep ${when} FOR EACH ROW EXECUTE FUNCTION public.keep()`,
       'DROP FUNCTION public.keep CASCADE',
     );
-    await mended(async () => {
+    await undone(async () => {
       const batch = [
         { number: '1', name: 'uno', items: ['y'] },
         { number: '2', name: 'two' },
@@ -266,7 +266,7 @@ describe('merging into tables with more than a key', () => {
 
   it('rows that wait for each other in a second unique index go in by upsert, one after the other', async () => {
     await spoilt('CREATE UNIQUE INDEX other ON public.shop (name)', 'DROP INDEX public.other');
-    await mended(async () => {
+    await undone(async () => {
       const { refused, counts } = await load('upsert', [
         { number: '1', name: 'nine', items: ['x'] },
         { number: '9', name: 'ten', items: ['q'] },
@@ -288,7 +288,7 @@ describe('merging into tables with more than a key', () => {
 
   it('the refusals of a merge stay when too many of them fail the job', async () => {
     await spoilt('CREATE UNIQUE INDEX other ON public.shop (name)', 'DROP INDEX public.other');
-    await mended(async () => {
+    await undone(async () => {
       const batch = Array.from({ length: 120 }, (_, at) => ({ number: String(100 + at), name: 'nine' }));
       const id = await jobs.loaded([batch], { mode: 'append', maxRefusedShare: 0.5 });
       await expect(finalizeJob(jobs)).rejects.toMatchObject({ code: 'JOB_REFUSED_SHARE' });
@@ -297,7 +297,7 @@ describe('merging into tables with more than a key', () => {
     });
   });
 
-  describe('what differs is seen byte by byte (C13)', () => {
+  describe('what differs is seen byte by byte', () => {
     let lenient: StagedJobs;
     beforeAll(async () => {
       lenient = await StagedJobs.start(`

@@ -1,5 +1,7 @@
+import { type Links, parentLinks, tellsApart } from '#core/staging/parent-links.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import type { IndexFacts, MergeFacts } from '#core/staging/target-facts.js';
+import type { FinalizedDataset } from './finalizing-job.js';
 import { columnList, quotedStagingTable, quotedTarget } from '#core/staging/staging-names.js';
 
 /**
@@ -23,13 +25,16 @@ export const GONE = '_sluice_gone';
 export const SAME = '_sluice_same';
 
 /**
- * What becomes of a record: inserted; its row is updated; only rows of its children are; nothing is written; the row is
- * newer, or (`append`) there already; another record of the job has its key and is newer.
+ * What becomes of a record: inserted; its row is updated; only rows of its children are; nothing is written; its row is
+ * deleted; the row is newer, or (`append`) there already, or (a delete) not there; another record of the job has its key
+ * and is newer.
  */
-export type Fate = 'i' | 'u' | 'c' | '=' | 's' | 'd';
+export type Fate = 'i' | 'u' | 'c' | '=' | 'x' | 's' | 'd';
 
 /** Records whose contents the tables have afterwards. */
 export const CHOSEN = `('i', 'u', 'c', '=')`;
+/** Those and the deletes: the rows of children that stand there are theirs. */
+export const EFFECTIVE = `('i', 'u', 'c', '=', 'x')`;
 
 /** One table of a merge. */
 export interface MergedTable {
@@ -43,58 +48,59 @@ export interface MergedTable {
 export interface MergedChild extends MergedTable {
   /** The list of its differences. */
   readonly list: string;
-  /** Own column → the main table's, by which rows find their parent. */
-  readonly links: readonly (readonly [own: string, ofParent: string])[];
-  /** A unique index that tells the rows of one parent apart; null: they are compared as a multiset. */
+  /** The child table whose rows these are children of; null: they are the record's. */
+  readonly parent: MergedChild | null;
+  /** Own column → that of the table by which its rows are found. */
+  readonly links: Links;
+  /** By which its rows are found: the direct parent, where they do not hold the main table's key; null: the main table. */
+  readonly foundBy: MergedChild | null;
+  /** A unique index that distinguishes the rows of one parent; null: they are compared as a multiset. */
   readonly index: IndexFacts | null;
 }
 
 export interface MergedTables {
   readonly main: MergedTable;
   readonly children: readonly MergedChild[];
+  /** The staging table of deletes, qualified and quoted; null: the job takes none. */
+  readonly deletes: string | null;
 }
 
 export function mergedTables(
-  tables: readonly TablePlan[],
+  { tables, deletes }: Pick<FinalizedDataset, 'tables' | 'deletes'>,
   targets: readonly MergeFacts[],
   jobId: string,
 ): MergedTables {
   const of = (plan: TablePlan): MergedTable => {
     const facts = targets.find(({ table }) => table === plan.table);
     if (facts === undefined) throw new RangeError(`Nothing is known of ${plan.table}.`);
-    return { plan, facts, staging: quotedStagingTable(plan.table, jobId), target: quotedTarget(plan.table) };
+    return { plan, facts, staging: quotedStagingTable(plan.table, jobId), target: quotedTarget(plan) };
   };
-  const [main, ...children] = tables.map(of);
+  const [main, ...others] = tables.map(of);
   if (main === undefined) throw new RangeError('A dataset without tables.');
-  return {
-    main,
-    children: children.map((child, index) => ({
+  const children: MergedChild[] = [];
+  for (const [index, child] of others.entries()) {
+    const parent = children.find(({ plan }) => plan.table === child.plan.parent?.table) ?? null;
+    // Only `append`, which compares no rows, may do without (staging-tables.ts).
+    const { to, links } = parentLinks(tables, child.plan, targets) ?? {
+      to: 'parent',
+      links: Object.entries(child.plan.parent?.columns ?? {}),
+    };
+    children.push({
       ...child,
       list: `pg_temp.children_${index + 1}`,
-      links: linksOf(child.plan, main.plan),
+      parent,
+      links,
+      foundBy: to === 'main' ? null : parent,
       index: tellingIndex(child),
-    })),
-  };
-}
-
-/** The parent's key alone, where the child has all of it: what else it has of its parent may have changed since. */
-function linksOf({ parent }: TablePlan, { key }: TablePlan): (readonly [string, string])[] {
-  const all = Object.entries(parent?.columns ?? {});
-  const ofKey = all.filter(([, ofParent]) => key.includes(ofParent));
-  return key.every((column) => ofKey.some(([, ofParent]) => ofParent === column)) ? ofKey : all;
+    });
+  }
+  return { main, children, deletes: deletes === undefined ? null : quotedStagingTable(deletes.table, jobId) };
 }
 
 function tellingIndex({ plan, facts }: MergedTable): IndexFacts | null {
   return (
     facts.indexes.find(
-      ({ unique, valid, immediate, predicate, columns, keys, otherwise }) =>
-        unique &&
-        valid &&
-        immediate &&
-        predicate === null &&
-        otherwise.length === 0 &&
-        columns.length === keys.length &&
-        columns.every((column) => plan.columns.includes(column) && !facts.nullable.includes(column)),
+      (index) => tellsApart(index, facts) && index.columns.every((column) => plan.columns.includes(column)),
     ) ?? null
   );
 }

@@ -30,6 +30,7 @@ export interface Shortfall {
 export interface Written {
   readonly inserted: number;
   readonly updated: number;
+  readonly deleted: number;
   /** By child table. */
   readonly children: readonly { readonly inserted: number; readonly deleted: number }[];
   /** The first that is less than was asked for. */
@@ -38,6 +39,8 @@ export interface Written {
 
 /**
  * Locks what will be written, in key order, so that two writers cannot deadlock on it.
+ * Rows that are to be deleted are locked no stronger here: key shares of foreign keys would otherwise keep us, and be kept,
+ * from the updates too; the DELETE waits for them.
  * @returns false when a row has moved or gone since it was judged: what stands there now is locked, so that it can be
  *   judged again
  */
@@ -51,21 +54,24 @@ export async function lockJudged(
     SELECT count(*) FILTER (WHERE still) AS still FROM (
       SELECT ${isStillThere('p', 'a')} AS still
       FROM ${ARRIVING} AS a JOIN ${main.target} AS p ON ${equal(main.plan.key, 'p', 'a')}
-      WHERE a.${FATE} IN ('u', 'c') ORDER BY ${columnList(main.plan.key, 'a.')} FOR NO KEY UPDATE OF p) AS locked`);
+      WHERE a.${FATE} IN ('u', 'c', 'x') ORDER BY ${columnList(main.plan.key, 'a.')} FOR NO KEY UPDATE OF p) AS locked`);
   return Number(rows[0]?.still ?? 0) === wanted;
 }
 
 /**
  * Writes what was judged: rows by their place, in key order; children behind them.
  *
- * - T1: what comes back is compared with what was sent, in number and in key. A trigger that returns NULL or another key,
+ * - MW1: what comes back is compared with what was sent, in number and in key. A trigger that returns NULL or another key,
  *   and a row that another session has written first, are seen here and nowhere else.
- * - T2: the statements run with the role's own search path: triggers of the user's are written for it.
- * - T3: whatever PostgreSQL puts off until COMMIT is checked before this returns.
- * - T4: a row is updated only where it stands as it was judged. When the UPDATE waits for another writer, PostgreSQL then
- *   looks at the row's new version, which has another `xmin` (not every version of PostgreSQL compares its place again).
- * - T5: children are written only when all rows of the main table are: a foreign key would refuse those of a row that another
+ * - MW2: the statements run with the role's own search path: triggers of the user's are written for it.
+ * - MW3: all that PostgreSQL defers until COMMIT is checked before this returns.
+ * - MW4: a row is updated only where it stands as it was judged. When the UPDATE waits for another writer, PostgreSQL then
+ *   compares the row's new version, which has another `xmin` (not every version of PostgreSQL compares its place again).
+ * - MW5: children are written only when all rows of the main table are: a foreign key would refuse those of a row that another
  *   session has taken away, and the record would be blamed for it.
+ * - MW6: where rows are deleted, all that goes is taken away first, from the bottom up: what arrives may have its place in a
+ *   unique index. All rows are locked then (`lockJudged`), and are found by their key alone: only a trigger on a child's
+ *   DELETE can have moved them.
  */
 export async function writeJudged(
   client: PoolClient,
@@ -82,6 +88,22 @@ export async function writeJudged(
   const note = (found: number, wanted: number, raced: boolean, what: string): void => {
     if (found !== wanted) short.push({ raced, what: `${found} of ${wanted} rows ${what}` });
   };
+  const families = familiesOf(tables.children);
+  const deletedChildren = new Map<MergedChild, number>();
+  const deleteFamily = async (family: readonly MergedChild[]): Promise<void> => {
+    for (const child of family.toReversed())
+      deletedChildren.set(child, await deleteChildren(client, child, part));
+  };
+  let deleted = 0;
+  if (expected.deletes > 0) {
+    // MW6.
+    for (const family of families.toReversed()) await deleteFamily(family);
+    const removed = await client.query(`
+      DELETE FROM ${main.target} AS p USING ${ARRIVING} AS a
+      WHERE a.${FATE} = 'x' ${ours} AND ${equal(main.plan.key, 'p', 'a')}`);
+    deleted = removed.rowCount ?? 0;
+    note(deleted, expected.deletes, false, `deleted from ${main.target} were there`);
+  }
   let updated = 0;
   if (expected.updates > 0) {
     const rest = restOf(main.plan);
@@ -90,7 +112,7 @@ export async function writeJudged(
         UPDATE ${main.target} AS p SET ${rest.map((column) => `${columnList([column])} = ${columnList([column], 's.')}`).join(', ')}
         FROM (SELECT a.${PLACE}, a.${PART}, a.${VERSION}, ${columnList(main.plan.columns, 's.')} FROM ${list}
               WHERE a.${FATE} = 'u' ${ours} ORDER BY ${key}) AS s
-        WHERE ${isStillThere('p', 's')} AND ${equal(main.plan.key, 'p', 's')}
+        WHERE ${expected.deletes > 0 ? '' : `${isStillThere('p', 's')} AND`} ${equal(main.plan.key, 'p', 's')}
         RETURNING ${equal(main.plan.key, 'p', 's')} AS same
       ) SELECT count(*) AS count, count(*) FILTER (WHERE same) AS same FROM written`);
     updated = Number(rows[0]?.count ?? 0);
@@ -112,45 +134,73 @@ export async function writeJudged(
     }
   }
   faultPoint('finalizer.in-merge');
-  // T5. All of this is undone.
+  // MW5. All of this is undone.
   const [lost] = short;
-  if (lost !== undefined) return { inserted, updated, children: [], shortfall: lost };
+  if (lost !== undefined) return { inserted, updated, deleted, children: [], shortfall: lost };
   const children: { inserted: number; deleted: number }[] = [];
-  for (const [index, child] of tables.children.entries()) {
-    const counts = await writeChildren(client, child, part);
-    const wanted = expected.children[index];
-    note(counts.deleted, wanted?.gone ?? 0, true, `deleted from ${child.target} were there`);
-    note(counts.inserted, wanted?.fresh ?? 0, false, `inserted into ${child.target} came back`);
-    children.push(counts);
+  for (const family of families) {
+    if (expected.deletes === 0) await deleteFamily(family);
+    for (const child of family) {
+      const counts = {
+        inserted: await insertChildren(client, child, part),
+        deleted: deletedChildren.get(child) ?? 0,
+      };
+      const wanted = expected.children[children.length];
+      note(counts.deleted, wanted?.gone ?? 0, true, `deleted from ${child.target} were there`);
+      note(counts.inserted, wanted?.fresh ?? 0, false, `inserted into ${child.target} came back`);
+      children.push(counts);
+    }
   }
   // One after the other: what was put off is checked with the role's own path.
   await client.query(
     `SET CONSTRAINTS ALL IMMEDIATE; SELECT set_config('search_path', '', true),
      set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)`,
   );
-  return { inserted, updated, children, shortfall: short[0] ?? null };
+  return { inserted, updated, deleted, children, shortfall: short[0] ?? null };
 }
 
-/** U4: takes away what the record has not, adds what is missing, in this order: a unique index may mind. */
-async function writeChildren(
+/**
+ * A child of the record and all that stands below it, as the tables follow each other. MJ4: what the record has not is taken
+ * away, from the bottom up, then what is missing is added, from the top down: a unique index or a foreign key may refuse otherwise.
+ */
+function familiesOf(children: readonly MergedChild[]): MergedChild[][] {
+  const families: MergedChild[][] = [];
+  for (const child of children) {
+    if (child.parent === null) families.push([child]);
+    else families.at(-1)?.push(child);
+  }
+  return families;
+}
+
+async function deleteChildren(
   client: PoolClient,
-  { list, target, staging, plan, links }: MergedChild,
+  { list, target }: MergedChild,
   part: Part,
-): Promise<{ inserted: number; deleted: number }> {
+): Promise<number> {
   const ours = ofPart(part, 'd', RECORD_COLUMN);
   const removed = await client.query(`
     DELETE FROM ${target} AS p USING ${list} AS d
     WHERE p.ctid = d.${GONE} AND p.tableoid = d.${PART} AND NOT d.${SAME} ${ours}`);
+  return removed.rowCount ?? 0;
+}
+
+async function insertChildren(
+  client: PoolClient,
+  { list, target, staging, plan, links }: MergedChild,
+  part: Part,
+): Promise<number> {
+  const ours = ofPart(part, 'd', RECORD_COLUMN);
   const order = links.map(([own]) => columnList([own], 's.')).join(', ');
   const added = await client.query(`
     INSERT INTO ${target} (${columnList(plan.columns)})
     SELECT ${columnList(plan.columns, 's.')} FROM ${list} AS d JOIN ${staging} AS s ON s.ctid = d.${FRESH}
     WHERE NOT d.${SAME} ${ours} ORDER BY ${order}, d.${RECORD_COLUMN}, d.${FRESH}`);
-  return { inserted: added.rowCount ?? 0, deleted: removed.rowCount ?? 0 };
+  return added.rowCount ?? 0;
 }
 
 interface Expected {
   readonly updates: number;
+  readonly deletes: number;
   readonly inserts: number;
   /** Of the keys that are to be inserted, in any order; null when there are none. */
   readonly image: string | null;
@@ -170,12 +220,14 @@ async function expectedOf(
   const { rows } = await client.query<Record<string, string | null>>(`
     SELECT * FROM (
       SELECT count(*) FILTER (WHERE ${FATE} = 'u') AS updates, count(*) FILTER (WHERE ${FATE} = 'i') AS inserts,
+             count(*) FILTER (WHERE ${FATE} = 'x') AS deletes,
              ${imageOf(columnList(main.plan.key))} FILTER (WHERE ${FATE} = 'i') AS image
-      FROM ${ARRIVING} AS a WHERE ${FATE} IN ('u', 'i') ${ofPart(part, 'a', RECORD_COLUMN)}) AS main
+      FROM ${ARRIVING} AS a WHERE ${FATE} IN ('u', 'i', 'x') ${ofPart(part, 'a', RECORD_COLUMN)}) AS main
     ${ofChildren.join('')}`);
   const count = (name: string): number => Number(rows[0]?.[name] ?? 0);
   return {
     updates: count('updates'),
+    deletes: count('deletes'),
     inserts: count('inserts'),
     image: rows[0]?.image ?? null,
     children: children.map((_, index) => ({ fresh: count(`fresh_${index}`), gone: count(`gone_${index}`) })),

@@ -9,14 +9,16 @@ import { OtherWriter, type Written } from '#test/support/other-writers.js';
 import {
   RANDOM_TABLES_NEED,
   type RandomTables,
+  asDelete,
   asRecord,
   keyOf,
   presentRecords,
+  randomDelete,
   randomRecords,
   randomTables,
 } from '#test/support/random-tables.js';
-import { StagedJobs } from '#test/support/staged-job.js';
-import { FINALIZING_ATTEMPTS_AGAINST_OTHERS } from '../load/job-faults.js';
+import { type Deletes, type Shop, StagedJobs, deletesOf } from '#test/support/staged-job.js';
+import { FINALIZING_ATTEMPTS_AGAINST_OTHERS } from '../faults/job-faults.js';
 import type { FinalizedDataset } from './finalizing-job.js';
 
 /**
@@ -50,10 +52,13 @@ async function finalizeAgainstOthers(dataset: FinalizedDataset): Promise<void> {
 }
 
 async function runOne(random: SeededRandom, tables: RandomTables): Promise<void> {
-  const records = randomRecords(random, tables);
   const mode = random.pick(['append', 'upsert'] as const);
+  const takesDeletes = mode === 'upsert' && random.chance(0.5);
+  const records = randomRecords(random, tables).map((record): Shop | Deletes =>
+    takesDeletes && random.chance(0.4) ? randomDelete(random, tables) : record,
+  );
   const before = await presentRecords(jobs.pool, tables);
-  const id = await jobs.loaded([records], { mode, maxRefusedShare: 1 }, tables.dataset.tables);
+  const id = await jobs.loaded([records], { mode, maxRefusedShare: 1, takesDeletes }, tables.dataset.tables);
   // Each key belongs to one of the writers.
   const isOdd = (key: string): boolean =>
     Array.from(key).reduce((sum, char) => sum + char.charCodeAt(0), 0) % 2 === 1;
@@ -63,7 +68,8 @@ async function runOne(random: SeededRandom, tables: RandomTables): Promise<void>
   let wasNothingLoaded = false;
   for (const writer of writers) writer.start();
   try {
-    await finalizeAgainstOthers(tables.dataset);
+    const deletes = deletesOf(tables.dataset.tables);
+    await finalizeAgainstOthers(takesDeletes ? { ...tables.dataset, deletes } : tables.dataset);
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== 'JOB_NOTHING_LOADED') throw error;
     wasNothingLoaded = true;
@@ -78,7 +84,9 @@ async function runOne(random: SeededRandom, tables: RandomTables): Promise<void>
     expect(isRight ? null : { ...refusal, shop, history: [...history] }).toBeNull();
   }
   const refused = new Set(refusals.map(({ record }) => record));
-  const accepted = records.filter((_, at) => !refused.has(at)).map((record) => asRecord(record, tables));
+  const accepted = records
+    .filter((_, at) => !refused.has(at))
+    .map((record) => ('deletes' in record ? asDelete(record, tables) : asRecord(record, tables)));
   const { state, counts } = await jobs.end(id);
   expect({ state, wasNothingLoaded }).toEqual({
     state: accepted.length === 0 ? 'finalizing' : 'succeeded',
@@ -92,14 +100,15 @@ async function runOne(random: SeededRandom, tables: RandomTables): Promise<void>
 /** A record is refused for another of the job, or for a row of another key that stood in the table at some time. */
 function hasReason(
   at: number,
-  records: ReturnType<typeof randomRecords>,
+  records: readonly (Shop | Deletes)[],
   before: Awaited<ReturnType<typeof presentRecords>>,
   history: ReadonlyMap<string, readonly Written[]>,
   { once }: RandomTables,
   mode: 'append' | 'upsert',
 ): boolean {
   const record = records[at]!;
-  const others = records.filter((_, other) => other !== at);
+  if ('deletes' in record) return false;
+  const others = records.filter((other, place): other is Shop => place !== at && !('deletes' in other));
   if (mode === 'append' && others.some((other) => keyOf(other) === keyOf(record))) return true;
   if (once === null) return false;
   const stood = [...before, ...[...history.values()].flat()].flatMap((row) =>

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import type { JobCounts } from '#api/job-facts.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { eventually } from '#test/support/eventually.js';
 import { SHOPS, finalizeJob, takeOver, untilRow } from '#test/support/finalizing.js';
 import { type JobOptions, SHOP_PLAN, type Shop, StagedJobs } from '#test/support/staged-job.js';
-import type { JobCounts } from '#core/job/job.entity.js';
 import type { FinalizedDataset } from './finalizing-job.js';
 
 interface MergeParts {
@@ -117,7 +117,7 @@ describe('merging', () => {
     });
 
     it.each([false, true])(
-      'fails for keys that are there, when told to, naming no value (dry run: %s)',
+      'fails for keys that are there, if asked to, naming no value (dry run: %s)',
       async (dryRun) => {
         const options = { mode: 'append', existingKeys: 'fail', dryRun } as const;
         await jobs.loaded([[{ number: '2', name: 'b' }], [{ number: '1', name: 'new' }]], options);
@@ -130,7 +130,7 @@ describe('merging', () => {
       },
     );
 
-    it('does not fail for new keys, when told to fail for those that are there', async () => {
+    it('does not fail for new keys, if asked to fail for those that are there', async () => {
       expect(
         await merge('append', [[{ number: '2', name: 'b' }], [{ number: '3', name: 'c' }]], {
           existingKeys: 'fail',
@@ -210,7 +210,7 @@ describe('merging', () => {
       expect(await jobs.shops()).toEqual(['1 old', '9 other q']);
     });
 
-    it('a second run of the same job changes nothing, and writes nothing (U3)', async () => {
+    it('a second run of the same job changes nothing, and writes nothing (MJ3)', async () => {
       const batches = [
         [
           { number: '1', name: 'new', items: ['x', 'z'] },
@@ -234,7 +234,7 @@ describe('merging', () => {
       ['backwards', [3, 2, 1, 0]],
       ['shuffled', [2, 0, 3, 1]],
     ])(
-      'the last record of a key in the source wins when batches are loaded %s (U1)',
+      'the last record of a key in the source wins when batches are loaded %s (MJ1)',
       async (_how, loadOrder) => {
         const batches = ['a', 'b', 'c', 'd'].map((name) => [
           { number: '1', name, items: [name] },
@@ -278,7 +278,7 @@ describe('merging', () => {
         ['a newer one', '2026-10-01', 'new', 'updated'],
         ['the same', '2026-05-10', 'new', 'updated'],
       ])(
-        'a record that has %s: the present row is kept, with its children, or replaced (U2, U4)',
+        'a record that has %s: the present row is kept, with its children, or replaced (MJ2, MJ4)',
         async (_what, city, name, fate) => {
           const before = await versions(versioned);
           expect(await upsert([[{ number: '1', name: 'new', city, items: ['y'] }]])).toMatchObject({
@@ -289,7 +289,7 @@ describe('merging', () => {
         },
       );
 
-      it('a row without a version is overwritten by any record (U2)', async () => {
+      it('a row without a version is overwritten by any record (MJ2)', async () => {
         await versioned.pool.query('UPDATE public.shop SET city = NULL');
         expect(await upsert([[{ number: '1', name: 'a', city: NO_VERSION }]])).toMatchObject({ updated: 1 });
         expect(await upsert([[{ number: '1', name: 'b', city: '1912-01-01' }]])).toMatchObject({
@@ -298,7 +298,7 @@ describe('merging', () => {
         expect(await versioned.shops()).toEqual(['1 b']);
       });
 
-      it('of the records with one key the newest wins, among equals the last in the source, shuffled or not (U1)', async () => {
+      it('of the records with one key the newest wins, among equals the last in the source, shuffled or not (MJ1)', async () => {
         const of = (number: string, ...cities: [name: string, city: string][]): Shop[] =>
           cities.map(([name, city]) => ({ number, name, city, items: [name] }));
         const batches = [
@@ -314,7 +314,7 @@ describe('merging', () => {
         expect(await versioned.shops()).toEqual(['1 old x', '2 c c', '3 b b']);
       });
 
-      it('child rows that are all alike are as many as the record has (U4)', async () => {
+      it('child rows that are all alike are as many as the record has (MJ4)', async () => {
         const twice = [[{ number: '1', name: 'old', city: '2026-05-10', items: ['x', 'x', 'y'] }]];
         expect(await upsert(twice)).toMatchObject({ updated: 1 });
         expect(await versioned.shops()).toEqual(['1 old x+x+y']);
@@ -325,7 +325,7 @@ describe('merging', () => {
         expect(await versioned.shops()).toEqual(['1 old x']);
       });
 
-      it('a row that somebody else makes newer meanwhile is not overwritten (U5)', async () => {
+      it('a row that another session makes newer meanwhile is not overwritten (MJ5)', async () => {
         const record = { number: '1', name: 'new', city: '2026-06-01', items: ['y'] };
         const id = await versioned.loaded([[record]], { mode: 'upsert' });
         const writer = await versioned.session('writer');
@@ -356,7 +356,7 @@ describe('merging', () => {
 
     let details: string[];
 
-    /** The main table is merged, and the child table cannot be: somebody holds it. */
+    /** The main table is merged, and the child table cannot be: another session holds it. */
     async function inTheMiddle(): Promise<{ id: string; merging: Promise<unknown>; blocker: pg.Client }> {
       const id = await jobs.loaded(batches, { mode });
       const blocker = await jobs.session('blocker');
@@ -390,7 +390,7 @@ describe('merging', () => {
       const before = await jobs.shops();
       const { id, merging, blocker } = await inTheMiddle();
       expect(await jobs.shops()).toEqual(before);
-      // Readers never are in the way; whoever writes to the same table is, and is named.
+      // Readers never are in the way; a session that writes to the same table is, and is named.
       await eventually(() => details.length > 0, 'the blocker to be named');
       expect(details).toEqual([expect.stringMatching(/^waiting for session \d+ \(blocker of /)]);
       const { rows } = await blocker.query<{ now: Date }>('SELECT clock_timestamp() AS now');

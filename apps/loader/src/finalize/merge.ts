@@ -4,8 +4,9 @@ import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import { MergeStopped, isRecordsFault } from './merge-faults.js';
-import { type Judged, type StagedRows, countStaged, forget, judge } from './merge-judge.js';
+import { type Judged, forget, judge } from './merge-judge.js';
 import type { MergedTables } from './merge-sql.js';
+import { type StagedRows, countStaged } from './merge-staged.js';
 import { writeCarefully } from './merge-carefully.js';
 import { type Shortfall, type Written, lockJudged, writeJudged } from './merge-write.js';
 import { othersWereFirst } from './others-were-first.js';
@@ -16,16 +17,16 @@ import { othersWereFirst } from './others-were-first.js';
  *     count staging → judge ⇄ lock → write → compare what was written with what was judged
  *
  * Invariants
- * - M1: every figure is counted where it arises (the fates of records, the rows that PostgreSQL says it has written), and
+ * - ME1: every figure is counted where it arises (the fates of records, the rows that PostgreSQL says it has written), and
  *   compared with what staging holds. None is what is left over of others.
- * - M2: rows that are written are locked, and have not changed since they were judged. Where no record changes children
- *   alone, the UPDATE does both: it passes over a row that has moved (T4). Each statement has a snapshot of its own (READ
+ * - ME2: rows that are written are locked, and have not changed since they were judged. Where no record changes children
+ *   alone or is a delete, the UPDATE does both: it skips a row that has moved (MW4). Each statement has a snapshot of its own (READ
  *   COMMITTED): what has moved is judged again, and then all rows are locked before the first is written, so that no
  *   second writer can make the merge start over. Rows judged unchanged are neither locked nor written: that is as if we had
  *   come before the writer who changes them later.
- * - M3: only columns that the contract fills are written; others get the target's defaults and its sequences' numbers.
- * - M4: rows are written in the order of their keys, so that two writers cannot deadlock on them.
- * - M5: what PostgreSQL refuses is the fault of single records: the merge is undone, they are refused, and it is done
+ * - ME3: only columns that the contract fills are written; others get the target's defaults and its sequences' numbers.
+ * - ME4: rows are written in the order of their keys, so that two writers cannot deadlock on them.
+ * - ME5: what PostgreSQL refuses is the fault of single records: the merge is undone, they are refused, and it is done
  *   again without them.
  */
 
@@ -64,9 +65,9 @@ export async function merge(
       const index = child.index?.name ?? '';
       throw new MergeStopped({ kind: 'unique', table: child.plan.table, index });
     }
-    const { u, c } = judged.fates;
-    const locksFirst = round > 1 || c > 0;
-    if (locksFirst && !(await lockJudged(client, tables, u + c))) continue;
+    const { u, c, x } = judged.fates;
+    const locksFirst = round > 1 || c > 0 || x > 0;
+    if (locksFirst && !(await lockJudged(client, tables, u + c + x))) continue;
     await client.query('SAVEPOINT unwritten');
     const written = await (carefully ? writeCarefully : write)(client, tables);
     const { shortfall } = written;
@@ -96,7 +97,7 @@ export async function foresee(
   return { outcome: outcomeOf(judged), staged };
 }
 
-/** M5: all at once; the refused records are looked for afterwards. */
+/** ME5: all at once; the refused records are found afterwards. */
 async function write(client: PoolClient, tables: MergedTables): Promise<Written> {
   try {
     return await writeJudged(client, tables);
@@ -115,7 +116,7 @@ async function write(client: PoolClient, tables: MergedTables): Promise<Written>
   }
 }
 
-/** M1. @throws SluiceError JOB_UNBALANCED */
+/** ME1. @throws SluiceError JOB_UNBALANCED */
 function prove(tables: MergedTables, staged: StagedRows, judged: Judged, written: Written): Outcome {
   const { fates } = judged;
   const problems: string[] = [];
@@ -124,9 +125,10 @@ function prove(tables: MergedTables, staged: StagedRows, judged: Judged, written
   };
   const { main } = tables;
   const outcome = outcomeOf(judged);
-  expect(`records judged of ${main.plan.table}`, sum(Object.values(fates)), staged.rows[0] ?? 0);
+  expect(`records judged of ${main.plan.table}`, sum(Object.values(fates)), staged.records);
   expect(`rows inserted into ${main.target}`, written.inserted, fates.i);
   expect(`rows updated in ${main.target}`, written.updated, fates.u);
+  expect(`rows deleted from ${main.target}`, written.deleted, fates.x);
   for (const [index, { plan, target }] of tables.children.entries()) {
     const child = judged.children[index];
     const rows = written.children[index];
@@ -150,6 +152,7 @@ function outcomeOf({ fates }: Judged): Outcome {
     inserted: fates.i,
     updated: fates.u + fates.c,
     unchanged: fates['='],
+    deleted: fates.x,
     superseded: fates.s + fates.d,
   };
 }

@@ -1,20 +1,27 @@
 import type { PoolClient } from 'pg';
+import type { JobCounts } from '#api/job-facts.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import type { Outcome } from '#core/ledger/balance.js';
 import type { KnownTargets } from '#core/staging/known-targets.js';
 import { dropStaging } from '#core/staging/staging-tables.js';
-import { mainTable } from '#core/staging/table-plan.js';
+import { mainTable, targetsOf } from '#core/staging/table-plan.js';
 import type { MergeFacts } from '#core/staging/target-facts.js';
 import { BlockerWatch } from './blocker-watch.js';
 import { UNIQUE_VIOLATION } from './build-indexes.js';
 import { checkLedger, succeed } from './conclude.js';
-import { type FinalizedDataset, type FinalizingJob, type OnStep, fieldOf } from './finalizing-job.js';
+import {
+  type FinalizedDataset,
+  type FinalizingJob,
+  type OnStep,
+  fieldOf,
+  stagedTables,
+} from './finalizing-job.js';
 import { type MergeResult, foresee, merge } from './merge.js';
 import { MergeStopped, type Obstacle, type RefusedRecord } from './merge-faults.js';
-import { countStaged } from './merge-judge.js';
 import { type MergedTables, mergedTables } from './merge-sql.js';
+import { countStaged } from './merge-staged.js';
 import type { Preparation } from './prepare.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 import { advanceSequence } from './sequence-behind.js';
@@ -24,18 +31,18 @@ import { isOwn } from './settle-foreign-keys.js';
 import type { StepRunner } from './step-runner.js';
 import { proveTables } from './table-sums.js';
 
-/** A merge waits for other writers as long as they take; who they are is looked at four times in this. */
+/** A merge waits for other writers as long as they take; it asks four times in this period who they are. */
 const MERGE_LOOKS_MS = 4_000;
 const MAX_MET_IN_VAIN = 5;
 
 /**
  * Ends a complete job of `append` or `upsert`.
  *
- * - N1: where nothing has to be settled, one transaction does it all: the ledger is checked, the tables are looked at, the
+ * - MN1: where nothing has to be settled, one transaction does it all: the ledger is checked, the tables are inspected, the
  *   merge is done and proved, the job has succeeded, staging is gone. Most of a small job's time would go into more.
- * - N2: what has to be settled is found by trying: the transaction is undone, the refusals are committed with the ledger
- *   (so that they are known whatever becomes of the job), and the merge is tried again without them.
- * - N3: it ends: each further try has refused a record, moved a sequence, met an index in vain (five times at most), or
+ * - MN2: what has to be settled is found by trying: the transaction is undone, the refusals are committed with the ledger
+ *   (so that they are known even if the job fails), and the merge is retried without them.
+ * - MN3: it ends: each further try has refused a record, moved a sequence, met an index in vain (five times at most), or
  *   begun to write record by record, and that one merges, refuses a record or fails.
  */
 export class Merging {
@@ -58,11 +65,11 @@ export class Merging {
   }
 
   /** @throws SluiceError MERGE_RACED, TARGET_LOSES_ROWS, JOB_UNBALANCED, EXISTING_KEYS and what ends a job otherwise */
-  async run(): Promise<void> {
+  async run(): Promise<JobCounts> {
     let carefully = false;
     for (;;) {
       const tried = await this.tryOnce(carefully);
-      if (tried === null) return;
+      if ('read' in tried) return tried;
       const settled = await this.settle(tried.obstacle, tried.facts);
       if (settled === 0 && carefully) throw stopsAgain(tried.obstacle);
       carefully = settled === 0;
@@ -74,7 +81,7 @@ export class Merging {
     const { job } = this.runner;
     await this.runner.step((client) => checkLedger(client, job));
     const facts = await this.preparation.mergeFacts();
-    const tables = mergedTables(this.dataset.tables, facts, job.id);
+    const tables = mergedTables(this.dataset, facts, job.id);
     await this.preparation.settleOuterOrphans(facts);
     if (this.mode === 'append' && (await this.keysRepeat(tables)))
       await this.settle({ kind: 'repeats' }, facts);
@@ -88,34 +95,30 @@ export class Merging {
     await this.preparation.settleAllOrphans(facts);
     this.onStep('report');
     await endJob(this.runner, async (client) =>
-      this.accepted(client, await foresee(client, tables, this.mode)),
+      acceptedOutcome(client, job, this.dataset, await foresee(client, tables, this.mode)),
     );
   }
 
-  /** @returns null when the job has succeeded, or what stands in the way */
-  private async tryOnce(carefully: boolean): Promise<{ obstacle: Obstacle; facts: MergeFacts[] } | null> {
+  /** @returns its counts when the job has succeeded, or what stands in the way */
+  private async tryOnce(
+    carefully: boolean,
+  ): Promise<{ obstacle: Obstacle; facts: MergeFacts[] } | JobCounts> {
     const { runner, dataset, mode } = this;
     const watch = new BlockerWatch(runner.pool, MERGE_LOOKS_MS, (whom) => {
       this.onStep('merge', `waiting for ${whom}`);
     });
     let facts: MergeFacts[] = [];
     try {
-      await endJob(runner, async (client) => {
+      return await endJob(runner, async (client) => {
         await checkLedger(client, runner.job);
-        facts = await this.known.forMerge(
-          client,
-          dataset.tables.map(({ table }) => table),
-        );
+        facts = await this.known.forMerge(client, targetsOf(dataset.tables));
         if (!this.outerOrphansAreSettled && hasOuterKeys(facts))
           throw new MergeStopped({ kind: 'outer orphans' });
         this.onStep('merge');
-        const tables = mergedTables(dataset.tables, facts, runner.job.id);
-        return this.accepted(
-          client,
-          await watch.during(client, () => merge(client, tables, { mode, carefully })),
-        );
+        const tables = mergedTables(dataset, facts, runner.job.id);
+        const merged = await watch.during(client, () => merge(client, tables, { mode, carefully }));
+        return acceptedOutcome(client, runner.job, dataset, merged);
       });
-      return null;
     } catch (error) {
       this.known.forget();
       if (error instanceof MergeStopped) return { obstacle: error.obstacle, facts };
@@ -128,7 +131,7 @@ export class Merging {
     const { runner, dataset, preparation } = this;
     const { job } = runner;
     this.onStep('settle');
-    const tables = mergedTables(dataset.tables, facts, job.id);
+    const tables = mergedTables(dataset, facts, job.id);
     switch (obstacle.kind) {
       case 'outer orphans':
         this.outerOrphansAreSettled = true;
@@ -201,34 +204,40 @@ export class Merging {
     const { keys, rows } = await this.runner.step((client) => countStaged(client, tables));
     return keys !== rows[0];
   }
+}
 
-  /** The proof of what was counted, by table. @throws SluiceError JOB_UNBALANCED, EXISTING_KEYS */
-  private async accepted(client: PoolClient, { outcome, staged }: MergeResult): Promise<Outcome> {
-    const { job } = this.runner;
-    await proveTables(client, job, this.dataset.tables, staged.rows);
-    if (job.mode !== 'append' || job.existingKeys !== 'fail' || outcome.superseded === 0) return outcome;
-    const { table, key } = mainTable(this.dataset.tables);
-    throw new SluiceError(
-      'EXISTING_KEYS',
-      `${outcome.superseded} of the job's records have a key (${fieldOf(this.dataset, table, key)}) that is in ${table} already.`,
-      { dataset: job.dataset, job: job.id },
-    );
-  }
+/** The proof of what was counted, by table. @throws SluiceError JOB_UNBALANCED, EXISTING_KEYS */
+export async function acceptedOutcome(
+  client: PoolClient,
+  job: FinalizingJob,
+  dataset: FinalizedDataset,
+  { outcome, staged }: MergeResult,
+): Promise<Outcome> {
+  await proveTables(client, job, stagedTables(dataset), staged.rows);
+  if (job.mode !== 'append' || job.existingKeys !== 'fail' || outcome.superseded === 0) return outcome;
+  const { table, key } = mainTable(dataset.tables);
+  throw new SluiceError(
+    'EXISTING_KEYS',
+    `${outcome.superseded} of the job's records have a key (${fieldOf(dataset, table, key)}) that is in ${table} already.`,
+    { dataset: job.dataset, job: job.id },
+  );
 }
 
 /** Everything that ends a job without a swap: its outcome, the proof, the state, and staging gone, at once. */
 export async function endJob(
   runner: StepRunner,
   work: (client: PoolClient) => Promise<Outcome>,
-): Promise<void> {
-  await runner.lastStep(async (client) => {
-    await succeed(client, runner.job, await work(client));
+): Promise<JobCounts> {
+  const counts = await runner.lastStep(async (client) => {
+    const proven = await succeed(client, runner.job, await work(client));
     await dropStaging(client, runner.job);
+    return proven;
   });
   faultPoint('finalizer.visible');
+  return counts;
 }
 
-function hasOuterKeys(facts: readonly MergeFacts[]): boolean {
+export function hasOuterKeys(facts: readonly MergeFacts[]): boolean {
   return facts.some(({ foreignKeys }) => foreignKeys.some((key) => !isOwn(key, facts)));
 }
 
@@ -255,10 +264,10 @@ async function refuse(
       records.map(({ sqlstate }) => sqlstate),
     ],
   );
-  return refuseListed(client, job.id, dataset.tables);
+  return refuseListed(client, job.id, stagedTables(dataset));
 }
 
-/** Settling has found nothing, and writing record by record has not told whose fault it is. */
+/** Settling has found nothing, and writing record by record has not shown which record is at fault. */
 function stopsAgain({ kind }: Obstacle): SluiceError {
   return new SluiceError(
     'FINALIZE_REFUSED',

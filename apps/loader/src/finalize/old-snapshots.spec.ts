@@ -11,7 +11,7 @@ describe('a transaction id of 32 bits', () => {
     ['after 2^32 transactions', 5n, EPOCH + 9n, EPOCH + 5n],
     ['from before the turn', EPOCH - 3n, EPOCH + 9n, EPOCH - 3n],
     ['from before the third turn', EPOCH - 3n, 3n * EPOCH + 9n, 3n * EPOCH - 3n],
-  ])('is widened by one that is near: %s (O4)', (_, low, near, wide) => {
+  ])('is widened by one that is near: %s (OS4)', (_, low, near, wide) => {
     expect(wideXid(BigInt.asUintN(32, low), near)).toBe(wide);
   });
 });

@@ -8,15 +8,15 @@ import type { StepRunner } from './step-runner.js';
  * So the swap waits until no such snapshot is left, up to a bound.
  *
  * Invariants
- * - O1: a session counts when it holds a snapshot which excludes something that was committed when the wait began.
+ * - OS1: a session counts when it holds a snapshot which excludes something that was committed when the wait began.
  *   `backend_xmin` says that, and every role may see it. What else PostgreSQL shows of other roles' sessions only to
  *   members of pg_read_all_stats (kind of backend, begin of the transaction) leaves sessions out where it is known,
  *   and counts them where it is not.
- * - O2: only sessions that counted at the first look are waited for: a snapshot that is taken later holds every row of
+ * - OS2: only sessions that counted at the first look are waited for: a snapshot that is taken later holds every row of
  *   the job. Nor does one come back that was seen without its old snapshot.
- * - O3: Sluice's own backends hold snapshots all the time and read no target tables. They are known by their role,
+ * - OS3: Sluice's own backends hold snapshots all the time and read no target tables. They are known by their role,
  *   which is ours, and by a name that only Sluice gives: exact, because a report may well be called `sluice-report`.
- * - O4: transaction ids are compared in 64 bits: after 2^32 transactions the 32 bits of `backend_xmin` begin again.
+ * - OS4: transaction ids are compared in 64 bits: after 2^32 transactions the 32 bits of `backend_xmin` begin again.
  *
  * A session that touched the table already needs no waiting here: its lock keeps the swap out.
  */
@@ -32,7 +32,7 @@ const SNAPSHOTS = `
 
 const POLL_MS = 250;
 
-/** What `sluice` calls its sessions: services by host and process, finalizations by job and epoch (O3). */
+/** What `sluice` calls its sessions: services by host and process, finalizations by job and epoch (OS3). */
 const OWN_NAMES = [
   /^sluice (ingestor|loader|tracker) \S+:\d+$/,
   /^sluice-finalize:[0-9a-f-]{36}:\d+$/,
@@ -62,8 +62,8 @@ export interface Horizon {
 }
 
 /**
- * @param boundMs after so long the swap goes on
- * @param onWait is told for whom we wait
+ * @param boundMs after this many milliseconds the swap proceeds
+ * @param onWait gets the names of the sessions that we wait for, each time they change
  * @returns the sessions that were not waited for any longer
  * @throws SluiceError JOB_LOST when the job is cancelled meanwhile
  */
@@ -74,7 +74,7 @@ export async function waitForOldSnapshots(
 ): Promise<string[]> {
   const horizon = await presentHorizon(runner.pool);
   const deadline = performance.now() + boundMs;
-  let told = '';
+  let reported = '';
   let waitedFor: ReadonlySet<number> | null = null;
   for (;;) {
     const old = await oldSnapshots(runner.pool, horizon);
@@ -83,11 +83,57 @@ export async function waitForOldSnapshots(
     const names = sessions.map(nameSession);
     if (names.length === 0 || performance.now() >= deadline) return names;
     const whom = names.join(', ');
-    if (whom !== told) onWait(whom);
-    told = whom;
+    if (whom !== reported) onWait(whom);
+    reported = whom;
     await sleep(POLL_MS);
     await runner.assertStillHeld();
   }
+}
+
+/**
+ * Waits until PostgreSQL builds no index over rows that are deleted by now. It does so as long as one of these sees them:
+ * a snapshot of this database's sessions, of any kind and role (ANALYZE of autovacuum holds one), of a replication
+ * slot or a standby; or the snapshot of the build itself, which is as old as the oldest transaction that is under way
+ * in any database of the server.
+ * @param boundMs after this many milliseconds the wait ends
+ * @param onWait gets how many sessions, slots and transactions there are, each time it changes
+ * @returns how many are left
+ * @throws SluiceError JOB_LOST when the job is cancelled meanwhile
+ */
+export async function waitForDeadRows(
+  runner: StepRunner,
+  boundMs: number,
+  onWait: (holders: number) => void,
+): Promise<number> {
+  const horizon = await presentHorizon(runner.pool);
+  const deadline = performance.now() + boundMs;
+  let reported = 0;
+  for (;;) {
+    const old = await countHoldersOfDeadRows(runner.pool, horizon);
+    if (old === 0 || performance.now() >= deadline) return old;
+    if (old !== reported) onWait(old);
+    reported = old;
+    await sleep(POLL_MS);
+    await runner.assertStillHeld();
+  }
+}
+
+/** Sessions without a database are standbys' whose snapshots count here (`hot_standby_feedback`). */
+const HOLDERS = `
+  SELECT backend_xmin::text AS xmin FROM pg_stat_activity
+  WHERE (datname = current_database() OR datname IS NULL) AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL
+  UNION ALL SELECT xmin::text FROM pg_replication_slots WHERE xmin IS NOT NULL`;
+
+async function countHoldersOfDeadRows(pool: Pool, horizon: Horizon): Promise<number> {
+  const { rows } = await pool.query<{ oldest: string; nextXid: string; holders: string[] }>(
+    `SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS oldest,
+            pg_snapshot_xmax(pg_current_snapshot())::text AS "nextXid", ARRAY(${HOLDERS}) AS holders`,
+  );
+  const [now] = rows;
+  if (now === undefined) return 0;
+  const old = now.holders.filter((xmin) => wideXid(BigInt(xmin), BigInt(now.nextXid)) < horizon.xid).length;
+  // A transaction that writes and holds no snapshot at this moment is seen by its effect alone: it counts as one.
+  return Math.max(old, BigInt(now.oldest) < horizon.xid ? 1 : 0);
 }
 
 export async function presentHorizon(pool: Pool): Promise<Horizon> {
@@ -97,7 +143,7 @@ export async function presentHorizon(pool: Pool): Promise<Horizon> {
   return { at: rows[0]?.at ?? 'infinity', xid: BigInt(rows[0]?.xid ?? 0) };
 }
 
-/** Sessions whose snapshot excludes something that was committed at `horizon` (O1). */
+/** Sessions whose snapshot excludes something that was committed at `horizon` (OS1). */
 export async function oldSnapshots(pool: Pool, horizon: Horizon): Promise<Session[]> {
   const { rows } = await pool.query<Snapshot>(SNAPSHOTS, [horizon.at]);
   return rows.filter((row) => !isOwn(row) && wideXid(BigInt(row.xmin), BigInt(row.nextXid)) < horizon.xid);
@@ -108,7 +154,7 @@ function isOwn({ ofOurRole, application_name: name }: Snapshot): boolean {
 }
 
 /**
- * The 64 bits of a transaction id of which the low 32 are known (O4): living ids are less than 2^31 apart.
+ * The 64 bits of a transaction id of which the low 32 are known (OS4): living ids are less than 2^31 apart.
  * @param near any 64-bit id of the present
  */
 export function wideXid(low: bigint, near: bigint): bigint {

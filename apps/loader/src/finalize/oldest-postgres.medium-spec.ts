@@ -7,7 +7,7 @@ import { checkColumnTypes } from '#core/staging/checks/column-types.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import { MERGE_WAITS, SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
 import { OLDEST_POSTGRES, type TestServer, startPostgresServer } from '#test/support/postgres.js';
-import { SHOP_PLAN, type Shop, StagedJobs } from '#test/support/staged-job.js';
+import { SHOP_PLAN, type Shop, StagedJobs, deletesOf } from '#test/support/staged-job.js';
 
 @Table({ name: 'shop', key: ['number'] })
 class PricedShop {
@@ -63,7 +63,7 @@ describe('PostgreSQL 15, the oldest that is supported', () => {
     expect(await jobs.shops()).toEqual(shops);
   });
 
-  it('replace: ids of a serial column are the snapshot’s, and others’ follow them (C16)', async () => {
+  it('replace: ids of a serial column are the snapshot’s, and others’ follow them', async () => {
     await jobs.pool.query('ALTER TABLE public.shop ADD no serial');
     try {
       for (const name of ['a', 'b']) {
@@ -96,7 +96,7 @@ describe('PostgreSQL 15, the oldest that is supported', () => {
   });
 
   // PostgreSQL before 15.15, 16.11, 17.7 and 18.1 does not compare the place again after it has waited; xmin does it for them.
-  it('upsert: passes over a row that another session has made newer while the UPDATE waited for it (T4)', async () => {
+  it('upsert: skips a row that another session has made newer while the UPDATE waited for it (MW4)', async () => {
     const [main, child] = SHOP_PLAN;
     const dataset = { ...SHOPS, tables: [{ ...main!, version: 'city' }, child!] };
     await jobs.pool.query(`INSERT INTO public.shop (number, name, city) VALUES ('1', 'one', 'v1')`);
@@ -110,6 +110,20 @@ describe('PostgreSQL 15, the oldest that is supported', () => {
     await merging;
     expect(await jobs.shops()).toEqual(['1 theirs']);
     expect((await jobs.end(id)).counts).toMatchObject({ updated: 0, superseded: 1 });
+  });
+
+  it('upsert: deletes rows, among records of their keys', async () => {
+    const [main, child] = SHOP_PLAN;
+    const tables = [{ ...main!, version: 'city' }, child!];
+    await jobs.pool.query(`
+      INSERT INTO public.shop (number, name, city) VALUES ('1', 'one', 'v2'), ('2', 'two', 'v2');
+      INSERT INTO public.sale (shop_number, item) VALUES ('1', 'x'), ('2', 'x')`);
+    const again = { number: '2', name: 'again', city: 'v1' };
+    const records = [{ deletes: ['1', 'v2'] }, { deletes: ['2', String.raw`\N`] }, again];
+    const id = await jobs.loaded([records], { mode: 'upsert', takesDeletes: true }, tables);
+    await finalizeJob(jobs, { dataset: { ...SHOPS, tables, deletes: deletesOf(tables) } });
+    expect(await jobs.shops()).toEqual(['2 again']);
+    expect((await jobs.end(id)).counts).toMatchObject({ deleted: 1, updated: 1, superseded: 1 });
   });
 
   it.each([

@@ -4,7 +4,7 @@ import { ARRIVING, FATE, GONE, type MergedTables, PART, SAME, equal, isStillTher
 /**
  * Whether another session was first where fewer rows were written than were judged: a row with a key that was new stands in
  * the table by now, a row that was to be updated has changed, or one that was to be deleted is gone. Where a trigger or a
- * policy has taken rows away, none of it is so.
+ * policy has taken rows away, none of it is so. Rows of deletes are locked before, so no other session is first there.
  *
  * Asked when what was written is undone: a trigger may have written the row itself. A row that another session inserts and
  * removes within the same moment is not seen, so one answer decides nothing.

@@ -6,7 +6,7 @@ import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { SweepHarness } from '#test/support/finalizing.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { OWN_LOCKS, type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 import { type TransactionPooler, startTransactionPooler } from '#test/support/transaction-pooler.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
@@ -58,10 +58,13 @@ describe('behind a pooler in transaction mode', () => {
   beforeEach(() => jobs.reset());
 
   const locks = async (): Promise<object[]> =>
-    (await direct.query<{ pid: number }>(`SELECT pid, mode, objid FROM pg_locks WHERE locktype = 'advisory'`))
-      .rows;
+    (
+      await direct.query<{ pid: number }>(
+        `SELECT pid, mode, objid FROM ${OWN_LOCKS} WHERE locktype = 'advisory'`,
+      )
+    ).rows;
 
-  it('migrates as often as asked, and leaves no lock on a connection that others get (D04)', async () => {
+  it('migrates as often as asked, and leaves no lock on a connection that others get', async () => {
     expect(migrated.map(({ length }) => length > 0)).toEqual([true, false, false]);
     expect(await locks()).toEqual([]);
   });
@@ -71,7 +74,7 @@ describe('behind a pooler in transaction mode', () => {
     ['append', ['1 old', '2 b', '9 old']],
     ['upsert', ['1 a x', '2 b', '9 old']],
   ] as const)(
-    '%s: loads, makes it visible and announces it, and leaves nothing behind (D04)',
+    '%s: loads, makes it visible and announces it, and leaves nothing behind',
     async (mode, shops) => {
       await direct.query(`INSERT INTO public.shop (number, name) VALUES ('1', 'old'), ('9', 'old')`);
       const given = pooler.given;
@@ -91,7 +94,7 @@ describe('behind a pooler in transaction mode', () => {
         await sweeps.stop();
       }
       expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', error: null });
-      expect(sweeps.told.at(-1)).toBe('succeeded');
+      expect(sweeps.announced.at(-1)).toBe('succeeded');
       expect(await jobs.shops()).toEqual(shops);
       expect(pooler.given - given).toBeGreaterThan(2 * pooler.serverConnections);
       expect(await locks()).toEqual([]);
@@ -108,7 +111,7 @@ describe('behind a pooler in transaction mode', () => {
     },
   );
 
-  it('one loader announces a job at a time, and gives it back (D04)', async () => {
+  it('one loader announces a job at a time, and releases it', async () => {
     const id = await jobs.loaded([[{ number: '1', name: 'a' }]]);
     const [one, two] = ['one', 'two'].map((owner) => new AnnounceRepository(jobs.pool, owner));
     expect(await one?.take(id)).toMatchObject({ id });
@@ -119,7 +122,7 @@ describe('behind a pooler in transaction mode', () => {
     expect(await locks()).toEqual([]);
   });
 
-  it('claims and reads a job by TypeORM, whose connections are pooled as well (D04)', async () => {
+  it('claims and reads a job by TypeORM, whose connections are pooled as well', async () => {
     const id = await jobs.loaded([[{ number: '1', name: 'a' }]]);
     await direct.query(
       `UPDATE sluice.job SET state = 'queued', total_batches = NULL, total_records = NULL, total_bytes = NULL WHERE id = $1`,

@@ -4,7 +4,7 @@ import { faultPoint } from '#common/faults/fault-point.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { inspectForMerge, inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, quotedStagingTable, stagingTable } from '#core/staging/staging-names.js';
-import { mainTable } from '#core/staging/table-plan.js';
+import { mainTable, targetsOf } from '#core/staging/table-plan.js';
 import type { IndexFacts, MergeFacts, TargetFacts } from '#core/staging/target-facts.js';
 import {
   UNIQUE_VIOLATION,
@@ -18,6 +18,7 @@ import {
 } from './build-indexes.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizedDataset, OnStep } from './finalizing-job.js';
+import { waitForDeadRows } from './old-snapshots.js';
 import { settleDuplicates } from './settle-duplicates.js';
 import { sideBySide } from './side-by-side.js';
 import { settleUnindexable } from './settle-unindexable.js';
@@ -29,9 +30,11 @@ const FOREIGN_KEY_VIOLATION = '23503';
 /**
  * Makes staging what the target is to become: settles duplicates and orphans, builds keys, indexes, constraints.
  *
- * - P1: each part looks in the catalogs for what is done already, so it can be begun again after a kill at any point.
- * - P2: settling is paid for by whoever has something to settle: it comes after PostgreSQL has refused a key.
- * - P3: parents are settled before children: a parent's losers take their children's duplicates with them.
+ * - PR1: each part looks in the catalogs for what is done already, so it can be begun again after a kill at any point.
+ * - PR2: only jobs that have something to settle pay for it: it comes after PostgreSQL has refused a key.
+ * - PR3: parents are settled before children: a parent's losers take their children's duplicates with them.
+ * - PR4: an index that is refused again, where no record is left to refuse, is refused by rows that are deleted: it is built
+ *   once more when no snapshot sees them, its own included.
  */
 export class Preparation {
   constructor(
@@ -43,17 +46,17 @@ export class Preparation {
 
   /** What the targets are made of now. @throws SluiceError TARGET_MISSING */
   async targets(): Promise<TargetFacts[]> {
-    return this.runner.step((client) => inspectTargets(client, this.tables()));
+    return this.runner.step((client) => inspectTargets(client, targetsOf(this.dataset.tables)));
   }
 
-  /** What a merge, or a dry run, goes by of them. @throws SluiceError TARGET_MISSING */
+  /** What a merge, or a dry run, needs of them. @throws SluiceError TARGET_MISSING */
   async mergeFacts(): Promise<MergeFacts[]> {
-    return this.runner.step((client) => inspectForMerge(client, this.tables()));
+    return this.runner.step((client) => inspectForMerge(client, targetsOf(this.dataset.tables)));
   }
 
   async staged(): Promise<TargetFacts[]> {
-    const names = this.tables().map((table) => stagingTable(table, this.runner.job.id));
-    return this.runner.step((client) => inspectTargets(client, names, STAGING_SCHEMA));
+    const tables = this.tables().map((table) => stagingTable(table, this.runner.job.id));
+    return this.runner.step((client) => inspectTargets(client, { schema: STAGING_SCHEMA, tables }));
   }
 
   /** Unique indexes that `wanted` picks are built; records that stand in their way are refused. */
@@ -89,9 +92,10 @@ export class Preparation {
     );
   }
 
-  /** Builds indexes, refusing records that stand in their way, one index after the other (P3). */
+  /** Builds indexes, refusing records that stand in their way, one index after the other (PR3). */
   private async build(missing: readonly WantedIndex[], targets: readonly TargetFacts[]): Promise<void> {
     const { id } = this.runner.job;
+    let hasDeadRows = false;
     while (missing.length > 0) {
       const refused = await buildIndexes(this.runner, missing, this.config.indexConnections);
       const [first] = refused;
@@ -103,10 +107,22 @@ export class Preparation {
           ? settleDuplicates(client, id, this.dataset, target.table, index)
           : settleUnindexable(client, id, this.dataset, target.table, index, sqlstate),
       );
-      if (settled === 0) throw unsettled(target, index, sqlstate);
+      if (settled === 0) {
+        if (!hasDeadRows) throw unsettled(target, index, sqlstate);
+        const holders = await this.untilDeadRowsAreGone();
+        if (holders > 0) throw overDeadRows(target, index, sqlstate, holders);
+      }
+      hasDeadRows = settled > 0;
       this.onStep('index');
       missing = refused;
     }
+  }
+
+  /** PR4. @returns how many still see them */
+  private async untilDeadRowsAreGone(): Promise<number> {
+    return waitForDeadRows(this.runner, this.config.snapshotWaitMs, (holders) => {
+      this.onStep('settle', `waiting for ${holders} ${HOLDERS}`);
+    });
   }
 
   /** Refuses records while staging has no foreign keys: ON DELETE CASCADE would take rows of others in silence. */
@@ -154,7 +170,7 @@ export class Preparation {
   }
 
   /**
-   * References to tables of others are settled before duplicates: whoever refers to nothing keeps nobody out (D2).
+   * References to tables of others are settled before duplicates: a record that refers to nothing keeps no other out (SD2).
    * Only datasets that have such keys pay for the search.
    */
   async settleOuterOrphans(targets: readonly MergeFacts[]): Promise<void> {
@@ -267,6 +283,21 @@ export class Preparation {
 const MAX_LOOKS_IN_VAIN = 3;
 const NO_ORPHAN_FOUND =
   'PostgreSQL refused a foreign key of the new tables (SQLSTATE 23503), and no record refers to a row that is missing.';
+
+const HOLDERS = 'sessions or older transactions whose snapshots see rows that were refused';
+
+function overDeadRows(
+  target: TargetFacts,
+  index: IndexFacts,
+  sqlstate: string,
+  holders: number,
+): SluiceError {
+  return new SluiceError(
+    'FINALIZE_REFUSED',
+    `PostgreSQL refused the index ${index.name} of ${target.name} (SQLSTATE ${sqlstate}) because of rows that Sluice has ` +
+      `deleted: ${holders} ${HOLDERS} did not end in time. Run the job again when they have ended.`,
+  );
+}
 
 /** PostgreSQL refuses the index, and no record can be found that it would be the fault of. */
 function unsettled(target: TargetFacts, index: IndexFacts, sqlstate: string): SluiceError {

@@ -4,11 +4,11 @@ import type { TablePlan } from '#core/staging/table-plan.js';
 
 /**
  * Takes records out of staging and puts why into the ledger's outbox, in the caller's transaction and set-based:
- * a file that holds every record twice costs two passes over it, not a million round trips.
+ * a file that holds every record twice is read twice, not a million round trips.
  *
- * - R1: a refused record goes wholly, its rows in child tables with it.
- * - R2: each refusal stands in the ledger row of the record's batch, in record order, and the row is unannounced.
- * - R3: so do the rows that went with it, by table: what staging holds plus what was removed is what was loaded.
+ * - RR1: a refused record goes wholly, its rows in child tables with it.
+ * - RR2: each refusal stands in the ledger row of the record's batch, in record order, and the row is unannounced.
+ * - RR3: so do the rows that went with it, by table: what staging holds plus what was removed is what was loaded.
  */
 export const REFUSED = 'pg_temp.refused';
 

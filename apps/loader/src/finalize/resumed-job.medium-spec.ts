@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
+import type { ResumeRequest } from '#api/jobs.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
-import type { ResumeRequest } from '#core/job/job-view.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { SweepHarness, untilRow } from '#test/support/finalizing.js';
 import { type JobOptions, type Shop, StagedJobs, type Unaccepted } from '#test/support/staged-job.js';
@@ -9,7 +9,7 @@ import { type JobOptions, type Shop, StagedJobs, type Unaccepted } from '#test/s
 const shops = (count: number): Shop[] =>
   Array.from({ length: count }, (_, i) => ({ number: String(100 + i), name: `s${i}`, items: ['x'] }));
 
-/** F1 once more: a job that had failed is finalized from what is there. */
+/** FZ1 once more: a job that had failed is finalized from what is there. */
 describe('a failed job that is resumed', () => {
   let jobs: StagedJobs;
   let database: DataSource;
@@ -34,12 +34,12 @@ describe('a failed job that is resumed', () => {
   const until = (id: string, condition: string): Promise<void> =>
     untilRow(jobs.pool, `SELECT FROM sluice.job WHERE id = $1 AND ${condition}`, [id]);
 
-  /** Runs a job that fails with `code`, mends what made it fail, and resumes it. @returns its end */
+  /** Runs a job that fails with `code`, fixes what made it fail, and resumes it. @returns its end */
   async function failAndResume(
     records: (Shop | Unaccepted)[],
     options: JobOptions,
     code: string,
-    mend: () => Promise<ResumeRequest>,
+    fix: () => Promise<ResumeRequest>,
   ): Promise<void> {
     const before = await jobs.shops();
     const id = await jobs.loaded([records], options);
@@ -47,14 +47,14 @@ describe('a failed job that is resumed', () => {
     await until(id, `state = 'failed' AND announced`);
     expect((await jobs.end(id)).error).toMatchObject({ code });
     expect(await jobs.shops()).toEqual(before);
-    await operator.resume(id, await mend());
+    await operator.resume(id, await fix());
     await until(id, `state <> 'running' AND state <> 'finalizing' AND announced`);
     expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', error: null });
-    expect(harness.told.filter((what) => what !== 'refusals')).toEqual(['failed', 'succeeded']);
+    expect(harness.announced.filter((what) => what !== 'refusals')).toEqual(['failed', 'succeeded']);
     expect(await jobs.stagingTables()).toEqual([]);
   }
 
-  it('may shrink the table when told so', async () => {
+  it('may shrink the table if the operator allows it', async () => {
     await jobs.pool.query(`INSERT INTO public.shop SELECT i, 'old' FROM generate_series(1, 9) AS i`);
     await failAndResume(
       [...shops(2), ...shops(1)],
@@ -83,7 +83,7 @@ describe('a failed job that is resumed', () => {
     expect(await jobs.shops()).toHaveLength(97);
   });
 
-  it('goes in when the target was mended', async () => {
+  it('is merged when the target was fixed', async () => {
     await jobs.pool.query(`
       CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
       CREATE TRIGGER swallow BEFORE INSERT ON public.sale FOR EACH ROW EXECUTE FUNCTION public.swallow()`);
@@ -108,7 +108,7 @@ describe('a failed job that is resumed', () => {
     await jobs.pool.query('ALTER TABLE public.sale DROP note');
   });
 
-  it('fails once more when nothing was mended, and can be resumed still', async () => {
+  it('fails once more when nothing was fixed, and can still be resumed', async () => {
     await jobs.pool.query(`INSERT INTO public.shop SELECT i, 'old' FROM generate_series(1, 9) AS i`);
     const id = await jobs.loaded([shops(2)], { maxShrinkShare: 0.2 });
     harness.sweep();

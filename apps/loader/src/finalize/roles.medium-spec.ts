@@ -7,9 +7,9 @@ import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { noteServiceRole } from '#core/staging/checks/service-role.js';
 import { documentedRoles } from '#test/support/documented-rights.js';
-import { SweepHarness, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { SHOPS, SweepHarness, finalizeJob, untilRow } from '#test/support/finalizing.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
-import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
+import { SHOP_PLAN, SHOP_TABLES, StagedJobs, deletesOf } from '#test/support/staged-job.js';
 import { endingStalledLoaders } from '../load/stalled-loaders.js';
 
 const SERVICES = ['owner', 'ingestor', 'loader', 'tracker'] as const;
@@ -67,38 +67,105 @@ describe('services with one role each, as docs/operations.md makes them', () => 
     await server.stop();
   });
 
-  it.each([
-    // The repeat that is refused has used up a number of the snapshot.
-    ['replace', ['1 a x', '2 b y+z'], [1, 3]],
-    ['append', ['1 a x', '2 b y+z', '3 c'], [1, 3, 4]],
-    ['upsert', ['1 aa x', '2 b y+z', '3 c'], [1, 3, 4]],
-  ] as const)(
-    '%s: started by the ingestor, finished by the loader, repeats and orphans settled',
-    async (mode, shops, ids) => {
-      const batches = {
-        replace: [
+  it('replace, then append, then upsert: started by the ingestor, finished by the loader, repeats and orphans settled', async () => {
+    const stories = [
+      {
+        mode: 'replace',
+        batch: [
           { number: '1', name: 'a', items: ['x'] },
           { number: '1', name: 'again' },
           { number: '2', name: 'b', items: ['y', 'z'] },
         ],
-        append: [
+        shops: ['1 a x', '2 b y+z'],
+        // The repeat that is refused has used up a number of the snapshot.
+        numbered: [0, 2],
+      },
+      {
+        mode: 'append',
+        batch: [
           { number: '3', name: 'c' },
           { number: '3', name: 'again' },
         ],
-        upsert: [{ number: '1', name: 'aa', items: ['x'] }],
-      };
-      await jobs.loaded([batches[mode]], { mode, maxRefusedShare: 1 });
+        shops: ['1 a x', '2 b y+z', '3 c'],
+        numbered: [0, 2, 3],
+      },
+      {
+        mode: 'upsert',
+        batch: [{ number: '1', name: 'aa', items: ['x'] }],
+        shops: ['1 aa x', '2 b y+z', '3 c'],
+        numbered: [0, 2, 3],
+      },
+    ] as const;
+    for (const { mode, batch, shops, numbered } of stories) {
+      await jobs.loaded([batch], { mode, maxRefusedShare: 1 });
       await finalizeJob(jobs);
       expect(await jobs.shops()).toEqual(shops);
       const found = await admin.query<{ no: number }>('SELECT no FROM public.shop ORDER BY no');
-      expect(found.rows.map(({ no }) => no)).toEqual(ids);
+      const first = found.rows[0]?.no ?? NaN;
+      expect(found.rows.map(({ no }) => no - first)).toEqual(numbered);
       const { rows } = await admin.query<{ owner: string }>(
         `SELECT DISTINCT tableowner AS owner FROM pg_tables WHERE schemaname = 'public'`,
       );
       expect(rows).toEqual([{ owner: 'sluice_test_roles_owner' }]);
       await admin.query(`UPDATE sluice.job SET announced = true`);
-    },
-  );
+    }
+  });
+
+  it('delete rows with the rights that the page gives, and stop where a policy would hide them (row_security is off)', async () => {
+    const owner = new pg.Client({ connectionString: urlOf('owner') });
+    await owner.connect();
+    const dataset = { ...SHOPS, deletes: deletesOf(SHOP_PLAN) };
+    const options = { mode: 'upsert', takesDeletes: true } as const;
+    const record = { number: '5', name: 'five', items: ['x'] };
+    try {
+      await jobs.loaded([[record, { number: '6', name: 'six' }]], options);
+      await finalizeJob(jobs, { dataset });
+      const id = await jobs.loaded([[{ deletes: ['5'] }]], options);
+      await finalizeJob(jobs, { dataset });
+      expect((await jobs.end(id)).counts).toMatchObject({ deleted: 1, refused: 0 });
+      await jobs.loaded([[{ deletes: ['6'] }]], options);
+      // A policy that is there when a job starts stops it there; this one comes later.
+      await owner.query(`
+        ALTER TABLE public.shop ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+        CREATE POLICY everything ON public.shop USING (true);
+        CREATE POLICY keep ON public.shop AS RESTRICTIVE FOR DELETE USING (false)`);
+      await expect(finalizeJob(jobs, { dataset })).rejects.toMatchObject({
+        code: '42501',
+        message: expect.stringContaining('row-level security policy for table "shop"'),
+      });
+    } finally {
+      await owner.query(`
+        DROP POLICY IF EXISTS everything ON public.shop; DROP POLICY IF EXISTS keep ON public.shop;
+        ALTER TABLE public.shop DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY`);
+      await owner.end();
+      await admin.query(`DELETE FROM sluice.job; DELETE FROM public.shop WHERE number IN ('5', '6')`);
+    }
+  });
+
+  it('load tables of a schema of the dataset’s own, with the rights that the page gives on it', async () => {
+    const [, , ownSchema = ''] = documentedSql();
+    const plan = SHOP_PLAN.map((table) => ({ ...table, schema: 'crm' }));
+    const { rows } = await admin.query<{ name: string }>('SELECT quote_ident(current_database()) AS name');
+    await admin.query(`GRANT CREATE ON DATABASE ${rows[0]?.name ?? ''} TO sluice_test_roles_owner`);
+    const owner = new pg.Client({ connectionString: urlOf('owner') });
+    await owner.connect();
+    await owner.query(`CREATE SCHEMA crm; ${SHOP_TABLES.replaceAll('public.', 'crm.')}`);
+    const batch = [{ number: '1', name: 'a', items: ['x'] }];
+    await expect(jobs.loaded([batch], { mode: 'append' }, plan)).rejects.toMatchObject({
+      code: 'TARGET_FORBIDDEN',
+      message: expect.stringContaining('GRANT USAGE ON SCHEMA crm TO sluice_test_roles_ingestor'),
+    });
+    await owner.query(ownSchema);
+    await owner.end();
+    for (const mode of ['append', 'replace', 'upsert'] as const) {
+      const id = await jobs.loaded([[{ number: '1', name: mode, items: ['x'] }]], { mode }, plan);
+      await finalizeJob(jobs, { dataset: { ...SHOPS, tables: plan } });
+      expect(await jobs.end(id)).toMatchObject({ state: 'succeeded', error: null });
+      await admin.query(`UPDATE sluice.job SET announced = true`);
+    }
+    const found = await admin.query('SELECT name, item FROM crm.shop JOIN crm.sale ON shop_number = number');
+    expect(found.rows).toEqual([{ name: 'upsert', item: 'x' }]);
+  });
 
   describe('a loader that connects as another role', () => {
     const GRANTS = 'GRANT pg_signal_backend, pg_read_all_stats TO "sluice_test_roles_loader"';
@@ -168,7 +235,7 @@ describe('services with one role each, as docs/operations.md makes them', () => 
     await repository.create({
       ...{ id, dataset: 'shops', mode: 'replace', secretUri: 'x', dryRun: false, limitRecords: null },
       ...{
-        source: { kind: 'file', display: 'x', trustedCaller: true },
+        source: { kind: 'file', display: 'x', own: { trustedCaller: true } },
         maxRefusedShare: 1,
         maxShrinkShare: null,
       },

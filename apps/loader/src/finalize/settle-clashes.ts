@@ -1,14 +1,15 @@
 import pg, { type PoolClient } from 'pg';
 import type { WriteMode } from '#core/dataset/dataset.js';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import { RECORD_COLUMN } from '#core/staging/staging-names.js';
 import type { IndexFacts } from '#core/staging/target-facts.js';
 import { UNIQUE_VIOLATION } from './build-indexes.js';
-import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
-import { countStaged, forget, judge } from './merge-judge.js';
+import { type FinalizedDataset, fieldOf, stagedTables } from './finalizing-job.js';
+import { forget, judge } from './merge-judge.js';
 import {
   ARRIVING,
   CHOSEN,
+  EFFECTIVE,
   FATE,
   FRESH,
   GONE,
@@ -19,6 +20,7 @@ import {
   SAME,
   SOURCE,
 } from './merge-sql.js';
+import { countStaged } from './merge-staged.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 import { indexed, refuseLosers } from './settle-duplicates.js';
 
@@ -29,7 +31,7 @@ export interface UniqueOf {
 }
 
 /**
- * Unique indexes besides the one that the merge goes by, whose contents are known before rows are written: nothing that
+ * Unique indexes besides the one that the merge uses, whose contents are known before rows are written: nothing that
  * the database fills itself decides on a place in them.
  */
 export function clashingIndexes({ main, children }: MergedTables): UniqueOf[] {
@@ -53,7 +55,7 @@ export function clashingIndexes({ main, children }: MergedTables): UniqueOf[] {
 
 /**
  * Refuses the records of a merge whose rows an index keeps out: first those that meet a row of the table which the merge
- * neither changes nor takes away, then those that meet each other (D1 to D3 of settle-duplicates.ts).
+ * neither changes nor takes away, then those that meet each other (SD1 to SD3 of settle-duplicates.ts).
  * @returns how many were refused
  */
 export async function settleClashes(
@@ -77,7 +79,7 @@ export async function settleClashes(
         `unique index ${index.name}`,
       ]);
     }
-    found = await refuseListed(client, job.id, dataset.tables);
+    found = await refuseListed(client, job.id, stagedTables(dataset));
     if (found === 0) {
       for (const { table, index } of indexes) {
         const among = isChild(table)
@@ -130,36 +132,47 @@ function listClashes(
 
 /**
  * Rows of the table that stand in the way of no record, because the merge writes or takes them away, and what of a row `p` it takes
- * to know. Told by key, not by place: another session may have written such a row since everything was judged, and a record
+ * to know. Identified by key, not by place: another session may have written such a row since everything was judged, and a record
  * does not clash with its own.
  */
 type Conditions = readonly [goes: string, kept: string];
 
-const named = (column: string): string => pg.escapeIdentifier(`_sluice_p_${column}`);
+/** By place: a column's own name may be as long as names can be. */
+const named = (at: number): string => `_sluice_p_${at}`;
 
 function keptColumns(columns: readonly string[]): string {
-  return columns.map((column) => `${pg.escapeIdentifier(column)} AS ${named(column)}`).join(', ');
+  return columns.map((column, at) => `${pg.escapeIdentifier(column)} AS ${named(at)}`).join(', ');
 }
 
 function rowsThatAreWritten({ main: { plan } }: MergedTables): Conditions {
-  const own = plan.key.map((column) => `g.${pg.escapeIdentifier(column)} = p.${named(column)}`).join(' AND ');
+  const own = plan.key.map((column, at) => `g.${pg.escapeIdentifier(column)} = p.${named(at)}`).join(' AND ');
   return [
-    `EXISTS (SELECT FROM ${ARRIVING} AS g WHERE g.${FATE} IN ('i', 'u') AND ${own})`,
+    `EXISTS (SELECT FROM ${ARRIVING} AS g WHERE g.${FATE} IN ('i', 'u', 'x') AND ${own})`,
     keptColumns(plan.key),
   ];
 }
 
 /** `append` takes no child rows away; those of a parent that has come since were judged without it. */
-function rowsOfOwnParents({ list, links }: MergedChild, { main }: MergedTables, mode: WriteMode): Conditions {
+function rowsOfOwnParents(
+  { list, links, foundBy }: MergedChild,
+  { main }: MergedTables,
+  mode: WriteMode,
+): Conditions {
   const ofParent = (parent: string): string =>
-    links.map(([own, theirs]) => `${parent}.${pg.escapeIdentifier(theirs)} = p.${named(own)}`).join(' AND ');
+    links.map(([, theirs], at) => `${parent}.${pg.escapeIdentifier(theirs)} = p.${named(at)}`).join(' AND ');
   const listed = `SELECT FROM ${list} AS g WHERE g.${GONE} = p._sluice_at AND g.${PART} = p._sluice_in`;
   const hasParent =
-    mode === 'append' ? `AND EXISTS (SELECT FROM ${main.target} AS m WHERE ${ofParent('m')})` : '';
+    mode === 'append'
+      ? `AND EXISTS (SELECT FROM ${(foundBy ?? main).target} AS m WHERE ${ofParent('m')})`
+      : '';
+  const arrives =
+    foundBy === null
+      ? `${ARRIVING} AS a WHERE a.${FATE} IN ${EFFECTIVE} AND ${ofParent('a')}`
+      : `${foundBy.staging} AS s JOIN ${ARRIVING} AS a USING (${RECORD_COLUMN}) WHERE a.${FATE} IN ${CHOSEN} AND ${ofParent('s')}`;
   return [
     `EXISTS (${listed} AND NOT g.${SAME})
      OR NOT EXISTS (${listed}) ${hasParent}
-        AND EXISTS (SELECT FROM ${ARRIVING} AS a WHERE a.${FATE} IN ${CHOSEN} AND ${ofParent('a')})`,
+        AND EXISTS (SELECT FROM ${arrives})`,
     keptColumns(links.map(([own]) => own)),
   ];
 }

@@ -1,17 +1,17 @@
 import type { PoolClient } from 'pg';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
 import type { IndexFacts } from '#core/staging/target-facts.js';
-import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
+import { type FinalizedDataset, fieldOf, stagedTables } from './finalizing-job.js';
 import { BATCHES_OF_JOB, REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 
 /**
  * Refuses records until one unique index can be built.
  *
- * - D1: of records with one key the first (or last) accepted one is kept; which batch it came in makes no difference.
- * - D2: a record that is itself refused keeps nobody out. A record's child rows may meet several others, so only
- *   records that lost to a certain winner are refused at once; whoever lost to an uncertain one is judged again.
- * - D3: a record whose own child rows share a key is refused: no order could settle it.
+ * - SD1: of records with one key the first (or last) accepted one is kept; which batch it came in makes no difference.
+ * - SD2: a record that is itself refused keeps no other out. A record's child rows may meet several others, so only
+ *   records that lost to a certain winner are refused at once; those that lost to an uncertain one are judged again.
+ * - SD3: a record whose own child rows share a key is refused: no order could settle it.
  */
 export async function settleDuplicates(
   client: PoolClient,
@@ -48,7 +48,7 @@ export async function refuseLosers(
       [jobId, GENERAL_FINDING_CODES.DUPLICATE, field],
     );
     uncertain = rows[0]?.uncertain ?? false;
-    refused += await refuseListed(client, jobId, dataset.tables);
+    refused += await refuseListed(client, jobId, stagedTables(dataset));
   } while (uncertain);
   return refused;
 }

@@ -1,8 +1,8 @@
 import type { PoolClient } from 'pg';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import { RECORD_COLUMN, columnList, quotedStagingTable } from '#core/staging/staging-names.js';
 import type { ForeignKeyFacts, MergeFacts } from '#core/staging/target-facts.js';
-import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
+import { type FinalizedDataset, fieldOf, stagedTables } from './finalizing-job.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 
 const FOREIGN_KEY_VIOLATION = '23503';
@@ -47,7 +47,7 @@ export async function settleForeignKeys(
         ]);
       }
     }
-    found = await refuseListed(client, jobId, dataset.tables);
+    found = await refuseListed(client, jobId, stagedTables(dataset));
     refused += found;
   } while (found > 0);
   return refused;

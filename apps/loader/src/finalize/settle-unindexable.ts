@@ -1,12 +1,12 @@
 import pg, { type PoolClient } from 'pg';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import { RECORD_COLUMN, quotedStagingTable } from '#core/staging/staging-names.js';
 import type { IndexFacts } from '#core/staging/target-facts.js';
-import { type FinalizedDataset, fieldOf } from './finalizing-job.js';
+import { type FinalizedDataset, fieldOf, stagedTables } from './finalizing-job.js';
 import { CLASSES_OF_STATES } from './merge-faults.js';
 import { REFUSED, openRefusals, refuseListed } from './refuse-records.js';
 
-/** "Index row too large", and its like: whatever PostgreSQL limits. */
+/** "Index row too large", and its like: limits of PostgreSQL. */
 const PROGRAM_LIMIT_CLASS = '54';
 /**
  * Rows with less text than this are not suspect of being too long for an index. The smallest limit is the B-tree's,
@@ -18,7 +18,7 @@ const SUSPECT_TEXT_BYTES = 1_000;
  * Refuses the records whose rows one index cannot hold. PostgreSQL names such a row seldom and one at a time, so it
  * is asked: each suspect row is put into an empty table that has nothing but this index. An expression of the index may be
  * a function that raises an error of its own.
- * @param sqlstate of the failed build: tells whether only long rows are suspect, or all
+ * @param sqlstate of the failed build: says whether only long rows are suspect, or all
  * @returns how many records were refused
  */
 export async function settleUnindexable(
@@ -60,5 +60,5 @@ export async function settleUnindexable(
       END LOOP;
     END`;
   await client.query(`DO ${pg.escapeLiteral(body)}`);
-  return refuseListed(client, jobId, dataset.tables);
+  return refuseListed(client, jobId, stagedTables(dataset));
 }

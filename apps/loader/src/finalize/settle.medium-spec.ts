@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { SHOPS, finalizeJob, untilRow } from '#test/support/finalizing.js';
 import { StagedJobs } from '#test/support/staged-job.js';
 
@@ -118,7 +119,7 @@ describe('settling', () => {
     expect((await jobs.refusals(id))[0]?.refusals[0]?.findings[0]?.field).toBe('lower((name)::text)');
   });
 
-  it('lets nobody lose to a record that is itself refused', async () => {
+  it('refuses no record for one that is itself refused', async () => {
     // 1 beats 2 by item p, 2 would beat 3 by item q: 3 stays.
     await jobs.pool.query(`CREATE UNIQUE INDEX sale_item ON public.sale (item)`);
     const id = await jobs.loaded(
@@ -153,7 +154,7 @@ describe('settling', () => {
       { maxRefusedShare: 1 },
     );
     await finalizeJob(jobs);
-    // The parents are settled first: record 0 keeps number 1 before its children are looked at.
+    // The parents are settled first: record 0 keeps number 1 before its children are judged.
     expect(await jobs.shops()).toEqual(['2 c']);
     expect(
       (await jobs.refusals(id))[0]?.refusals.map(({ record, findings }) => [record, findings[0]?.message]),
@@ -202,7 +203,7 @@ describe('settling', () => {
     expect(await jobs.shops()).toEqual(['2 b x']);
   });
 
-  it('refuses records that refer to nothing, and whoever referred to them', async () => {
+  it('refuses records that refer to nothing, and records that referred to those', async () => {
     await jobs.pool.query(`
       ALTER TABLE public.shop ADD CONSTRAINT shop_city_fkey FOREIGN KEY (city) REFERENCES public.city NOT VALID;
       ALTER TABLE public.shop VALIDATE CONSTRAINT shop_city_fkey`);
@@ -241,7 +242,7 @@ describe('settling', () => {
     expect(rows.map(({ name }) => name)).toEqual(['sale_shop_number_fkey', 'shop_city_fkey']);
   });
 
-  it('loses nobody in silence to ON DELETE CASCADE', async () => {
+  it('loses no record in silence to ON DELETE CASCADE', async () => {
     // A shop's name is the number of its head office here.
     await jobs.pool.query(`
       ALTER TABLE public.shop ADD CONSTRAINT shop_head_fkey
@@ -302,7 +303,7 @@ describe('settling', () => {
   it.each([
     ['an error of PL/pgSQL', `RAISE 'no such name'`, 'P0001'],
     ['an error with a code of its own', `RAISE 'no such name' USING ERRCODE = 'SL001'`, 'SL001'],
-  ])('refuses a record for which a function of an index raises %s (H4)', async (_what, raise, sqlstate) => {
+  ])('refuses a record for which a function of an index raises %s', async (_what, raise, sqlstate) => {
     await jobs.pool.query(`
       CREATE FUNCTION public.short_name(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
         BEGIN IF name = 'bad' THEN ${raise}; END IF; RETURN left(name, 3); END $$;
@@ -315,6 +316,76 @@ describe('settling', () => {
       expect(await jobs.shops()).toEqual(['0 good x', '2 better x']);
       expect((await jobs.refusals(id))[0]?.refusals).toMatchObject([{ record: 1, sqlstate }]);
     } finally {
+      await jobs.pool.query('DROP FUNCTION public.short_name CASCADE');
+    }
+  });
+
+  it('waits for a snapshot that sees a refused row, and builds the index over the others (PR4)', async () => {
+    await jobs.pool.query(`
+      CREATE FUNCTION public.short_name(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN IF name = 'bad' THEN RAISE 'no such name'; END IF; RETURN left(name, 3); END $$;
+      CREATE INDEX shop_short_name ON public.shop (public.short_name(name))`);
+    const reader = await jobs.pool.connect();
+    try {
+      const shops = ['good', 'bad'].map((name, at) => ({ number: String(at), name, items: ['x'] }));
+      const id = await jobs.loaded([shops], { maxRefusedShare: 1 });
+      await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+      let isReleased = false;
+      const steps: string[] = [];
+      await finalizeJob(jobs, {
+        onStep: (_step, detail) => {
+          if (detail === undefined) return;
+          steps.push(detail);
+          if (!isReleased && detail.includes('snapshots see rows')) {
+            isReleased = true;
+            void reader.query('COMMIT');
+          }
+        },
+      });
+      expect(steps.filter((step) => step.includes('snapshots see rows'))).not.toEqual([]);
+      expect(await jobs.shops()).toEqual(['0 good x']);
+      expect((await jobs.refusals(id))[0]?.refusals).toMatchObject([{ record: 1, sqlstate: 'P0001' }]);
+    } finally {
+      await reader.query('ROLLBACK');
+      reader.release();
+      await jobs.pool.query('DROP FUNCTION public.short_name CASCADE');
+    }
+  });
+
+  it('waits for a transaction of another database that is older than a refusal, and says so at the bound (PR4)', async () => {
+    await jobs.pool.query(`
+      CREATE FUNCTION public.short_name(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN IF name = 'bad' THEN RAISE 'no such name'; END IF; RETURN left(name, 3); END $$;
+      CREATE INDEX shop_short_name ON public.shop (public.short_name(name))`);
+    const other = new pg.Client({ connectionString: new URL('/postgres', jobs.url).href });
+    await other.connect();
+    const shops = ['good', 'bad'].map((name, at) => ({ number: String(at), name, items: ['x'] }));
+    const writeElsewhere = 'BEGIN; SELECT pg_current_xact_id()';
+    try {
+      await other.query(writeElsewhere);
+      await jobs.loaded([shops], { maxRefusedShare: 1 });
+      await expect(finalizeJob(jobs, { config: { snapshotWaitMs: 1 } })).rejects.toMatchObject({
+        code: 'FINALIZE_REFUSED',
+        message: expect.stringMatching(
+          /^PostgreSQL refused the index shop_short_name .* did not end in time/,
+        ),
+      });
+      await other.query('COMMIT');
+      await jobs.reset();
+      await other.query(writeElsewhere);
+      await jobs.loaded([shops], { maxRefusedShare: 1 });
+      let isReleased = false;
+      await finalizeJob(jobs, {
+        onStep: (_step, detail) => {
+          if (isReleased || !detail?.includes('snapshots see rows')) return;
+          isReleased = true;
+          void other.query('COMMIT');
+        },
+      });
+      expect(isReleased).toBe(true);
+      expect(await jobs.shops()).toEqual(['0 good x']);
+    } finally {
+      await other.end();
       await jobs.pool.query('DROP FUNCTION public.short_name CASCADE');
     }
   });

@@ -1,6 +1,6 @@
 /**
- * Works through the items in their order, so many at a time.
- * All that has begun is waited for, also when one fails: nothing of ours may go on behind the caller's back.
+ * Works through the items in their order, N at a time.
+ * Waits for all that has begun, also when one fails: no work may continue after this returns.
  */
 export async function sideBySide<T>(
   items: readonly T[],

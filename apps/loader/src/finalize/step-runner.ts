@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction, pinWithin } from '#common/postgres/pool.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
-import { type ForeignSession, mayNotEnd } from '../load/foreign-session.js';
+import { type ForeignSession, mayNotEnd } from '../faults/foreign-session.js';
 import type { FinalizeConfig } from './finalize.config.js';
 import type { FinalizingJob } from './finalizing-job.js';
 
@@ -11,11 +11,11 @@ const INSUFFICIENT_PRIVILEGE = '42501';
 const APPLICATION_PREFIX = 'sluice-finalize';
 
 /**
- * Runs the steps of one finalization, each in a transaction of its own that only whoever holds the job can commit.
+ * Runs the steps of one finalization, each in a transaction of its own that only the loader that holds the job can commit.
  *
- * - S1: before its work and again before its COMMIT a step checks that the job is `finalizing` with our epoch.
- * - S2: the second check locks the job row, the first does not: a cancel would wait behind an hour of index building.
- * - S3: while it works, the backend bears the job and the epoch in its application_name, so that a successor finds
+ * - ST1: before its work and again before its COMMIT a step checks that the job is `finalizing` with our epoch.
+ * - ST2: the second check locks the job row, the first does not: a cancel would wait behind an hour of index building.
+ * - ST3: while it works, the backend bears the job and the epoch in its application_name, so that a successor finds
  *   and ends it ({@link terminateBackends}); between the first look and the COMMIT no other claim can slip in unseen,
  *   because the successor waits until the backend is gone before it looks in the catalogs itself.
  */
@@ -27,7 +27,7 @@ export class StepRunner {
     private readonly over?: AbortSignal,
   ) {}
 
-  /** @throws SluiceError JOB_LOST when somebody else has the job, or it was ended */
+  /** @throws SluiceError JOB_LOST when another loader has the job, or it was ended */
   async step<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     return this.lastStep(async (client) => {
       const result = await work(client);
@@ -84,13 +84,13 @@ export class StepRunner {
     }
   }
 
-  /** Somebody may have cancelled while we waited. @throws SluiceError JOB_LOST */
+  /** The job may have been cancelled while we waited. @throws SluiceError JOB_LOST */
   async assertStillHeld(): Promise<void> {
     await this.assertHeld(this.pool, '');
   }
 
   /**
-   * The signal comes before our backends are looked for and ended: a step that named its backend too late to be
+   * The signal comes before our backends are found and ended: a step that named its backend too late to be
    * found sees it here.
    */
   private async assertHeld(client: Pick<Pool, 'query'>, lock: '' | 'FOR KEY SHARE'): Promise<void> {

@@ -12,7 +12,7 @@ const TABLES = `${SHOP_TABLES}
 const NO = `public."Shop's ""no"""`;
 const NO_LITERAL = pg.escapeLiteral(NO);
 
-describe('sequences of tables that are swapped (C16)', () => {
+describe('sequences of tables that are swapped', () => {
   let jobs: StagedJobs;
 
   beforeAll(async () => {
@@ -78,7 +78,7 @@ describe('sequences of tables that are swapped (C16)', () => {
     expect(await insert('9')).toEqual([100]);
   });
 
-  it('serial: a swap that is undone leaves the old table’s next id as it was (Q2)', async () => {
+  it('serial: a swap that is undone leaves the old table’s next id as it was (SQ2)', async () => {
     for (const number of ['5', '6', '7']) await insert(number);
     await jobs.pool.query(`
       CREATE FUNCTION public.stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -98,7 +98,7 @@ describe('sequences of tables that are swapped (C16)', () => {
     expect(await insert('9')).toEqual([105]);
   });
 
-  it('serial: what has to be prepared again is swapped later with the same ids (Q3)', async () => {
+  it('serial: what has to be prepared again is swapped later with the same ids (SQ3)', async () => {
     for (const number of ['5', '6', '7']) await insert(number);
     await jobs.loaded([[shop('1'), shop('2')]]);
     let once: Promise<unknown> | undefined;
@@ -137,7 +137,7 @@ describe('sequences of tables that are swapped (C16)', () => {
       `CREATE VIEW public.other AS SELECT nextval(${NO_LITERAL})`,
       'DROP VIEW public.other',
     ],
-    ['nobody owns', `ALTER SEQUENCE ${NO} OWNED BY NONE`, `ALTER SEQUENCE ${NO} OWNED BY public.shop.no`],
+    ['no column owns', `ALTER SEQUENCE ${NO} OWNED BY NONE`, `ALTER SEQUENCE ${NO} OWNED BY public.shop.no`],
     [
       'is a part of a default only',
       `ALTER TABLE public.shop ALTER no SET DEFAULT 1 + nextval(${NO_LITERAL})`,
@@ -187,7 +187,7 @@ describe('sequences of tables that are swapped (C16)', () => {
     expect(await insert('8')).toEqual([105]);
   });
 
-  it('serial: a sequence that is shared after a first try of the swap fails the job, and is left (Q3)', async () => {
+  it('serial: a sequence that is shared after a first try of the swap fails the job, and is left (SQ3)', async () => {
     for (const number of ['6', '7']) await insert(number);
     await jobs.loaded([[shop('1')]]);
     const share = `CREATE TABLE public.other (no int DEFAULT nextval(${NO_LITERAL}))`;
@@ -214,7 +214,7 @@ describe('sequences of tables that are swapped (C16)', () => {
     expect(await state()).toBe('105 true');
   });
 
-  it('identity: a column that the contract fills leaves the sequence where it was (Q4)', async () => {
+  it('identity: a column that the contract fills leaves the sequence where it was (SQ4)', async () => {
     const [main, child] = SHOP_PLAN;
     const plan = [main!, { ...child!, columns: ['shop_number', 'id'] }];
     await jobs.pool.query(

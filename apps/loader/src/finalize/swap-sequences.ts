@@ -1,21 +1,21 @@
 import pg, { type PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { ownSequences } from '#core/staging/own-sequences.js';
-import { STAGING_SCHEMA, TARGET_SCHEMA } from '#core/staging/staging-names.js';
+import { STAGING_SCHEMA } from '#core/staging/staging-names.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
 import { stagedTwin } from './build-indexes.js';
 
 /**
  * What a swap does with sequences, so that ids belong to the snapshot and no later INSERT meets one of them.
  *
- * - Q1: a `serial` column has counted in a sequence of its staging table's own. Its default goes back to the target's
- *   sequence, which keeps name, OID and privileges, and goes on behind the last number of the snapshot; at its start
+ * - SQ1: a `serial` column has counted in a sequence of its staging table's own. Its default goes back to the target's
+ *   sequence, which keeps name, OID and privileges, and continues after the last number of the snapshot; at its start
  *   value when there is none.
- * - Q2: it is set by ALTER SEQUENCE … RESTART, which gives the sequence a new file. What draws from it afterwards in the
+ * - SQ2: it is set by ALTER SEQUENCE … RESTART, which gives the sequence a new file. What draws from it afterwards in the
  *   same transaction draws from that file, so all of it is undone when the transaction is. A setval alone is not.
- * - Q3: putting a default back may be committed without a swap, when something has to be prepared again. Rows are loaded
+ * - SQ3: putting a default back may be committed without a swap, when something has to be prepared again. Rows are loaded
  *   no more by then, and the staging table keeps its sequence until it becomes visible.
- * - Q4: an identity column that the contract fills has drawn nothing. Its new sequence goes on where the old one is.
+ * - SQ4: an identity column that the contract fills has drawn nothing. Its new sequence continues where the old one is.
  */
 export interface SerialColumn {
   readonly column: string;
@@ -37,10 +37,10 @@ export async function serialColumns(
   jobId: string,
 ): Promise<SerialColumn[]> {
   if (staged.every((twin) => counters(twin).length === 0)) return [];
-  const own = await ownSequences(
-    client,
-    targets.map(({ table }) => table),
-  );
+  const own = await ownSequences(client, {
+    schema: targets[0]?.schema ?? '',
+    tables: targets.map(({ table }) => table),
+  });
   return targets.flatMap((target) => {
     const twin = stagedTwin(staged, target, jobId);
     if (twin === undefined) return [];
@@ -57,7 +57,7 @@ export async function serialColumns(
   });
 }
 
-/** Q3: from here on definitions of staging and target can be compared. */
+/** SQ3: from here on definitions of staging and target can be compared. */
 export async function putDefaultsBack(client: PoolClient, serial: readonly SerialColumn[]): Promise<void> {
   for (const { staging, column, sequence } of serial) {
     await client.query(
@@ -67,7 +67,7 @@ export async function putDefaultsBack(client: PoolClient, serial: readonly Seria
 }
 
 /**
- * Q1, Q2: sets the targets' sequences behind the snapshot, and drops those that it has counted in.
+ * SQ1, SQ2: sets the targets' sequences behind the snapshot, and drops those that it has counted in.
  * @throws SluiceError TARGET_CHANGED when a sequence has become another's, too, or has no such numbers any more
  */
 export async function setBehindSnapshot(
@@ -94,7 +94,7 @@ export async function setBehindSnapshot(
 }
 
 /**
- * Q4: to be called before the exchange.
+ * SQ4: to be called before the exchange.
  * @param rows of each table: those that are there and have drawn no number were given one
  */
 export async function takeOverIdentities(
@@ -111,7 +111,7 @@ export async function takeOverIdentities(
         (sequence) => sequence.identity && sequence.column === column,
       );
       if (twin === undefined) continue;
-      const old = inSchema(TARGET_SCHEMA, name);
+      const old = inSchema(target.schema, name);
       const own = inSchema(STAGING_SCHEMA, twin.name);
       if ((await stateOf(client, own, own)).called || !(await isReadable(client, old))) continue;
       const state = await stateOf(client, old, own);

@@ -1,7 +1,7 @@
 import pg, { type PoolClient } from 'pg';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { revokeStatements } from '#core/staging/kept-statements.js';
-import { RECORD_COLUMN, STAGING_SCHEMA, TARGET_SCHEMA, stagingTable } from '#core/staging/staging-names.js';
+import { RECORD_COLUMN, STAGING_SCHEMA, stagingTable } from '#core/staging/staging-names.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
 import { stagedTwin } from './build-indexes.js';
 
@@ -9,8 +9,8 @@ import { stagedTwin } from './build-indexes.js';
  * The exchange itself. Only catalogs change, no row is touched.
  *
  * The order matters: a moved table takes its indexes, constraints and identity sequences along, so moving the old
- * one out of `public` frees all their names at once; statistics objects stay where they are until the old table
- * goes. Views keep their OID, so that their privileges, comments, and views upon them stay.
+ * one out of its schema frees all their names at once; statistics objects stay where they are until the old table
+ * goes. Views keep their OID, and so their privileges, comments, and the views on them.
  */
 export async function exchangeTables(
   client: PoolClient,
@@ -26,30 +26,30 @@ export async function exchangeTables(
   const views = new Map(targets.flatMap(({ views }) => views).map((view) => [view.name, view.definition]));
   const statements = [
     ...pairs.flatMap(({ target, twin }) => becomeLike(target, twin)),
-    ...targets.flatMap(({ sequences }) =>
+    ...targets.flatMap(({ schema, sequences }) =>
       sequences
         .filter(({ identity }) => !identity)
-        .map(({ name }) => `ALTER SEQUENCE ${inPublic(name)} OWNED BY NONE`),
+        .map(({ name }) => `ALTER SEQUENCE ${inSchema(schema, name)} OWNED BY NONE`),
     ),
     ...targets.map(({ name }) => `ALTER TABLE ${name} SET SCHEMA ${STAGING_SCHEMA}`),
     ...pairs.flatMap(({ target, twin }) => [
-      `ALTER TABLE ${twin.name} SET SCHEMA ${TARGET_SCHEMA}`,
-      `ALTER TABLE ${inPublic(twin.table)} RENAME TO ${pg.escapeIdentifier(target.table)}`,
-      // Not while it stands in the staging schema: an owner needs CREATE where its tables stand.
+      `ALTER TABLE ${twin.name} SET SCHEMA ${pg.escapeIdentifier(target.schema)}`,
+      `ALTER TABLE ${inSchema(target.schema, twin.table)} RENAME TO ${pg.escapeIdentifier(target.table)}`,
+      // Not while it is in the staging schema: an owner needs CREATE in the schema of its tables.
       ...(target.owner === twin.owner
         ? []
         : [`ALTER TABLE ${target.name} OWNER TO ${pg.escapeIdentifier(target.owner)}`]),
     ]),
-    ...targets.flatMap(({ name: table, sequences }) =>
+    ...targets.flatMap(({ schema, name: table, sequences }) =>
       sequences
         .filter(({ identity }) => !identity)
         .map(
           ({ name, column }) =>
-            `ALTER SEQUENCE ${inPublic(name)} OWNED BY ${table}.${pg.escapeIdentifier(column)}`,
+            `ALTER SEQUENCE ${inSchema(schema, name)} OWNED BY ${table}.${pg.escapeIdentifier(column)}`,
         ),
     ),
     ...views.values(),
-    `DROP TABLE ${targets.map(({ table }) => inStaging(table)).join(', ')}`,
+    `DROP TABLE ${targets.map(({ table }) => inSchema(STAGING_SCHEMA, table)).join(', ')}`,
     ...pairs.flatMap(({ target, twin }) => takeNames(target, twin, jobId)),
     ...targets.flatMap(({ kept }) => kept),
   ];
@@ -76,7 +76,7 @@ function becomeLike(target: TargetFacts, twin: TargetFacts): string[] {
 /** Index names are their constraints' names too: renaming the one renames the other. */
 function takeNames(target: TargetFacts, twin: TargetFacts, jobId: string): string[] {
   const rename = (kind: string, from: string, to: string): string =>
-    `ALTER ${kind} ${inPublic(from)} RENAME TO ${pg.escapeIdentifier(to)}`;
+    `ALTER ${kind} ${inSchema(target.schema, from)} RENAME TO ${pg.escapeIdentifier(to)}`;
   return [
     ...target.indexes.map(({ name }) => rename('INDEX', stagingTable(name, jobId), name)),
     ...target.sequences.flatMap(({ name, column, identity }) => {
@@ -86,17 +86,13 @@ function takeNames(target: TargetFacts, twin: TargetFacts, jobId: string): strin
     ...target.statistics.flatMap(({ name }) => {
       const stagedName = stagingTable(name, jobId);
       return [
-        `ALTER STATISTICS ${inStaging(stagedName)} SET SCHEMA ${TARGET_SCHEMA}`,
+        `ALTER STATISTICS ${inSchema(STAGING_SCHEMA, stagedName)} SET SCHEMA ${pg.escapeIdentifier(target.schema)}`,
         rename('STATISTICS', stagedName, name),
       ];
     }),
   ];
 }
 
-function inPublic(name: string): string {
-  return `${TARGET_SCHEMA}.${pg.escapeIdentifier(name)}`;
-}
-
-function inStaging(name: string): string {
-  return `${STAGING_SCHEMA}.${pg.escapeIdentifier(name)}`;
+function inSchema(schema: string, name: string): string {
+  return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
 }

@@ -4,6 +4,7 @@ import { inTransaction } from '#common/postgres/pool.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { eventually } from '#test/support/eventually.js';
 import { SHOPS, claimJob, finalizeJob, untilRow } from '#test/support/finalizing.js';
+import { targetsOf } from '#core/staging/table-plan.js';
 import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 
 /** Everything that a table can have and a swap promises to keep. */
@@ -59,7 +60,7 @@ const FURNISHED = `${SHOP_TABLES}
   COMMENT ON VIEW public.shop_names IS 'names';
   GRANT SELECT ON public.shop_names TO sluice_test_reader;`;
 
-const PLAIN_TABLES = ['shop', 'sale'];
+const PLAIN_TABLES = targetsOf(SHOP_PLAN);
 
 describe('the swap', () => {
   let jobs: StagedJobs;
@@ -121,7 +122,7 @@ describe('the swap', () => {
     ]);
   });
 
-  it('leaves identity, serial and generated columns working for whoever writes afterwards', async () => {
+  it('leaves identity, serial and generated columns working for later writers', async () => {
     await jobs.loaded([[{ number: '1', name: 'a', items: ['x', 'y'] }]]);
     await finalizeJob(jobs);
     await jobs.pool.query(`INSERT INTO public.shop (number, name, city) VALUES ('2', 'b', 'tainan')`);
@@ -165,7 +166,7 @@ describe('the swap', () => {
     expect(await jobs.shops()).toEqual(['1 a']);
   });
 
-  it('makes no reader fail: views are locked before tables, and nobody waits in a circle', async () => {
+  it('makes no reader fail: views are locked before tables, and no session waits in a circle', async () => {
     await jobs.loaded([[{ number: '1', name: 'a', items: ['x'] }]]);
     const readers = await Promise.all(['one', 'two', 'three'].map((name) => jobs.session(name)));
     let swapping = true;
@@ -206,7 +207,7 @@ describe('the swap', () => {
     expect(await jobs.shops()).toEqual(['1 new']);
   });
 
-  it('waits for a snapshot that would find the new table empty, says for whom, and no longer than told', async () => {
+  it('waits for a snapshot that would find the new table empty, names its session, and stops at the bound', async () => {
     await jobs.pool.query(`INSERT INTO public.shop (number, name) VALUES ('7', 'old')`);
     await jobs.loaded([[{ number: '1', name: 'new' }]]);
     const reader = await jobs.session('old-report');

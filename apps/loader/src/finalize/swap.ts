@@ -4,11 +4,12 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { inspectTargets } from '#core/staging/inspect-targets.js';
 import { STAGING_SCHEMA, stagingTable } from '#core/staging/staging-names.js';
+import type { Targets } from '#core/staging/table-plan.js';
 import type { TargetFacts } from '#core/staging/target-facts.js';
 import { refuseUnkeepable } from '#core/staging/unkeepable.js';
 import { BlockerWatch } from './blocker-watch.js';
 import { missingIndexes, stagedTwin } from './build-indexes.js';
-import { succeed } from './conclude.js';
+import { NOTHING, succeed } from './conclude.js';
 import { countRows } from './count-rows.js';
 import type { FinalizingJob } from './finalizing-job.js';
 import type { StepRunner } from './step-runner.js';
@@ -20,15 +21,15 @@ import { cascadingKeys } from './table-sums.js';
  * Puts the staging tables in the targets' place, in one short transaction that also ends the job.
  *
  *     views, then tables: ACCESS EXCLUSIVE, within one bounded wait
- *     look again at what the targets are made of: somebody may have altered them since
- *     sequences go on behind the snapshot's ids (swap-sequences.ts)
+ *     inspect the targets again: they may have been altered since
+ *     sequences continue after the snapshot's ids (swap-sequences.ts)
  *     exchange (swap-statements.ts) → prove G1 and G2, state succeeded → COMMIT
  *
  * Invariants
- * - W1 (G5): readers see the old tables or the new ones, and the job as succeeded only with the new ones.
- * - W2: nobody waits behind us for longer than `swapLockTimeoutMs`: a try that gets its locks no sooner gives
- *   way, names who is in the way, and comes again.
- * - W3: views are locked before tables, as their readers do; and since the whole wait stays below the server's
+ * - SW1 (G5): readers see the old tables or the new ones, and the job as succeeded only with the new ones.
+ * - SW2: no session waits behind us for longer than `swapLockTimeoutMs`: an attempt without its locks by then gives
+ *   way, names the blocking sessions, and is repeated.
+ * - SW3: views are locked before tables, as their readers do; and since the whole wait stays below the server's
  *   deadlock_timeout, we give way before the server would sacrifice a reader.
  */
 export type SwapResult =
@@ -42,12 +43,12 @@ const LONGEST_PAUSE_MS = 5_000;
 /**
  * Tries until the swap is done, or the tables turn out to be altered.
  * @param rows of each table, counted
- * @param onWait is told who holds the tables
+ * @param onWait gets the names of the sessions that hold the tables
  * @throws SluiceError JOB_LOST when the job is cancelled meanwhile; TARGET_CHANGED; ROWS_CASCADED; TARGET_CANNOT_BE_SWAPPED
  */
 export async function swap(
   runner: StepRunner,
-  tables: readonly string[],
+  names: Targets,
   rows: readonly number[],
   lockTimeoutMs: number,
   onWait: (whom: string) => void,
@@ -55,7 +56,7 @@ export async function swap(
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     const watch = new BlockerWatch(runner.pool, lockTimeoutMs);
     try {
-      return await runner.lastStep((client) => trySwap(client, runner, tables, rows, lockTimeoutMs, watch));
+      return await runner.lastStep((client) => trySwap(client, runner, names, rows, lockTimeoutMs, watch));
     } catch (error) {
       if (![LOCK_NOT_AVAILABLE, DEADLOCK].includes(sqlstateOf(error) ?? '')) throw error;
       onWait(watch.names());
@@ -68,24 +69,24 @@ export async function swap(
 async function trySwap(
   client: PoolClient,
   runner: StepRunner,
-  tables: readonly string[],
+  names: Targets,
   rows: readonly number[],
   lockTimeoutMs: number,
   watch: BlockerWatch,
 ): Promise<SwapResult> {
   const { job } = runner;
-  const before = await inspectTargets(client, tables);
+  const before = await inspectTargets(client, names);
   await watch.during(client, () => lockWithin(client, before, lockTimeoutMs));
   // Under the lock nothing changes any more: what is true now is what gets swapped.
-  const targets = await inspectTargets(client, tables);
-  const stagingTables = tables.map((table) => stagingTable(table, job.id));
-  let staged = await inspectTargets(client, stagingTables, STAGING_SCHEMA);
+  const targets = await inspectTargets(client, names);
+  const twins = { schema: STAGING_SCHEMA, tables: names.tables.map((table) => stagingTable(table, job.id)) };
+  let staged = await inspectTargets(client, twins);
   const serial = await serialColumns(client, targets, staged, job.id);
   if (serial.length > 0) {
     await putDefaultsBack(client, serial);
-    staged = await inspectTargets(client, stagingTables, STAGING_SCHEMA);
+    staged = await inspectTargets(client, twins);
   }
-  await refuseUnkeepable(client, tables);
+  await refuseUnkeepable(client, names);
   refuseAltered(targets, staged, job.id);
   const why = notReady(before, targets, staged, job.id);
   if (why !== null) return { kind: 'prepare again', why };
@@ -93,7 +94,7 @@ async function trySwap(
   await takeOverIdentities(client, targets, staged, rows, job.id);
   await exchangeTables(client, targets, staged, job.id);
   await refuseCascaded(client, job, targets, rows);
-  await succeed(client, job, { inserted: rows[0] ?? 0, updated: 0, unchanged: 0, superseded: 0 });
+  await succeed(client, job, { ...NOTHING, inserted: rows[0] ?? 0 });
   return { kind: 'swapped' };
 }
 
@@ -122,7 +123,7 @@ async function refuseCascaded(
   }
 }
 
-/** W2, W3: one budget for all locks together. */
+/** SW2, SW3: one budget for all locks together. */
 async function lockWithin(
   client: PoolClient,
   targets: readonly TargetFacts[],
@@ -165,7 +166,7 @@ function refuseAltered(targets: readonly TargetFacts[], staged: readonly TargetF
   }
 }
 
-/** What appeared or went between preparing and locking, and only costs another round. */
+/** What was created or dropped between preparing and locking, and only costs another round. */
 function notReady(
   before: readonly TargetFacts[],
   targets: readonly TargetFacts[],
@@ -174,7 +175,7 @@ function notReady(
 ): string | null {
   const views = (facts: readonly TargetFacts[]): string =>
     facts.flatMap((f) => f.views.map(({ name }) => name)).join();
-  if (views(before) !== views(targets)) return 'a view came or went';
+  if (views(before) !== views(targets)) return 'a view was created or dropped';
   const [missing] = missingIndexes(targets, staged, jobId);
   if (missing !== undefined) return `index ${missing.index.name} came or changed`;
   for (const target of targets) {

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { prepared } from '#common/postgres/prepared.js';
 import { quotedStagingTable } from '#core/staging/staging-names.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import type { MergeFacts } from '#core/staging/target-facts.js';
@@ -28,7 +29,7 @@ export async function proveTables(
   rows: readonly number[],
   cascading: readonly string[] = [],
 ): Promise<void> {
-  const { rows: sums } = await client.query<Sums>(SUMS, [job.id]);
+  const { rows: sums } = await prepared(client).query<Sums>(SUMS, [job.id]);
   if (sums.some(({ loaded }) => loaded === null)) return;
   const sumsOf = tables.map(({ table }, index) => {
     const own = sums.find((each) => each.table === table);

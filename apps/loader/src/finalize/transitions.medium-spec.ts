@@ -1,20 +1,21 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
+import type { JobState } from '#api/job-words.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
-import { type JobState, TRANSITIONS, type TransitionOwner } from '#core/job/job-state.js';
+import { TRANSITIONS, type TransitionOwner } from '#core/job/job-state.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
-import { failLoading, pauseFinalizing, pauseLoading } from '#core/job/loader-transitions.js';
 import { JobRepository } from '#core/job/job.repository.js';
+import { failLoading, pauseFinalizing, pauseLoading } from '#core/job/loader-transitions.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
-import { fail, succeed } from './conclude.js';
 import { FinalizeRepository } from '../sweep/finalize.repository.js';
-import type { FinalizingJob } from './finalizing-job.js';
 import { Leftovers } from '../sweep/leftovers.js';
+import { fail, succeed } from './conclude.js';
+import type { FinalizingJob } from './finalizing-job.js';
 
 /** How a job stands before an act: columns of its row, of a job that is loaded whole, has no lease and has epoch 1. */
 const SITUATIONS: readonly (readonly [from: JobState, columns: string])[] = [
@@ -38,7 +39,7 @@ const SITUATIONS: readonly (readonly [from: JobState, columns: string])[] = [
 
 const PROBLEM = { code: 'JOB_FAULT', message: 'm', action: 'a' };
 const ERROR = new SluiceError('JOB_FAULT', 'm');
-const OUTCOME = { inserted: 1, updated: 0, unchanged: 0, superseded: 0 };
+const OUTCOME = { inserted: 1, updated: 0, unchanged: 0, deleted: 0, superseded: 0 };
 
 let jobs: StagedJobs;
 let database: DataSource;
@@ -66,8 +67,8 @@ beforeAll(async () => {
     ...{ cutting: {}, head: {}, sourceIdentity: {}, expectedBytes: null, contractVersion: 1, signed: false },
   } as Parameters<typeof ingestor.start>[1];
   const finalizing = {
-    ...{ id, epoch: 1, dataset: 'shops', mode: 'replace', dryRun: false, maxRefusedShare: 1 },
-    ...{ maxShrinkShare: null, existingKeys: 'supersede', contractVersion: 1 },
+    ...{ id, epoch: 1, dataset: 'shops', mode: 'replace', dryRun: false, strict: false, maxRefusedShare: 1 },
+    ...{ maxShrinkShare: null, existingKeys: 'supersede', contractVersion: 1, mayBringNothing: false },
     source: { batches: 1, records: 1, bytes: 17, dataStart: 7, crc32cSum: 0 },
   } satisfies FinalizingJob;
 
@@ -117,7 +118,7 @@ async function refusals(act: () => Promise<unknown>): Promise<void> {
   }
 }
 
-it('every statement that changes a job’s state makes the transitions of the table, each from every state, and no other (J1, J3)', async () => {
+it('every statement that changes a job’s state makes the transitions of the table, each from every state, and no other (JS1, JS3)', async () => {
   const made = new Set<string>();
   for (const [from, columns] of SITUATIONS) {
     for (const [owner, act] of acts) {
@@ -144,7 +145,7 @@ it.each<[end: string, act: (job: FinalizingJob) => Promise<unknown>, state: JobS
   ],
   ['a cancel', () => new OperatorRepository(database, () => 1).cancel(id), 'cancelled', false],
 ])(
-  'after %s the lease of a job that was finalizing is renewed as it should (NS8)',
+  'after %s the lease of a job that was finalizing is renewed as it should',
   async (_end, act, state, ours) => {
     await jobs.pool.query(`
     DELETE FROM sluice.job;

@@ -3,27 +3,26 @@ import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
-import { BatchHandler, type Delivery } from '#common/kafka/batch-handler.decorator.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { LOGGER } from '#common/lifecycle/tokens.js';
+import { BatchHandler, type Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { LOGGER } from '#common/providers/tokens.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
-import { DatasetRegistry } from '#core/dataset/registry.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import { MessageSeal, UNSEALED } from '#core/message/message-seal.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
-import { type TablePlan, planTables } from '#core/record/compile-contract.js';
-import { Sweep } from '../sweep/sweep.js';
+import { type TablePlan, planSections } from '#core/record/compile-contract.js';
 import { LoaderConfig } from '../loader.config.js';
 import { LoaderMetrics } from '../loader.metrics.js';
-import { type BatchGroup, groupByJob } from './batch-group.js';
-import { GroupLoader } from './group-loader.js';
+import { Sweep } from '../sweep/sweep.js';
+import { type BatchGroup, groupByJob, GroupLoader } from './group-loader.js';
 import { assertSections, loaderPlan } from './staging-targets.js';
 
 /**
  * Loads clean batches: one transaction for each run of batches of one job, then the status events, then the
- * transport commits the offset (G4). Letters of refusals leave through the ledger's outbox, by the sweep.
+ * transport commits the offset (G4). Dead letters leave through the ledger's outbox, by the sweep.
  */
 @Controller()
 export class CleanBatchController {
@@ -31,14 +30,14 @@ export class CleanBatchController {
   private readonly plans = new Map<string, readonly TablePlan[]>();
 
   constructor(
-    @Inject(GroupLoader) private readonly loader: GroupLoader,
-    @Inject(DatasetRegistry) private readonly registry: DatasetRegistry,
-    @Inject(Publisher) private readonly publisher: Publisher,
-    @Inject(Sweep) private readonly sweep: Sweep,
-    @Inject(LoaderMetrics) private readonly metrics: LoaderMetrics,
-    @Inject(MessageParking) private readonly parking: MessageParking,
+    private readonly loader: GroupLoader,
+    private readonly registry: DatasetRegistry,
+    private readonly publisher: Publisher,
+    private readonly sweep: Sweep,
+    private readonly metrics: LoaderMetrics,
+    private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
-    @Inject(LoaderConfig) config: LoaderConfig,
+    config: LoaderConfig,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
     if (this.seal === null) logger.warn(UNSEALED);
@@ -47,7 +46,7 @@ export class CleanBatchController {
   @BatchHandler('clean')
   async load(@Payload() delivery: Delivery): Promise<void> {
     const messages = await this.parking.decodeAll(delivery.messages, (message) => {
-      // Without the secret the seal is not looked at: a job that wants one is paused (LD8), and its batches wait.
+      // Without the secret the seal is not checked: a job that needs one is paused (LD8), and its batches wait.
       const clean = decodeCleanMessage(message, (read) => this.seal?.check(read) ?? false);
       assertSections(clean, message.place, this.planOf(clean.dataset));
       return clean;
@@ -61,7 +60,7 @@ export class CleanBatchController {
   private planOf(name: string): readonly TablePlan[] {
     const known = this.plans.get(name);
     if (known !== undefined) return known;
-    const plan = planTables(this.registry.get(name));
+    const plan = planSections(this.registry.get(name));
     this.plans.set(name, plan);
     return plan;
   }
@@ -77,19 +76,23 @@ export class CleanBatchController {
         { job: group.job, state: outcome.state, batches: group.batches.length },
         'batches dropped',
       );
-      this.metrics.dropped(group);
+      this.metrics.dropped(group.dataset, group.batches.length);
       await this.publisher.send((outcome.loaded ?? []).map(loadEvent));
       return;
     }
     this.metrics.loaded(group.dataset, outcome.fresh);
-    // Repeated ones are announced again: whoever loaded them may have died before announcing.
+    if (outcome.merged !== null) {
+      this.logger.info({ job: group.job, step: 'merge' }, 'merged with its load');
+      this.metrics.mergedRecords(group.dataset, outcome.merged);
+    }
+    // Repeated ones are announced again: the loader that loaded them may have died before announcing.
     await this.publisher.send([...outcome.fresh, ...outcome.repeated].map(loadEvent));
     faultPoint('loader.announced');
     this.sweep.wake();
   }
 }
 
-/** Refusals at load are not counted here: they are announced as letters, when the outbox is. */
+/** Refusals at load are not counted here: they are announced as dead letters, when the outbox is. */
 function loadEvent(batch: CleanMessage): ReturnType<typeof encodeStatusEvent> {
   return encodeStatusEvent({
     type: 'batch',
@@ -109,7 +112,7 @@ function loadEvent(batch: CleanMessage): ReturnType<typeof encodeStatusEvent> {
   });
 }
 
-/** What the transport has to know: whether waiting will do, or somebody has to look. */
+/** For the transport: whether waiting is enough, or an operator has to act. */
 function waitOrAlarm(error: unknown, group: BatchGroup): Error {
   if (error instanceof SluiceError) return error;
   const waits = classifyDatabaseError(error) === 'wait';

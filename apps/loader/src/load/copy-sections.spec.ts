@@ -17,12 +17,24 @@ describe('a refused COPY', () => {
     expect(copyFaultOf(new Error('refused'), TARGETS)).toBeNull();
   });
 
-  it('does not take a table for another whose name goes on', () => {
+  it('does not take a table for another whose name continues', () => {
     expect(faultAt('COPY abc7_shop_item, line 2, column name: "x"')).toEqual({
       table: 'abc7_shop_item',
       line: 2,
       column: 'name',
     });
+  });
+
+  it('does not take one for another whose name continues in another script, or with blanks', () => {
+    const targets = [
+      { stagingName: 'abc7_shop', columns: ['a', 'b'] },
+      { stagingName: 'abc7_shopé 2', columns: ['名', 'last 名', 'last'] },
+    ];
+    const at = (where: string) => copyFaultOf(Object.assign(new Error('refused'), { where }), targets);
+    const place = { table: 'abc7_shopé 2', line: 7 };
+    expect(at('COPY abc7_shopé 2, line 7, column last 名: "x"')).toEqual({ ...place, column: 'last 名' });
+    expect(at('COPY abc7_shopé 2, line 7, column last: "x"')).toEqual({ ...place, column: 'last' });
+    expect(at('COPY abc7_shop, line 3, column b: "x"')).toEqual({ table: 'abc7_shop', line: 3, column: 'b' });
   });
 
   it('has it behind what a function or a parser says before', () => {
@@ -45,7 +57,7 @@ describe('a refused COPY', () => {
     ['Swedish', 'COPY abc7_shop_item, rad 3, kolumn 名稱: "x"'],
     ['Ukrainian', 'COPY abc7_shop_item, рядок 3, стовпець 名稱: "x"'],
     ['Chinese', 'COPY abc7_shop_item, 第 3 行, 列 名稱: "x"'],
-  ])('has it in a server’s own language, such as %s (C14)', (_, where) => {
+  ])('has it in a server’s own language, such as %s', (_, where) => {
     expect(faultAt(where)).toEqual({ table: 'abc7_shop_item', line: 3, column: '名稱' });
   });
 });

@@ -4,6 +4,7 @@ import { inTransaction } from '#common/postgres/pool.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { eventually } from '#test/support/eventually.js';
 import { LoadingHarness } from '#test/support/loading.js';
+import { OWN_LOCKS } from '#test/support/postgres.js';
 
 describe('GroupLoader on real PostgreSQL', () => {
   let harness: LoadingHarness;
@@ -61,7 +62,7 @@ describe('GroupLoader on real PostgreSQL', () => {
       'rows of a table that the dataset does not write',
       (message) => withSection(message, 'part', { table: 'parts' }),
     ],
-  ])('takes no batch that brings %s (RC5, S4)', async (_, changed) => {
+  ])('takes no batch that brings %s (RC5)', async (_, changed) => {
     await expect(harness.load(harness.batch(0), changed(harness.batch(1)))).rejects.toMatchObject({
       code: 'JOB_PAUSED',
     });
@@ -78,7 +79,7 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await harness.paused()).toMatchObject({ pause_detail: { code: 'BATCH_MISCOUNTED' } });
   });
 
-  it('pauses a job for an error that is not known, with PostgreSQL’s words, and goes on when continued (LD8, C8)', async () => {
+  it('pauses a job for an error that is not known, with PostgreSQL’s words, and resumes when continued (LD8)', async () => {
     await withTrigger(`RAISE EXCEPTION 'the moon is full' USING ERRCODE = 'XX001'`);
     await expect(harness.load(harness.batch(0))).rejects.toMatchObject({
       code: 'JOB_PAUSED',
@@ -128,6 +129,56 @@ describe('GroupLoader on real PostgreSQL', () => {
     expect(await harness.load(harness.batch(1))).toEqual({ kind: 'dropped', state: 'failed' });
   });
 
+  describe('of a paused job (LD9)', () => {
+    const row = async (): Promise<unknown> =>
+      (
+        await harness.pool.query('SELECT dropped_from AS dropped FROM sluice.job WHERE id = $1', [
+          harness.job,
+        ])
+      ).rows[0];
+    /** Of the same dataset. */
+    async function another(state: string): Promise<void> {
+      await harness.pool.query(
+        `INSERT INTO sluice.job SELECT (jsonb_populate_record(job, jsonb_build_object('id', gen_random_uuid(),
+           'state', $2::text, 'pause_reason', CASE WHEN $2 = 'paused' THEN 'operator' END))).* FROM sluice.job WHERE id = $1`,
+        [harness.job, state],
+      );
+    }
+    const pause = (reason: string): Promise<unknown> =>
+      harness.pool.query(`UPDATE sluice.job SET state = 'paused', pause_reason = $1`, [reason]);
+
+    it.each(['operator', 'breaker', 'schema', 'fault'])(
+      'the batches wait (%s) as long as none of another job stands behind them',
+      async (reason) => {
+        await pause(reason);
+        for (const other of [null, 'paused', 'finalizing']) {
+          if (other !== null) await another(other);
+          await expect(harness.load(harness.batch(0))).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+        }
+        expect(await row()).toEqual({ dropped: null });
+        await another('running');
+        expect(await harness.load(harness.batch(0))).toEqual({ kind: 'dropped', state: 'paused' });
+        expect((await harness.staged()).batches).toEqual([]);
+      },
+    );
+
+    it('the job’s row says from which batch on any were dropped, but for those that are loaded or foreign', async () => {
+      await harness.load(harness.batch(0));
+      await pause('operator');
+      await another('queued');
+      expect(await harness.load(harness.batch(0))).toMatchObject({
+        kind: 'dropped',
+        loaded: [{ batch: 0 }],
+      });
+      expect(await harness.load({ ...harness.batch(1), epoch: 9 })).toMatchObject({ kind: 'dropped' });
+      expect(await row()).toEqual({ dropped: null });
+      await harness.load(harness.batch(4), harness.batch(5));
+      await harness.load(harness.batch(2), harness.batch(0));
+      await harness.load(harness.batch(3));
+      expect(await row()).toEqual({ dropped: '2' });
+    });
+  });
+
   describe('behind the transaction of another loader', () => {
     let other: pg.Client;
     let ended: Promise<unknown>;
@@ -147,7 +198,7 @@ describe('GroupLoader on real PostgreSQL', () => {
 
     afterEach(() => other.end().catch(() => undefined));
 
-    it('ends one that has stalled, and goes on', async () => {
+    it('ends one that has stalled, and continues', async () => {
       expect(await harness.load(harness.batch(0))).toMatchObject({ kind: 'loaded', fresh: [{ batch: 0 }] });
       expect(await ended).toMatchObject({ code: '57P01' });
     });
@@ -157,7 +208,7 @@ describe('GroupLoader on real PostgreSQL', () => {
       const patient = harness.loaderWith(600_000);
       const group = { dataset: 'things', job: harness.job, batches: [harness.batch(0)] };
       const loading = patient.load(group, harness.plan(), () => undefined);
-      await eventually(() => harness.looks > 0, 'a look at who is in the way');
+      await eventually(() => harness.looks > 0, 'a query for the blocking session');
       await other.query('COMMIT');
       expect(await loading).toMatchObject({ kind: 'loaded', fresh: [], repeated: [{ batch: 0 }] });
     });
@@ -271,6 +322,9 @@ describe('GroupLoader on real PostgreSQL', () => {
       expect(await harness.load(harness.batch(1), again)).toEqual({ kind: 'dropped', state: 'failed' });
       expect(await jobRow()).toMatchObject({ state: 'failed', why: { code: 'BATCH_DIFFERS' } });
       expect((await harness.staged()).batches).toEqual([0]);
+      // It has failed already: nothing holds up the batches of others behind it.
+      expect(await harness.load(again, harness.batch(2))).toEqual({ kind: 'dropped', state: 'failed' });
+      expect((await harness.staged()).batches).toEqual([0]);
     });
 
     it('takes none without a seal for a job whose messages are sealed (LD7)', async () => {
@@ -323,11 +377,11 @@ describe('GroupLoader on real PostgreSQL', () => {
 
   it('holds the job row until COMMIT, so that ending the job waits for it (LD2)', async () => {
     const loading = await inTransaction(harness.pool, async (blocker) => {
-      // Between the look at the state and the ledger row, whose foreign key would lock the job row anyway.
+      // Between the check of the state and the ledger row, whose foreign key would lock the job row anyway.
       await blocker.query('LOCK TABLE sluice.ledger IN SHARE MODE');
       const waiting = harness.load(harness.batch(0));
       await eventually(
-        async () => (await harness.pool.query('SELECT FROM pg_locks WHERE NOT granted')).rows.length > 0,
+        async () => (await harness.pool.query(`SELECT FROM ${OWN_LOCKS} WHERE NOT granted`)).rows.length > 0,
         'the loader to meet the lock',
       );
       const ending = harness.pool.query('SELECT FROM sluice.job WHERE id = $1 FOR UPDATE NOWAIT', [

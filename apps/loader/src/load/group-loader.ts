@@ -1,25 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import type { JobCounts } from '#api/job-facts.js';
+import type { JobState } from '#api/job-words.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
+import type { GroupBounds } from '#common/kafka/transport/fetched-messages.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
-import type { JobState } from '#core/job/job-state.js';
 import { jobErrorOf } from '#core/job/job.entity.js';
+import { noteDropped } from '#core/job/job-problem.js';
 import { failLoading, pauseLoading } from '#core/job/loader-transitions.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import type { BatchGroup } from './batch-group.js';
-import { LOADING_ATTEMPTS, jobFault } from './job-faults.js';
-import { type Obstacle, lockJob, obstacleOf, ownBatches } from './locked-job.js';
+import { LOADING_ATTEMPTS, jobFault } from '../faults/job-faults.js';
+import type { MergeAtOnce } from '../finalize/merge-at-once.js';
+import {
+  compareWithLedger,
+  type LockedJob,
+  lockJob,
+  type Obstacle,
+  obstacleOf,
+  ownBatches,
+} from './locked-job.js';
 import { RefusingCopy } from './refusing-copy.js';
-import { compareWithLedger } from './repeated-batches.js';
-import type { LoaderPlan } from './staging-targets.js';
+import { type LoaderPlan, unfitColumnFault } from './staging-targets.js';
 import { endingStalledLoaders } from './stalled-loaders.js';
-import { unfitColumnFault } from './unfit-column.js';
+
+/** Clean batches of one job that are loaded in one transaction, in batch order as they came. */
+export interface BatchGroup {
+  readonly dataset: string;
+  readonly job: string;
+  readonly batches: readonly CleanMessage[];
+}
 
 export type GroupOutcome =
   /** Loaded now; batches that the ledger had already are in `repeated`. */
@@ -27,6 +42,8 @@ export type GroupOutcome =
       readonly kind: 'loaded';
       readonly fresh: readonly CleanMessage[];
       readonly repeated: readonly CleanMessage[];
+      /** The job has succeeded with them (LD10). */
+      readonly merged: JobCounts | null;
     }
   /** The job takes no batches any more, or is unknown, or was ended or paused because of them: they are dropped. */
   | {
@@ -41,15 +58,20 @@ export interface GroupLoaderParts {
   readonly logger: Logger;
   /** A loader that is silent for longer has lost its partitions. */
   readonly sessionTimeoutMs: number;
-  /** Before the second attempt at what failed for no known reason; as much longer before each further one. */
+  /** Pause before the second attempt after an unknown error; as much longer before each further one. */
   readonly retryPauseMs?: number;
   /** A job was paused for a fault. Must not throw. */
   readonly onFault?: (dataset: string) => void;
+  /** Makes a job that one group has loaded whole visible at once (LD10). Absent: all jobs are left to the sweep. */
+  readonly atOnce?: MergeAtOnce;
 }
 
-/** Ledger rows are waited for this long: longer, and something is wrong that only coming again can tell. */
+/** A transaction takes up to six batches of the usual size: fewer commits, little to repeat. */
+export const LOAD_GROUP: GroupBounds = { maxGroupBytes: 4 * 1024 * 1024, maxGroupMessages: 64 };
+
+/** How long a transaction waits for ledger rows; if it takes longer, something is wrong that only a retry can find out. */
 const LEDGER_LOCK_TIMEOUT = '10s';
-/** A job that has moved on as often is left for the next delivery. */
+/** A job that has changed its state this often is left for the next delivery. */
 const MAX_LOOKS = 5;
 
 const RETRY_PAUSE_MS = 500;
@@ -57,29 +79,33 @@ const RETRY_PAUSE_MS = 500;
 /**
  * Loads clean batches of one job in one transaction.
  *
- * lock the job row and look at its state → insert ledger rows, skipping those that are there → COPY each table →
+ * lock the job row and check its state → insert ledger rows, skipping those that are there → COPY each table →
  * COMMIT. Nothing here waits for input: the group is complete in memory before BEGIN.
  *
  * Invariants
  * - LD1 (G3): a batch's ledger row and its rows in staging come in one transaction; the ledger's primary key
  *   makes a repeat a no-op, however often it is delivered.
- * - LD2 (G5): the job row is held FOR KEY SHARE until COMMIT; whoever ends or pauses the job takes it FOR UPDATE, so
- *   nothing is loaded afterwards. A failed job that may be resumed still takes what is under way for it: it only
- *   fills its own staging tables, and can go on from its checkpoint.
- * - LD3 (G10): only a fault of the allow-list on one of our own staging tables is looked into for records at
+ * - LD2 (G5): the job row is held FOR KEY SHARE until COMMIT; ending or pausing the job takes it FOR UPDATE, so
+ *   nothing is loaded afterwards. A failed job that may be resumed still takes its batches that are under way: they only
+ *   fill its own staging tables, and it can continue from its checkpoint.
+ * - LD3 (G10): only a fault of the allow-list on one of our staging tables is searched for records at
  *   fault (`RefusingCopy`); everything else fails the whole group.
  * - LD4: when tables and contract do not fit, or a permission is missing, waiting does not help: the job is paused
- *   with reason `schema`, and goes on when an operator has mended it and continues it.
+ *   with reason `schema`, and resumes when an operator has fixed it and continues the job.
  * - LD5: batches of another contract version than the job's or ours, or written for other tables than ours, are never
  *   loaded: the job is paused with reason `contract`. Continued, it begins again from its first batch, so until then
  *   all its batches are dropped and hold up nothing.
  * - LD6: a batch that the validator could not validate fails the job (or pauses it, when only versions differ), and so
- *   do a batch that comes again with another content than the ledger has, and a column that can read no value of the
+ *   do a batch that arrives again with other contents than the ledger has, and a column that can read no value of the
  *   job's first batches: then no record is blamed.
- * - LD7: batches of an epoch that the job has not had yet are foreign, those from before it began again are of no use:
- *   both are dropped, and so are batches without a seal when the job's messages are sealed.
- * - LD8: whatever else fails is tried a few times and then pauses the job with reason `fault`. Only the state of the
+ * - LD7: batches of an epoch that the job has not had yet are foreign, those of an earlier beginning are obsolete: both are
+ *   dropped, and so are batches without a seal when the job's messages are sealed.
+ * - LD8: any other failure is retried a few times and then pauses the job with reason `fault`. Only the state of the
  *   database itself is left to the caller to wait for: one job's batches never keep those of others waiting.
+ * - LD9: the batches of a paused job wait in their topic, unless another job of the dataset has batches behind them: then they
+ *   are dropped, the job's row says from which one on, and they are published again when the job is continued.
+ * - LD10: a merging job that this group brings whole becomes visible with it, in the same transaction, where nothing has to be
+ *   settled or waited for (`MergeAtOnce`). It is tried once: after a failure the group is loaded alone.
  */
 export class GroupLoader {
   constructor(private readonly parts: GroupLoaderParts) {}
@@ -88,7 +114,7 @@ export class GroupLoader {
   async load(group: BatchGroup, plan: LoaderPlan, progress: () => void): Promise<GroupOutcome> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.attemptUntilDecided(group, plan, progress);
+        return await this.attemptUntilDecided(group, plan, progress, attempt === 1);
       } catch (error) {
         const kind = error instanceof SluiceError ? 'unknown' : classifyDatabaseError(error);
         if (kind === 'wait' || (error instanceof SluiceError && error.retryable)) throw error;
@@ -104,14 +130,15 @@ export class GroupLoader {
     }
   }
 
-  /** LD5, LD6: the job is looked at again when it has moved on between the look at its batches and its end. */
+  /** LD5, LD6: the job is checked again when it has moved on between the check of its batches and its end. */
   private async attemptUntilDecided(
     group: BatchGroup,
     plan: LoaderPlan,
     progress: () => void,
+    isFirst: boolean,
   ): Promise<GroupOutcome> {
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const outcome = await this.attempt(group, plan, progress);
+      const outcome = await this.attempt(group, plan, progress, isFirst);
       if ('kind' in outcome) return outcome;
       const { does, error } = outcome;
       const { pool, logger } = this.parts;
@@ -127,13 +154,13 @@ export class GroupLoader {
       );
       return { kind: 'dropped', state };
     }
-    throw new SluiceError('JOB_PAUSED', `Job ${group.job} changes its state all the time.`, {
+    throw new SluiceError('JOB_PAUSED', `The state of job ${group.job} changes at each attempt.`, {
       job: group.job,
     });
   }
 
   /**
-   * LD4, LD8. A job that has ended loses the batches: nothing that it still brings may stand before others.
+   * LD4, LD8. Batches of a job that has ended are dropped: they must not hold up those of others.
    * @throws SluiceError JOB_PAUSED, also when it was paused meanwhile by another
    */
   private async pause(
@@ -161,13 +188,17 @@ export class GroupLoader {
     group: BatchGroup,
     plan: LoaderPlan,
     progress: () => void,
+    isFirst: boolean,
   ): Promise<GroupOutcome | Obstacle> {
     faultPoint('loader.before-begin');
     const outcome = await inTransaction(this.parts.pool, async (client): Promise<GroupOutcome | Obstacle> => {
       const job = await lockJob(client, group.job);
       const { state, takesBatches, pid } = job;
-      if (state === 'paused' && job.pauseReason !== 'contract')
-        throw new SluiceError('JOB_PAUSED', `Job ${group.job} is paused.`, { job: group.job });
+      if (state === 'paused' && job.pauseReason !== 'contract') {
+        if (!job.isInTheWay)
+          throw new SluiceError('JOB_PAUSED', `Job ${group.job} is paused.`, { job: group.job });
+        return await this.dropInTheWay(client, group, job);
+      }
       const batches = ownBatches(group.batches, job, plan);
       if (batches.length < group.batches.length) {
         const facts = { job: group.job, dropped: group.batches.length - batches.length, epoch: job.epoch };
@@ -191,21 +222,48 @@ export class GroupLoader {
       const fresh = batches.filter(({ batch }) => inserted.delete(batch));
       const repeated = batches.filter((message) => !fresh.includes(message));
       const { differing } = await compareWithLedger(client, group.job, repeated);
-      if (differing !== null) throw new OfTheJob(differing);
+      if (differing !== null) throw new OfTheJob(differing, state);
       progress();
       const copy = new RefusingCopy(client, fresh, plan.targets, progress);
       const refusals = await copy.run();
       const unfit = state === 'running' ? await unfitColumnFault(client, copy.unfitColumn(), fresh) : null;
-      if (unfit !== null) throw new OfTheJob(unfit);
+      if (unfit !== null) throw new OfTheJob(unfit, state);
       if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);
+      progress();
+      const mayBeWhole = isFirst && state === 'running' && fresh.some(({ batch }) => batch === 0);
+      const merged = mayBeWhole
+        ? ((await this.parts.atOnce?.tryOnce(client, group.job, fresh.length)) ?? null)
+        : null;
       faultPoint('loader.before-commit');
-      return { kind: 'loaded', fresh, repeated };
-    }).catch((error: unknown): Obstacle => {
-      if (error instanceof OfTheJob) return { does: 'fail', error: error.fault };
+      return { kind: 'loaded', fresh, repeated, merged };
+    }).catch((error: unknown): GroupOutcome | Obstacle => {
+      if (error instanceof OfTheJob) {
+        const { state, fault } = error;
+        // A job that has failed already cannot fail again, and its batches must not hold up those of others.
+        return state === 'running' ? { does: 'fail', error: fault } : { kind: 'dropped', state };
+      }
       throw error;
     });
-    if ('kind' in outcome && outcome.kind === 'loaded') faultPoint('loader.committed');
+    if ('kind' in outcome && outcome.kind === 'loaded') {
+      faultPoint('loader.committed');
+      if (outcome.merged !== null) faultPoint('finalizer.visible');
+    }
     return outcome;
+  }
+
+  /** LD9. */
+  private async dropInTheWay(
+    client: pg.PoolClient,
+    group: BatchGroup,
+    job: LockedJob,
+  ): Promise<GroupOutcome> {
+    const { equal } = await compareWithLedger(client, group.job, group.batches);
+    const dropped = group.batches.filter(
+      (message) => message.epoch >= job.firstEpoch && message.epoch <= job.epoch && !equal.includes(message),
+    );
+    if (dropped.length > 0)
+      await noteDropped(client, group.job, Math.min(...dropped.map(({ batch }) => batch)));
+    return { kind: 'dropped', state: job.state, ...(equal.length > 0 ? { loaded: equal } : {}) };
   }
 
   /** Puts the refusals into the outbox of the batches that they belong to. */
@@ -231,7 +289,11 @@ export class GroupLoader {
 
 /** A fault that fails the job; rolls back what the group has written so far. */
 class OfTheJob extends Error {
-  constructor(readonly fault: SluiceError) {
+  constructor(
+    readonly fault: SluiceError,
+    /** The job's, as it was locked. */
+    readonly state: LockedJob['state'],
+  ) {
     super(fault.message);
   }
 }
@@ -239,4 +301,15 @@ class OfTheJob extends Error {
 function schemaFault(error: unknown, { job, dataset }: BatchGroup): SluiceError {
   const text = `Loading failed with SQLSTATE ${sqlstateOf(error) ?? 'unknown'}: ${loggableMessage(error)}`;
   return new SluiceError('JOB_SCHEMA', text, { job, dataset }, { cause: error });
+}
+
+/** Splits a delivery into runs of consecutive messages of one job. */
+export function groupByJob(messages: readonly CleanMessage[]): BatchGroup[] {
+  const groups: { dataset: string; job: string; batches: CleanMessage[] }[] = [];
+  for (const message of messages) {
+    const open = groups.at(-1);
+    if (open?.job === message.job) open.batches.push(message);
+    else groups.push({ dataset: message.dataset, job: message.job, batches: [message] });
+  }
+  return groups;
 }

@@ -15,7 +15,15 @@ import { assertSections, loaderPlan } from './staging-targets.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
 const PLAN: TablePlan[] = [
-  { table: 'thing', columns: ['code'], key: ['code'], version: null, sources: {}, parent: null },
+  {
+    schema: 'public',
+    table: 'thing',
+    columns: ['code'],
+    key: ['code'],
+    version: null,
+    sources: {},
+    parent: null,
+  },
 ];
 
 /** Counts at and beyond every bound that a column has. */
@@ -108,7 +116,7 @@ describe('clean messages that are formed well and hold something odd', () => {
     }
   }
 
-  it('are parked, or stored, or say something of their job: the database never refuses one (S2)', async () => {
+  it('are parked, or stored, or say something of their job: the database never refuses one', async () => {
     const loader = new GroupLoader({
       ...{ pool, logger: pino({ level: 'silent' }), sessionTimeoutMs: 1_000, retryPauseMs: 0 },
       onFault: () => {

@@ -97,7 +97,7 @@ describe('records that PostgreSQL refuses while they are loaded', () => {
     expect(copiesOf('thing')).toBeLessThanOrEqual(3 * refused.length + 1);
   });
 
-  it('finds the records without any word of the server (C14, D15)', async () => {
+  it('finds the records without any word of the server', async () => {
     const bad = { things: [0, 41, 42], parts: [99] };
     const plan = harness.plan();
     const unnamed = plan.targets.map((target) => ({ ...target, stagingName: 'not_named' }));
@@ -113,7 +113,7 @@ describe('records that PostgreSQL refuses while they are loaded', () => {
     ['a range whose ends are the wrong way round', 'int4range', '[1,5)', '[9,1)', '22000'],
     ['bytes that are none', 'bytea', '\\\\x00ff', '\\\\xzz', '22023'],
     ['too many bits', 'bit(8)', '10101010', '101010101', '22026'],
-  ])('refuses %s alone (H2)', async (_, type, good, wrong, sqlstate) => {
+  ])('refuses %s alone', async (_, type, good, wrong, sqlstate) => {
     const [, table] = harness.tables;
     await harness.pool.query(`ALTER TABLE ${table}
       ALTER name TYPE ${type} USING NULL`);
@@ -127,7 +127,7 @@ describe('records that PostgreSQL refuses while they are loaded', () => {
     expect((await harness.pool.query(`SELECT FROM ${table}`)).rowCount).toBe(1);
   });
 
-  describe('a column of a type that takes none of the values (RC6, D10)', () => {
+  describe('a column of a type that takes none of the values (RC6)', () => {
     beforeEach(() =>
       harness.pool.query(`ALTER TABLE ${harness.tables[1]}
         ALTER name TYPE uuid USING NULL`),
@@ -169,7 +169,7 @@ describe('records that PostgreSQL refuses while they are loaded', () => {
     });
   });
 
-  it('refuses a record from which a generated column cannot be computed, alone (H3)', async () => {
+  it('refuses a record from which a generated column cannot be computed, alone', async () => {
     await harness.pool.query(`ALTER TABLE ${harness.tables[0]}
       ADD share int GENERATED ALWAYS AS (100 / amount) STORED`);
     await harness.load(harness.batch(0, { thing: '0\tt0\t0\n1\tt1\t1\n' }));

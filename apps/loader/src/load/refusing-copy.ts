@@ -4,11 +4,9 @@ import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { rowsByTable } from '#core/ledger/ledger.repository.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import { GENERAL_FINDING_CODES } from '#core/record/finding.js';
-import { type CopyFault, copyFaultOf, copyInto } from './copy-sections.js';
-import { SectionRows, recordOfLine } from './section-rows.js';
-import type { StagingTarget } from './staging-targets.js';
-import type { UnfitColumn } from './unfit-column.js';
+import { GENERAL_FINDING_CODES } from '#core/finding/finding.js';
+import { type CopyFault, copyFaultOf, copyInto, recordOfLine, SectionRows } from './copy-sections.js';
+import type { StagingTarget, UnfitColumn } from './staging-targets.js';
 
 /** From the next refusal on, records are sought in ranges: see RC3. */
 const REFUSALS_BY_WHOLE_COPIES = 3;
@@ -37,7 +35,7 @@ const UNNAMED = 'unnamed';
  * - RC4: a record is refused in all tables, or in none.
  * - RC5 (G1): what COPY says it took is, table by table, what the batches say they bring, less the rows of refused
  *   records; every section has a table. Anything else is an error: those rows would be missing, or of another batch.
- * - RC6: a column that could read no value at all is told apart from records that are wrong.
+ * - RC6: a column that could read no value at all is distinguished from records that are wrong.
  */
 export class RefusingCopy {
   private readonly refusals = new Map<number, LoadRefusal>();
@@ -97,7 +95,7 @@ export class RefusingCopy {
     for (const { sections, job, batch } of this.batches) {
       const unknown = sections.find(({ table }) => !this.targets.some((target) => target.table === table));
       if (unknown !== undefined)
-        throw miscounted(job, batch, `it brings rows for ${unknown.table}, which the dataset does not write`);
+        throw miscounted(job, batch, `it has rows for ${unknown.table}, which the dataset does not write`);
     }
   }
 
@@ -244,7 +242,7 @@ function miscounted(job: string | undefined, batch: number | undefined, what: st
   });
 }
 
-/** Its message names the target table: the job's staging table is gone when somebody reads it. */
+/** Its message names the target table: the job's staging table is gone when the message is read. */
 function refusalOf(
   record: number,
   fault: pg.DatabaseError,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { SectionRows, recordOfLine } from './section-rows.js';
+import { SectionRows, recordOfLine } from './copy-sections.js';
 
 const first = Buffer.from('10\ta\n11\tb\\\\n\n11\tc\n');
 const second = Buffer.from('13\td\n12\te\n');

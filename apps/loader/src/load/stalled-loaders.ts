@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { type SluiceError, messageOf } from '#common/errors/sluice-error.js';
-import { type ForeignSession, mayNotEnd } from './foreign-session.js';
+import { type ForeignSession, mayNotEnd } from '../faults/foreign-session.js';
 
 /** Every loader's connections bear it, followed by the process's name. */
 export const LOADER_APPLICATION = 'sluice loader';
@@ -15,7 +15,7 @@ interface Blocker extends ForeignSession {
   readonly stalled: boolean | null;
 }
 
-/** Since when a session of another role works is shown to nobody without a right: null then. */
+/** PostgreSQL shows since when a session of another role works only to those with a right: null otherwise. */
 const BLOCKERS = `
   SELECT *, CASE WHEN stalled AND NOT "foreign" THEN pg_terminate_backend(pid) END
   FROM (SELECT pid, usename AS role, application_name AS application, current_user AS us,
@@ -59,12 +59,12 @@ export async function endingStalledLoaders<T>(
   };
   let denied: SluiceError | undefined;
   const looking = look().catch((error: unknown) => {
-    if (!over.signal.aborted) logger.warn(`stalled loaders cannot be looked for: ${messageOf(error)}`);
+    if (!over.signal.aborted) logger.warn(`cannot look for stalled loaders: ${messageOf(error)}`);
   });
   try {
     return await work();
   } catch (error) {
-    // It would be waited for again and again: that a right is missing is what has to be mended.
+    // It would be waited for again and again: the missing right has to be granted.
     throw denied ?? error;
   } finally {
     over.abort();

@@ -1,5 +1,8 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import type { JobCounts } from '#api/job-facts.js';
+import type { WaitCode } from '#api/job-words.js';
+import type { JobInQueue } from '#core/job/finalize-claim.js';
 import { declareWait } from '#core/job/job-wait.js';
 import type { Announcer } from '../announce/announcer.js';
 import type { FinalizeConfig } from '../finalize/finalize.config.js';
@@ -10,7 +13,7 @@ import { HeldJob } from './held-job.js';
 
 export interface DueJobsParts {
   readonly pool: Pool;
-  /** Who we are, for the job row. */
+  /** The name of this process in the job row. */
   readonly owner: string;
   /** By name: every dataset that this process may finalize. */
   readonly datasets: ReadonlyMap<string, FinalizedDataset>;
@@ -23,7 +26,9 @@ export interface DueJobsParts {
   readonly onStep: (job: FinalizingJob, step: FinalizeStep, detail: string | undefined) => void;
   /** A job was paused for a fault. Must not throw. */
   readonly onFault?: (dataset: string) => void;
-  /** A job was decided, lost or released: its place is free. Must not throw. */
+  /** A merge is visible. Must not throw. */
+  readonly onMerged?: (dataset: string, counts: JobCounts) => void;
+  /** A job was decided, lost or released: its slot is free. Must not throw. */
   readonly onFinalized: () => void;
   /** Before a failed step is retried; twice as long before each further time. */
   readonly firstPauseMs?: number;
@@ -39,10 +44,12 @@ const FIRST_PAUSE_MS = 500;
 /**
  * Takes jobs that are due and finalizes them.
  *
- * - Z4: several finalizations run side by side, `SLUICE_FINALIZE_AT_ONCE` at most and one of each dataset. A large job
- *   leaves the last place free, so a small one never waits behind large ones. A job that waits for a place says so.
+ * - DJ1: several finalizations run side by side, `SLUICE_FINALIZE_AT_ONCE` at most and one of each dataset. A large job
+ *   leaves the last slot free, so a small one never waits behind large ones of other datasets.
+ * - DJ2: a complete job that waits says for what: for a job that comes before it (LN5), for another one of its dataset
+ *   (LN4), or for a slot.
  *
- * Z1 and Z2 are those of one job: {@link HeldJob}.
+ * HJ1 and HJ2 are those of one job: {@link HeldJob}.
  */
 export class DueJobs {
   private readonly repository: FinalizeRepository;
@@ -55,7 +62,7 @@ export class DueJobs {
     this.finalizer = new Finalizer(pool, config);
   }
 
-  /** Z4. Takes as many jobs as there are places; resolves when they have begun. */
+  /** DJ1. Takes as many jobs as there are free slots; resolves when they have begun. */
   async take(): Promise<void> {
     const places = this.parts.config.finalizeAtOnce;
     while (this.held.size < places && !this.parts.stopping.aborted) {
@@ -68,7 +75,7 @@ export class DueJobs {
       if (!job || !dataset) break;
       this.hold(job, dataset);
     }
-    if (this.held.size > 0) await this.declareWaits(this.held.size);
+    await this.declareWaits();
   }
 
   /** Resolves when no job is held. */
@@ -82,7 +89,15 @@ export class DueJobs {
   }
 
   private hold(job: FinalizingJob, dataset: FinalizedDataset): void {
-    const { config, onFault, onFinalized, firstPauseMs = FIRST_PAUSE_MS, stopping, ...others } = this.parts;
+    const {
+      config,
+      onFault,
+      onMerged,
+      onFinalized,
+      firstPauseMs = FIRST_PAUSE_MS,
+      stopping,
+      ...others
+    } = this.parts;
     const parts = {
       ...others,
       repository: this.repository,
@@ -90,6 +105,7 @@ export class DueJobs {
       leaseSeconds: config.finalizeLeaseSeconds,
       firstPauseMs,
       onFault: (name: string) => onFault?.(name),
+      onMerged: (name: string, counts: JobCounts) => onMerged?.(name, counts),
     };
     const work = new HeldJob(parts, job, dataset, stopping).finalize().finally(() => {
       this.held.delete(job.id);
@@ -98,12 +114,34 @@ export class DueJobs {
     this.held.set(job.id, { job, work });
   }
 
-  /** Jobs that are due and that neither we nor another loader has taken: all places are taken. */
-  private async declareWaits(taken: number): Promise<void> {
-    const due = await this.repository.findDue(this.freeDatasets());
-    const message = `the loader finalizes ${taken} other jobs: ${[...this.held.keys()].join(', ')}`;
-    for (const id of due) {
-      await declareWait(this.parts.pool, id, { stage: 'finalize', code: 'SLOT_TAKEN', message });
+  /** Of complete jobs that neither we nor another loader has taken. */
+  private async declareWaits(): Promise<void> {
+    for (const job of await this.repository.inQueue([...this.parts.datasets.keys()])) {
+      const wait = waitOf(job, [...this.held.keys()]);
+      if (wait !== null) await declareWait(this.parts.pool, job.id, { stage: 'finalize', ...wait });
     }
   }
+}
+
+/** @param held by us @returns null for a job that the next look takes */
+function waitOf(
+  { predecessor, finalizedNow }: JobInQueue,
+  held: readonly string[],
+): { readonly code: WaitCode; readonly message: string } | null {
+  if (predecessor !== null) {
+    const { id, state } = predecessor;
+    const comesAfter = `comes after job ${id}`;
+    if (state === 'failed')
+      return {
+        code: 'PREDECESSOR_FAILED',
+        message: `${comesAfter}, which has failed: \`sluice resume ${id}\` takes it up again, \`sluice discard ${id}\` gives it up`,
+      };
+    const how = state === 'paused' ? `paused: \`sluice continue ${id}\` or \`sluice cancel ${id}\`` : state;
+    return { code: 'PREDECESSOR_ACTIVE', message: `${comesAfter}, which is ${how}` };
+  }
+  if (finalizedNow !== null)
+    return { code: 'DATASET_BUSY', message: `job ${finalizedNow} of the dataset is finalized first` };
+  if (held.length === 0) return null;
+  const message = `the loader finalizes ${held.length} other jobs: ${held.join(', ')}`;
+  return { code: 'SLOT_TAKEN', message };
 }

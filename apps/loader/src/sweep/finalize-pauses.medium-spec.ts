@@ -21,7 +21,7 @@ describe('Sweep', () => {
   let jobs: StagedJobs;
   let database: DataSource;
   let harness: SweepHarness;
-  let told: readonly string[];
+  let announced: readonly string[];
 
   beforeAll(async () => {
     jobs = await StagedJobs.start();
@@ -34,7 +34,7 @@ describe('Sweep', () => {
   beforeEach(async () => {
     await jobs.reset();
     harness = new SweepHarness(jobs);
-    ({ told } = harness);
+    ({ announced } = harness);
   });
   afterEach(() => harness.stop());
 
@@ -53,8 +53,8 @@ describe('Sweep', () => {
     expect(await jobs.shops()).toEqual([]);
   });
 
-  describe('pauses a job (reason fault) for an error that is not known, and lets all others pass (C8):', () => {
-    it.each<[what: string, mode: WriteMode, spoil: string, mend: string, words: string]>([
+  describe('pauses a job (reason fault) for an error that is not known, and all others proceed:', () => {
+    it.each<[what: string, mode: WriteMode, spoil: string, fix: string, words: string]>([
       [
         'an unknown SQLSTATE of a trigger',
         'append',
@@ -63,14 +63,14 @@ describe('Sweep', () => {
         'the moon is full (SQLSTATE XX001)',
       ],
       [
-        'what PostgreSQL says of a table without replica identity that is published (D05)',
+        'what PostgreSQL says of a table without replica identity that is published',
         'append',
         spoiler('55000'),
         'DROP FUNCTION public.spoil CASCADE',
         'the moon is full (SQLSTATE 55000)',
       ],
       [
-        'a time limit that a step meets each time (D06)',
+        'a time limit that a step meets each time',
         'replace',
         `CREATE FUNCTION public.slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
            $$ BEGIN RAISE EXCEPTION 'terminating because of a limit' USING ERRCODE = '25P04'; END $$;
@@ -79,7 +79,7 @@ describe('Sweep', () => {
         'DROP FUNCTION public.slow CASCADE',
         'terminating because of a limit (SQLSTATE 25P04)',
       ],
-    ])('%s', async (_what, mode, spoil, mend, words) => {
+    ])('%s', async (_what, mode, spoil, fix, words) => {
       const faults: string[] = [];
       const id = await jobs.loaded([[SHOP]], { mode });
       await jobs.pool.query(spoil);
@@ -108,17 +108,17 @@ describe('Sweep', () => {
         });
         await until(other, `finished_at IS NOT NULL`);
       } finally {
-        await jobs.pool.query(mend);
+        await jobs.pool.query(fix);
       }
-      await eventually(() => told.includes('paused'), 'an event');
+      await eventually(() => announced.includes('paused'), 'an event');
       await new OperatorRepository(database).continue(id);
       await until(id, `state = 'succeeded'`);
       expect(await jobs.shops()).toContain('1 a x');
     });
   });
 
-  describe('pauses a job (reason schema) for what somebody has to mend, and goes on when it is continued:', () => {
-    it.each<[what: string, mode: WriteMode, spoil: string, mend: string, words: string]>([
+  describe('pauses a job (reason schema) for what an operator has to fix, and resumes when it is continued:', () => {
+    it.each<[what: string, mode: WriteMode, spoil: string, fix: string, words: string]>([
       [
         'a column that is gone',
         'append',
@@ -133,7 +133,7 @@ describe('Sweep', () => {
         'ALTER TABLE sluice.ledger RENAME COLUMN hidden TO warnings',
         'column "warnings" does not exist (SQLSTATE 42703)',
       ],
-    ])('%s', async (_what, mode, spoil, mend, words) => {
+    ])('%s', async (_what, mode, spoil, fix, words) => {
       const id = await jobs.loaded([[SHOP]], { mode });
       await jobs.pool.query(
         `UPDATE sluice.job SET state = 'finalizing', lease_until = now() - interval '1 second' WHERE id = $1`,
@@ -160,9 +160,9 @@ describe('Sweep', () => {
           },
         ]);
       } finally {
-        await jobs.pool.query(mend);
+        await jobs.pool.query(fix);
       }
-      await eventually(() => told.includes('paused'), 'an event');
+      await eventually(() => announced.includes('paused'), 'an event');
       await new OperatorRepository(database).continue(id);
       await until(id, `state = 'succeeded'`);
       expect(await jobs.shops()).toEqual(['1 a x']);

@@ -1,17 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import type { JobCounts } from '#api/job-facts.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { linkAborts } from '#common/lifecycle/linked-abort.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { DeclaredWaits } from '#core/job/declared-waits.js';
 import { jobErrorOf } from '#core/job/job.entity.js';
 import { pauseFinalizing } from '#core/job/loader-transitions.js';
 import type { Announcer } from '../announce/announcer.js';
-import { FINALIZING_ATTEMPTS, FINALIZING_ATTEMPTS_AGAINST_OTHERS, jobFault } from '../load/job-faults.js';
+import { FINALIZING_ATTEMPTS, FINALIZING_ATTEMPTS_AGAINST_OTHERS, jobFault } from '../faults/job-faults.js';
 import { fail } from '../finalize/conclude.js';
+import { mainTable } from '#core/staging/table-plan.js';
 import { type Decision, decisionOf } from '../finalize/decision.js';
-import type { FinalizeRepository } from './finalize.repository.js';
 import type { Finalizer } from '../finalize/finalizer.js';
 import {
   type FinalizeStep,
@@ -19,6 +21,7 @@ import {
   type FinalizingJob,
   whatIsWaitedFor,
 } from '../finalize/finalizing-job.js';
+import type { FinalizeRepository } from './finalize.repository.js';
 
 export interface HeldJobParts {
   readonly pool: Pool;
@@ -30,6 +33,8 @@ export interface HeldJobParts {
   readonly firstPauseMs: number;
   readonly logger: Logger;
   readonly onStep: (job: FinalizingJob, step: FinalizeStep, detail: string | undefined) => void;
+  /** A merge is visible. Must not throw. */
+  readonly onMerged: (dataset: string, counts: JobCounts) => void;
   /** A job was paused for a fault. */
   readonly onFault: (dataset: string) => void;
 }
@@ -37,12 +42,14 @@ export interface HeldJobParts {
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * One job in our hands, from its claim until it is decided, lost or given back.
+ * One claimed job, until it is decided, lost or released.
  *
- * - Z1: a job is worked on under its lease alone; without it (another epoch, cancelled) our backends are ended.
- * - Z2 (G10): a decision of the finalizer fails the job, and what an operator has to mend pauses it. The state of the
+ * - HJ1: a job is worked on under its lease alone; without it (another epoch, cancelled) our backends are ended.
+ * - HJ2 (G10): a decision of the finalizer fails the job, and what an operator has to fix pauses it. The state of the
  *   database is waited out, and the job row says so. Everything else is tried a few times, and then pauses the job with
- *   reason `fault` and what was said: no job keeps its place, and its dataset, for an error that is not known.
+ *   reason `fault` and what was said: no job occupies its slot, and its dataset, because of an unknown error.
+ * - HJ3: the search for our backends ends before the job is let go. A search that outlives the job can end a connection
+ *   that is back in the pool, and another job's first statement on it fails.
  */
 export class HeldJob {
   private readonly waits: DeclaredWaits;
@@ -57,12 +64,12 @@ export class HeldJob {
     this.waits = new DeclaredWaits(parts.pool, job.id, 'finalize', parts.logger, null);
   }
 
-  /** Z1: finalizes for as long as the lease is ours. Does not throw. */
+  /** HJ1: finalizes for as long as the lease is ours. Does not throw. */
   async finalize(): Promise<void> {
     const { job, parts } = this;
     const { logger, repository, leaseSeconds } = parts;
     const lost = new AbortController();
-    const over = AbortSignal.any([lost.signal, this.stopping]);
+    const { signal: over, unlink } = linkAborts(lost.signal, this.stopping);
     const beat = setInterval(
       () => {
         repository.renewLease(job).then(
@@ -76,8 +83,9 @@ export class HeldJob {
       },
       Math.min(2_000, (leaseSeconds * 1_000) / 3),
     );
+    let ending: Promise<void> | undefined;
     const endBackends = (): void => {
-      repository.terminateBackends(job.id, job.epoch).catch((error: unknown) => {
+      ending = repository.terminateBackends(job.id, job.epoch).catch((error: unknown) => {
         logger.warn({ job: job.id, err: error }, 'cannot end our own backends; a successor will');
       });
     };
@@ -94,10 +102,12 @@ export class HeldJob {
     } finally {
       clearInterval(beat);
       over.removeEventListener('abort', endBackends);
+      unlink();
+      await ending;
     }
   }
 
-  /** Z2. */
+  /** HJ2. */
   private async untilDecided(over: AbortSignal): Promise<void> {
     const { logger, firstPauseMs } = this.parts;
     const isOver = (): boolean => over.aborted;
@@ -121,7 +131,7 @@ export class HeldJob {
   /** @throws what is to be tried again */
   private async attempt(over: AbortSignal): Promise<void> {
     try {
-      await this.parts.finalizer.finalize(
+      const counts = await this.parts.finalizer.finalize(
         this.job,
         this.dataset,
         (step, detail) => {
@@ -129,10 +139,12 @@ export class HeldJob {
         },
         over,
       );
+      if (counts !== null) this.parts.onMerged(this.job.dataset, counts);
     } catch (error) {
       // Our own end of its backends, or of the process, is no fault of the job.
       if (over.aborted) throw error;
-      const decision = decisionOf(error, this.job) ?? this.giveUp(error);
+      const decision =
+        decisionOf(error, this.job, mainTable(this.dataset.tables).schema) ?? this.giveUp(error);
       if (decision === null) throw error;
       await this.waits.settled();
       await this.carryOut(decision);

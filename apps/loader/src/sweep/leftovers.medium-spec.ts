@@ -46,13 +46,13 @@ describe('Leftovers', () => {
   const BOTH = { staging: true, ledger: true };
   const NEITHER = { staging: false, ledger: false };
 
-  it('a failed job keeps staging and ledger while it can be resumed (L1)', async () => {
+  it('a failed job keeps staging and ledger while it can be resumed (LO1)', async () => {
     const id = await ended('failed');
     await sweep();
     expect(await left(id)).toEqual(BOTH);
   });
 
-  it('a cancelled job keeps neither, and says what was read (L1, L4)', async () => {
+  it('a cancelled job keeps neither, and says what was read (LO1, LO4)', async () => {
     const id = await ended('cancelled', ', resumable = false');
     await sweep();
     expect(await left(id)).toEqual(NEITHER);
@@ -60,7 +60,7 @@ describe('Leftovers', () => {
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, loaded: 0 }, findings: { BAD_NAME: 1 } });
   });
 
-  it('says which batches the counts are about, as long as any arrive (L4)', async () => {
+  it('says which batches the counts are about, as long as any arrive (LO4)', async () => {
     const id = await jobs.loaded([[SHOP], ['refused'], [SHOP], ['refused']], { loadOrder: [0, 3] });
     await change(id, `state = 'failed', finished_at = now()`);
     const counted = async (): Promise<unknown> =>
@@ -98,7 +98,7 @@ describe('Leftovers', () => {
     expect(await left(unknown)).toEqual(NEITHER);
   });
 
-  it('a failed job is given up when it has been kept long enough, not before (L2)', async () => {
+  it('a failed job is given up when it has been kept long enough, not before (LO2)', async () => {
     const id = await ended('failed');
     const secret = async (): Promise<unknown> =>
       (await jobs.pool.query('SELECT secret_uri FROM sluice.job WHERE id = $1', [id])).rows;
@@ -118,7 +118,7 @@ describe('Leftovers', () => {
     ['only an older one has', `state = 'succeeded', created_at = now() - interval '1 day'`, BOTH],
     ['a newer one has failed', `state = 'failed'`, BOTH],
     ['one of another dataset has', `state = 'succeeded'`, BOTH, 'others'],
-  ])('a failed job, when %s (L2)', async (_when, other, expected, dataset = 'shops') => {
+  ])('a failed job, when %s (LO2)', async (_when, other, expected, dataset = 'shops') => {
     const id = await ended('failed');
     await change(id, `created_at = now() - interval '1 hour'`);
     await change(
@@ -129,7 +129,14 @@ describe('Leftovers', () => {
     expect(await left(id)).toEqual(expected);
   });
 
-  it('is not given up under a load that is in flight (L2)', async () => {
+  it('a stream’s failed job is not given up by time: its records come from nowhere else (LO2)', async () => {
+    const id = await ended('failed');
+    await change(id, `finished_at = now() - interval '1 year', stream = dataset`);
+    await sweep();
+    expect(await left(id)).toEqual(BOTH);
+  });
+
+  it('is not given up under a load that is in flight (LO2)', async () => {
     const id = await ended('failed', `, created_at = now() - interval '1 year'`);
     await change(id, `finished_at = now() - interval '1 year'`);
     const loader = await jobs.session();
@@ -145,13 +152,13 @@ describe('Leftovers', () => {
     await loader.end();
   });
 
-  it('what was discarded by command goes together (L3)', async () => {
+  it('what was discarded by command goes together (LO3)', async () => {
     const id = await ended('failed', ', resumable = false');
     await sweep();
     expect(await left(id)).toEqual(NEITHER);
   });
 
-  it('the ledger waits until its refusals are announced (L3)', async () => {
+  it('the ledger waits until its refusals are announced (LO3)', async () => {
     const id = await ended('failed', ', resumable = false');
     await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = false WHERE job = $1', [id]);
     await sweep();
@@ -161,7 +168,7 @@ describe('Leftovers', () => {
     expect(await left(id)).toEqual(NEITHER);
   });
 
-  it('one job that somebody holds does not keep the others', async () => {
+  it('a job that is held does not delay the others', async () => {
     const ids = [await ended('cancelled'), await ended('cancelled')].sort();
     const holder = await jobs.session();
     await holder.query('BEGIN');
@@ -173,7 +180,7 @@ describe('Leftovers', () => {
     expect(await left(ids[0]!)).toEqual(NEITHER);
   });
 
-  it('counts follow the batches that still arrive, and stay when the ledger goes (L4)', async () => {
+  it('counts follow the batches that still arrive, and stay when the ledger goes (LO4)', async () => {
     const id = await ended('failed');
     await sweep();
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, accepted: 1, refused: 1, loaded: 0 } });
@@ -191,7 +198,7 @@ describe('Leftovers', () => {
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 4 }, findings: { BAD_NAME: 2 } });
   });
 
-  it('two loaders at once do not make its counts forgotten (L4)', async () => {
+  it('two loaders at once do not make its counts forgotten (LO4)', async () => {
     const id = await ended('cancelled');
     await leftovers.countUnsuccessful();
     await Promise.all([leftovers.clear(), leftovers.clear()]);

@@ -9,22 +9,22 @@ import { NOTHING } from '../finalize/conclude.js';
 import { ledgerFindings, ledgerTotals, loadedBatches } from '../finalize/ledger-sums.js';
 import { terminateBackends } from '../finalize/step-runner.js';
 
-/** No longer than this may a look after leftovers wait for a lock; the next one comes soon. */
+/** How long a clean-up may wait for a lock; the next one comes soon. */
 const LOCK_TIMEOUT = '1s';
 const LOCK_NOT_AVAILABLE = '55P03';
 const ANY_EPOCH = Number.MAX_SAFE_INTEGER;
 
 /**
- * What jobs leave behind that did not become visible: staging tables and ledger rows.
+ * What jobs that did not become visible leave behind: staging tables and ledger rows.
  *
- * - L1: a failed job keeps both while it is `resumable`: resuming goes on from them. A cancelled one keeps nothing.
- * - L2: a failed job is given up for ever when it has been kept long enough, or when a newer job of its dataset has
+ * - LO1: a failed job keeps both while it is `resumable`: resuming continues from them. A cancelled one keeps nothing.
+ * - LO2: a failed job is given up for ever when it has been kept long enough, or when a newer job of its dataset has
  *   succeeded. Its row is taken FOR UPDATE for that: load transactions hold it FOR KEY SHARE, so none is in flight
  *   that still took the job for resumable.
- * - L3: staging and ledger go in one transaction; ledger rows only once none of the job's refusals is unannounced,
+ * - LO3: staging and ledger go in one transaction; ledger rows only once none of the job's refusals is unannounced,
  *   because they are the outbox. Ledger rows of succeeded jobs stay.
- * - L4: what an unsuccessful job says of itself comes from the ledger: while batches still arrive it is written
- *   again, and for the last time before the rows go.
+ * - LO4: the counts of an unsuccessful job come from the ledger: they are written again while batches still arrive, and for
+ *   the last time before the rows are deleted.
  */
 export class Leftovers {
   constructor(
@@ -33,13 +33,13 @@ export class Leftovers {
     private readonly logger: Logger,
   ) {}
 
-  /** L2: failed → failed and not resumable. A job whose row another session holds is left for the next look. */
+  /** LO2: failed → failed and not resumable. A job whose row another session holds is left for the next poll. */
   async giveUp(): Promise<string[]> {
     return giveUpFailed(this.pool, this.keepFailedHours);
   }
 
   /**
-   * L4: counts and findings of jobs that have failed or were cancelled, as far as their batches are loaded.
+   * LO4: counts and findings of jobs that have failed or were cancelled, as far as their batches are loaded.
    * @returns whether there were any
    */
   async countUnsuccessful(): Promise<boolean> {
@@ -54,8 +54,8 @@ export class Leftovers {
   }
 
   /**
-   * Drops what is not needed any more (L1, L3). What another session still holds is left for the next look, and so is
-   * the job of which something else cannot be dropped: the others do not wait for it.
+   * Drops what is not needed any more (LO1, LO3). What another session still holds is left for the next clean-up, and so is
+   * a job of which something else cannot be dropped: the others do not wait for it.
    * @returns the jobs, known or not, that lost something
    */
   async clear(): Promise<string[]> {
@@ -69,7 +69,7 @@ export class Leftovers {
         if (await this.clearJob(id)) cleared.push(id);
       } catch (error) {
         if (classifyDatabaseError(error) === 'wait') throw error;
-        this.logger.error({ job: id, err: error }, 'cannot drop what a job has left behind; will try again');
+        this.logger.error({ job: id, err: error }, 'cannot drop the leftovers of a job; will try again');
       }
     }
     return cleared;

@@ -18,7 +18,7 @@ const SHOP = { number: '1', name: 'a', items: ['x'] };
 describe('Sweep', () => {
   let jobs: StagedJobs;
   let harness: SweepHarness;
-  let told: readonly string[];
+  let announced: readonly string[];
   let announcer: Announcer;
 
   beforeAll(async () => {
@@ -28,7 +28,7 @@ describe('Sweep', () => {
   beforeEach(async () => {
     await jobs.reset();
     harness = new SweepHarness(jobs);
-    ({ told, announcer } = harness);
+    ({ announced, announcer } = harness);
   });
   afterEach(() => harness.stop());
 
@@ -40,12 +40,12 @@ describe('Sweep', () => {
     const id = await jobs.loaded([[SHOP, { number: '1', name: 'again' }]], { maxRefusedShare: 1 });
     sweep();
     await until(id, `state = 'succeeded' AND announced`);
-    expect(told.at(-1)).toBe('succeeded');
-    expect(told).toContain('refusals');
+    expect(announced.at(-1)).toBe('succeeded');
+    expect(announced).toContain('refusals');
     expect(await jobs.shops()).toEqual(['1 a x']);
   });
 
-  it('looks at once when woken', async () => {
+  it('sweeps at once when woken', async () => {
     const one = sweep({ sweepIntervalMs: 3_600_000 });
     // It has had its first look when it has announced what was there.
     const earlier = await jobs.loaded([['skipped']], { dataset: 'other' });
@@ -60,7 +60,7 @@ describe('Sweep', () => {
     await until(id, `state = 'succeeded'`);
   });
 
-  it('leaves jobs alone that are incomplete, held by somebody, or of a dataset that it does not know', async () => {
+  it('leaves jobs alone that are incomplete, held by another loader, or of a dataset that it does not know', async () => {
     const id = await jobs.loaded([[SHOP]]);
     await jobs.pool.query(`UPDATE sluice.job SET lease_until = now() + interval '1 hour' WHERE id = $1`, [
       id,
@@ -88,7 +88,7 @@ describe('Sweep', () => {
     expect(await jobs.stagingTables()).not.toEqual([]);
     expect(await jobs.refusals(id)).toHaveLength(1);
     expect(await jobs.shops()).toHaveLength(5);
-    expect(told).toEqual(['failed']);
+    expect(announced).toEqual(['failed']);
   });
 
   it('fails a job whose rows the table does not keep, naming the table and no value', async () => {
@@ -109,7 +109,7 @@ describe('Sweep', () => {
     }
   });
 
-  it('waits out what says nothing about the job, and goes on by itself', async () => {
+  it('waits out what says nothing about the job, and continues by itself', async () => {
     const id = await jobs.loaded([[SHOP]], { mode: 'append' });
     await jobs.pool.query(`
       CREATE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql AS
@@ -148,12 +148,13 @@ describe('Sweep', () => {
   it('survives that its connections are cut in the middle', async () => {
     const id = await jobs.loaded([[SHOP]]);
     let cuts = 0;
+    let cut: Promise<unknown> = Promise.resolve();
     sweep(
       {},
       {
         onStep: (_job, step) => {
           if (step !== 'constraints' || cuts++ > 0) return;
-          void jobs.pool.query(
+          cut = jobs.pool.query(
             `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
           );
         },
@@ -167,6 +168,7 @@ describe('Sweep', () => {
         ),
       'success',
     );
+    await cut;
     expect(await jobs.shops()).toEqual(['1 a x']);
   });
 
@@ -192,7 +194,7 @@ describe('Sweep', () => {
     await until(id, `state = 'succeeded' AND epoch = 6`);
   });
 
-  it('renews its lease while it works, so that nobody else takes the job', async () => {
+  it('renews its lease while it works, so that no other loader takes the job', async () => {
     const id = await jobs.loaded([[SHOP]]);
     const reader = await jobs.session();
     await reader.query('BEGIN; SELECT FROM public.shop');
@@ -232,10 +234,10 @@ describe('Sweep', () => {
     await reader.end();
     await eventually(async () => (await jobs.stagingTables()).length === 0, 'staging to go');
     expect(await jobs.end(id)).toMatchObject({ state: 'cancelled', counts: { read: 2, loaded: 0 } });
-    expect(told).toContain('cancelled');
+    expect(announced).toContain('cancelled');
   });
 
-  it('gives a job back when it is stopped, and the next one goes on where it was', async () => {
+  it('releases a job when it is stopped, and the next one continues where it was', async () => {
     const id = await jobs.loaded([[SHOP]]);
     const reader = await jobs.session();
     await reader.query('BEGIN; SELECT FROM public.shop');
@@ -269,10 +271,10 @@ describe('Sweep', () => {
       },
     );
     await until(id, 'announced AND counts IS NOT NULL');
-    expect(told).toEqual(['succeeded']);
+    expect(announced).toEqual(['succeeded']);
   });
 
-  it('tells of the end of a job that its ingestor failed once its counts are written, not before', async () => {
+  it('announces the end of a job that its ingestor failed once its counts are written, not before', async () => {
     const id = await jobs.loaded([[SHOP, 'refused']]);
     await jobs.pool.query(
       `UPDATE sluice.job SET state = 'failed', finished_at = now(), announced = false WHERE id = $1`,
@@ -284,7 +286,7 @@ describe('Sweep', () => {
     sweep();
     await until(id, 'announced');
     expect(await jobs.end(id)).toMatchObject({ counts: { read: 2, refused: 1 }, findings: { BAD_NAME: 1 } });
-    expect(told).toContain('failed');
+    expect(announced).toContain('failed');
   });
 
   it('announces refusals while the job still runs', async () => {
@@ -293,15 +295,15 @@ describe('Sweep', () => {
     await jobs.pool.query('UPDATE sluice.ledger SET refusals_announced = false WHERE job = $1', [id]);
     sweep();
     await untilRow(jobs.pool, 'SELECT FROM sluice.ledger WHERE job = $1 AND refusals_announced', [id]);
-    expect(told).toEqual(['refusals']);
+    expect(announced).toEqual(['refusals']);
   });
 
-  it('announces other jobs though one cannot be announced, which says so when it has ended (C9, AN1, AN2)', async () => {
+  it('announces other jobs though one cannot be announced, which says so when it has ended (AN1, AN2)', async () => {
     const ids = [
       await jobs.loaded([[SHOP]], { mode: 'append' }),
       await jobs.loaded([['skipped', SHOP]], { mode: 'append', dataset: 'shops-too' }),
     ];
-    // The one that is looked at first, and the other one held back until that has failed.
+    // The one that comes first, and the second held back until that has failed.
     const [stuck = '', other = ''] = ids.sort();
     const { announceRefusals } = announcer;
     let isWell = false;
@@ -329,7 +331,7 @@ describe('Sweep', () => {
     await until(stuck, 'announced AND wait IS NULL');
   });
 
-  it('finalizes while something cannot be announced, and announces while a job is finalized (Z3)', async () => {
+  it('finalizes while something cannot be announced, and announces while a job is finalized', async () => {
     const slow = await jobs.loaded([[SHOP]]);
     const reader = await jobs.session();
     await reader.query('BEGIN; SELECT FROM public.shop');
@@ -344,7 +346,7 @@ describe('Sweep', () => {
     expect(await jobs.end(slow)).toMatchObject({ state: 'finalizing' });
   });
 
-  it('lets a small job pass large ones that wait, and a large one say that it waits for a place (Z4)', async () => {
+  it('finalizes a small job before large ones that wait, and a large one says that it waits for a place (DJ1)', async () => {
     const names = ['large-1', 'large-2', 'large-3', 'small'];
     const datasets = new Map(names.map((name) => [name, SHOPS]));
     const reader = await jobs.session();

@@ -9,7 +9,7 @@ import { Leftovers } from './leftovers.js';
 
 export interface SweepParts extends Omit<DueJobsParts, 'stopping' | 'onFinalized'> {
   readonly pool: Pool;
-  /** Who we are, for the job row. */
+  /** The name of this process in the job row. */
   readonly owner: string;
   readonly logger: Logger;
   /** Something of a job could not be announced. Must not throw. */
@@ -17,7 +17,7 @@ export interface SweepParts extends Omit<DueJobsParts, 'stopping' | 'onFinalized
 }
 
 const BUSY_PAUSE_MS = 200;
-/** While batches come in, the loader looks for a complete job after each load group; leftovers are not that urgent. */
+/** While batches come in, the loader checks for a complete job after each load group; leftovers are not that urgent. */
 const CLEANING_PAUSE_MS = 1_000;
 
 /**
@@ -53,7 +53,7 @@ export class Sweep {
       logger,
     });
     this.finalizing = new BackgroundLoop({
-      duty: 'look for jobs to finalize',
+      duty: 'find jobs to finalize',
       turn: () => this.due.take(),
       pauseMs,
       logger,
@@ -62,7 +62,7 @@ export class Sweep {
       ...parts,
       stopping: this.finalizing.signal,
       onFinalized: () => {
-        // Its counts are written if it failed, it is announced, and the next one has its place.
+        // The counts of a failed job are written, its end is announced, and the next job gets its slot.
         this.cleaningAhead.wake();
         this.wake();
       },

@@ -1,7 +1,8 @@
 import type pg from 'pg';
+import type { PauseDetail } from '#api/job-facts.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { Breaker } from '#core/dataset/dataset.js';
-import { type PauseDetail, jobErrorOf } from '#core/job/job.entity.js';
+import { jobErrorOf } from '#core/job/job.entity.js';
 import { percent } from '../finalize/conclude.js';
 
 /** A running job with a breaker, as the watch finds it. */
@@ -9,13 +10,13 @@ export interface JudgedJob {
   readonly id: string;
   readonly dataset: string;
   readonly breaker: Breaker;
-  /** Batches that an operator has seen and let pass, as PostgreSQL writes a multirange. */
+  /** Batches that an operator has accepted, as PostgreSQL writes a multirange. */
   readonly judgedBatches: string;
   /** Codes that refuse nothing, so they are no reasons. */
   readonly warningCodes: readonly string[];
 }
 
-/** What was loaded lately. */
+/** The batches that were loaded last. */
 export interface BreakerWindow {
   readonly records: number;
   readonly refused: number;
@@ -26,9 +27,9 @@ export interface BreakerWindow {
 const REASONS_SHOWN = 5;
 
 /**
- * The batches of the job that were loaded last and hold `windowRecords` records together. By when they were loaded, not by
- * their place in the source: the batches of a partition that is far behind would be behind the window as they come, and
- * nothing of them would ever be judged.
+ * The batches of the job that were loaded last and hold `windowRecords` records together. Ordered by the time of loading,
+ * not by their place in the source: the batches of a partition that is far behind would be outside the window when they
+ * arrive, and would never be judged.
  */
 export async function readWindow(client: pg.Pool, job: JudgedJob): Promise<BreakerWindow> {
   const { rows } = await client.query<{

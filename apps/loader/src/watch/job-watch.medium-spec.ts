@@ -3,12 +3,12 @@ import kafkajs, { type EachMessagePayload, type Kafka, type Producer } from 'kaf
 import type pg from 'pg';
 import { pino } from 'pino';
 import { v7 as uuidv7 } from 'uuid';
-import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
+import { createTopics, withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import type { Breaker } from '#core/dataset/dataset.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
-import { controlDatabase } from '#core/schema/control-database.js';
 import { CONSUMER_GROUPS, planTopics, topicOf } from '#core/message/topics.js';
+import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
@@ -190,7 +190,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       });
     });
 
-    it('leaves out what was there when somebody continued the job', async () => {
+    it('leaves out what was there when the job was continued', async () => {
       await running({ breaker });
       for (const number of [0, 1, 2]) await loaded(number, { refused: 100 });
       await continued();
@@ -219,7 +219,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       expect(await row()).toMatchObject({ state: 'running' });
     });
 
-    it('judges batches of partitions that were behind when somebody continued the job', async () => {
+    it('judges batches of partitions that were behind when the job was continued', async () => {
       await running({ breaker });
       for (const number of [0, 5, 6, 7]) await loaded(number, { refused: 100 });
       await continued();
@@ -284,7 +284,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
         await looked();
         expect(await row()).toMatchObject({ problem: null });
         await handled(CONSUMER_GROUPS[second], topics[second]);
-        await eventually(async () => (await row())?.problem !== null, 'the problem to be told');
+        await eventually(async () => (await row())?.problem !== null, 'the problem to be reported');
         expect(await row()).toMatchObject({
           state: 'running',
           problem: {
@@ -296,12 +296,33 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       },
     );
 
+    it('are named though messages of other jobs stand behind those that were handled', async () => {
+      const moreIn = (topic: string): Promise<unknown> =>
+        producer.send({ topic, messages: [{ value: 'of another job' }] });
+      const handledAllButThat = (groupId: string, topic: string): Promise<unknown> =>
+        withAdmin(kafka, (admin) =>
+          admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: '6' }] }),
+        );
+      await running({ totalBatches: 2 });
+      await loaded(0, {});
+      watch.start();
+      await looked();
+      await moreIn(raw());
+      await handledAllButThat(CONSUMER_GROUPS.validate, raw());
+      await looked();
+      await moreIn(clean());
+      expect(await row()).toMatchObject({ problem: null });
+      await handledAllButThat(CONSUMER_GROUPS.load, clean());
+      await eventually(async () => (await row())?.problem !== null, 'the problem to be reported');
+      expect(await row()).toMatchObject({ problem: { firstMissingBatch: 1 } });
+    });
+
     it('are noticed also when the messages have expired unread', async () => {
       await running({ totalBatches: 2 });
       await loaded(0, {});
       await expired(raw(), clean());
       watch.start();
-      await eventually(async () => (await row())?.problem !== null, 'the problem to be told');
+      await eventually(async () => (await row())?.problem !== null, 'the problem to be reported');
       expect(await row()).toMatchObject({ problem: { firstMissingBatch: 1 } });
     });
 
@@ -319,7 +340,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       await eventually(async () => (await row())?.wait === null, 'the wait to be over');
     });
 
-    it('looks at the others though the topics of one are gone (JW4)', async () => {
+    it('checks the others though the topics of one are gone (JW4)', async () => {
       const gone = uuidv7();
       await watch.stop();
       watch = new JobWatch({
@@ -344,7 +365,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       expect(rows).toEqual([{ message: expect.stringContaining('is not there: run sluice migrate') }]);
     });
 
-    it('are still on their way when a committed offset is above the end of a topic that was made again', async () => {
+    it('are still in Kafka when a committed offset is above the end of a topic that was made again', async () => {
       await running({ totalBatches: 9 });
       await withAdmin(kafka, (admin) =>
         admin.setOffsets({
@@ -359,7 +380,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
       expect(await row()).toMatchObject({ problem: null });
     });
 
-    it('are not looked for while the source is still read', async () => {
+    it('are not searched while the source is still read', async () => {
       await running({});
       await loaded(3, {});
       await expired(raw(), clean());

@@ -7,7 +7,7 @@ import { declareProblem } from '#core/job/job-problem.js';
 import { pauseLoading } from '#core/job/loader-transitions.js';
 import { warningCodes } from '#core/record/compile-contract.js';
 import { type JudgedJob, judge, readWindow } from './breaker.js';
-import { findMissing, findWaiting } from './missing-batches.js';
+import { MissingBatches, findWaiting } from './missing-batches.js';
 import { StageWaits, findIdle } from './stage-waits.js';
 import type { WatchConfig } from './watch.config.js';
 
@@ -33,19 +33,20 @@ export interface JobWatchParts {
 }
 
 /**
- * In every loader, looks at running jobs for what the path of a batch itself cannot see:
+ * In every loader, checks running jobs for what the path of a batch itself cannot see:
  *
  * - JW1: too much of what was loaded lately is refused: the job is paused (breaker).
  * - JW2: batches will never come: the job says so and names them.
- * - JW3: a stage has messages before it and handles none: the job says that it waits, for which consumer group, and no
- *   longer once the stage has moved on.
- * - JW4: what cannot be found out about one job (its topic is missing) does not end the look at the others.
+ * - JW3: a stage has unhandled messages and makes no progress: the job shows that it waits, and for which consumer group,
+ *   until the stage progresses.
+ * - JW4: a job that cannot be checked (its topic is missing) does not end the check of the others.
  *
- * Several loaders may see the same at once; whoever is first writes it, by compare-and-set.
+ * Several loaders may see the same at once; the first one writes it, by compare-and-set.
  */
 export class JobWatch {
   private readonly loop: BackgroundLoop;
   private readonly waits: StageWaits;
+  private readonly missing: MissingBatches;
 
   constructor(private readonly parts: JobWatchParts) {
     const { pool, kafka, config, logger } = parts;
@@ -55,6 +56,7 @@ export class JobWatch {
       pauseMs: () => config.watchIntervalMs,
       logger,
     });
+    this.missing = new MissingBatches(pool, kafka);
     this.waits = new StageWaits(pool, kafka, config.missingAfterSeconds * 1_000);
   }
 
@@ -67,7 +69,7 @@ export class JobWatch {
   }
 
   private async look(): Promise<void> {
-    const { pool, kafka, datasets, config, logger } = this.parts;
+    const { pool, datasets, config, logger } = this.parts;
     for (const job of await this.judgedJobs()) {
       const detail = judge(job, await readWindow(pool, job));
       if (detail !== null && (await pauseLoading(pool, job.id, 'breaker', detail)))
@@ -80,9 +82,11 @@ export class JobWatch {
     const idle = await findIdle(pool, names, config.missingAfterSeconds);
     await this.waits.clearOthers(names, idle);
     for (const job of idle) await this.survives(job, () => this.waits.declareFor(job));
-    for (const job of await findWaiting(pool, names, config.missingAfterSeconds)) {
+    const waiting = await findWaiting(pool, names, config.missingAfterSeconds);
+    this.missing.keepOnly(waiting);
+    for (const job of waiting) {
       await this.survives(job, async () => {
-        const problem = await findMissing(pool, kafka, job);
+        const problem = await this.missing.of(job);
         if (problem === null) return;
         if (await declareProblem(pool, job.id, problem))
           logger.error({ job: job.id, dataset: job.dataset, code: problem.code }, problem.message);
@@ -98,7 +102,7 @@ export class JobWatch {
     try {
       await look();
     } catch (error) {
-      this.parts.logger.warn({ job: job.id, dataset: job.dataset, err: error }, 'cannot look into a job now');
+      this.parts.logger.warn({ job: job.id, dataset: job.dataset, err: error }, 'cannot check a job now');
     }
   }
 

@@ -1,9 +1,10 @@
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
+import type { JobWait } from '#api/job-facts.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import { type GroupProgress, groupProgress } from '#common/kafka/consumer-lag.js';
+import { type GroupProgress, groupProgress } from '#common/kafka/transport/consumer-lag.js';
+import { clearWait, declareWait } from '#core/job/job-wait.js';
 import { CONSUMER_GROUPS, topicOf } from '#core/message/topics.js';
-import { type JobWait, clearWait, declareWait } from '#core/job/job-wait.js';
 
 /** A running job that has batches under way and has loaded none for a while. */
 export interface IdleJob {
@@ -41,8 +42,8 @@ export async function findIdle(
 }
 
 /**
- * Declares what running jobs wait for between their stages: a consumer group that has messages of the job's topic
- * before it and handles none, be it that no process is a member of it or that its members are stuck.
+ * Declares what running jobs wait for between their stages: a consumer group that handles none of the messages of the job's
+ * topic, because it has no member or because its members are stuck.
  */
 export class StageWaits {
   private readonly seen = new Map<string, Seen>();
@@ -81,7 +82,7 @@ export class StageWaits {
     } catch (error) {
       if (error instanceof SluiceError && error.code === 'TOPIC_MISSING')
         return `topic ${topic} is not there: run sluice migrate`;
-      // What cannot be looked at, for want of a right, is what the stage itself most likely lacks.
+      // A right that is missing for the inspection is most likely missing for the stage itself.
       if (error instanceof SluiceError && error.code === 'BROKER_FAULT') return error.message;
       throw error;
     }

@@ -5,7 +5,7 @@ import {
   type JobFact,
   type StageSums,
   batchEventId,
-  countLetters,
+  countDeadLetters,
   eachOnce,
   foldByStage,
   spanEvents,
@@ -35,7 +35,7 @@ class FactStore {
 }
 
 describe('folding status events (G7)', () => {
-  it('gives the same sums for any order, any repeats and any cut into deliveries (F1)', () => {
+  it('gives the same sums for any order, any repeats and any cut into deliveries (FS1)', () => {
     fc.assert(
       fc.property(anyEvents(), fc.infiniteStream(fc.nat()), (events, choices) => {
         const inOrder = new FactStore();
@@ -47,7 +47,7 @@ describe('folding status events (G7)', () => {
     );
   });
 
-  it('keeps the span of announcements made again at other times, in any order (F2)', () => {
+  it('keeps the span of announcements made again at other times, in any order (FS2)', () => {
     const first = batchEvent({ at: '2026-01-01T00:00:10.000Z' });
     const again = batchEvent({ at: '2026-01-01T00:00:04.000Z' });
     const span = { firstAt: Date.parse(again.at), lastAt: Date.parse(first.at), batches: 1, records: 7 };
@@ -61,7 +61,7 @@ describe('folding status events (G7)', () => {
     }
   });
 
-  it('takes the latest step, and of two at one moment always the same (F3)', () => {
+  it('takes the latest step, and of two at one moment always the same (FS3)', () => {
     const steps = [jobEvent('index', 1), jobEvent('swap', 3), jobEvent('settle', 3), jobEvent('copy', 2)];
     for (const events of [steps, [...steps].reverse()]) {
       expect(spanEvents(events)).toMatchObject([{ stage: 'finalize', step: { name: 'swap' } }]);
@@ -80,7 +80,7 @@ describe('folding status events (G7)', () => {
     expect(JSON.stringify(sums?.findings)).toBe('{"__proto__":4,"BAD":2}');
   });
 
-  it('adds up unknown members, and keeps the most frequent ones (F4)', () => {
+  it('adds up unknown members, and keeps the most frequent ones (FS4)', () => {
     const many = Object.fromEntries(Array.from({ length: 19 }, (_, at) => [`m${at}`, 2]));
     const [sums] = sumBatches([
       batchEvent({ unknownMembers: { ...many, phone: 3, fax: 1 } }),
@@ -92,9 +92,9 @@ describe('folding status events (G7)', () => {
     expect(sums?.unknownMembers).not.toHaveProperty('fax');
   });
 
-  it('counts letters by job and stage', () => {
+  it('counts dead letters by job and stage', () => {
     const letters = [letter('validate'), letter('load'), letter('validate')];
-    expect(countLetters(letters)).toMatchObject([
+    expect(countDeadLetters(letters)).toMatchObject([
       { stage: 'load', deadLetters: 1, batches: 0, firstAt: null },
       { stage: 'validate', deadLetters: 2, batches: 0, firstAt: null },
     ]);

@@ -1,17 +1,19 @@
-import type { BatchEvent, JobEvent, Stage } from '#core/message/status-event.js';
+import type { Stage } from '#api/job-words.js';
+import type { BatchEvent, JobEvent } from '#core/message/status-event.js';
 import { MAX_KEPT_MEMBERS, type MemberCounts, mostFrequent } from '#core/record/member-names.js';
+import { addCounts } from '../rows/add-counts.js';
 
 /**
  * Folds status events into sums per stage. PURE.
  *
- * A fold is a sum over the *set* of facts: whoever stores facts by their natural id and passes on only the
- * new ones gets the same result for any order and any number of repeats (G7).
+ * A fold is a sum over the *set* of facts: a store that keeps facts by their natural id, and folds only the new ones,
+ * gets the same result for any order and any number of repeats (G7).
  *
- * - F1: counts, bytes and findings are added once for each id (job, batch, stage).
- * - F2: times are the smallest and the greatest that were ever announced, repeats included, so an
- *   announcement that is made again at another time does not depend on order either.
- * - F3: the step of a finalization is the one with the greatest (time, name).
- * - F4: of unknown members the most frequent are kept; up to MAX_KEPT_MEMBERS names their sums are exact in any order.
+ * - FS1: counts, bytes and findings are added once for each id (job, batch, stage).
+ * - FS2: times are the smallest and the greatest that were ever announced, repeats included, so announcing a fact again at
+ *   another time does not depend on order either.
+ * - FS3: the step of a finalization is the one with the greatest (time, name).
+ * - FS4: of unknown members the most frequent are kept; up to MAX_KEPT_MEMBERS names their sums are exact in any order.
  */
 export interface StageSums {
   readonly job: string;
@@ -32,8 +34,8 @@ export interface StageSums {
   readonly step: { readonly name: string; readonly at: number } | null;
 }
 
-/** A refused record whose letter has arrived. */
-export interface LetterFact {
+/** A refused record whose dead letter has arrived. */
+export interface DeadLetterFact {
   readonly job: string;
   readonly stage: 'validate' | 'load';
 }
@@ -56,7 +58,7 @@ export function eachOnce(events: readonly BatchEvent[], ids: ReadonlySet<string>
   return [...byId.values()];
 }
 
-/** F1: what batches that were not known before add to their stages. */
+/** FS1: what batches that were not known before add to their stages. */
 export function sumBatches(newEvents: readonly BatchEvent[]): StageSums[] {
   return foldByStage(
     newEvents.map((event) => ({
@@ -74,7 +76,7 @@ export function sumBatches(newEvents: readonly BatchEvent[]): StageSums[] {
   );
 }
 
-/** F2 and F3: what any events, repeats included, say about time and steps. */
+/** FS2 and FS3: what any events, repeats included, say about time and steps. */
 export function spanEvents(events: readonly JobFact[]): StageSums[] {
   return foldByStage(
     events.flatMap((event) => {
@@ -86,8 +88,8 @@ export function spanEvents(events: readonly JobFact[]): StageSums[] {
   );
 }
 
-/** Counts letters that were not known before. */
-export function countLetters(newLetters: readonly LetterFact[]): StageSums[] {
+/** Counts dead letters that were not known before. */
+export function countDeadLetters(newLetters: readonly DeadLetterFact[]): StageSums[] {
   return foldByStage(newLetters.map(({ job, stage }) => ({ ...nothing(job, stage), deadLetters: 1 })));
 }
 
@@ -132,22 +134,11 @@ function add(sum: Adding, part: StageSums): void {
   sum.skipped += part.skipped;
   sum.warnings += part.warnings;
   sum.deadLetters += part.deadLetters;
-  addTo(sum.findings, part.findings);
-  addTo(sum.unknownMembers, part.unknownMembers);
+  addCounts(sum.findings, part.findings);
+  addCounts(sum.unknownMembers, part.unknownMembers);
   sum.firstAt = ofBoth(sum.firstAt, part.firstAt, Math.min);
   sum.lastAt = ofBoth(sum.lastAt, part.lastAt, Math.max);
   sum.step = laterStep(sum.step, part.step);
-}
-
-function addTo(sums: Map<string, number>, counts: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + count);
-}
-
-/** Finding code → how often, added up. */
-export function addFindings(...parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sums = new Map<string, number>();
-  for (const part of parts) addTo(sums, part);
-  return Object.fromEntries(sums);
 }
 
 function ofBoth(a: number | null, b: number | null, choose: (a: number, b: number) => number): number | null {

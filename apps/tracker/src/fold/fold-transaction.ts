@@ -5,7 +5,7 @@ import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
 
 /**
  * Runs `work` in one transaction.
- * @throws SluiceError DATABASE_UNAVAILABLE when waiting will do: the delivery comes again, whole
+ * @throws SluiceError DATABASE_UNAVAILABLE when waiting is enough: the whole delivery comes again
  */
 export async function foldInTransaction<T>(
   pool: pg.Pool,

@@ -3,31 +3,33 @@ import type pg from 'pg';
 import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
-import type { Delivery } from '#common/kafka/batch-handler.decorator.js';
-import { MessageParking } from '#common/kafka/message-parking.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
+import type { Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
+import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import { createPool } from '#common/postgres/pool.js';
 import { Column, Table } from '#core/dataset/columns.js';
+import type { Dataset } from '#core/dataset/dataset.js';
 import { MaxCharacters } from '#core/dataset/rules.js';
 import { isFinal } from '#core/job/job-state.js';
 import { Job } from '#core/job/job.entity.js';
 import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-message.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { JobStreams } from '../live/job-streams.js';
 import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
-import { JobWatcher } from '../live/job-watcher.js';
 import { FoldConsumer } from './fold.consumer.js';
-import { FoldRepository } from './fold.repository.js';
+import { foldsOver } from '../testing/folds.js';
 import {
-  FULL_DELIVERY_LETTERS,
+  FULL_DELIVERY_DEAD_LETTERS,
   LONGEST_DELAY_MS,
   LONGEST_REST_MS,
-  LetterPace,
+  DeadLetterPace,
   RESTS_A_DELIVERY,
   SHORTEST_REST_MS,
-} from './letter-pace.js';
+} from './dead-letter-pace.js';
 import { MetricLabels } from './metric-labels.js';
 import { ParkedMessageRepository } from './parked-message.repository.js';
 import { TrackerMetrics } from './tracker.metrics.js';
@@ -39,14 +41,22 @@ class Shop {
   @MaxCharacters(9, { code: 'WORSE' })
   name!: string | null;
 }
-const SHOPS = { name: 'shops', contract: Shop };
+const SHOPS = new DatasetRegistry([
+  {
+    name: 'shops',
+    dataset: { name: 'shops', contract: Shop } as unknown as Dataset,
+    folder: '',
+    schema: 'public',
+    tables: ['shop'],
+  },
+]);
 
 describe('FoldConsumer', () => {
   let server: TestDatabase;
   let database: DataSource;
   let pool: pg.Pool;
   let registry: Registry;
-  let pace: LetterPace;
+  let pace: DeadLetterPace;
   let consumer: FoldConsumer;
   let logged: Record<string, unknown>[];
 
@@ -69,18 +79,18 @@ describe('FoldConsumer', () => {
     };
     const logger: Logger = pino({ level: 'warn' }, { write });
     registry = new Registry();
-    const folds = new FoldRepository(pool);
+    const folds = foldsOver(pool);
     await folds.clear();
     await pool.query('TRUNCATE sluice.parked_message');
     const parkedMessages = new ParkedMessageRepository(pool);
-    pace = new LetterPace(pool);
+    pace = new DeadLetterPace(pool);
     consumer = new FoldConsumer(
       folds,
       pace,
       parkedMessages,
-      new TrackerMetrics(registry, database, logger, new MetricLabels([SHOPS])),
+      new TrackerMetrics(registry, database, logger, new MetricLabels(SHOPS)),
       new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
-      new JobWatcher({ detail: () => Promise.resolve(null) }, logger, DEFAULT_LIVE_TIMING),
+      new JobStreams({ detail: () => Promise.resolve(null) }, logger, DEFAULT_LIVE_TIMING),
     );
   });
 
@@ -99,7 +109,7 @@ describe('FoldConsumer', () => {
     return rows;
   };
 
-  it('passes over what nobody can read: logged, counted, and never in the way', async () => {
+  it('skips an unreadable message: logs it, counts it, and continues', async () => {
     const poison = { ...encodeStatusEvent(batchEvent({})), value: Buffer.from('{}') };
     await consumer.foldStatus(delivery([poison, encodeStatusEvent(batchEvent({})), poison]));
     expect(logged).toEqual([
@@ -153,7 +163,7 @@ describe('FoldConsumer', () => {
     expect(await counted('sluice_parked_messages_total')).toEqual({});
   });
 
-  it('takes a parked event that is unreadable itself for one more parked message, and tells nobody', async () => {
+  it('stores a parked event that is itself unreadable as one more parked message, without an event', async () => {
     const event: ParkedEvent = {
       type: 'parked',
       topic: 'sluice.shops.raw',
@@ -168,7 +178,7 @@ describe('FoldConsumer', () => {
 
   it('takes a delivery of nothing but poison', async () => {
     const poison = { ...encodeDeadLetter(letter({})), headers: {} };
-    await consumer.indexLetters(delivery([poison]));
+    await consumer.indexDeadLetters(delivery([poison]));
     expect(await counted('sluice_parked_messages_total')).toEqual({ 'sluice.shops.dead': 1 });
   });
 
@@ -183,7 +193,7 @@ describe('FoldConsumer', () => {
     ];
     for (let time = 0; time < 3; time++) {
       await consumer.foldStatus(delivery(events.map(encodeStatusEvent)));
-      await consumer.indexLetters(delivery(letters.map(encodeDeadLetter)));
+      await consumer.indexDeadLetters(delivery(letters.map(encodeDeadLetter)));
     }
     expect(await counted('sluice_records_total')).toEqual({ 'shops validate': 20, 'load shops': 5 });
     expect(await counted('sluice_refused_records_total')).toEqual({ 'BAD shops': 2, 'WORSE shops': 1 });
@@ -195,7 +205,7 @@ describe('FoldConsumer', () => {
       delivery(strange.map((at) => encodeStatusEvent(batchEvent({ batch: at, dataset: `strange-${at}` })))),
     );
     const findings = strange.map((at) => finding(`STRANGE_${at}`, 'error'));
-    await consumer.indexLetters(delivery([encodeDeadLetter(letter({ record: 9, findings }))]));
+    await consumer.indexDeadLetters(delivery([encodeDeadLetter(letter({ record: 9, findings }))]));
     expect(Object.keys(await counted('sluice_records_total'))).toEqual(['other validate']);
     expect(Object.keys(await counted('sluice_tracker_lag_seconds'))).toEqual(['other']);
     expect(await counted('sluice_refused_records_total')).toEqual({ 'other shops': 50 });
@@ -206,18 +216,18 @@ describe('FoldConsumer', () => {
       const letters = Array.from({ length: count }, (_, record) => encodeDeadLetter(letter({ record })));
       const rests: number[] = [];
       const rest = (restMs: number): void => void rests.push(restMs);
-      await consumer.indexLetters({ ...delivery(letters), writtenAt: Date.now() - ageMs, rest });
+      await consumer.indexDeadLetters({ ...delivery(letters), writtenAt: Date.now() - ageMs, rest });
       return rests.reduce((sum, restMs) => sum + restMs, 0);
     };
     const insertJob = async (state: Job['state']): Promise<void> => {
-      await database.getRepository(Job).insert(job('1', state));
+      await database.getRepository(Job).insert(job('1', state) as object);
     };
 
     it.each(['running', 'finalizing'] as const)(
-      'rests after many letters while a job is %s',
+      'rests after many dead letters while a job is %s',
       async (state) => {
         await insertJob(state);
-        const restMs = await restAfter(FULL_DELIVERY_LETTERS);
+        const restMs = await restAfter(FULL_DELIVERY_DEAD_LETTERS);
         expect(restMs).toBeGreaterThanOrEqual(SHORTEST_REST_MS);
         expect(restMs).toBeLessThanOrEqual(LONGEST_REST_MS);
       },
@@ -226,37 +236,37 @@ describe('FoldConsumer', () => {
     it('rests the longer the more a delivery took, within bounds', async () => {
       await insertJob('running');
       const tookMs = 0.3 * (LONGEST_REST_MS / RESTS_A_DELIVERY);
-      const rests = [0, tookMs, 60_000].map((ms) => pace.restAfter(FULL_DELIVERY_LETTERS, 0, ms));
+      const rests = [0, tookMs, 60_000].map((ms) => pace.restAfter(FULL_DELIVERY_DEAD_LETTERS, 0, ms));
       expect(await Promise.all(rests)).toEqual([SHORTEST_REST_MS, 0.3 * LONGEST_REST_MS, LONGEST_REST_MS]);
     });
 
     it.each(['queued', 'paused', 'succeeded', 'failed', 'cancelled'] as const)(
-      'never rests for a job that is %s (LP1)',
+      'never rests for a job that is %s (DP1)',
       async (state) => {
         await insertJob(state);
-        expect(await restAfter(FULL_DELIVERY_LETTERS)).toBe(0);
+        expect(await restAfter(FULL_DELIVERY_DEAD_LETTERS)).toBe(0);
       },
     );
 
-    it('does not rest after a few (LP2)', async () => {
+    it('does not rest after a few (DP2)', async () => {
       await insertJob('running');
-      expect(await restAfter(FULL_DELIVERY_LETTERS - 1)).toBe(0);
+      expect(await restAfter(FULL_DELIVERY_DEAD_LETTERS - 1)).toBe(0);
     });
 
-    it('does not rest while letters are old (LP3)', async () => {
+    it('does not rest while dead letters are old (DP3)', async () => {
       await insertJob('running');
-      expect(await restAfter(FULL_DELIVERY_LETTERS, LONGEST_DELAY_MS + 1)).toBe(0);
+      expect(await restAfter(FULL_DELIVERY_DEAD_LETTERS, LONGEST_DELAY_MS + 1)).toBe(0);
     });
   });
 
-  it('tells how far it is behind, by dataset', async () => {
+  it('reports how far it is behind, by dataset', async () => {
     const at = new Date(Date.now() - 60_000).toISOString();
     await consumer.foldStatus(delivery([encodeStatusEvent(batchEvent({ at }))]));
     const { shops } = await counted('sluice_tracker_lag_seconds');
     expect(shops).toBeGreaterThanOrEqual(60);
   });
 
-  it('tells jobs by dataset and state from their rows, and everything else when the database is away', async () => {
+  it('reports jobs by dataset and state from their rows, and everything else without the database', async () => {
     await database
       .getRepository(Job)
       .insert([job('1', 'failed'), job('2', 'failed'), job('3', 'running')] as never);
@@ -335,7 +345,7 @@ function job(number: string, state: Job['state']): Partial<Job> {
     dataset: 'shops',
     mode: 'replace',
     state,
-    source: { kind: 'file', display: 'shops.csv', trustedCaller: true },
+    source: { kind: 'file', display: 'shops.csv', own: { trustedCaller: true } },
     secretUri: 'file:///shops.csv',
     dryRun: false,
     maxRefusedShare: 0.05,

@@ -9,17 +9,21 @@ import type { BatchEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
-import { DeadLetterRow } from './dead-letter.entity.js';
-import type { JobFact } from './fold-stages.js';
-import { FoldRepository } from './fold.repository.js';
-import { JobBatch } from './job-batch.entity.js';
-import { JobStage } from './job-stage.entity.js';
-import { LetterColumns } from './letter-columns.entity.js';
-import { ParkedMessageRow } from './parked-message.entity.js';
-import { columnsId } from './storable-letter.js';
+import { OWN_LOCKS, type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { DeadLetterReader } from '../read-api/dead-letter.reader.js';
+import { DeadLetterColumns } from '../rows/dead-letter-columns.entity.js';
+import { DeadLetterGroupRow } from '../rows/dead-letter-group.entity.js';
+import { DeadLetterRow } from '../rows/dead-letter.entity.js';
+import { JobBatch } from '../rows/job-batch.entity.js';
+import { JobStage } from '../rows/job-stage.entity.js';
+import { ParkedMessageRow } from '../rows/parked-message.entity.js';
+import { RepairActionRow } from '../rows/repair-action.entity.js';
 import { anyEvents, shuffled } from '../testing/events.js';
+import type { JobFact } from './fold-stages.js';
+import type { FoldRepository } from './fold.repository.js';
+import { foldsOver } from '../testing/folds.js';
+import { MESSAGE } from '../testing/read-api-rows.js';
+import { columnsId } from './storable-dead-letter.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
 
@@ -36,11 +40,13 @@ describe('FoldRepository', () => {
       JobBatch,
       JobStage,
       DeadLetterRow,
-      LetterColumns,
+      DeadLetterColumns,
+      DeadLetterGroupRow,
+      RepairActionRow,
       ParkedMessageRow,
     ]).initialize();
     pool = createPool({ url: server.url, applicationName: 'fold test', maxConnections: 4 });
-    folds = new FoldRepository(pool);
+    folds = foldsOver(pool);
   });
   afterAll(async () => {
     await pool.end();
@@ -61,7 +67,7 @@ describe('FoldRepository', () => {
     const changes = upQueries.map(({ query }) => query);
     // Entities do not repeat the checks, nor the indexes of others' tables; everything else must be the same.
     const ours = changes.filter((query) =>
-      /job_batch|job_stage|dead_letter|letter_columns|parked_message/.test(query),
+      /job_batch|job_stage|dead_letter|letter_columns|parked_message|repair_action/.test(query),
     );
     expect(ours.filter((query) => !/DROP CONSTRAINT .*_check"$/.test(query))).toEqual([]);
   });
@@ -110,6 +116,7 @@ describe('FoldRepository', () => {
         skipped: 0,
         warnings: 0,
         deadLetters: 0,
+        ...{ resubmitted: 0, landed: 0, refusedAgain: 0, discarded: 0 },
         findings: { BAD: 4, ODD: 2 },
         unknownMembers: {},
         firstAt: new Date('2026-01-01T00:00:01Z'),
@@ -120,7 +127,7 @@ describe('FoldRepository', () => {
     ]);
   });
 
-  it('adds up the names of unknown members, and keeps the most frequent ones (F4)', async () => {
+  it('adds up the names of unknown members, and keeps the most frequent ones (FS4)', async () => {
     const many = Object.fromEntries(Array.from({ length: 19 }, (_, at) => [`m${at}`, 2]));
     await folds.foldEvents([batchEvent({ unknownMembers: { ...many, phone: 3 } })]);
     await folds.foldEvents([batchEvent({ batch: 1, unknownMembers: { phone: 4, fax: 1 } })]);
@@ -131,7 +138,7 @@ describe('FoldRepository', () => {
     expect(unknownMembers).not.toHaveProperty('fax');
   });
 
-  it('tells which events were new (R1)', async () => {
+  it('reports which events were new (FR1)', async () => {
     const first = batchEvent({});
     const second = batchEvent({ batch: 1 });
     expect(await folds.foldEvents([first, first])).toEqual([first]);
@@ -166,7 +173,7 @@ describe('FoldRepository', () => {
     expect([await stages(), await batches()]).toEqual(inTime);
   });
 
-  it('keeps letters whole: any bytes, words that jsonb would refuse, quotes and backslashes', async () => {
+  it('keeps dead letters whole: any bytes, words that jsonb would refuse, quotes and backslashes', async () => {
     const odd = letter({
       bytes: Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
       findings: [
@@ -181,13 +188,17 @@ describe('FoldRepository', () => {
       columns: ['統一編號', '', 'NULL', '"{},\\'],
       sqlstate: '22001',
       line: 2 ** 52,
+      message: MESSAGE,
     });
-    await folds.indexLetters([odd]);
+    await folds.indexDeadLetters([odd]);
     const { columns, ...stored } = odd;
     expect(await letters()).toEqual([
       {
         ...stored,
         columnsId: columnsId(columns ?? []),
+        groupId: expect.any(String),
+        ...{ state: 'open', reason: null, predecessorJob: null, predecessorRecord: null },
+        ...{ successorJob: null, successorRecord: null },
         codes: ['BAD'],
         findings: [
           { ...odd.findings[0], message: 'NUL \u{fffd}, half \u{fffd}, whole 😀, "\\u0000"' },
@@ -197,17 +208,17 @@ describe('FoldRepository', () => {
     ]);
   });
 
-  it('keeps a list of columns once for all letters that have it', async () => {
+  it('keeps a list of columns once for all dead letters that have it', async () => {
     const others = ['統一編號', '', 'NULL', '"{},\\'];
     await Promise.all([
-      folds.indexLetters([letter({ record: 1 }), letter({ record: 2, columns: others })]),
-      folds.indexLetters([
+      folds.indexDeadLetters([letter({ record: 1 }), letter({ record: 2, columns: others })]),
+      folds.indexDeadLetters([
         letter({ record: 3, columns: others }),
         letter({ record: 4 }),
         letter({ record: 5 }),
       ]),
     ]);
-    const lists = await database.getRepository(LetterColumns).find();
+    const lists = await database.getRepository(DeadLetterColumns).find();
     expect(new Map(lists.map(({ id, names }) => [id, names]))).toEqual(
       new Map([['name'], others].map((names) => [columnsId(names), names])),
     );
@@ -227,25 +238,25 @@ describe('FoldRepository', () => {
     afterEach(() => pool.query('TRUNCATE sluice.job CASCADE'));
 
     it('gives dead letters without columns those of their job', async () => {
-      await folds.indexLetters([letter({ epoch: 3, columns: null })]);
-      expect((await database.getRepository(LetterColumns).find()).map(({ names }) => names)).toEqual([
+      await folds.indexDeadLetters([letter({ epoch: 3, columns: null })]);
+      expect((await database.getRepository(DeadLetterColumns).find()).map(({ names }) => names)).toEqual([
         ['of the job'],
       ]);
     });
 
     it('gives them those of another dead letter where the row is lost, of this delivery or an earlier one', async () => {
       await pool.query('TRUNCATE sluice.job CASCADE');
-      await folds.indexLetters([
+      await folds.indexDeadLetters([
         letter({ record: 1, columns: null }),
         letter({ record: 2, columns: ['told'] }),
       ]);
-      await folds.indexLetters([letter({ record: 3, columns: null })]);
+      await folds.indexDeadLetters([letter({ record: 3, columns: null })]);
       expect(new Set((await letters()).map(({ columnsId: id }) => id))).toEqual(
         new Set([columnsId(['told'])]),
       );
     });
 
-    it('does not fold what is of an attempt that the job has thrown away, or never made (R4)', async () => {
+    it('does not fold what is of an attempt that the job has thrown away, or never made (FR4)', async () => {
       const epochs = [undefined, 2, 3, 4, 5];
       const events = epochs.map((epoch, batch) =>
         batchEvent({ batch, ...(epoch === undefined ? {} : { epoch }) }),
@@ -255,7 +266,7 @@ describe('FoldRepository', () => {
       const all = epochs.map((epoch, record) =>
         letter({ record, ...(epoch === undefined ? {} : { epoch }) }),
       );
-      expect((await folds.indexLetters(all)).map(({ epoch }) => epoch)).toEqual([3, 4]);
+      expect((await folds.indexDeadLetters(all)).map(({ epoch }) => epoch)).toEqual([3, 4]);
     });
 
     it('waits with folding for a job that begins again, and sees that it has (BA2)', async () => {
@@ -266,7 +277,7 @@ describe('FoldRepository', () => {
       const folding = folds.foldEvents([batchEvent({ epoch: 4 })]);
       await eventually(async () => {
         const { rowCount } = await pool.query(
-          `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,
+          `SELECT FROM ${OWN_LOCKS} WHERE locktype = 'advisory' AND NOT granted`,
         );
         return rowCount === 1;
       }, 'the folding to wait');
@@ -280,7 +291,7 @@ describe('FoldRepository', () => {
   it('are read page by page, and no page is larger than a few megabytes (G9)', async () => {
     const columns = Array.from({ length: 1_000 }, (_, at) => `${'x'.repeat(200)}${at}`);
     const records = Array.from({ length: 60 }, (_, record) => record);
-    await folds.indexLetters(records.map((record) => letter({ record, columns })));
+    await folds.indexDeadLetters(records.map((record) => letter({ record, columns })));
     const reader = new DeadLetterReader(database);
     const read: number[] = [];
     const pages: number[] = [];
@@ -296,16 +307,19 @@ describe('FoldRepository', () => {
     expect(Math.max(...pages)).toBeLessThan(5 * 1024 * 1024);
   });
 
-  it('counts each letter once, however often it is delivered, and before its batch is heard of', async () => {
+  it('counts each dead letter once, however often it is delivered, also before the event of its batch', async () => {
     const [a, b, c] = [letter({ record: 1 }), letter({ record: 2 }), letter({ record: 3, stage: 'load' })];
-    const delivered = await Promise.all([folds.indexLetters([b, a, a]), folds.indexLetters([c, a, b])]);
+    const delivered = await Promise.all([
+      folds.indexDeadLetters([b, a, a]),
+      folds.indexDeadLetters([c, a, b]),
+    ]);
     expect(
       delivered
         .flat()
         .map(({ record }) => record)
         .sort(),
     ).toEqual([1, 2, 3]);
-    expect(await folds.indexLetters([a, b, c])).toEqual([]);
+    expect(await folds.indexDeadLetters([a, b, c])).toEqual([]);
     await folds.foldEvents([batchEvent({})]);
     expect(await stages()).toMatchObject([
       { stage: 'load', deadLetters: 1, batches: 0, firstAt: null },
@@ -313,14 +327,15 @@ describe('FoldRepository', () => {
     ]);
   });
 
-  it('leaves nothing behind when the database ends the transaction, and asks for the delivery again (R3)', async () => {
+  it('leaves nothing behind when the database ends the transaction, and asks for the delivery again (FR3)', async () => {
     const blocker = await pool.connect();
     await blocker.query('BEGIN; LOCK TABLE sluice.job_stage');
     const folding = folds.foldEvents([batchEvent({})]);
     const refused = expect(folding).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
     await eventually(async () => {
       const { rowCount } = await pool.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> pg_backend_pid()`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()`,
       );
       return rowCount !== null && rowCount > 0;
     }, 'the folding to wait for the lock');

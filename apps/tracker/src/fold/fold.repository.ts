@@ -1,36 +1,42 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type pg from 'pg';
-import { PG_POOL } from '#common/lifecycle/tokens.js';
+import { PG_POOL } from '#common/providers/tokens.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import { MAX_KEPT_MEMBERS } from '#core/record/member-names.js';
+import { type CountChange, addToGroups, settleGroups } from '#core/repair/dead-letter-sums.js';
+import type { JobBatch } from '../rows/job-batch.entity.js';
 import {
   type JobFact,
   type StageSums,
   batchEventId,
-  countLetters,
+  countDeadLetters,
   eachOnce,
   foldByStage,
   spanEvents,
   sumBatches,
 } from './fold-stages.js';
+import { clearReadModel } from './clear-read-model.js';
+import { DatasetGroups } from './dataset-groups.js';
 import { columnsOf, foldInTransaction } from './fold-transaction.js';
 import { lookUpJobs } from './folded-jobs.js';
-import type { JobBatch } from './job-batch.entity.js';
-import { type StorableLetter, storableLetter } from './storable-letter.js';
+import { type StorableDeadLetter, storableDeadLetter } from './storable-dead-letter.js';
 
 /**
  * Keeps the folds in PostgreSQL (G7): one transaction a delivery, one statement a table.
  *
- * - R1: facts are inserted by their natural id; only what was really inserted is added to the stage sums, in the
+ * - FR1: facts are inserted by their natural id; only what was really inserted is added to the stage sums, in the
  *   same transaction. A fact that comes again changes nothing but a batch's time, to the earlier one.
- * - R2: rows are written in key order, facts before sums, so concurrent deliveries wait but never deadlock.
- * - R4: what a job says of an attempt that it has thrown away, or of one that it never made, is not folded.
- * - R3: a database that is away is a retryable error; the delivery comes again, whole.
+ * - FR2: rows are written in key order, facts before sums, so concurrent deliveries wait but never deadlock.
+ * - FR4: events of an attempt that the job has discarded, or never began, are not folded.
+ * - FR3: a database that is unavailable is a retryable error; the whole delivery comes again.
  */
 @Injectable()
 export class FoldRepository {
-  constructor(@Inject(PG_POOL) private readonly pool: pg.Pool) {}
+  constructor(
+    @Inject(PG_POOL) private readonly pool: pg.Pool,
+    private readonly groups: DatasetGroups,
+  ) {}
 
   /**
    * Folds one delivery of the status topic.
@@ -41,12 +47,13 @@ export class FoldRepository {
     if (events.length === 0) return [];
     return foldInTransaction(this.pool, async (client) => {
       const jobs = await lookUpJobs(client, events);
-      const batchEvents = events.filter((event) => event.type === 'batch').filter((event) => jobs.has(event));
+      const kept = events.filter((event) => !jobs.isPruned(event));
+      const batchEvents = kept.filter((event) => event.type === 'batch').filter((event) => jobs.has(event));
       const inserted = await insertBatches(client, batchEvents);
       const newEvents = eachOnce(batchEvents, inserted);
       await addToStages(
         client,
-        foldByStage([...sumBatches(newEvents), ...spanEvents(spanning(events, batchEvents))]),
+        foldByStage([...sumBatches(newEvents), ...spanEvents(spanning(kept, batchEvents))]),
       );
       return newEvents;
     });
@@ -54,10 +61,10 @@ export class FoldRepository {
 
   /**
    * Puts one delivery of dead letters into the index.
-   * @returns the letters that were new
+   * @returns the dead letters that were new
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
-  async indexLetters(letters: readonly DeadLetter[]): Promise<StorableLetter[]> {
+  async indexDeadLetters(letters: readonly DeadLetter[]): Promise<StorableDeadLetter[]> {
     if (letters.length === 0) return [];
     return foldInTransaction(this.pool, async (client) => {
       const jobs = await lookUpJobs(client, letters);
@@ -65,18 +72,21 @@ export class FoldRepository {
       if (current.length === 0) return [];
       const columns = await jobs.columnsOf(client, current);
       const storable = inKeyOrder(
-        current.map((letter) => storableLetter(letter, letter.columns ?? columns.get(letter.job))),
+        current.map((letter) => storableDeadLetter(letter, letter.columns ?? columns.get(letter.job))),
       );
+      const groups = await this.groupsOf(client, storable);
       await insertColumns(client, storable);
-      const newLetters = await insertLetters(client, storable);
-      await addToStages(client, countLetters(newLetters));
+      const inserted = await insertDeadLetters(client, storable, groups);
+      const newLetters = inserted.flatMap((place) => storable[place] ?? []);
+      await addToStages(client, countDeadLetters(newLetters.filter((letter) => !jobs.isPruned(letter))));
+      await addToGroups(client, countByGroup(inserted.flatMap((place) => groups[place] ?? [])));
       return newLetters;
     });
   }
 
   /**
    * Takes in batches whose announcements may be lost. Their times say nothing about how long a stage took, so they
-   * leave those alone (F2): with the announcements folded as well, before or after, the sums are the same.
+   * leave those alone (FS2): with the announcements folded as well, before or after, the sums are the same.
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
   async foldFacts(facts: readonly BatchEvent[]): Promise<void> {
@@ -85,21 +95,35 @@ export class FoldRepository {
     });
   }
 
-  /** Empties the read model; with the group's offsets reset it is made again from the topics. */
+  /** The id of the group that counts each of them; groups that are new are made. */
+  private async groupsOf(client: pg.PoolClient, letters: readonly StorableDeadLetter[]): Promise<string[]> {
+    const groups = letters.map((letter) => this.groups.groupOf(letter));
+    const settled = await settleGroups(client, groups, (group) => this.groups.othersOf(group));
+    return groups.map(({ id }) => settled.get(id) ?? id);
+  }
+
+  /**
+   * Empties the read model; with the group's offsets reset it is made again from the topics. What was decided about
+   * dead letters is in no topic, so the decided ones stay (`clear-read-model.ts`).
+   */
   async clear(): Promise<void> {
-    await foldInTransaction(this.pool, (client) =>
-      client.query('TRUNCATE sluice.job_batch, sluice.job_stage, sluice.dead_letter, sluice.letter_columns'),
-    );
+    await foldInTransaction(this.pool, clearReadModel);
   }
 }
 
-/** Every event but those of batches that are not folded (R4). */
+function countByGroup(groups: readonly string[]): CountChange[] {
+  const counts = new Map<string, number>();
+  for (const group of groups) counts.set(group, (counts.get(group) ?? 0) + 1);
+  return [...counts].map(([group, count]) => ({ group, from: null, to: 'open', count }));
+}
+
+/** Every event but those of batches that are not folded (FR4). */
 function spanning(events: readonly JobFact[], folded: readonly BatchEvent[]): JobFact[] {
   const known = new Set<JobFact>(folded);
   return events.filter((event) => event.type === 'job' || known.has(event));
 }
 
-/** @returns the ids that were inserted (R1); a row that was there before has an `xmax` by then */
+/** @returns the ids that were inserted (FR1); a row that was there before has an `xmax` by then */
 async function insertBatches(client: pg.PoolClient, events: readonly BatchEvent[]): Promise<Set<string>> {
   if (events.length === 0) return new Set();
   const { rows } = await client.query<Pick<JobBatch, 'job' | 'stage'> & { batch: string; is_new: boolean }>(
@@ -131,7 +155,7 @@ async function insertBatches(client: pg.PoolClient, events: readonly BatchEvent[
 }
 
 /** Lists of column names that are not there yet; most deliveries bring none. */
-async function insertColumns(client: pg.PoolClient, letters: readonly StorableLetter[]): Promise<void> {
+async function insertColumns(client: pg.PoolClient, letters: readonly StorableDeadLetter[]): Promise<void> {
   const byId = new Map(letters.map(({ columnsId, columns }) => [columnsId, columns]));
   const lists = [...byId].sort(([a], [b]) => (a < b ? -1 : 1));
   await client.query(
@@ -143,48 +167,64 @@ async function insertColumns(client: pg.PoolClient, letters: readonly StorableLe
   );
 }
 
-/** @param letters in key order @returns those that were inserted (R1) */
-async function insertLetters(
+/**
+ * @param letters dead letters in key order
+ * @param groups of each, its group's id
+ * @returns the places in both lists of those that were inserted (FR1)
+ */
+async function insertDeadLetters(
   client: pg.PoolClient,
-  letters: readonly StorableLetter[],
-): Promise<StorableLetter[]> {
-  // Codes travel as JSON: unnest would flatten an array of arrays.
-  const { rows } = await client.query<{ place: number }>(
+  letters: readonly StorableDeadLetter[],
+  groups: readonly string[],
+): Promise<number[]> {
+  // Codes, which hold no blanks, travel as one text: unnest would flatten an array of arrays. Nearly always every dead
+  // letter is new, and then the statement does not look for which ones were.
+  const { rows } = await client.query<{ place: number | null }>(
     `WITH letter AS (
        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
-                            $7::bigint[], $8::text[], $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[],
-                            $13::uuid[], $14::bytea[]) WITH ORDINALITY
+                            $7::bigint[], $8::text[], $9::text[], $10::jsonb[], $11::text[], $12::bigint[],
+                            $13::uuid[], $14::jsonb[], $15::bytea[], $16::uuid[], $17::bigint[], $18::uuid[]) WITH ORDINALITY
            AS letter (job, record, dataset, batch, line, byte_start, byte_end, stage, codes, findings, sqlstate,
-                      attempt, columns_id, bytes, place)
+                      attempt, columns_id, message, bytes, predecessor_job, predecessor_record, group_id, place)
      ), inserted AS (
        INSERT INTO sluice.dead_letter (job, record, dataset, batch, line, byte_start, byte_end, stage, codes,
-                                       findings, sqlstate, attempt, columns_id, bytes)
+                                       findings, sqlstate, attempt, columns_id, message, bytes,
+                                       predecessor_job, predecessor_record, group_id)
        SELECT job, record, dataset, batch, line, byte_start, byte_end, stage,
-              ARRAY(SELECT jsonb_array_elements_text(codes)), findings, sqlstate, attempt,
-              columns_id, bytes
+              string_to_array(codes, ' '), findings, sqlstate, attempt,
+              columns_id, message, bytes, predecessor_job, predecessor_record, group_id
          FROM letter ORDER BY place
        ON CONFLICT DO NOTHING
        RETURNING job, record
      )
-     SELECT (min(place) - 1)::integer AS place FROM letter JOIN inserted USING (job, record) GROUP BY job, record`,
-    columnsOf(letters, [
-      ({ job }) => job,
-      ({ record }) => record,
-      ({ dataset }) => dataset,
-      ({ batch }) => batch,
-      ({ line }) => line,
-      ({ byteStart }) => byteStart,
-      ({ byteEnd }) => byteEnd,
-      ({ stage }) => stage,
-      ({ codes }) => JSON.stringify(codes),
-      ({ findings }) => JSON.stringify(findings),
-      ({ sqlstate }) => sqlstate,
-      ({ attempt }) => attempt,
-      (letter) => letter.columnsId,
-      ({ bytes }) => bytes,
-    ]),
+     SELECT NULL AS place WHERE (SELECT count(*) FROM inserted) = cardinality($1)
+     UNION ALL
+     SELECT (min(place) - 1)::integer FROM letter JOIN inserted USING (job, record)
+      WHERE (SELECT count(*) FROM inserted) < cardinality($1) GROUP BY job, record`,
+    [
+      ...columnsOf(letters, [
+        ({ job }) => job,
+        ({ record }) => record,
+        ({ dataset }) => dataset,
+        ({ batch }) => batch,
+        ({ line }) => line,
+        ({ byteStart }) => byteStart,
+        ({ byteEnd }) => byteEnd,
+        ({ stage }) => stage,
+        ({ codes }) => codes.join(' '),
+        ({ findings }) => JSON.stringify(findings),
+        ({ sqlstate }) => sqlstate,
+        ({ attempt }) => attempt,
+        (letter) => letter.columnsId,
+        ({ message }) => (message === undefined ? null : JSON.stringify(message)),
+        ({ bytes }) => bytes,
+        ({ predecessor }) => predecessor?.job ?? null,
+        ({ predecessor }) => predecessor?.record ?? null,
+      ]),
+      groups,
+    ],
   );
-  return rows.flatMap(({ place }) => letters[place] ?? []);
+  return rows.flatMap(({ place }) => (place === null ? [...letters.keys()] : [place]));
 }
 
 async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): Promise<void> {
@@ -245,7 +285,7 @@ async function addToStages(client: pg.PoolClient, sums: readonly StageSums[]): P
   );
 }
 
-function inKeyOrder(letters: readonly StorableLetter[]): StorableLetter[] {
+function inKeyOrder(letters: readonly StorableDeadLetter[]): StorableDeadLetter[] {
   return [...letters].sort((a, b) => (a.job === b.job ? a.record - b.record : a.job < b.job ? -1 : 1));
 }
 

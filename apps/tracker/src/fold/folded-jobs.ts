@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { FOLD_LOCK } from '#core/job/begin-again.js';
+import { prunedOf } from '#core/job/prune-stream-jobs.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 
 interface JobRow {
@@ -15,13 +16,13 @@ interface FactOfJob {
 }
 
 /**
- * The jobs that a delivery speaks of, as their rows are for the rest of the transaction: a job cannot begin again
+ * The jobs that a delivery concerns, as their rows are for the rest of the transaction: a job cannot begin again
  * before it ends.
  * @param client in a transaction
  */
 export async function lookUpJobs(
   client: pg.PoolClient,
-  facts: readonly { readonly job: string }[],
+  facts: readonly { readonly job: string; readonly dataset: string }[],
 ): Promise<FoldedJobs> {
   await client.query(FOLD_LOCK);
   const { rows } = await client.query<JobRow>(
@@ -29,15 +30,30 @@ export async function lookUpJobs(
      FROM sluice.job WHERE id = ANY($1::uuid[])`,
     [[...new Set(facts.map(({ job }) => job))]],
   );
-  return new FoldedJobs(new Map(rows.map((row) => [row.id, row])));
+  const jobs = new Map(rows.map((row) => [row.id, row]));
+  return new FoldedJobs(
+    jobs,
+    await prunedOf(
+      client,
+      facts.filter(({ job }) => !jobs.has(job)),
+    ),
+  );
 }
 
 export class FoldedJobs {
-  constructor(private readonly jobs: ReadonlyMap<string, JobRow>) {}
+  constructor(
+    private readonly jobs: ReadonlyMap<string, JobRow>,
+    private readonly pruned: ReadonlySet<string>,
+  ) {}
+
+  /** PJ4: nothing is folded of such a job any more, and its dead letters are known. */
+  isPruned({ job }: FactOfJob): boolean {
+    return this.pruned.has(job);
+  }
 
   /**
-   * Whether a fact is one of its job's present attempt. Older builds name no epoch: theirs are from before it began again.
-   * Of a job whose row is lost nothing is known, so every message about it counts.
+   * Whether a fact is one of its job's present attempt. Older builds name no epoch: their facts are from before it began again.
+   * Nothing is known of a job whose row is lost, so every message about it counts.
    */
   has({ job, epoch = 0 }: FactOfJob): boolean {
     const row = this.jobs.get(job);

@@ -1,18 +1,20 @@
-import type { Dataset } from '#core/dataset/dataset.js';
+import { Injectable } from '@nestjs/common';
 import { findingCodes } from '#core/record/finding-codes.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 
 /** Stands for every name that is not registered. */
 export const OTHER = 'other';
 
 /**
- * Label values that metrics may have: a series lives as long as the process, so what a stranger writes into a message
- * must not become one (G9). PURE.
+ * Label values that metrics may have: a series lives as long as the process, so text of a foreign message must not become
+ * one (G9). PURE.
  */
+@Injectable()
 export class MetricLabels {
   private readonly codes: ReadonlyMap<string, ReadonlySet<string>>;
 
-  constructor(datasets: readonly Pick<Dataset, 'name' | 'contract'>[]) {
-    this.codes = new Map(datasets.map((dataset) => [dataset.name, findingCodes(dataset)]));
+  constructor(registry: DatasetRegistry) {
+    this.codes = new Map(registry.all().map((dataset) => [dataset.name, findingCodes(dataset)]));
   }
 
   dataset(name: string): string {

@@ -1,20 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type pg from 'pg';
-import type { ParkedMessage } from '#common/kafka/message-parking.js';
-import { PG_POOL } from '#common/lifecycle/tokens.js';
+import type { ParkedMessage } from '#common/kafka/transport/message-parking.js';
+import { PG_POOL } from '#common/providers/tokens.js';
 import { columnsOf, foldInTransaction } from './fold-transaction.js';
 
 /**
- * Keeps what was parked, by its place. Rebuilding the read model leaves it alone: the event that told of a message
- * may be gone while the message still stands in its topic.
+ * Keeps what was parked, by its place. Rebuilding the read model leaves it alone: the event that reported a
+ * message may have expired while the message is still in its topic.
  */
 @Injectable()
 export class ParkedMessageRepository {
   constructor(@Inject(PG_POOL) private readonly pool: pg.Pool) {}
 
   /**
-   * Told again, a message stays one row with the latest time, in any order of telling, and is open again: a topic that
-   * was deleted and created again has the same offsets.
+   * A message that is reported again stays one row with the latest time, in any order of reports, and is open again: a
+   * topic that was deleted and created again has the same offsets.
    * @throws SluiceError DATABASE_UNAVAILABLE
    */
   async keep(parked: readonly ParkedMessage[]): Promise<void> {

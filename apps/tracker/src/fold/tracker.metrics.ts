@@ -2,14 +2,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
-import { LOGGER } from '#common/lifecycle/tokens.js';
+import { LOGGER } from '#common/providers/tokens.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import type { JobFact } from './fold-stages.js';
 import { MetricLabels } from './metric-labels.js';
-import type { StorableLetter } from './storable-letter.js';
+import type { StorableDeadLetter } from './storable-dead-letter.js';
 
 /**
- * What the tracker tells Prometheus, by dataset and never by job. Counters rise with facts that were new
+ * What the tracker reports to Prometheus, by dataset and never by job. Counters rise with facts that were new
  * to the read model, so a repeated delivery counts nothing twice, in any number of trackers. Labels are names that are
  * registered, or `other`.
  */
@@ -28,7 +28,7 @@ export class TrackerMetrics {
     const registers = [registry];
     this.records = new Counter({
       name: 'sluice_records_total',
-      help: 'Records that a stage is done with, whatever became of them',
+      help: 'Records that a stage has handled, whatever became of them',
       labelNames: ['dataset', 'stage'],
       registers,
     });
@@ -65,14 +65,14 @@ export class TrackerMetrics {
     for (const [dataset, at] of newest) this.lag.set({ dataset }, Math.max(0, Date.now() - at) / 1000);
   }
 
-  indexed(newLetters: readonly StorableLetter[]): void {
+  indexed(newLetters: readonly StorableDeadLetter[]): void {
     for (const { dataset: name, codes } of newLetters) {
       const dataset = this.labels.dataset(name);
       for (const code of codes) this.refused.inc({ dataset, code: this.labels.code(name, code) });
     }
   }
 
-  /** A database that is away leaves this one metric out, not all of them. */
+  /** While the database is unavailable this one metric is left out, not all of them. */
   private async countJobs(gauge: Gauge<'dataset' | 'state'>): Promise<void> {
     gauge.reset();
     try {

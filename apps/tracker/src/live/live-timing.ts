@@ -4,9 +4,9 @@ export const LIVE_TIMING = Symbol('timing of live streams');
 export interface LiveTiming {
   /** How often a watched job is read, which is also the shortest time between two events. */
   readonly pollIntervalMs: number;
-  /** How often it is looked, and how many times, whether a job that has just begun to be watched has ended already. */
+  /** How often, and how many times, a job that has just begun to be watched is checked for its end. */
   readonly early?: { readonly intervalMs: number; readonly looks: number };
-  /** How often a comment goes out, so that proxies and clients can tell a quiet stream from a dead one. */
+  /** How often a comment goes out, so that proxies and clients can distinguish a quiet stream from a dead one. */
   readonly heartbeatIntervalMs: number;
 }
 

@@ -9,14 +9,14 @@ import {
   Sse,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { ApiExtraModels, ApiOkResponse, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiTags, getSchemaPath } from '#common/http/api-decorators.js';
 import { type Observable, endWith, ignoreElements, interval, map, merge, takeUntil } from 'rxjs';
 import { JobReader } from '../read-api/job.reader.js';
 import { known } from '../read-api/jobs.controller.js';
 import { ProblemResponses } from '../read-api/problem-responses.js';
 import { JobPath, NoQuery } from '../read-api/queries.dto.js';
 import { JobDetailDto } from '../read-api/views.dto.js';
-import { JobWatcher } from './job-watcher.js';
+import { JobStreams } from './job-streams.js';
 import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
 
 @ApiTags('jobs')
@@ -24,13 +24,13 @@ import { LIVE_TIMING, type LiveTiming } from './live-timing.js';
 export class LiveController implements BeforeApplicationShutdown {
   constructor(
     private readonly jobs: JobReader,
-    private readonly watcher: JobWatcher,
+    private readonly watcher: JobStreams,
     @Inject(LIVE_TIMING) private readonly timing: LiveTiming,
     private readonly http: HttpAdapterHost,
   ) {}
 
   /**
-   * The HTTP server closes only when its last connection has: streams end before it is asked to, and their
+   * The HTTP server closes only when its last connection has: streams end before it is closed, and their
    * connections are not kept for another request, which would cost five seconds of the time to drain.
    */
   beforeApplicationShutdown(): void {

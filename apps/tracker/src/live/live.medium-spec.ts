@@ -3,15 +3,15 @@ import { Agent, type IncomingMessage, type Server, get } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createParser } from 'eventsource-parser';
 import { pino } from 'pino';
+import type { JobDetail } from '#api/jobs.js';
 import { createPool } from '#common/postgres/pool.js';
 import { Job } from '#core/job/job.entity.js';
-import type { JobDetail } from '#core/job/job-view.js';
 import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
-import { FoldRepository } from '../fold/fold.repository.js';
+import { foldsOver } from '../testing/folds.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
-import { JobWatcher } from './job-watcher.js';
+import { JobStreams } from './job-streams.js';
 
 const JOB = '01890000-0000-7000-8000-000000000001';
 
@@ -43,7 +43,7 @@ describe('GET /jobs/:id/events', () => {
     await api.database.query(
       'TRUNCATE sluice.job, sluice.job_stage, sluice.job_batch, sluice.dead_letter CASCADE',
     );
-    await api.database.getRepository(Job).insert(RUNNING);
+    await api.database.getRepository(Job).insert(RUNNING as object);
   });
   afterEach(async () => {
     for (const client of clients) client.leave();
@@ -56,7 +56,7 @@ describe('GET /jobs/:id/events', () => {
     return client;
   };
   const ingested = (batch: number): Promise<unknown> =>
-    new FoldRepository(pool).foldEvents([
+    foldsOver(pool).foldEvents([
       {
         type: 'batch',
         dataset: 'shops',
@@ -78,7 +78,7 @@ describe('GET /jobs/:id/events', () => {
       .getRepository(Job)
       .update(JOB, { state: 'succeeded', finishedAt: new Date(), counts: { refused } });
   const letterOf = (record: number): Promise<unknown> =>
-    new FoldRepository(pool).indexLetters([
+    foldsOver(pool).indexDeadLetters([
       {
         dataset: 'shops',
         job: JOB,
@@ -96,7 +96,7 @@ describe('GET /jobs/:id/events', () => {
       },
     ]);
 
-  it('tells the job as it is, then each change, and ends when every letter of the final job is known', async () => {
+  it('sends the job as it is, then each change, and ends when every dead letter of the final job is known', async () => {
     const client = await connect();
     expect(await client.next()).toMatchObject({
       id: JOB,
@@ -122,14 +122,14 @@ describe('GET /jobs/:id/events', () => {
     expect(await client.next()).toBeUndefined();
   });
 
-  it('says by comments that a quiet stream lives', async () => {
+  it('sends comments on a quiet stream', async () => {
     const client = await connect();
     await until(() => client.comments.filter((comment) => comment.includes('heartbeat')).length >= 2);
     expect(client.comments.join()).toContain('heartbeat');
   });
 
-  it('asks for the job once for all its watchers, and no more when the last one has left', async () => {
-    const watcher = api.app.get(JobWatcher);
+  it('queries the job once for all its watchers, and stops when the last one has left', async () => {
+    const watcher = api.app.get(JobStreams);
     const [first, second] = [await connect(), await connect()];
     await first.next();
     await second.next();
@@ -142,7 +142,7 @@ describe('GET /jobs/:id/events', () => {
     await until(() => watcher.watchedJobs === 0);
   });
 
-  it('goes on after the database was away', async () => {
+  it('continues after an outage of the database', async () => {
     const client = await connect();
     await client.next();
     await api.database.query('ALTER TABLE sluice.job RENAME TO job_away');
@@ -168,7 +168,7 @@ describe('GET /jobs/:id/events', () => {
   });
 });
 
-/** Somebody who watches a stream, on a connection of its own. */
+/** A client that watches a stream, on its own connection. */
 class Client {
   readonly comments: string[] = [];
   private readonly arrived: JobDetail[] = [];
@@ -205,7 +205,7 @@ class Client {
 }
 
 function until(holds: () => boolean): Promise<true> {
-  return eventually(holds, 'what the test waits for', 30_000);
+  return eventually(holds, 'what the test waits for');
 }
 
 const RUNNING: Partial<Job> = {
@@ -213,7 +213,7 @@ const RUNNING: Partial<Job> = {
   dataset: 'shops',
   mode: 'replace',
   state: 'running',
-  source: { kind: 'http', display: 'https://example.org/shops.csv', trustedCaller: false },
+  source: { kind: 'http', display: 'https://example.org/shops.csv', own: { trustedCaller: false } },
   secretUri: 'https://example.org/shops.csv',
   dryRun: false,
   maxRefusedShare: 0.05,

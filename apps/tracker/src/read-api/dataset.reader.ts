@@ -1,15 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
-import { OWN_BUILD } from '#common/lifecycle/build.js';
-import { datasetFingerprint } from '#core/dataset/fingerprint.js';
-import { DatasetRegistry } from '#core/dataset/registry.js';
-import type { DatasetView } from '#core/job/job-view.js';
+import type { DatasetView } from '#api/datasets.js';
+import { OWN_BUILD } from '#common/telemetry/build.js';
+import { datasetFingerprint } from '#core/registry/fingerprint.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
 
 /** Reads what the registered datasets hold now. */
 @Injectable()
 export class DatasetReader {
-  /** Read at the start, since that is when the datasets were. */
+  /** Read at the start, when the datasets were read. */
   private readonly fingerprints: ReadonlyMap<string, string>;
 
   constructor(
@@ -25,7 +25,7 @@ export class DatasetReader {
   async list(): Promise<DatasetView[]> {
     const views: DatasetView[] = [];
     // One after the other: counting holds a connection, and readers of jobs need theirs.
-    for (const { dataset, tables } of this.registry.entries()) {
+    for (const { dataset, schema, tables } of this.registry.entries()) {
       views.push({
         name: dataset.name,
         title: dataset.title,
@@ -36,21 +36,24 @@ export class DatasetReader {
         contractVersion: dataset.contractVersion,
         build: OWN_BUILD,
         fingerprint: this.fingerprints.get(dataset.name) ?? '',
-        tables: await this.countRows(tables),
+        tables: await this.countRows(schema, tables),
       });
     }
     return views;
   }
 
-  /** A table that is not there yet (its migration has not run) is left out: it has no count, not even 0. */
-  private async countRows(tables: readonly string[]): Promise<{ table: string; rows: number }[]> {
+  /**
+   * A table that does not exist yet (its migration has not run), or that the tracker may not read, is left out: it has no
+   * count, not even 0.
+   */
+  private async countRows(
+    schema: string,
+    tables: readonly string[],
+  ): Promise<{ table: string; rows: number }[]> {
     const counts: { table: string; rows: number }[] = [];
     for (const table of tables) {
-      const name = `public.${pg.escapeIdentifier(table)}`;
-      const [present] = await this.database.query<{ is: boolean }[]>(
-        'SELECT to_regclass($1) IS NOT NULL AS is',
-        [name],
-      );
+      const name = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(table)}`;
+      const [present] = await this.database.query<{ is: boolean }[]>(PRESENT, [schema, table]);
       if (present?.is !== true) continue;
       const [counted] = await this.database.query<{ rows: string }[]>(`SELECT count(*) AS rows FROM ${name}`);
       counts.push({ table, rows: Number(counted?.rows) });
@@ -58,3 +61,7 @@ export class DatasetReader {
     return counts;
   }
 }
+
+const PRESENT = `
+  SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`;

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import type { DatasetView } from '#core/job/job-view.js';
+import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
+import type { DatasetView } from '#api/datasets.js';
 import { DatasetReader } from './dataset.reader.js';
 import { ProblemResponses } from './problem-responses.js';
 import { NoQuery } from './queries.dto.js';

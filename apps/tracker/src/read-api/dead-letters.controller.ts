@@ -1,7 +1,8 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
+import type { DeadLetterView } from '#api/dead-letters.js';
+import type { Page } from '#api/pages.js';
 import { ProblemError } from '#common/http/problem-details.filter.js';
-import type { DeadLetterView, Page } from '#core/job/job-view.js';
 import { DeadLetterReader } from './dead-letter.reader.js';
 import { ProblemResponses } from './problem-responses.js';
 import { DeadLetterPath, DeadLettersQuery, NoQuery } from './queries.dto.js';

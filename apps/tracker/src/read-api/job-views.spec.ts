@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Job, JobCounts } from '#core/job/job.entity.js';
-import type { JobStage } from '../fold/job-stage.entity.js';
-import { detailOf, hasLettersOfOthers, isSettled, summaryOf } from './job-views.js';
+import type { JobCounts } from '#api/job-facts.js';
+import type { Job } from '#core/job/job.entity.js';
+import type { JobStage } from '../rows/job-stage.entity.js';
+import { COUNTS } from '../testing/read-api-rows.js';
+import { detailOf, hasDeadLettersOfOthers, isSettled, summaryOf } from './job-views.js';
 
 const NOW = new Date('2026-01-01T00:01:40.000Z');
 
@@ -13,14 +15,14 @@ describe('summaryOf', () => {
     expect(summaryOf(job({ state: 'queued', startedAt: null }), NOW).seconds).toBeNull();
   });
 
-  it('tells what a job waits for while its state can have such a wait', () => {
+  it('shows what a job waits for while its state can have such a wait', () => {
     const wait = { stage: 'load', code: 'STAGE_BEHIND', message: '', since: '' } as const;
     expect(summaryOf(job({ wait }), NOW).wait).toEqual(wait);
     expect(summaryOf(job({ state: 'paused', wait }), NOW).wait).toBeNull();
     expect(summaryOf(job({ state: 'succeeded', wait }), NOW).wait).toBeNull();
   });
 
-  it('tells a problem while the job runs with it, and not once it has ended or is paused', () => {
+  it('shows a problem while the job runs with it, and not once it has ended or is paused', () => {
     const problem = { code: 'BATCHES_MISSING', message: '', action: '', firstMissingBatch: 1 };
     expect(summaryOf(job({ problem }), NOW).problem).toEqual(problem);
     for (const state of ['paused', 'finalizing', 'succeeded', 'failed'] as const) {
@@ -54,7 +56,7 @@ describe('detailOf', () => {
       done: false,
     });
     expect(findings).toEqual({});
-    expect(deadLetters).toEqual({ known: 0, expected: null, complete: false });
+    expect(deadLetters).toMatchObject({ known: 0, expected: null, complete: false });
   });
 
   it('measures from the first batch to the last one, and reckons what is left', () => {
@@ -82,7 +84,7 @@ describe('detailOf', () => {
     expect(detailOf(job({ totalRecords: 9 }), [moment], NOW).stages[1]).toMatchObject(none);
   });
 
-  it('believes the row about what is done, before the folds say so (V1)', () => {
+  it('believes the row about what is done, before the folds say so (JV1)', () => {
     const done = (facts: Partial<Job>, sums: JobStage[] = []): boolean[] =>
       detailOf(job(facts), sums, NOW).stages.map((progress) => progress.done);
     expect(done({})).toEqual([false, false, false, false]);
@@ -93,7 +95,7 @@ describe('detailOf', () => {
     expect(done({ totalBatches: 3, state: 'cancelled' })).toEqual([true, false, false, false]);
   });
 
-  it('shows everything as handled by a stage that is done, whatever its folds have heard of (V1)', () => {
+  it('shows everything as handled by a stage that is done, whatever its folds know yet (JV1)', () => {
     const totals = { totalBatches: 3, totalRecords: 30, totalBytes: 310, head: head(10) };
     const sums = [stage({ batches: 2, records: 20, bytes: 200 })];
     const handled = (facts: Partial<Job>): unknown[] =>
@@ -151,23 +153,34 @@ describe('detailOf', () => {
     });
   });
 
+  it('counts no deletes for jobs of builds that had none', () => {
+    const { deleted: _deleted, ...older } = COUNTS;
+    expect(detailOf(job({ state: 'succeeded', counts: older }), [], NOW).counts).toEqual({
+      ...older,
+      deleted: 0,
+    });
+    const counts = { ...COUNTS, deleted: 3 };
+    expect(detailOf(job({ state: 'succeeded', counts }), [], NOW).counts).toEqual(counts);
+    expect(detailOf(job({ counts: null }), [], NOW).counts).toBeNull();
+  });
+
   it('shows the step only while finalizing', () => {
     const sums = [stage({ stage: 'finalize', batches: 0, step: 'swap' })];
     expect(detailOf(job({ state: 'finalizing' }), sums, NOW).step).toBe('swap');
     expect(detailOf(job({ state: 'succeeded' }), sums, NOW).step).toBeNull();
   });
 
-  it('expects the refused records of a final job, and knows when all letters have come', () => {
+  it('expects the refused records of a final job, and knows when all dead letters have come', () => {
     const letters = (facts: Partial<Job>, known: number) =>
       detailOf(job(facts), [stage({ deadLetters: known }), stage({ stage: 'load', deadLetters: 1 })], NOW)
         .deadLetters;
-    expect(letters({ counts: counts(3) }, 2)).toEqual({ known: 3, expected: null, complete: false });
-    expect(letters({ state: 'succeeded', counts: counts(3) }, 1)).toEqual({
+    expect(letters({ counts: counts(3) }, 2)).toMatchObject({ known: 3, expected: null, complete: false });
+    expect(letters({ state: 'succeeded', counts: counts(3) }, 1)).toMatchObject({
       known: 2,
       expected: 3,
       complete: false,
     });
-    expect(letters({ state: 'succeeded', counts: counts(3) }, 2)).toEqual({
+    expect(letters({ state: 'succeeded', counts: counts(3) }, 2)).toMatchObject({
       known: 3,
       expected: 3,
       complete: true,
@@ -178,31 +191,44 @@ describe('detailOf', () => {
     const facts: Partial<Job> = { state: 'cancelled', counts: counts(3), countedBatches: '{[0,2)}' };
     const cancelled = job(facts);
     const sums = (known: number) => [stage({ deadLetters: known })];
-    expect(hasLettersOfOthers(cancelled, sums(2))).toBe(false);
-    expect(hasLettersOfOthers(cancelled, sums(3))).toBe(true);
-    expect(hasLettersOfOthers(job({ ...facts, countedBatches: null }), sums(3))).toBe(false);
-    expect(hasLettersOfOthers(job({ ...facts, counts: counts(0) }), sums(3))).toBe(false);
+    expect(hasDeadLettersOfOthers(cancelled, sums(2))).toBe(false);
+    expect(hasDeadLettersOfOthers(cancelled, sums(3))).toBe(true);
+    expect(hasDeadLettersOfOthers(job({ ...facts, countedBatches: null }), sums(3))).toBe(false);
+    expect(hasDeadLettersOfOthers(job({ ...facts, counts: counts(0) }), sums(3))).toBe(false);
     const deadLetters = { known: 1, expected: 3, complete: false };
-    expect(detailOf(cancelled, sums(3), NOW, 1).deadLetters).toEqual(deadLetters);
+    expect(detailOf(cancelled, sums(3), NOW, 1).deadLetters).toMatchObject(deadLetters);
     expect(detailOf(cancelled, sums(5), NOW, 3).deadLetters).toMatchObject({ known: 3, complete: true });
   });
 
-  it('shows a failed job that was resumed as one that runs: sums go on, and nothing is settled', () => {
+  it('shows a failed job that was resumed as running: sums continue, and nothing is settled', () => {
     const sums = [stage({ batches: 3, refused: 2, deadLetters: 2, findings: { BAD: 2 } })];
     const failed = job({ state: 'failed', resumable: true, counts: counts(2), findings: { BAD: 2 } });
     expect(detailOf(failed, sums, NOW)).toMatchObject({ resumable: true, deadLetters: { complete: true } });
     // As resuming leaves the row.
     const resumed = detailOf(job({ resumable: true, totalBatches: 5 }), sums, NOW);
     expect(resumed).toMatchObject({ state: 'running', resumable: false, counts: null, findings: { BAD: 2 } });
-    expect(resumed.deadLetters).toEqual({ known: 2, expected: null, complete: false });
+    expect(resumed.deadLetters).toMatchObject({ known: 2, expected: null, complete: false });
     expect(resumed.stages[1]).toMatchObject({ batches: 3, done: false });
     expect(isSettled(resumed)).toBe(false);
+  });
+
+  it('says what became of the dead letters, and leaves the job’s sums as they are', () => {
+    const [validate, load] = [
+      stage({ deadLetters: 5, discarded: 2, landed: 1 }),
+      stage({ stage: 'load', deadLetters: 3, resubmitted: 1, refusedAgain: 1, discarded: 1 }),
+    ];
+    const detail = detailOf(job({ state: 'succeeded', counts: counts(8) }), [validate, load], NOW);
+    expect(detail.deadLetters).toEqual({
+      ...{ known: 8, expected: 8, complete: true },
+      states: { open: 2, resubmitted: 1, landed: 1, refusedAgain: 1, discarded: 3 },
+    });
+    expect(detail.counts).toEqual({ ...counts(8), deleted: 0 });
   });
 
   it('waits for the counts of a job that failed or was cancelled, unless it never began', () => {
     for (const state of ['failed', 'cancelled'] as const) {
       const ended = detailOf(job({ state, counts: null }), [], NOW);
-      expect(ended.deadLetters).toEqual({ known: 0, expected: null, complete: false });
+      expect(ended.deadLetters).toMatchObject({ known: 0, expected: null, complete: false });
       expect(isSettled(ended)).toBe(false);
       expect(isSettled(detailOf(job({ state, counts: counts(0) }), [], NOW))).toBe(true);
       expect(isSettled(detailOf(job({ state, counts: null, startedAt: null }), [], NOW))).toBe(true);
@@ -220,7 +246,7 @@ function job(facts: Partial<Job>): Job {
     state: 'running',
     pauseReason: null,
     wait: null,
-    source: { kind: 'http', display: 'https://example.org/shops.csv', trustedCaller: false },
+    source: { kind: 'http', display: 'https://example.org/shops.csv', own: { trustedCaller: false } },
     dryRun: false,
     limitRecords: null,
     leaseUntil: null,
@@ -251,6 +277,10 @@ function stage(facts: Partial<JobStage>): JobStage {
     skipped: 0,
     warnings: 0,
     deadLetters: 0,
+    resubmitted: 0,
+    landed: 0,
+    refusedAgain: 0,
+    discarded: 0,
     findings: {},
     unknownMembers: {},
     firstAt: new Date('2026-01-01T00:00:10.000Z'),
@@ -266,5 +296,5 @@ function head(dataStart: number): Job['head'] {
 }
 
 function counts(refused: number): JobCounts {
-  return { refused } as JobCounts;
+  return { refused, deleted: 0 } as JobCounts;
 }

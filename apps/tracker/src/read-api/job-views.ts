@@ -1,24 +1,25 @@
-import type { Job } from '#core/job/job.entity.js';
-import { isFinal, isInterrupted } from '#core/job/job-state.js';
-import { isWaitOf } from '#core/job/job-wait.js';
+import type { DeadLetterCounts } from '#api/dead-letters.js';
+import { type Stage, STAGES } from '#api/job-words.js';
 import {
   type JobDetail,
   type JobSummary,
+  knowsMembers,
   type StageProgress,
   type UnknownMember,
-  knowsMembers,
-} from '#core/job/job-view.js';
-import { STAGES, type Stage } from '#core/message/status-event.js';
+} from '#api/jobs.js';
+import { isFinal, isInterrupted } from '#core/job/job-state.js';
+import { isWaitOf } from '#core/job/job-wait.js';
+import type { Job } from '#core/job/job.entity.js';
 import { MAX_SHOWN_MEMBERS, mostFrequent } from '#core/record/member-names.js';
-import { addFindings } from '../fold/fold-stages.js';
-import type { JobStage } from '../fold/job-stage.entity.js';
+import { addFindings } from '../rows/add-counts.js';
+import type { JobStage } from '../rows/job-stage.entity.js';
 
 /**
  * A job as clients see it, from its row and its folds. PURE.
  *
- * - V1: the job row is the truth for state, counts, totals and, once the job is final, findings; the folds
+ * - JV1: the job row is the truth for state, counts, totals and, once the job is final, findings; the folds
  *   say how far each stage has come.
- * - V2: nothing that changes by the passing of time alone, except `seconds`: watchers compare views.
+ * - JV2: nothing that changes by the passing of time alone, except `seconds`: watchers compare views.
  */
 
 /** @param now by the database's clock, as the lease is */
@@ -34,6 +35,11 @@ export function summaryOf(job: Job, now: Date): JobSummary {
     pauseDetail: job.pauseDetail,
     problem: job.state === 'running' ? job.problem : null,
     wait: job.wait !== null && isWaitOf(job.state, job.wait) ? job.wait : null,
+    afterJob: job.afterJob,
+    stream: job.stream,
+    originJob: job.originJob,
+    replay: job.replay,
+    contractVersion: job.contractVersion,
     resumable: job.state === 'failed' && job.resumable,
     discarded: job.discarded,
     source: job.source.display,
@@ -42,20 +48,20 @@ export function summaryOf(job: Job, now: Date): JobSummary {
     startedAt: job.startedAt?.toISOString() ?? null,
     finishedAt: job.finishedAt?.toISOString() ?? null,
     seconds: job.startedAt && secondsBetween(job.startedAt, job.finishedAt ?? now),
-    counts: job.counts,
+    counts: job.counts === null ? null : { ...job.counts, deleted: job.counts.deleted ?? 0 },
     error: job.error,
   };
 }
 
-/** @param lettersOfCounted dead letters of the batches that the job's counts are about, when {@link hasLettersOfOthers} */
+/** @param deadLettersOfCounted dead letters of the batches that the job's counts are about, when {@link hasDeadLettersOfOthers} */
 export function detailOf(
   job: Job,
   stages: readonly JobStage[],
   now: Date,
-  lettersOfCounted: number | null = null,
+  deadLettersOfCounted: number | null = null,
 ): JobDetail {
-  const expected = expectedLetters(job);
-  const known = lettersOfCounted ?? knownLetters(stages);
+  const expected = expectedDeadLetters(job);
+  const known = deadLettersOfCounted ?? knownDeadLetters(stages);
   return {
     ...summaryOf(job, now),
     findings:
@@ -64,8 +70,27 @@ export function detailOf(
     stages: STAGES.map((stage) => progressOf(stage, job, stages)),
     step:
       job.state === 'finalizing' ? (stages.find(({ stage }) => stage === 'finalize')?.step ?? null) : null,
-    deadLetters: { known, expected, complete: expected !== null && known >= expected },
+    deadLetters: {
+      known,
+      expected,
+      complete: expected !== null && known >= expected,
+      states: statesOf(stages),
+    },
   };
+}
+
+/** Of every dead letter that is known, also of batches that the job's counts say nothing about. */
+function statesOf(stages: readonly JobStage[]): DeadLetterCounts {
+  const sum = (count: (stage: JobStage) => number): number =>
+    stages.reduce((total, stage) => total + count(stage), 0);
+  const decided = {
+    resubmitted: sum(({ resubmitted }) => resubmitted),
+    landed: sum(({ landed }) => landed),
+    refusedAgain: sum(({ refusedAgain }) => refusedAgain),
+    discarded: sum(({ discarded }) => discarded),
+  };
+  const { resubmitted, landed, refusedAgain, discarded } = decided;
+  return { open: knownDeadLetters(stages) - resubmitted - landed - refusedAgain - discarded, ...decided };
 }
 
 /**
@@ -73,26 +98,26 @@ export function detailOf(
  * cancelled, counts the batches that were loaded, and the validator has refused records of others too. As many dead
  * letters as are expected are not all of them then.
  */
-export function hasLettersOfOthers(job: Job, stages: readonly JobStage[]): boolean {
-  const expected = expectedLetters(job) ?? 0;
-  return (job.countedBatches ?? null) !== null && expected > 0 && knownLetters(stages) >= expected;
+export function hasDeadLettersOfOthers(job: Job, stages: readonly JobStage[]): boolean {
+  const expected = expectedDeadLetters(job) ?? 0;
+  return (job.countedBatches ?? null) !== null && expected > 0 && knownDeadLetters(stages) >= expected;
 }
 
-/** Only events tell them: a tracker that was rebuilt from the ledger knows how many records there were, and no names. */
+/** Only events carry them: a tracker that was rebuilt from the ledger knows the number of records, and no names. */
 function unknownMembersOf(stages: readonly JobStage[]): UnknownMember[] {
   const counts = stages.find(({ stage }) => stage === 'validate')?.unknownMembers ?? {};
   return mostFrequent(counts, MAX_SHOWN_MEMBERS).map(([name, records]) => ({ name, records }));
 }
 
-function knownLetters(stages: readonly JobStage[]): number {
+function knownDeadLetters(stages: readonly JobStage[]): number {
   return stages.reduce((sum, stage) => sum + stage.deadLetters, 0);
 }
 
 /**
- * Refused records of a job that has ended, null while nobody knows: a loader counts what a job has left behind that
- * failed or was cancelled. One that never began has read nothing.
+ * Refused records of a job that has ended; null until a loader has counted what a failed or cancelled job has left
+ * behind. A job that never began has read nothing.
  */
-function expectedLetters({ state, counts, startedAt }: Job): number | null {
+function expectedDeadLetters({ state, counts, startedAt }: Job): number | null {
   if (!isFinal(state)) return null;
   return counts?.refused ?? (startedAt === null ? 0 : null);
 }
@@ -117,7 +142,7 @@ function progressOf(name: Stage, job: Job, stages: readonly JobStage[]): StagePr
     etaSeconds(totalRecords ?? job.limitRecords, fold?.records ?? 0, recordsPerSecond),
     etaSeconds(totalBytes, fold?.bytes ?? 0, bytesPerSecond),
   ].filter((eta) => eta !== null);
-  // V1: a stage that the row knows to be done has handled everything, also what its folds have not heard of yet.
+  // JV1: a stage that is done by the row has handled everything, also what its folds do not hold yet.
   const everything = done && name !== 'finalize' ? job : null;
   return {
     stage: name,
@@ -136,7 +161,7 @@ function progressOf(name: Stage, job: Job, stages: readonly JobStage[]): StagePr
   };
 }
 
-/** The row knows sooner than the folds: totals follow the last acknowledgement, finalizing a complete ledger (V1). */
+/** The row knows sooner than the folds: totals follow the last acknowledgement, finalizing a complete ledger (JV1). */
 function isDone(stage: Stage, job: Job, fold: JobStage | undefined): boolean {
   if (job.state === 'succeeded') return true;
   if (stage === 'finalize' || job.totalBatches === null) return false;

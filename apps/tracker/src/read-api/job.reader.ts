@@ -1,27 +1,42 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import type { BatchView, JobDetail, JobSummary } from '#api/jobs.js';
+import type { Page } from '#api/pages.js';
 import { Job } from '#core/job/job.entity.js';
-import type { BatchView, JobDetail, JobSummary, Page } from '#core/job/job-view.js';
-import { DeadLetterRow } from '../fold/dead-letter.entity.js';
-import { JobBatch } from '../fold/job-batch.entity.js';
-import { JobStage } from '../fold/job-stage.entity.js';
-import { detailOf, hasLettersOfOthers, summaryOf } from './job-views.js';
-import type { BatchesQuery, JobsQuery } from './queries.dto.js';
+import { DeadLetterRow } from '../rows/dead-letter.entity.js';
+import { JobBatch } from '../rows/job-batch.entity.js';
+import { JobStage } from '../rows/job-stage.entity.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
+import type { FindingCategory } from '#api/job-words.js';
+import { categoriesOf } from '#core/finding/finding-category.js';
+import { hourOfJob } from '#core/job/prune-stream-jobs.js';
+import { findingCategories } from '#core/record/finding-codes.js';
+import { detailOf, hasDeadLettersOfOthers, summaryOf } from './job-views.js';
 import { pageOf } from './page.js';
+import type { BatchesQuery, JobsQuery } from './queries.dto.js';
 
-/** Reads jobs and their folds. Never selects `secret_uri`: the entity leaves it out unless asked. */
+/** Reads jobs and their folds. Never selects `secret_uri`: the entity leaves it out by default. */
 @Injectable()
 export class JobReader {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    private readonly registry: DatasetRegistry,
+  ) {}
 
   /** Newest first: ids are UUIDv7, so their order is their age's, and no two are equal. */
-  async list({ dataset, state, cursor, limit }: JobsQuery): Promise<Page<JobSummary>> {
+  async list({ dataset, state, stream, streams, cursor, limit }: JobsQuery): Promise<Page<JobSummary>> {
     const query = this.jobsAndNow()
       .orderBy('job.id', 'DESC')
       .limit(limit + 1);
-    if (dataset !== undefined) query.andWhere('job.dataset = :dataset', { dataset });
-    if (state !== undefined) query.andWhere('job.state = :state', { state });
-    if (cursor !== undefined) query.andWhere('job.id < :cursor', { cursor });
+    const filters = [
+      ...(dataset === undefined ? [] : ['job.dataset = :dataset']),
+      ...(state === undefined ? [] : ['job.state = :state']),
+      ...(stream === undefined ? [] : ['job.stream = :stream']),
+      ...(cursor === undefined ? [] : ['job.id < :cursor']),
+    ];
+    query.setParameters({ dataset, state, stream, cursor, limit: limit + 1 });
+    if (streams === 'hidden') query.andWhere(`job.id IN (${unhidden(filters)})`);
+    else for (const filter of filters) query.andWhere(filter);
     const { entities, raw } = await query.getRawAndEntities<{ now: Date }>();
     const now = raw[0]?.now ?? new Date();
     return pageOf(
@@ -40,8 +55,18 @@ export class JobReader {
     if (!job || !raw[0]) return null;
     // After the job row: folds that are newer than it are right, older ones would lag behind a final state.
     const stages = await this.database.getRepository(JobStage).findBy({ job: id });
-    const lettersOfCounted = hasLettersOfOthers(job, stages) ? await this.lettersOfCounted(job) : null;
-    return detailOf(job, stages, raw[0].now, lettersOfCounted);
+    const deadLettersOfCounted = hasDeadLettersOfOthers(job, stages)
+      ? await this.deadLettersOfCounted(job)
+      : null;
+    const detail = detailOf(job, stages, raw[0].now, deadLettersOfCounted);
+    return { ...detail, categories: this.categoriesOf(detail) };
+  }
+
+  /** A code that this build does not know is left out: the job may be of another one. */
+  private categoriesOf({ dataset: name, findings }: JobDetail): Readonly<Record<string, FindingCategory>> {
+    const dataset = this.registry.all().find((one) => one.name === name);
+    if (dataset === undefined) return {};
+    return categoriesOf(Object.keys(findings), findingCategories(dataset));
   }
 
   /** In batch order. @returns null when no job has this id */
@@ -67,7 +92,17 @@ export class JobReader {
     return pageOf(rows.map(batchViewOf), limit, ({ batch }) => String(batch));
   }
 
-  private async lettersOfCounted({ id, countedBatches }: Job): Promise<number> {
+  /** @returns the dataset whose stream's jobs of the same hour were pruned; null when there is none */
+  async prunedOfStream(id: string): Promise<string | null> {
+    const rows = await this.database.query<{ dataset: string }[]>(
+      `SELECT dataset FROM sluice.pruned_job WHERE id = $1
+       UNION ALL SELECT dataset FROM sluice.stream_hour WHERE hour = to_timestamp($2) AND $1 BETWEEN first_job AND last_job LIMIT 1`,
+      [id, hourOfJob(id)],
+    );
+    return rows[0]?.dataset ?? null;
+  }
+
+  private async deadLettersOfCounted({ id, countedBatches }: Job): Promise<number> {
     return this.database
       .getRepository(DeadLetterRow)
       .createQueryBuilder('letter')
@@ -81,6 +116,18 @@ export class JobReader {
   private jobsAndNow() {
     return this.database.getRepository(Job).createQueryBuilder('job').addSelect('now()', 'now');
   }
+}
+
+/**
+ * SQL: the newest jobs of no stream, and the newest of streams that stand. Each part is read by an index of its own, whose order
+ * is the list's: streams have a hundred thousand jobs beside a few others.
+ * @param filters SQL over `job`
+ */
+function unhidden(filters: readonly string[]): string {
+  const newest = (which: string): string =>
+    `(SELECT job.id FROM sluice.job AS job WHERE ${[which, ...filters].join(' AND ')} ORDER BY job.id DESC LIMIT :limit)`;
+  return `${newest('job.stream IS NULL')} UNION ALL
+    ${newest(`job.stream IS NOT NULL AND job.state IN ('paused', 'failed')`)}`;
 }
 
 interface BatchRow {

@@ -1,7 +1,8 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
+import type { BatchView, JobDetail, JobSummary } from '#api/jobs.js';
+import type { Page } from '#api/pages.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { BatchView, JobDetail, JobSummary, Page } from '#core/job/job-view.js';
 import { JobReader } from './job.reader.js';
 import { ProblemResponses } from './problem-responses.js';
 import { BatchesQuery, JobPath, JobsQuery, NoQuery } from './queries.dto.js';
@@ -25,15 +26,26 @@ export class JobsController {
   @ApiOkResponse({ type: JobDetailDto })
   @ProblemResponses(400, 404, 503)
   async detail(@Param() { id }: JobPath, @Query() _query: NoQuery): Promise<JobDetail> {
-    return known(id, await this.jobs.detail(id));
+    return (await this.jobs.detail(id)) ?? this.isUnknown(id);
   }
 
-  /** Its batches, and what each stage has announced about them. */
+  /** Its batches, and what each stage has announced of them. */
   @Get(':id/batches')
   @ApiOkResponse({ type: BatchPageDto })
   @ProblemResponses(400, 404, 503)
   async batches(@Param() { id }: JobPath, @Query() query: BatchesQuery): Promise<Page<BatchView>> {
-    return known(id, await this.jobs.batches(id, query));
+    return (await this.jobs.batches(id, query)) ?? this.isUnknown(id);
+  }
+
+  /** @throws SluiceError JOB_UNKNOWN */
+  private async isUnknown(id: string): Promise<never> {
+    const dataset = await this.jobs.prunedOfStream(id);
+    if (dataset === null) return known<never>(id, null);
+    throw new SluiceError(
+      'JOB_UNKNOWN',
+      `Job ${id} is not kept: jobs of the stream of ${dataset} from that hour were added up and deleted. Their dead letters are kept.`,
+      { job: id, dataset },
+    );
   }
 }
 

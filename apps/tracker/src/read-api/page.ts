@@ -1,4 +1,4 @@
-import type { Page } from '#core/job/job-view.js';
+import type { Page } from '#api/pages.js';
 
 /** One page of rows that were read with one more than `limit`: whether there is a next page costs no count. PURE. */
 export function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (item: T) => string): Page<T> {

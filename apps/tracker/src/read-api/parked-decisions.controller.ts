@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
+import type { ParkedMessageContent, ParkedMessageView } from '#api/parked-messages.js';
 import type { MessagePlace } from '#common/kafka/message.js';
-import type { ParkedMessageContent, ParkedMessageView } from '#core/job/job-view.js';
 import { ParkedDecisions } from './parked-decisions.js';
 import { ProblemResponses } from './problem-responses.js';
 import { ParkedMessagePath, SkipRequest } from './queries.dto.js';
@@ -29,7 +29,7 @@ export class ParkedDecisionsController {
     return this.decisions.retry(placeIn(path));
   }
 
-  /** Marks it as passed over for good. */
+  /** Marks it as skipped for good. */
   @Post('skip')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })

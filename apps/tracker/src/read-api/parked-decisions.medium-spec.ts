@@ -3,11 +3,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { pino } from 'pino';
-import { createKafka } from '#common/kafka/kafka-client.js';
+import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
-import { readMessages } from '#common/kafka/message-reader.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { createTopics, withAdmin } from '#common/kafka/topics-admin.js';
+import { readMessages } from '#common/kafka/transport/message-reader.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { createTopics, withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import { migrate } from '#core/schema/migrate.js';
 import { type TestKafka, startTestKafka } from '#test/support/kafka.js';

@@ -1,17 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import { DataSource } from 'typeorm';
+import type { ParkedMessageContent, ParkedMessageView, ParkedState } from '#api/parked-messages.js';
 import { ProblemError } from '#common/http/problem-details.filter.js';
 import type { IncomingMessage, MessagePlace } from '#common/kafka/message.js';
-import { readMessages } from '#common/kafka/message-reader.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { KAFKA } from '#common/lifecycle/tokens.js';
-import type { ParkedMessageContent, ParkedMessageView, ParkedState } from '#core/job/job-view.js';
-import { ParkedMessageRow } from '../fold/parked-message.entity.js';
+import { readMessages } from '#common/kafka/transport/message-reader.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { KAFKA } from '#common/providers/tokens.js';
+import { ParkedMessageRow } from '../rows/parked-message.entity.js';
 import { parkedView } from './parked-message.reader.js';
 
 /**
- * What is done about single parked messages.
+ * Publishes or skips single parked messages.
  *
  * - PD1: a message is published again before it is marked, so a crash between the two leaves it open; a repeat is harmless, every
  *   message has a natural id.

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { Page, ParkedMessageView } from '#core/job/job-view.js';
-import { ParkedMessageRow } from '../fold/parked-message.entity.js';
+import type { Page } from '#api/pages.js';
+import type { ParkedMessageView } from '#api/parked-messages.js';
+import { ParkedMessageRow } from '../rows/parked-message.entity.js';
 import { pageOf } from './page.js';
 import type { ParkedMessagesQuery } from './queries.dto.js';
 
-/** Reads the messages that nobody could read. */
+/** Reads the messages that a consumer could not decode. */
 @Injectable()
 export class ParkedMessageReader {
   constructor(private readonly database: DataSource) {}

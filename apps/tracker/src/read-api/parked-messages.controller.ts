@@ -1,6 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import type { Page, ParkedMessageView } from '#core/job/job-view.js';
+import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
+import type { Page } from '#api/pages.js';
+import type { ParkedMessageView } from '#api/parked-messages.js';
 import { ParkedMessageReader } from './parked-message.reader.js';
 import { ProblemResponses } from './problem-responses.js';
 import { ParkedMessagesQuery } from './queries.dto.js';
@@ -11,7 +12,7 @@ import { ParkedMessagePageDto } from './views.dto.js';
 export class ParkedMessagesController {
   constructor(private readonly parked: ParkedMessageReader) {}
 
-  /** Kafka messages that were passed over because nobody could read them, newest first. */
+  /** Kafka messages that a consumer could not decode and skipped, newest first. */
   @Get()
   @ApiOkResponse({ type: ParkedMessagePageDto })
   @ProblemResponses(400, 503)

@@ -1,10 +1,11 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiResponse, getSchemaPath } from '#common/http/api-decorators.js';
 import { ProblemDto } from './views.dto.js';
 
 const DESCRIPTIONS = {
   400: 'A parameter is wrong or unknown',
   404: 'Unknown',
+  413: 'The body is too large',
   409: 'It was decided already',
   422: 'The body is wrong, or the message is gone',
   503: 'The database does not answer',

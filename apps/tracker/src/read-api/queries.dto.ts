@@ -1,29 +1,31 @@
-import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '#common/http/api-decorators.js';
 import { Type } from 'class-transformer';
 import { IsIn, IsInt, IsOptional, IsUUID, Matches, Max, Min } from 'class-validator';
-import { JOB_STATES, type JobState } from '#core/job/job-state.js';
+import { DEAD_LETTER_STATES, type DeadLetterState } from '#api/dead-letters.js';
+import { JOB_STATES, type JobState } from '#api/job-words.js';
 
-/** What may be asked; anything else is refused (400). */
+/** The parameters of queries; any other is refused (400). */
 
 const MAX_ITEMS = 1000;
-const UUID = '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
-const DATASET_NAME = /^[a-z0-9-]{1,100}$/;
-const DATASET = { message: 'dataset must be the name of a dataset' };
-const FINDING_CODE = /^[^\s\p{C}]{1,100}$/u;
+export const UUID = '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+export const DATASET_NAME = /^[a-z0-9-]{1,100}$/;
+export const DATASET = { message: 'dataset must be the name of a dataset' };
+export const FINDING_CODE = /^[^\s\p{C}]{1,100}$/u;
 const BATCH_CURSOR = /^\d{1,15}$/;
-const LETTER_CURSOR = new RegExp(`^${UUID}:\\d{1,15}$`);
+export const LETTER_ID = new RegExp(`^${UUID}:\\d{1,15}$`);
+const GROUP_ID = new RegExp(`^${UUID}$`);
 const PARKED_CURSOR = /^[\w.-]{1,249}\/\d{1,9}\/\d{1,18}$/;
 const RECORD = /^\d{1,15}$/;
 
 /** What OpenAPI says of a text that `Matches` judges. Its patterns have no flag `u`, so classes are left out. */
-function textLike(pattern: RegExp): ApiPropertyOptions {
+export function textLike(pattern: RegExp): ApiPropertyOptions {
   return { type: 'string', pattern: pattern.source.replaceAll('\\p{C}', '\\u0000-\\u001f\\u007f-\\u009f') };
 }
 
 /** For addresses that take no query parameters. */
 export class NoQuery {}
 
-class PageQuery {
+export class PageQuery {
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: MAX_ITEMS, default: 100 })
   @IsOptional()
   @Type(() => Number)
@@ -32,6 +34,8 @@ class PageQuery {
   @Max(MAX_ITEMS)
   limit: number = 100;
 }
+
+const STREAM_JOBS = ['shown', 'hidden'] as const;
 
 export class JobsQuery extends PageQuery {
   @ApiPropertyOptional({ ...textLike(DATASET_NAME), description: 'Only jobs of this dataset' })
@@ -43,6 +47,20 @@ export class JobsQuery extends PageQuery {
   @IsOptional()
   @IsIn(JOB_STATES)
   state?: JobState;
+
+  @ApiPropertyOptional({ ...textLike(DATASET_NAME), description: 'Only jobs of the stream of this dataset' })
+  @IsOptional()
+  @Matches(DATASET_NAME, { message: 'stream must be the name of a dataset' })
+  stream?: string;
+
+  @ApiPropertyOptional({
+    enum: STREAM_JOBS,
+    default: 'shown',
+    description: '`hidden`: of the jobs of streams only those that are paused or have failed',
+  })
+  @IsOptional()
+  @IsIn(STREAM_JOBS)
+  streams?: (typeof STREAM_JOBS)[number];
 
   @ApiPropertyOptional({ format: 'uuid', description: '`next` of the page before' })
   @IsOptional()
@@ -78,9 +96,19 @@ export class DeadLettersQuery extends PageQuery {
   @IsIn(['validate', 'load'])
   stage?: 'validate' | 'load';
 
-  @ApiPropertyOptional({ ...textLike(LETTER_CURSOR), description: '`next` of the page before' })
+  @ApiPropertyOptional({ format: 'uuid', description: 'Only of this group' })
   @IsOptional()
-  @Matches(LETTER_CURSOR, { message: 'cursor must be the next of an earlier page' })
+  @Matches(GROUP_ID, { message: 'group must be the id of a group' })
+  group?: string;
+
+  @ApiPropertyOptional({ enum: DEAD_LETTER_STATES, description: 'Only in this state' })
+  @IsOptional()
+  @IsIn(DEAD_LETTER_STATES)
+  state?: DeadLetterState;
+
+  @ApiPropertyOptional({ ...textLike(LETTER_ID), description: '`next` of the page before' })
+  @IsOptional()
+  @Matches(LETTER_ID, { message: 'cursor must be the next of an earlier page' })
   cursor?: string;
 }
 
@@ -109,7 +137,7 @@ export class ParkedMessagePath {
 }
 
 export class SkipRequest {
-  @ApiProperty({ description: 'Why nothing is lost, for those who look later', maxLength: 200 })
+  @ApiProperty({ description: 'Why nothing is lost, for later readers', maxLength: 200 })
   @Matches(/^\P{C}{1,200}$/u, { message: 'reason must have 1 to 200 characters, in one line' })
   reason!: string;
 }

@@ -1,17 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type {
-  BatchView,
-  DatasetView,
-  DeadLetterView,
-  JobDetail,
-  JobSummary,
-  Page,
-  Problem,
-} from '#core/job/job-view.js';
+import type { DatasetView } from '#api/datasets.js';
+import type { DeadLetterView } from '#api/dead-letters.js';
+import type { BatchView, JobDetail, JobSummary } from '#api/jobs.js';
+import type { Page } from '#api/pages.js';
+import type { Problem } from '#api/problems.js';
 import { migrate } from '#core/schema/migrate.js';
 import { type TestDatabase, startPostgresServer, startTestDatabase } from '#test/support/postgres.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
-import { COUNTS, JOBS, PARKED, PROBLEM, fill, registered } from '../testing/read-api-rows.js';
+import { COUNTS, JOBS, MESSAGE, PARKED, PROBLEM, fill, registered } from '../testing/read-api-rows.js';
 
 describe('read API', () => {
   let server: TestDatabase;
@@ -108,6 +104,11 @@ describe('read API', () => {
         problem: PROBLEM,
         wait: null,
         resumable: false,
+        contractVersion: 1,
+        afterJob: null,
+        originJob: null,
+        replay: null,
+        stream: null,
         discarded: null,
         source: 'https://example.org/shops.csv',
         limit: null,
@@ -125,7 +126,7 @@ describe('read API', () => {
     it('gives progress from the folds while the job runs', async () => {
       const job = await get<JobDetail>(`/jobs/${JOBS[3]}`);
       expect(job.findings).toEqual({ BAD: 3 });
-      expect(job.deadLetters).toEqual({ known: 3, expected: null, complete: false });
+      expect(job.deadLetters).toMatchObject({ known: 3, expected: null, complete: false });
       expect(job.stages.map(({ stage, batches, records }) => [stage, batches, records])).toEqual([
         ['ingest', 3, 30],
         ['validate', 2, 20],
@@ -143,7 +144,7 @@ describe('read API', () => {
       const job = await get<JobDetail>(`/jobs/${JOBS[1]}`);
       expect(job.counts).toEqual(COUNTS);
       expect(job.findings).toEqual({ BAD: 2, DUPLICATE: 1 });
-      expect(job.deadLetters).toEqual({ known: 3, expected: 3, complete: true });
+      expect(job.deadLetters).toMatchObject({ known: 3, expected: 3, complete: true });
       expect(job.seconds).toBe(9);
       expect(job.error).toBeNull();
     });
@@ -162,8 +163,8 @@ describe('read API', () => {
       await api.database.query(`UPDATE sluice.job SET state = 'cancelled' WHERE id = $1`, [JOBS[1]]);
       try {
         // Three are known, and all are of batch 0.
-        expect(await counted('{[1,3),[7,8)}')).toEqual({ known: 0, expected: 3, complete: false });
-        expect(await counted('{[0,1),[7,8)}')).toEqual({ known: 3, expected: 3, complete: true });
+        expect(await counted('{[1,3),[7,8)}')).toMatchObject({ known: 0, expected: 3, complete: false });
+        expect(await counted('{[0,1),[7,8)}')).toMatchObject({ known: 3, expected: 3, complete: true });
       } finally {
         await api.database.query(
           `UPDATE sluice.job SET state = 'succeeded', counted_batches = NULL WHERE id = $1`,
@@ -222,6 +223,14 @@ describe('read API', () => {
       expect(await records(`job=${JOBS[1]}&code=BAD&stage=validate&dataset=shops`)).toEqual([2, 9]);
     });
 
+    it('shows the message that a record came in, in lists too', async () => {
+      const inList = (await get<Page<DeadLetterView>>(`/dead-letters?job=${JOBS[1]}`)).items.find(
+        ({ record }) => record === 9,
+      );
+      const alone = await get<DeadLetterView>(`/dead-letters/${JOBS[1]}/9`);
+      expect([inList?.message, alone.message]).toEqual([MESSAGE, MESSAGE]);
+    });
+
     it('cuts a long record’s text in lists and keeps it whole alone, with its bytes', async () => {
       const [inList] = (await get<Page<DeadLetterView>>(`/dead-letters?job=${JOBS[1]}`)).items;
       expect(inList?.text).toBe('統'.repeat(1000));
@@ -234,6 +243,8 @@ describe('read API', () => {
     it('gives any bytes exactly, and what is undecodable as U+FFFD', async () => {
       const alone = await get<DeadLetterView>(`/dead-letters/${JOBS[3]}/5`);
       expect(alone).toEqual({
+        ...{ state: 'open', reason: null, edit: null, predecessor: null, successor: null },
+        group: expect.stringMatching(/^[0-9a-f-]{36}$/),
         id: `${JOBS[3]}:5`,
         dataset: 'shops',
         job: JOBS[3],
@@ -251,6 +262,7 @@ describe('read API', () => {
         sqlstate: null,
         attempt: 0,
         columns: ['no', 'name'],
+        message: null,
         text: 'a\0\u{fffd}b',
         bytesBase64: Buffer.from([0x61, 0x00, 0xff, 0x62]).toString('base64'),
       });
@@ -284,6 +296,12 @@ describe('read API', () => {
       ['/dead-letters?stage=ingest', 'stage'],
       ['/dead-letters?code=', 'code'],
       [`/dead-letters?cursor=${OTHER_JOB}`, 'cursor'],
+      ['/dead-letters?group=1', 'group'],
+      ['/dead-letters?state=lost', 'state'],
+      ['/dead-letters/groups?state=lost', 'state'],
+      ['/dead-letters/groups?cursor=1', 'cursor'],
+      ['/dead-letters/groups?job=1', 'job'],
+      ['/repair-actions?cursor=1', 'cursor'],
       [`/dead-letters/${JOBS[0]}/first`, 'record'],
       ['/datasets?limit=1', 'limit'],
       ['/parked-messages?cursor=sluice.status/0', 'cursor'],
@@ -334,6 +352,14 @@ describe('read API', () => {
         '/jobs/{id}/batches': ['200', '400', '404', '503'],
         '/jobs/{id}/events': ['200', '400', '404', '503'],
         '/dead-letters': ['200', '400', '503'],
+        '/dead-letters/check': [],
+        '/dead-letters/discard': [],
+        '/dead-letters/edits': [],
+        '/dead-letters/export': ['200', '400', '404', '422', '503'],
+        '/dead-letters/fix': [],
+        '/dead-letters/import': [],
+        '/dead-letters/groups': ['200', '400', '503'],
+        '/repair-actions': ['200', '400', '503'],
         '/dead-letters/{job}/{record}': ['200', '400', '404', '503'],
         '/parked-messages': ['200', '400', '503'],
       });
@@ -371,6 +397,14 @@ describe('read API', () => {
       const page = await (await fetch(`${api.url}/docs`)).text();
       expect(page).toContain('swagger-ui');
       expect(page).not.toMatch(/(src|href)="https?:/);
+      const parts = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, part = '']) => part);
+      expect(parts.length).toBeGreaterThan(2);
+      for (const part of parts) {
+        const { status, headers } = await fetch(new URL(part, `${api.url}/docs`));
+        expect([part, status, headers.get('x-powered-by')]).toEqual([part, 200, null]);
+      }
+      expect((await fetch(`${api.url}/docs/nothing`)).status).toBe(404);
+      expect((await fetch(`${api.url}/docsy`)).status).toBe(404);
     });
   });
 });

@@ -1,39 +1,55 @@
-import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
-import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
-import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from '#core/job/job.entity.js';
-import { JOB_STATES, type JobState, PAUSE_REASONS, type PauseReason } from '#core/job/job-state.js';
-import { type JobWait, WAIT_CODES, WAIT_STAGES, type WaitCode, type WaitStage } from '#core/job/job-wait.js';
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '#common/http/api-decorators.js';
+import type { Agree, AllAgree } from '#api/agreement.js';
+import type { DatasetView } from '#api/datasets.js';
 import {
-  type BatchView,
-  type DatasetView,
+  DEAD_LETTER_STATES,
+  type DeadLetterCounts,
+  type DeadLetterEditView,
+  type DeadLetterState,
   type DeadLetterView,
-  type JobDetail,
-  type JobSummary,
+  type FindingView,
+  type MessageHeaderView,
+  type MessageTextView,
+  type MessageView,
+} from '#api/dead-letters.js';
+import type { DiscardedWork, JobCounts, JobError, JobProblem, JobWait, PauseDetail } from '#api/job-facts.js';
+import {
+  JOB_STATES,
+  type JobState,
+  PAUSE_REASONS,
+  type PauseReason,
+  type Stage,
+  STAGES,
+  WAIT_CODES,
+  WAIT_STAGES,
+  type WaitCode,
+  type WaitStage,
+} from '#api/job-words.js';
+import type { BatchView, JobDetail, JobSummary, StageProgress, UnknownMember } from '#api/jobs.js';
+import type { Page } from '#api/pages.js';
+import {
   PARKED_STATES,
-  type Page,
   type ParkedMessageContent,
   type ParkedMessageView,
   type ParkedState,
-  type Problem,
-  type StageProgress,
-  type UnknownMember,
-} from '#core/job/job-view.js';
-import { STAGES, type Stage } from '#core/message/status-event.js';
-import type { Finding } from '#core/record/finding.js';
+} from '#api/parked-messages.js';
+import type { Problem } from '#api/problems.js';
+import { WRITE_MODES, type WriteMode } from '#core/dataset/dataset.js';
+import { FINDING_CATEGORIES, type FindingCategory } from '#api/job-words.js';
 
-/**
- * The shapes of job-view.ts once more as classes: OpenAPI's schemas need something at run time. `implements`
- * keeps them from drifting apart.
- */
+/** The shapes of `libs/api` as classes, since OpenAPI's schemas need something at run time; `Checked` compares them. */
 
-const integer: ApiPropertyOptions = { type: 'integer' };
+export const integer: ApiPropertyOptions = { type: 'integer' };
 const integerOrNull: ApiPropertyOptions = { type: 'integer', nullable: true };
 const numberOrNull: ApiPropertyOptions = { type: Number, nullable: true };
-const textOrNull: ApiPropertyOptions = { type: String, nullable: true };
-const time: ApiPropertyOptions = { type: String, format: 'date-time' };
-const timeOrNull: ApiPropertyOptions = { ...time, nullable: true };
+export const textOrNull: ApiPropertyOptions = { type: String, nullable: true };
+export const time: ApiPropertyOptions = { type: String, format: 'date-time' };
+export const timeOrNull: ApiPropertyOptions = { ...time, nullable: true };
 const countsByCode: ApiPropertyOptions = { type: 'object', additionalProperties: { type: 'integer' } };
-const cursorOrNull: ApiPropertyOptions = { ...textOrNull, description: 'Pass as `cursor`; null at the end' };
+export const cursorOrNull: ApiPropertyOptions = {
+  ...textOrNull,
+  description: 'Pass as `cursor`; null at the end',
+};
 
 class JobCountsDto implements JobCounts {
   @ApiProperty(integer) readonly read!: number;
@@ -46,6 +62,7 @@ class JobCountsDto implements JobCounts {
   @ApiProperty(integer) readonly inserted!: number;
   @ApiProperty(integer) readonly updated!: number;
   @ApiProperty(integer) readonly unchanged!: number;
+  @ApiProperty(integer) readonly deleted!: number;
   @ApiProperty(integer) readonly superseded!: number;
   @ApiProperty(integer) readonly warnings!: number;
 }
@@ -98,9 +115,23 @@ class JobSummaryDto implements JobSummary {
   @ApiProperty({ type: PauseDetailDto, nullable: true }) readonly pauseDetail!: PauseDetailDto | null;
   @ApiProperty({ type: JobProblemDto, nullable: true, description: 'Why it cannot complete by itself' })
   readonly problem!: JobProblemDto | null;
-  @ApiProperty({ type: JobWaitDto, nullable: true, description: 'What it waits for; it goes on by itself' })
+  @ApiProperty({ type: JobWaitDto, nullable: true, description: 'What it waits for; it continues by itself' })
   readonly wait!: JobWaitDto | null;
-  @ApiProperty({ description: 'Failed, and can be taken up again' }) readonly resumable!: boolean;
+  @ApiProperty({ format: 'uuid', nullable: true, description: 'Has to end before this one becomes visible' })
+  readonly afterJob!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'The stream that made it' })
+  readonly stream!: string | null;
+  @ApiProperty({
+    ...textOrNull,
+    format: 'uuid',
+    description: 'The job whose raw batches it has loaded again',
+  })
+  readonly originJob!: string | null;
+  @ApiProperty({ ...textOrNull, format: 'uuid', description: 'The replay that made it' })
+  readonly replay!: string | null;
+  @ApiProperty({ ...integer, description: 'Of the contract that validates it' })
+  readonly contractVersion!: number;
+  @ApiProperty({ description: 'Failed, and can be resumed' }) readonly resumable!: boolean;
   @ApiProperty({ type: DiscardedWorkDto, nullable: true, description: 'What cancelling threw away' })
   readonly discarded!: DiscardedWorkDto | null;
   @ApiProperty({ description: 'Without credentials' }) readonly source!: string;
@@ -131,12 +162,22 @@ class StageProgressDto implements StageProgress {
   @ApiProperty() readonly done!: boolean;
 }
 
-class KnownLettersDto {
+export class DeadLetterCountsDto implements DeadLetterCounts {
+  @ApiProperty(integer) readonly open!: number;
+  @ApiProperty(integer) readonly resubmitted!: number;
+  @ApiProperty(integer) readonly landed!: number;
+  @ApiProperty(integer) readonly refusedAgain!: number;
+  @ApiProperty(integer) readonly discarded!: number;
+}
+
+class DeadLetterCountDto {
   @ApiProperty(integer) readonly known!: number;
   @ApiProperty({ ...integerOrNull, description: 'Null until the job has ended and was counted' })
   readonly expected!: number | null;
   @ApiProperty({ description: 'The job is final and every one of them is known' })
   readonly complete!: boolean;
+  @ApiProperty({ type: DeadLetterCountsDto, description: 'What became of the known ones' })
+  readonly states!: DeadLetterCountsDto;
 }
 
 class UnknownMemberDto implements UnknownMember {
@@ -148,6 +189,12 @@ class UnknownMemberDto implements UnknownMember {
 export class JobDetailDto extends JobSummaryDto implements JobDetail {
   @ApiProperty({ ...countsByCode, description: 'Finding code → how often' })
   readonly findings!: Record<string, number>;
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'string', enum: [...FINDING_CATEGORIES] },
+    description: 'Finding code → what it is about, as far as it is known',
+  })
+  readonly categories?: Record<string, FindingCategory>;
   @ApiProperty({
     type: [UnknownMemberDto],
     description: 'NDJSON: not read by the contract, the most frequent first',
@@ -156,7 +203,7 @@ export class JobDetailDto extends JobSummaryDto implements JobDetail {
   @ApiProperty({ type: [StageProgressDto] }) readonly stages!: StageProgressDto[];
   @ApiProperty({ ...textOrNull, description: 'What finalization is doing now' }) readonly step!:
     string | null;
-  @ApiProperty({ type: KnownLettersDto }) readonly deadLetters!: KnownLettersDto;
+  @ApiProperty({ type: DeadLetterCountDto }) readonly deadLetters!: DeadLetterCountDto;
 }
 
 export class JobPageDto implements Page<JobSummary> {
@@ -182,12 +229,49 @@ export class BatchPageDto implements Page<BatchView> {
   @ApiProperty(cursorOrNull) readonly next!: string | null;
 }
 
-class FindingDto implements Finding {
+export class FindingDto implements FindingView {
   @ApiProperty() readonly code!: string;
   @ApiProperty({ ...textOrNull, description: 'Null when the whole record is meant' }) readonly field!:
     string | null;
   @ApiProperty() readonly message!: string;
   @ApiProperty({ enum: ['error', 'warning'] }) readonly severity!: 'error' | 'warning';
+}
+
+class MessageTextDto implements MessageTextView {
+  @ApiPropertyOptional() readonly text?: string;
+  @ApiPropertyOptional({ format: 'byte', description: 'Where the bytes are no text' })
+  readonly base64?: string;
+}
+
+class MessageHeaderDto implements MessageHeaderView {
+  @ApiProperty() readonly name!: string;
+  @ApiProperty({ type: MessageTextDto, nullable: true }) readonly value!: MessageTextDto | null;
+}
+
+class UndecodableDto {
+  @ApiProperty() readonly firstOffset!: string;
+  @ApiProperty() readonly reason!: string;
+}
+
+class MessageDto implements MessageView {
+  @ApiProperty() readonly topic!: string;
+  @ApiProperty(integer) readonly partition!: number;
+  @ApiProperty({ description: 'A whole number; as text, since it may not fit a double' })
+  readonly offset!: string;
+  @ApiProperty(timeOrNull) readonly timestamp!: string | null;
+  @ApiProperty({ type: MessageTextDto, nullable: true }) readonly key!: MessageTextDto | null;
+  @ApiProperty({ type: [MessageHeaderDto] }) readonly headers!: MessageHeaderDto[];
+  @ApiPropertyOptional({ description: 'Its key or headers are longer, or more' }) readonly isCut?: boolean;
+  @ApiPropertyOptional({ type: UndecodableDto, description: 'It stands for a batch that cannot be decoded' })
+  readonly undecodable?: UndecodableDto;
+}
+
+class DeadLetterEditDto implements DeadLetterEditView {
+  @ApiProperty({ description: 'The corrected record; undecodable bytes as U+FFFD' }) readonly text!: string;
+  @ApiProperty({ format: 'byte' }) readonly bytesBase64!: string;
+  @ApiProperty({ format: 'uuid', description: 'Of /repair-actions' }) readonly action!: string;
+  @ApiProperty(textOrNull) readonly by!: string | null;
+  @ApiProperty(time) readonly at!: string;
 }
 
 export class DeadLetterDto implements DeadLetterView {
@@ -205,10 +289,26 @@ export class DeadLetterDto implements DeadLetterView {
   @ApiProperty(textOrNull) readonly sqlstate!: string | null;
   @ApiProperty(integer) readonly attempt!: number;
   @ApiProperty({ type: [String] }) readonly columns!: string[];
+  @ApiProperty({
+    type: MessageDto,
+    nullable: true,
+    description: 'The message that the record came in; null for records of files',
+  })
+  readonly message!: MessageDto | null;
   @ApiProperty({ description: 'Undecodable bytes as U+FFFD; lists cut it at 1,000 characters' })
   readonly text!: string;
   @ApiPropertyOptional({ format: 'byte', description: 'Its exact bytes; not in lists' })
   readonly bytesBase64?: string;
+  @ApiProperty({ enum: DEAD_LETTER_STATES }) readonly state!: DeadLetterState;
+  @ApiProperty({ ...textOrNull, description: 'Why it was discarded' }) readonly reason!: string | null;
+  @ApiProperty({ ...textOrNull, format: 'uuid', description: 'Null while it has none yet' })
+  readonly group!: string | null;
+  @ApiProperty({ ...textOrNull, description: 'Id of the one that it is a resubmission of' })
+  readonly predecessor!: string | null;
+  @ApiProperty({ ...textOrNull, description: 'Id of the one that its resubmission has become' })
+  readonly successor!: string | null;
+  @ApiPropertyOptional({ type: DeadLetterEditDto, nullable: true, description: 'Not in lists' })
+  readonly edit?: DeadLetterEditDto | null;
 }
 
 export class DeadLetterPageDto implements Page<DeadLetterView> {
@@ -285,3 +385,17 @@ export class ProblemDto implements Problem {
   @ApiProperty({ description: 'What to do' }) readonly action!: string;
   @ApiPropertyOptional({ type: [WrongFieldDto] }) readonly errors?: WrongFieldDto[];
 }
+
+export type Checked = AllAgree<
+  [
+    Agree<JobDetailDto, JobDetail>,
+    Agree<JobPageDto, Page<JobSummary>>,
+    Agree<BatchPageDto, Page<BatchView>>,
+    Agree<DeadLetterPageDto, Page<DeadLetterView>>,
+    Agree<ParkedMessagePageDto, Page<ParkedMessageView>>,
+    Agree<ParkedMessageContentDto, ParkedMessageContent>,
+    Agree<DatasetDto, DatasetView>,
+    // Only the ingestor names the job that is active.
+    Agree<ProblemDto, Omit<Problem, 'activeJob'>>,
+  ]
+>;

@@ -1,16 +1,20 @@
 import { type INestApplication, Module } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import { type Logger, pino } from 'pino';
+import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
 import { createHttpApp } from '#common/http/http-app.js';
 import { serveOpenApi } from '#common/http/open-api.js';
-import { Publisher } from '#common/kafka/publisher.js';
-import { KAFKA, LOGGER } from '#common/lifecycle/tokens.js';
-import { DatasetRegistry, type RegisteredDataset } from '#core/dataset/registry.js';
+import { Publisher } from '#common/kafka/transport/publisher.js';
+import { KAFKA, LOGGER } from '#common/providers/tokens.js';
+import { DatasetRegistry, type RegisteredDataset } from '#core/registry/registry.js';
 import { controlDatabase } from '#core/schema/control-database.js';
 import { LIVE_TIMING, type LiveTiming } from '../live/live-timing.js';
-import { ParkedDecisions } from '../read-api/parked-decisions.js';
 import { ParkedDecisionsController } from '../read-api/parked-decisions.controller.js';
+import { ParkedDecisions } from '../read-api/parked-decisions.js';
+import { TraceController } from '../trace/trace.controller.js';
+import { TraceMetrics } from '../trace/trace.metrics.js';
+import { Tracer } from '../trace/tracer.js';
 import { READ_API, TRACKER_ENTITIES } from '../tracker.module.js';
 
 export interface ReadApiApp {
@@ -26,7 +30,7 @@ export interface ReadApiOptions {
   readonly datasets?: readonly RegisteredDataset[];
   readonly timing?: LiveTiming;
   readonly logger?: Logger;
-  /** With it, what is done about parked messages. */
+  /** With it, parked messages can be published again and skipped, and keys traced. */
   readonly kafka?: { readonly kafka: Kafka; readonly publisher: Publisher };
 }
 
@@ -44,13 +48,15 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
     {
       module: ReadApiModule,
       controllers: options.kafka
-        ? [...READ_API.controllers, ParkedDecisionsController]
+        ? [...READ_API.controllers, ParkedDecisionsController, TraceController]
         : READ_API.controllers,
       providers: [
         ...READ_API.providers,
         ...(options.kafka
           ? [
               ParkedDecisions,
+              Tracer,
+              { provide: TraceMetrics, useFactory: () => new TraceMetrics(new Registry()) },
               { provide: KAFKA, useValue: options.kafka.kafka },
               { provide: Publisher, useValue: options.kafka.publisher },
             ]
@@ -58,6 +64,7 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
         { provide: DataSource, useValue: database },
         { provide: DatasetRegistry, useValue: new DatasetRegistry(options.datasets ?? []) },
         { provide: LOGGER, useValue: logger },
+        { provide: Registry, useValue: new Registry() },
         {
           provide: LIVE_TIMING,
           useValue: options.timing ?? { pollIntervalMs: 10, heartbeatIntervalMs: 10_000 },

@@ -1,10 +1,13 @@
+import type { JobCounts } from '#api/job-facts.js';
+import type { ParkedMessageView } from '#api/parked-messages.js';
 import { createPool } from '#common/postgres/pool.js';
+import { Column, Table } from '#core/dataset/columns.js';
 import type { Dataset } from '#core/dataset/dataset.js';
-import { Job, type JobCounts } from '#core/job/job.entity.js';
-import type { ParkedMessageView } from '#core/job/job-view.js';
+import { Job } from '#core/job/job.entity.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
+import type { MessageFacts } from '#core/message/message-facts.js';
 import type { BatchEvent } from '#core/message/status-event.js';
-import { FoldRepository } from '../fold/fold.repository.js';
+import { foldsOver } from './folds.js';
 import { ParkedMessageRepository } from '../fold/parked-message.repository.js';
 import type { ReadApiApp } from './read-api-app.js';
 
@@ -29,6 +32,7 @@ export const COUNTS: JobCounts = {
   inserted: 17,
   updated: 0,
   unchanged: 0,
+  deleted: 0,
   superseded: 0,
   warnings: 0,
 };
@@ -49,7 +53,7 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
   await database.query('CREATE TABLE public.shop AS SELECT generate_series(1, 1234) AS no');
   await database.query('CREATE TABLE public."odd ""name" ()');
   await database.getRepository(Job).insert([
-    job(JOBS[0], {
+    jobRow(JOBS[0], {
       state: 'failed',
       finishedAt: at(3),
       error: { code: 'SOURCE_EMPTY', message: 'no', action: 'look' },
@@ -63,14 +67,20 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
         reasons: [{ code: 'BAD', count: 5 }],
       },
     }),
-    job(JOBS[1], {
+    jobRow(JOBS[1], {
       state: 'succeeded',
       finishedAt: at(10),
       counts: COUNTS,
       findings: { BAD: 2, DUPLICATE: 1 },
     }),
-    job(JOBS[2], { state: 'succeeded', dataset: 'others', finishedAt: at(10), counts: COUNTS, findings: {} }),
-    job(JOBS[3], {
+    jobRow(JOBS[2], {
+      state: 'succeeded',
+      dataset: 'others',
+      finishedAt: at(10),
+      counts: COUNTS,
+      findings: {},
+    }),
+    jobRow(JOBS[3], {
       state: 'running',
       leaseUntil: at(0),
       problem: PROBLEM,
@@ -80,13 +90,13 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
   ] as never);
   const pool = createPool({ url: databaseUrl, applicationName: 'read api test', maxConnections: 2 });
   try {
-    const folds = new FoldRepository(pool);
+    const folds = foldsOver(pool);
     await folds.foldEvents([
       ...[0, 1, 2].map((batch) => batchEvent(batch, 'ingest', 1 + batch, { accepted: 10 })),
       batchEvent(0, 'validate', 2, { accepted: 8, refused: 2, findings: { BAD: 2 } }),
       batchEvent(1, 'validate', 3, { accepted: 9, refused: 1, findings: { BAD: 1 } }),
     ]);
-    await folds.indexLetters([
+    await folds.indexDeadLetters([
       letter(JOBS[3], 7, {}),
       letter(JOBS[3], 1, {}),
       letter(JOBS[3], 5, {
@@ -100,7 +110,7 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
         stage: 'load',
         findings: [{ code: 'DUPLICATE', field: 'no', message: 'stands in line 4', severity: 'error' }],
       }),
-      letter(JOBS[1], 9, {}),
+      letter(JOBS[1], 9, { message: MESSAGE }),
       letter(JOBS[1], 2, { bytes: Buffer.from('統'.repeat(1500)) }),
     ]);
     await new ParkedMessageRepository(pool).keep(
@@ -111,12 +121,12 @@ export async function fill({ database }: ReadApiApp, databaseUrl: string): Promi
   }
 }
 
-function job(id: string, facts: Partial<Job>): Partial<Job> {
+export function jobRow(id: string, facts: Partial<Job>): Partial<Job> {
   return {
     id,
     dataset: 'shops',
     mode: 'replace',
-    source: { kind: 'http', display: 'https://example.org/shops.csv', trustedCaller: false },
+    source: { kind: 'http', display: 'https://example.org/shops.csv', own: { trustedCaller: false } },
     secretUri: SECRET,
     dryRun: false,
     maxRefusedShare: 0.05,
@@ -155,6 +165,20 @@ export function batchEvent(
   };
 }
 
+export const MESSAGE: MessageFacts = {
+  topic: 'sluice.shops.inbox',
+  partition: 3,
+  offset: '1234567890123',
+  timestamp: '2026-11-29T18:36:30.000Z',
+  key: { text: '統一' },
+  headers: [
+    { name: 'trace', value: { base64: '/w==' } },
+    { name: 'empty', value: null },
+  ],
+  isCut: true,
+  undecodable: { firstOffset: '7', reason: 'its checksum is wrong' },
+};
+
 export function letter(job: string, record: number, facts: Partial<DeadLetter>): DeadLetter {
   return {
     dataset: 'shops',
@@ -174,6 +198,11 @@ export function letter(job: string, record: number, facts: Partial<DeadLetter>):
   };
 }
 
+@Table({ name: 'shop', key: ['number'] })
+class Shop {
+  @Column() number!: string;
+}
+
 export function registered() {
   const dataset = {
     name: 'shops',
@@ -182,11 +211,13 @@ export function registered() {
     writeModes: ['replace', 'append'],
     options: { checksum: ['reject', 'ignore'] },
     contractVersion: 3,
+    contract: Shop,
   } as unknown as Dataset;
   return {
     name: 'shops',
     dataset,
     folder: import.meta.dirname,
+    schema: 'public',
     tables: ['shop', 'odd "name', 'not_migrated'],
   };
 }

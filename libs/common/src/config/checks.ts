@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { ValidateBy } from 'class-validator';
 
-/** Checks of single settings that class-validator has no word for. A value that passes can still be out of reach. */
+/** Checks of single settings that class-validator does not have. A value that passes can still be unreachable. */
 
 /** `host:port`, separated by commas; an IPv6 address stands in brackets. */
 export function IsBrokerList(): PropertyDecorator {
@@ -17,7 +17,7 @@ export function IsListenAddress(): PropertyDecorator {
   return check('isListenAddress', 'must be an IP address or the name of a host', isHost);
 }
 
-/** What `pg` can take apart: an address with a percent sign that encodes nothing throws only when it is used. */
+/** What `pg` can parse: an address with a percent sign that encodes nothing throws only when it is used. */
 export function IsPostgresUrl(): PropertyDecorator {
   return check('isPostgresUrl', 'must begin with postgres:// and be a whole address', (text) => {
     if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return false;

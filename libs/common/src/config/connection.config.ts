@@ -1,25 +1,13 @@
 import { IsInt, IsString, Matches, Max, Min } from 'class-validator';
-import { IsBrokerList, IsFolderList, IsListenAddress, IsPostgresUrl } from './checks.js';
+import { IsFolderList, IsListenAddress, IsPostgresUrl } from './checks.js';
 import { Variable } from './environment.js';
-import { KafkaSecurityConfig } from './kafka-security.config.js';
+import { MessageKeyConfig } from './message-key.config.js';
 
 /** What every service needs: Kafka, PostgreSQL, its own port, the datasets. */
-export class ConnectionConfig extends KafkaSecurityConfig {
-  @Variable('KAFKA_BROKERS', 'Brokers as host:port, separated by commas')
-  @IsBrokerList()
-  kafkaBrokers: string = '127.0.0.1:9092';
-
+export class ConnectionConfig extends MessageKeyConfig {
   @Variable('DATABASE_URL', 'postgres://user:password@host:port/database', { secret: true })
   @IsPostgresUrl()
   databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
-
-  @Variable(
-    'SLUICE_MESSAGE_KEY',
-    'Secret of this deployment, the same for all its services: messages that were not made with it are refused. Without it no message is sealed',
-    { secret: true },
-  )
-  @Matches(/^(.{16,1024})?$/s, { message: 'messageKey must have at least 16 characters' })
-  messageKey: string = '';
 
   @Variable(
     'SLUICE_HOST',
@@ -67,13 +55,6 @@ export class ConnectionConfig extends KafkaSecurityConfig {
   )
   @IsString()
   faultFolder: string = '';
-
-  brokers(): string[] {
-    return this.kafkaBrokers
-      .split(',')
-      .map((broker) => broker.trim())
-      .filter((broker) => broker !== '');
-  }
 
   /** Names and addresses that requests may come by, besides those of the socket (libs/common/src/http). */
   extraHosts(): string[] {

@@ -127,7 +127,7 @@ function readSettings<T extends object>(
 function describe(error: ValidationError, nameOf: (property: string) => string): string[] {
   const variable = nameOf(error.property);
   const constraints = error.constraints ?? {};
-  // What is no number is neither too small nor too large.
+  // A value that is no number is neither too small nor too large.
   const texts = constraints['isInt'] === undefined ? Object.values(constraints) : [constraints['isInt']];
   return texts.map((text) => text.replaceAll(error.property, variable));
 }

@@ -2,14 +2,14 @@ import { Matches } from 'class-validator';
 import type { SASLOptions } from 'kafkajs';
 import { type CrossChecked, Variable } from './environment.js';
 
-/** What a Kafka client needs to be let in, besides addresses. */
+/** What a Kafka client needs to log in, besides addresses. */
 export interface KafkaSecurity {
   readonly sasl?: SASLOptions;
 }
 
 const NO_CONTROLS = /^\P{Cc}*$/u;
 
-/** How clients of Kafka's prove whose they are: the same for every service and for the command line. */
+/** How Kafka clients authenticate: the same for every service and for the command line. */
 export class KafkaSecurityConfig implements CrossChecked {
   @Variable('KAFKA_SASL_MECHANISM', 'How to log in to the brokers; without it there is no login')
   @Matches(/^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)?$/, {
@@ -45,7 +45,7 @@ export class KafkaSecurityConfig implements CrossChecked {
     }
   }
 
-  /** A login that is half given would be found out only by the brokers, or not at all. */
+  /** A login of which a part is missing would be found only by the brokers, or not at all. */
   crossCheck(): readonly string[] {
     const given = [
       ['KAFKA_USERNAME', this.kafkaUsername],

@@ -1,13 +1,11 @@
+import type { ErrorCodeFacts } from './error-code-facts.js';
+import { REPLAY_ERROR_CODES } from './replay-error-codes.js';
+import { SOURCE_ERROR_CODES } from './source-error-codes.js';
+
 /**
  * The closed list of error codes. The code decides whether a retry can help, not the caller's guess;
  * `action` is what the operator or user can do. `docs/errors.md` lists exactly these (a test compares).
  */
-interface ErrorCodeFacts {
-  readonly retryable: boolean;
-  readonly meaning: string;
-  readonly action: string;
-}
-
 export const ERROR_CODES = {
   SETTING_INVALID: {
     retryable: false,
@@ -33,6 +31,12 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'PostgreSQL refused a SQL file of a dataset. Other datasets were migrated.',
     action: 'Correct the file that the message names, and run `sluice migrate` again.',
+  },
+  DRAFT_CHANGED: {
+    retryable: false,
+    meaning: 'A dataset without migrations needs other tables than before, and its tables hold rows.',
+    action:
+      'Drop them and make them again with `sluice dataset recreate`, or keep them and write a migration with `sluice dataset migration`.',
   },
   TARGET_EXISTS: {
     retryable: false,
@@ -61,6 +65,12 @@ export const ERROR_CODES = {
     meaning: 'No dataset of this name is registered.',
     action: 'Choose one that `sluice datasets` lists.',
   },
+  NO_INBOX: {
+    retryable: false,
+    meaning: 'The dataset has no inbox, so no producer can send records to it.',
+    action:
+      'Add `inbox: {}` to its defineDataset, build, run `sluice migrate`, and start the services again.',
+  },
   JOB_UNKNOWN: {
     retryable: false,
     meaning: 'No job has this id.',
@@ -70,6 +80,27 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'No dead letter has this job and record number.',
     action: 'Choose one that `sluice dead-letters` lists.',
+  },
+  DEAD_LETTER_DECIDED: {
+    retryable: false,
+    meaning: 'The dead letter is not open: it was resubmitted, or an operator gave it up.',
+    action: 'Look at it with `sluice dead-letters show <id>`.',
+  },
+  EDIT_REFUSED: {
+    retryable: false,
+    meaning: 'What the editor has stored cannot be the correction of the record.',
+    action: 'Do what the message says, and edit it again; the record as it came is kept.',
+  },
+  IMPORT_INVALID: {
+    retryable: false,
+    meaning: 'The file is no edited export of dead letters.',
+    action:
+      'Correct the line that the message names, and import the file again: rows that are taken already change nothing.',
+  },
+  TRACE_BUSY: {
+    retryable: true,
+    meaning: 'As many traces are under way as the tracker makes at a time.',
+    action: 'Try again when one of them has ended; `--job`, `--from` and `--to` make a trace shorter.',
   },
   PARKED_MESSAGE_UNKNOWN: {
     retryable: false,
@@ -83,8 +114,9 @@ export const ERROR_CODES = {
   },
   JOB_ACTIVE: {
     retryable: false,
-    meaning: 'Another job of this dataset is active.',
-    action: 'Wait for it, watch it, or cancel it; the message names it.',
+    meaning:
+      'An active job of the dataset excludes this one: one of the two replaces the tables, or both read the same source.',
+    action: 'Wait for the active job, watch it, or cancel it; the message names it.',
   },
   JOB_TRANSITION_REFUSED: {
     retryable: false,
@@ -134,7 +166,7 @@ export const ERROR_CODES = {
   JOB_RESUME_REFUSED: {
     retryable: false,
     meaning:
-      'The job cannot be resumed: its work was discarded, or a newer job of the dataset has succeeded.',
+      'The job cannot be resumed: its work was discarded, or a newer job of the dataset has made it pointless.',
     action: 'Start a new job with `sluice run`.',
   },
   BATCHES_MISSING: {
@@ -151,6 +183,40 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'Another process has claimed the job, or it was ended.',
     action: 'Nothing: the process that owns the job continues it.',
+  },
+  STREAM_TRANSITION_REFUSED: {
+    retryable: false,
+    meaning: 'The stream is not in a state that allows this change.',
+    action: 'Look at the stream with `sluice stream <dataset>`.',
+  },
+  STREAM_BREAKER: {
+    retryable: false,
+    meaning: 'Too many of the latest records of the stream were refused, so the stream was paused.',
+    action:
+      'Look at the findings and at `sluice dead-letters --dataset <dataset>`; then run `sluice stream <dataset> resume`.',
+  },
+  STREAM_JOB_STANDS: {
+    retryable: false,
+    meaning: 'A job of the stream is paused or has failed, so the stream was paused.',
+    action:
+      'Look at the job that the message names; `sluice stream <dataset> resume` continues or resumes it, and the stream with it. To leave it out, run `sluice cancel <id>` or `sluice discard <id>` first.',
+  },
+  STREAM_FAULT: {
+    retryable: false,
+    meaning: 'A stream met an error that no waiting ends, so it was paused.',
+    action: 'Remove the cause that the message names, then run `sluice stream <dataset> resume`.',
+  },
+  INBOX_EXPIRED: {
+    retryable: false,
+    meaning: 'Messages were deleted from the inbox before the stream had read them.',
+    action:
+      'Have their producer send them again if it can. `sluice stream <dataset> resume --skip-lost` continues behind them. Give the topic a longer retention.',
+  },
+  INBOX_RECREATED: {
+    retryable: false,
+    meaning: 'The inbox is not the topic that the stream has read: it was deleted and created again.',
+    action:
+      'Make sure that this was meant. `sluice stream <dataset> resume --skip-lost` reads the new topic from its beginning.',
   },
   REQUEST_INVALID: {
     retryable: false,
@@ -271,75 +337,8 @@ export const ERROR_CODES = {
     meaning: 'A process of the local system did not start or did not become ready.',
     action: 'Read the log that the message names; `sluice doctor` checks the machine.',
   },
-  // Sources: not retryable, because a source has spent its own retries before one of these is thrown.
-  SOURCE_NOT_FOUND: {
-    retryable: false,
-    meaning: 'There is nothing at the address or path of the source.',
-    action: 'Correct the address or path; then start the job again.',
-  },
-  SOURCE_FORBIDDEN: {
-    retryable: false,
-    meaning: 'The source exists but may not be read: the server or the file system refuses.',
-    action: 'Check credentials, file permissions and, if the server checks it, SLUICE_SOURCE_USER_AGENT.',
-  },
-  SOURCE_UNREACHABLE: {
-    retryable: false,
-    meaning: 'Sluice could not connect to the source: its name is unknown, or nothing answers there.',
-    action: 'Check the address and the network; then start the job again.',
-  },
-  SOURCE_UNTRUSTED: {
-    retryable: false,
-    meaning: 'The certificate of the source cannot be verified.',
-    action: 'Check the address; set NODE_EXTRA_CA_CERTS for a private certificate authority.',
-  },
-  SOURCE_STALLED: {
-    retryable: false,
-    meaning:
-      'The source sent nothing for longer than SLUICE_SOURCE_IDLE_TIMEOUT_MS, and all retries are used up.',
-    action: 'Start the job again once the server has recovered, or raise the limit.',
-  },
-  SOURCE_TRUNCATED: {
-    retryable: false,
-    meaning:
-      'The source ended early: the connection was cut until all retries were used up, or the file is incomplete.',
-    action: 'Check that the file is complete at its origin; then start the job again.',
-  },
-  SOURCE_CORRUPT: {
-    retryable: false,
-    meaning: 'A compressed source contradicts itself: broken data, a wrong checksum or a wrong size.',
-    action: 'Get the file again from its origin.',
-  },
-  SOURCE_CHANGED: {
-    retryable: false,
-    meaning: 'The source changed while it was being read.',
-    action: 'Start the job again when no program writes to the source.',
-  },
-  SOURCE_NOT_ALLOWED: {
-    retryable: false,
-    meaning: 'The settings do not allow reading from this address or folder.',
-    action:
-      'Choose another source; start the job with the token (the CLI on the same machine sends it); or see SLUICE_SOURCE_FOLDERS, SLUICE_SOURCE_PRIVATE_ADDRESSES and SLUICE_SOURCE_REDIRECTS_TO_PRIVATE.',
-  },
-  SOURCE_UNSUPPORTED: {
-    retryable: false,
-    meaning: 'The source is of an unsupported kind: scheme, folder, device, or compression.',
-    action: 'Give a plain file, a gzip, or a zip with exactly one member, by http, https or absolute path.',
-  },
-  SOURCE_TOO_LARGE: {
-    retryable: false,
-    meaning: 'The source is larger than allowed, or expands to a suspicious size.',
-    action: 'If the source is genuine, raise SLUICE_SOURCE_MAX_BYTES or SLUICE_SOURCE_MAX_RATIO.',
-  },
-  SOURCE_EMPTY: {
-    retryable: false,
-    meaning: 'The source holds no bytes at all.',
-    action: 'Check what the source should contain.',
-  },
-  SOURCE_SERVER_ERROR: {
-    retryable: false,
-    meaning: 'The server answered with an error, or in a way that cannot be followed.',
-    action: 'Look at the status in the message; start the job again once the server has recovered.',
-  },
+  ...REPLAY_ERROR_CODES,
+  ...SOURCE_ERROR_CODES,
   DATABASE_FAULT: {
     retryable: false,
     meaning: 'PostgreSQL refused a batch for a reason that is neither a record’s fault nor known to pass.',
@@ -355,7 +354,7 @@ export const ERROR_CODES = {
   },
   TARGET_MISSING: {
     retryable: false,
-    meaning: 'A table, column or key that the dataset needs does not exist.',
+    meaning: 'A schema, table, column or key that the dataset needs does not exist.',
     action: 'Run `sluice migrate`; if that does not help, the dataset lacks a migration.',
   },
   TARGET_CANNOT_BE_SWAPPED: {
@@ -400,6 +399,12 @@ export const ERROR_CODES = {
     meaning: 'A larger share of the records was refused than the job allows. Nothing became visible.',
     action:
       'Look at the findings with `sluice dead-letters`; correct the source, or allow more with --max-refused.',
+  },
+  STRICT_REFUSED: {
+    retryable: false,
+    meaning: 'The job is strict, and a record of it was refused. Nothing became visible.',
+    action:
+      'Look at the findings with `sluice dead-letters`; correct the source and start a new job, or load the rest with `sluice resume JOB --max-refused 1%`, which makes it lenient.',
   },
   JOB_SHRINKS: {
     retryable: false,

@@ -6,7 +6,7 @@ import { SluiceError } from '../errors/sluice-error.js';
  * Named places at which a test may end or stall a process: the moments between two durable acts, where a promise
  * would break if one of them were in the wrong order.
  *
- * Off, and one comparison dear, unless `SLUICE_FAULT_FOLDER` names a folder. Then a file there, named like the
+ * Off, at the cost of one comparison, unless `SLUICE_FAULT_FOLDER` names a folder. Then a file there, named like the
  * point and holding `kill`, `stall` or `throw`, arms it for exactly one process: a process that passes first renames
  * the file to `<point>.hit-<pid>`, which only one can.
  */
@@ -38,7 +38,44 @@ export const FAULT_POINTS = [
   /** The job is visible, and its end is not announced yet. */
   'finalizer.visible',
 ] as const;
-export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+/** Those that only a stream passes. */
+export const STREAM_FAULT_POINTS = [
+  /** Messages of the inbox are read, and in no job yet. */
+  'stream.range-open',
+  /** Inside the transaction that begins a job of the stream: its row is written, the position is not. */
+  'stream.before-position',
+  /** The row of a job and the new position are committed, and nothing of the job is published. */
+  'stream.job-row-written',
+] as const;
+
+/** Those that only a resubmission passes. */
+export const REPAIR_FAULT_POINTS = [
+  /** The dead letters of the first page are locked, and nothing is sent. */
+  'repair.locked',
+  /** Everything is sent and nothing of it committed; the rows are written, in the transaction that is open. */
+  'repair.published',
+  /** The messages are committed, and the transaction with the rows is not. */
+  'repair.committed',
+  /** Both are committed, and nothing of the job is published. */
+  'repair.job-row-written',
+] as const;
+/** Those that only a replay passes. */
+export const REPLAY_FAULT_POINTS = [
+  /** What a replay covers is committed, and no job of it has begun. */
+  'replay.pinned',
+  /** Inside the transaction that begins a job of a replay: its row is written, its place in the replay is not. */
+  'replay.before-place',
+  /** Both are committed, and nothing of the job is published. */
+  'replay.job-row-written',
+  /** Every job has ended, and the end of the replay is not written. */
+  'replay.before-end',
+] as const;
+export type FaultPoint =
+  | (typeof FAULT_POINTS)[number]
+  | (typeof STREAM_FAULT_POINTS)[number]
+  | (typeof REPAIR_FAULT_POINTS)[number]
+  | (typeof REPLAY_FAULT_POINTS)[number];
 
 let armedFolder: string | null = null;
 

@@ -1,8 +1,8 @@
-import { Controller, Get, Inject, Injectable, Res } from '@nestjs/common';
-import { ApiExcludeController } from '@nestjs/swagger';
-import { OWN_BUILD } from '../lifecycle/build.js';
+import { Controller, Get, Injectable, Res } from '@nestjs/common';
+import { ApiExcludeController } from './api-decorators.js';
+import { OWN_BUILD } from '../telemetry/build.js';
 
-/** One part of a service that knows how it is. Both answer with sentences; none means fine. */
+/** One part of a service that reports its health. Both return sentences; none means healthy. */
 export interface HealthSource {
   /** Why the process should be ended and started again. */
   notLive(): string[];
@@ -38,9 +38,9 @@ export class Health {
 export interface HealthAnswer {
   readonly status: 'ok' | 'not ok';
   readonly problems: readonly string[];
-  /** Which process answers: the one that started the service can distinguish it from another one with its port. */
+  /** Identifies the process: whatever started the service can distinguish it from another one on the same port. */
   readonly pid: number;
-  /** The build that it runs; null when it does not run from a build. */
+  /** The build that the process runs; null when it does not run from a build. */
   readonly build: string | null;
 }
 
@@ -51,7 +51,7 @@ interface StatusSetter {
 @ApiExcludeController()
 @Controller('health')
 export class HealthController {
-  constructor(@Inject(Health) private readonly health: Health) {}
+  constructor(private readonly health: Health) {}
 
   /** 503 when only a restart can help: progress, not mere life. */
   @Get('live')

@@ -105,7 +105,7 @@ describe('the HTTP side of a service', () => {
     expect(await answerTo('OPTIONS / HTTP/1.1', 'Host: localhost', 'Origin: null', '', '')).toMatch(/ 403 /);
   });
 
-  it('takes a request that is refused for no beginning of another one', async () => {
+  it('does not read the rest of a refused request as another request', async () => {
     const hidden = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const answer = await answerTo(
       'POST / HTTP/1.1',
@@ -141,7 +141,7 @@ describe('the HTTP side of a service', () => {
     expect(text).not.toContain('canary');
   });
 
-  it('says nothing of what it is made of, and tells browsers to guess nothing', async () => {
+  it('does not name its software, and forbids browsers to guess content types', async () => {
     for (const path of ['/', '/nothing']) {
       const { headers } = await fetch(`http://127.0.0.1:${port}${path}`);
       expect(headers.get('x-powered-by')).toBeNull();

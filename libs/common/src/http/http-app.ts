@@ -5,13 +5,13 @@ import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import { depthOf } from './json-depth.js';
-import { requestValidation } from './open-api.js';
+import { requestValidation } from './request-validation.js';
 import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';
 import { type GuardSettings, guardedRequestOf, refusalOf } from './request-guard.js';
 
 /**
- * Requests are a few hundred bytes and answers are short: who needs longer than this to send one, or does not send
- * any, gives the connection back. Streams of the tracker are answers, and stay.
+ * Requests are a few hundred bytes and answers are short: a client that needs longer than this to send one,
+ * or sends none, loses its connection. Streams of the tracker are answers, and stay.
  */
 const SERVER_LIMITS = {
   /** For the head, counted from the connection on. */
@@ -19,7 +19,7 @@ const SERVER_LIMITS = {
   /** For head and body. */
   requestTimeout: 20_000,
   keepAliveTimeout: 5_000,
-  /** How often the three are looked at; Node's own 30 s would make 10 into 40. */
+  /** How often the three are checked; Node's own 30 s would make 10 into 40. */
   connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16_384,
 } as const;
@@ -28,6 +28,9 @@ const SERVER_LIMITS = {
 const MAX_CONNECTIONS = 1_000;
 
 const MAX_BODY_BYTES = 100 * 1024;
+/** Of requests that carry records: a record has 256 KiB, and base64 or escapes on top. */
+const MAX_RECORDS_BYTES = 2 * 1024 * 1024;
+const CARRIES_RECORDS = /^\/dead-letters\/(edits|import)(\?|$)/;
 
 /** The deepest request has three levels: its options, and a list in them. */
 const MAX_BODY_DEPTH = 16;
@@ -43,7 +46,7 @@ const SAFE_HEADERS = {
 
 export interface HttpAppOptions extends GuardSettings {
   readonly logger: Logger;
-  /** What Nest itself says. */
+  /** The errors of Nest itself. */
   readonly nestLogger: LoggerService | false;
 }
 
@@ -55,11 +58,12 @@ export async function createHttpApp(
   const app = await NestFactory.create<NestExpressApplication>(module, new BoundedAdapter(), {
     logger: options.nestLogger,
     abortOnError: false,
-    // It would bring a parser for HTML forms besides.
+    // It would add a parser for HTML forms.
     bodyParser: false,
   });
   app.disable('x-powered-by');
   app.use(guard(options));
+  app.useBodyParser('json', { limit: MAX_RECORDS_BYTES, verify: markUnlessUtf8, type: carriesRecords });
   app.useBodyParser('json', { limit: MAX_BODY_BYTES, verify: markUnlessUtf8 });
   app.use(refuseOddBodies);
   app.useGlobalFilters(new ProblemDetailsFilter(options.logger));
@@ -91,6 +95,10 @@ function guard(settings: GuardSettings) {
     const headers = { 'Content-Type': 'application/problem+json', Connection: 'close' };
     response.writeHead(status, headers).end(JSON.stringify(problem(code, status, detail)));
   };
+}
+
+function carriesRecords({ url = '', headers }: IncomingMessage): boolean {
+  return CARRIES_RECORDS.test(url) && /^application\/json\b/i.test(headers['content-type'] ?? '');
 }
 
 const notUtf8 = new WeakSet<IncomingMessage>();

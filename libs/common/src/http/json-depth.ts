@@ -1,6 +1,6 @@
 /**
- * How deep lists and objects are nested: 0 for anything else, 1 for `{}`. By a list of its own, because what goes
- * down by calls ends at some thousand levels with an overflow of the stack.
+ * How deep lists and objects are nested: 0 for anything else, 1 for `{}`. With an explicit list, because recursion
+ * overflows the call stack at some thousand levels.
  */
 export function depthOf(value: unknown): number {
   let level: unknown[] = [value];

@@ -1,11 +1,11 @@
-import { Controller, Get, Header, Inject } from '@nestjs/common';
-import { ApiExcludeController } from '@nestjs/swagger';
+import { Controller, Get, Header } from '@nestjs/common';
+import { ApiExcludeController } from './api-decorators.js';
 import { Registry } from 'prom-client';
 
 @ApiExcludeController()
 @Controller('metrics')
 export class MetricsController {
-  constructor(@Inject(Registry) private readonly registry: Registry) {}
+  constructor(private readonly registry: Registry) {}
 
   /** Prometheus text format. */
   @Get()

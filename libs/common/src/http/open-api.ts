@@ -1,51 +1,54 @@
-import { type INestApplication, type PipeTransform, ValidationPipe } from '@nestjs/common';
-import type { ValidationError } from 'class-validator';
-import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { ProblemError } from './problem-details.filter.js';
+import type { INestApplication } from '@nestjs/common';
+import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
+import type { OpenAPIObject } from '@nestjs/swagger';
+import { documentation } from './api-decorators.js';
 
-/** Serves the OpenAPI document at /openapi.json and a page to read it at /docs. */
+type Handler = (
+  request: { readonly url: string },
+  response: unknown,
+  next: (error?: unknown) => void,
+) => void;
+
+const ADDRESSES = /^\/(docs|openapi\.json)(?![^/?])/;
+
+/** Serves the OpenAPI document at /openapi.json and a page to read it at /docs; both are made when one is asked for. */
 export function serveOpenApi(app: INestApplication, title: string, description: string): void {
-  SwaggerModule.setup('docs', app, () => openApiDocument(app, title, description), {
-    jsonDocumentUrl: 'openapi.json',
-  });
+  let pages: Promise<Handler> | undefined;
+  const serve: Handler = (request, response, next) => {
+    if (!ADDRESSES.test(request.url)) {
+      next();
+      return;
+    }
+    pages ??= pagesOf(app, title, description);
+    pages.then((handle) => {
+      handle(request, response, next);
+    }, next);
+  };
+  app.use(serve);
 }
 
-export function openApiDocument(app: INestApplication, title: string, description: string): OpenAPIObject {
+/** Pages beside the application: its own router takes no more addresses once it runs. */
+async function pagesOf(app: INestApplication, title: string, description: string): Promise<Handler> {
+  const { SwaggerModule } = await documentation();
+  const document = await openApiDocument(app, title, description);
+  const adapter = new ExpressAdapter();
+  // Defined, not assigned: what is assigned to a descendant, Nest's proxy writes to the application.
+  const beside = Object.create(app, {
+    getHttpAdapter: { value: () => adapter },
+    useStaticAssets: { value: adapter.useStaticAssets.bind(adapter) },
+  }) as NestExpressApplication;
+  SwaggerModule.setup('docs', beside, document, { jsonDocumentUrl: 'openapi.json' });
+  const pages = adapter.getInstance<Handler & { disable(name: string): void }>();
+  pages.disable('x-powered-by');
+  return pages;
+}
+
+export async function openApiDocument(
+  app: INestApplication,
+  title: string,
+  description: string,
+): Promise<OpenAPIObject> {
+  const { DocumentBuilder, SwaggerModule } = await documentation();
   const config = new DocumentBuilder().setTitle(title).setDescription(description).setVersion('1').build();
   return SwaggerModule.createDocument(app, config);
-}
-
-/**
- * Checks bodies, queries and paths by their class-validator decorators, unknown members too, and lists
- * everything that is wrong: 422 for a body that was understood, 400 for an address that was not.
- */
-export function requestValidation(): PipeTransform {
-  const bodies = validationPipe(422);
-  const addresses = validationPipe(400);
-  return {
-    transform: (value: unknown, metadata) =>
-      (metadata.type === 'body' ? bodies : addresses).transform(value, metadata) as unknown,
-  };
-}
-
-function validationPipe(status: number): ValidationPipe {
-  return new ValidationPipe({
-    transform: true,
-    whitelist: true,
-    forbidNonWhitelisted: true,
-    exceptionFactory: (errors) => {
-      const fields = fieldErrors(errors);
-      return new ProblemError('REQUEST_INVALID', fields.map(({ message }) => message).join('; '), status, {
-        errors: fields,
-      });
-    },
-  });
-}
-
-function fieldErrors(errors: readonly ValidationError[], prefix = ''): { field: string; message: string }[] {
-  return errors.flatMap((error) => {
-    const field = `${prefix}${error.property}`;
-    const own = Object.values(error.constraints ?? {}).map((message) => ({ field, message }));
-    return [...own, ...fieldErrors(error.children ?? [], `${field}.`)];
-  });
 }

@@ -35,6 +35,15 @@ const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
   JOB_TRANSITION_REFUSED: 409,
   JOB_NOTHING_TO_RESUME: 409,
   JOB_RESUME_REFUSED: 409,
+  NO_INBOX: 409,
+  STREAM_TRANSITION_REFUSED: 409,
+  REPLAY_UNKNOWN: 404,
+  REPLAY_TRANSITION_REFUSED: 409,
+  REPLAY_REFUSED: 409,
+  REPLAY_EMPTY: 409,
+  REPLAY_EXPIRED: 409,
+  REPLAY_INCOMPLETE: 409,
+  REPLAY_PRUNED: 409,
   REQUEST_INVALID: 422,
   REQUEST_FORBIDDEN: 403,
   BROKER_UNAVAILABLE: 503,
@@ -60,7 +69,8 @@ export class ProblemDetailsFilter implements ExceptionFilter {
     response.status(body.status).type('application/problem+json').send(JSON.stringify(body));
   }
 
-  private problemOf(exception: unknown): ProblemBody {
+  /** What a client learns of an error, also where a status cannot be sent any more; the unexpected is logged. */
+  problemOf(exception: unknown): ProblemBody {
     if (exception instanceof ProblemError) {
       return { ...problem(exception.code, exception.status, exception.message), ...exception.members };
     }
@@ -73,14 +83,14 @@ export class ProblemDetailsFilter implements ExceptionFilter {
     }
     const state = sqlstateOf(exception);
     if (state?.startsWith('22') === true) {
-      // The checks of the request should have said so; the value is in PostgreSQL's message alone.
+      // The checks of the request should have refused it; the value is in PostgreSQL's message alone.
       this.logger.warn({ err: exception }, 'a request held a value that PostgreSQL does not take');
       const detail = `The database does not take a value of the request (SQLSTATE ${state}).`;
       return problem('REQUEST_INVALID', 422, detail);
     }
     const cause = databaseProblem(exception);
     if (cause !== null) {
-      // A server that says why says it to the caller too: that it is read-only, full, or that a right is missing.
+      // Where PostgreSQL says why (it is read-only, full, or a right is missing), the caller gets that too.
       const detail = state === null ? 'The database does not answer.' : cause.message;
       this.logger.warn({ err: exception }, `a request failed: ${cause.message}`);
       return problem(cause.code, 503, detail);

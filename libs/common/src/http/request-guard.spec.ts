@@ -28,7 +28,7 @@ describe('the request guard', () => {
     ],
     ...['[0:0:0:0:0:0:0:1]', '10.1.2.3:3001', '[::ffff:10.1.2.3]', '10.9.8.7', '0.0.0.0:3001'],
     ...['ingestor:3001', 'INGESTOR', 'a.sluice.svc', 'a.b.sluice.svc:80', 'proxy.example.org'],
-  ])('W1: serves the host %s', (host) => {
+  ])('GU1: serves the host %s', (host) => {
     expect(judged({ headers: ['Host', host] })).toBeNull();
   });
 
@@ -51,7 +51,7 @@ describe('the request guard', () => {
       'a.localhost',
     ],
     ...['sluice.svc', 'asluice.svc', 'ingestor.evil.example', 'x.proxy.example.org', '169.254.169.254'],
-  ])('W1: refuses the host %s', (host) => {
+  ])('GU1: refuses the host %s', (host) => {
     expect(judged({ headers: ['Host', host] })).toBe(403);
   });
 
@@ -64,18 +64,18 @@ describe('the request guard', () => {
     '[::1',
     'a b',
     'é',
-  ])('W2: refuses the Host %j, which is no host', (host) => {
+  ])('GU2: refuses the Host %j, which is no host', (host) => {
     expect(judged({ headers: ['Host', host] })).toBe(400);
   });
 
-  it('W1: knows the address of an IPv6 socket by its value', () => {
+  it('GU1: knows the address of an IPv6 socket by its value', () => {
     const localAddress = '::ffff:10.1.2.3';
     expect(judged({ localAddress, headers: ['Host', '10.1.2.3:3001'] })).toBeNull();
     expect(judged({ localAddress: 'fd00::1', headers: ['Host', '[FD00:0::1]:3001'] })).toBeNull();
     expect(judged({ localAddress: undefined, headers: ['Host', '10.1.2.3'] })).toBe(403);
   });
 
-  it('W2: refuses two hosts, in headers or in the request URI', () => {
+  it('GU2: refuses two hosts, in headers or in the request URI', () => {
     expect(judged({ headers: ['Host', 'localhost', 'host', 'localhost'] })).toBe(400);
     expect(judged({ target: 'http://evil.example/jobs' })).toBe(400);
     expect(judged({ target: 'http://evil.example/jobs', headers: ['Host', 'evil.example'] })).toBe(403);
@@ -101,12 +101,12 @@ describe('the request guard', () => {
     ['http://127.0.0.1:3001, http://evil.example', 403],
     ['http://evil.example@127.0.0.1:3001', 403],
     ['file://', 403],
-  ])('W3: a page of %j gets %j', (origin, status) => {
+  ])('GU3: a page of %j gets %j', (origin, status) => {
     expect(judged({ headers: ['Origin', origin] })).toBe(status);
     expect(judged({ method: 'POST', headers: ['oRIGIN', origin, ...JSON_TYPE] })).toBe(status);
   });
 
-  it('W3: the ports that schemes stand for need not be written', () => {
+  it('GU3: the ports that schemes stand for need not be written', () => {
     expect(judged({ headers: ['Host', 'ingestor', 'Origin', 'https://ingestor'] })).toBeNull();
     expect(judged({ headers: ['Host', 'ingestor:443', 'Origin', 'https://ingestor'] })).toBeNull();
     expect(judged({ headers: ['Host', '[::1]', 'Origin', 'http://[::1]:80'] })).toBeNull();
@@ -120,7 +120,7 @@ describe('the request guard', () => {
     ['cross-site', 403],
     ['', 403],
     ['something new', 403],
-  ])('W3: Sec-Fetch-Site %j gets %j', (site, status) => {
+  ])('GU3: Sec-Fetch-Site %j gets %j', (site, status) => {
     expect(judged({ headers: ['Sec-Fetch-Site', site] })).toBe(status);
     expect(judged({ headers: ['Sec-Fetch-Site', 'none', 'sec-fetch-site', site] })).toBe(status);
   });
@@ -138,12 +138,12 @@ describe('the request guard', () => {
     ['application/jsonp', 415],
     ['application/problem+json', 415],
     ['', 415],
-  ])('W4: a command of the type %j gets %j, with a body or without', (type, status) => {
+  ])('GU4: a command of the type %j gets %j, with a body or without', (type, status) => {
     expect(judged({ method: 'POST', headers: ['Content-Type', type] })).toBe(status);
     expect(judged({ method: 'POST', headers: ['Content-Type', type, 'Content-Length', '2'] })).toBe(status);
   });
 
-  it('W4: without a content type nothing is commanded, and no GET has a body of another one', () => {
+  it('GU4: without a content type nothing is commanded, and no GET has a body of another one', () => {
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'QUERY']) expect(judged({ method })).toBe(415);
     expect(judged({ method: 'POST', headers: [...JSON_TYPE, 'content-type', 'text/plain'] })).toBe(415);
     expect(judged({ headers: ['Content-Length', '0'] })).toBeNull();

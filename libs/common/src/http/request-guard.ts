@@ -3,16 +3,16 @@ import ipaddr from 'ipaddr.js';
 import type { ErrorCode } from '../errors/error-codes.js';
 
 /**
- * Keeps web pages away from the services. There is no login, so a browser on this machine must not become the hand
- * of a page that it shows. Every request is judged before anything of it is parsed.
+ * Keeps web pages away from the services. There is no login, so a page that a browser on this machine shows must not act
+ * through it. Every request is judged before its body is parsed.
  *
- * W1 A name that a page can make lead here (DNS rebinding) is no name of ours: `Host` is a loopback name, an address
- *    of the socket itself, the listening address or one of the allowed hosts.
- * W2 A request says once whom it means. Two `Host` headers, and a request URI with another host, are refused.
- * W3 What a browser says came from another page is refused: `Origin` must be this very host and port, and
- *    `Sec-Fetch-Site` must not be another site, another port of this one, or unknown to us.
- * W4 What changes something is JSON and says so, with a body or without: a form of HTML cannot send that content
- *    type, and a script must ask first (CORS preflight), which nothing here allows.
+ * - GU1: a name that a page can point at this service (DNS rebinding) is refused: `Host` must be a loopback name, an
+ *   address of the socket itself, the listening address or one of the allowed hosts.
+ * - GU2: a request names one host. Two `Host` headers, and a request URI with another host, are refused.
+ * - GU3: a request that came from another page, by what the browser says, is refused: `Origin` must be this very host and
+ *   port, and `Sec-Fetch-Site` must not be another site, another port of this one, or unknown to us.
+ * - GU4: a request that changes something is JSON and says so, with a body or without: a form of HTML cannot send that
+ *   content type, and a script must ask first (CORS preflight), which nothing here allows.
  */
 export interface GuardedRequest {
   readonly method: string;
@@ -57,7 +57,7 @@ export function refusalOf(request: GuardedRequest, settings: GuardSettings): Gua
   return hostRefusal(request, settings) ?? pageRefusal(request) ?? bodyRefusal(request);
 }
 
-/** W1, W2. */
+/** GU1, GU2. */
 function hostRefusal(request: GuardedRequest, settings: GuardSettings): GuardRefusal | null {
   const hosts = valuesOf(request, 'host');
   if (hosts.length > 1) return malformed('The request has more than one Host header.');
@@ -77,7 +77,7 @@ function hostRefusal(request: GuardedRequest, settings: GuardSettings): GuardRef
   );
 }
 
-/** W3. */
+/** GU3. */
 function pageRefusal(request: GuardedRequest): GuardRefusal | null {
   const [host = ''] = valuesOf(request, 'host');
   const foreign = valuesOf(request, 'origin').find((origin) => !isSameOrigin(origin, host));
@@ -87,7 +87,7 @@ function pageRefusal(request: GuardedRequest): GuardRefusal | null {
   return forbidden('Pages of other sites may not send requests here; open the address itself.');
 }
 
-/** W4. */
+/** GU4. */
 function bodyRefusal(request: GuardedRequest): GuardRefusal | null {
   const types = valuesOf(request, 'content-type');
   const hasBody =

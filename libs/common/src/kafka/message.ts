@@ -10,7 +10,7 @@ export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 /** Kafka's own headers, as kafkajs hands them over. */
 export type RawHeaders = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
 
-/** Where a message stands. */
+/** The place of a message. */
 export interface MessagePlace {
   readonly topic: string;
   readonly partition: number;
@@ -24,6 +24,18 @@ export interface IncomingMessage {
   readonly key?: Buffer | null;
   readonly headers: RawHeaders;
   readonly value: Buffer | null;
+}
+
+/** One Kafka message with what its producer said of its time. */
+export interface ReadMessage extends IncomingMessage {
+  readonly key: Buffer | null;
+  /** ms since 1970, by the producer's clock or the broker's, as the topic is set; -1 where none was given. */
+  readonly timestamp: number;
+  /**
+   * The message stands for a batch that cannot be decoded, and why (nothing of its contents). Its place is that of the
+   * batch's last message, `firstOffset` that of the first one.
+   */
+  readonly undecodable?: { readonly firstOffset: string; readonly reason: string };
 }
 
 /** One Kafka message to be sent. */

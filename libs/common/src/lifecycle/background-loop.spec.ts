@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Logger, pino } from 'pino';
+import { eventually } from '#test/support/eventually.js';
 import { BackgroundLoop } from './background-loop.js';
 
 const NEVER_MS = 3_600_000;
@@ -122,7 +123,7 @@ describe('background loop', () => {
       new BackgroundLoop({ ...parts, maxSilenceMs: 0 }),
       new BackgroundLoop(parts),
     ];
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await eventually(() => bounded.notLive().length > 0, 'the turn to take longer');
     expect(bounded.notLive()).toEqual([
       expect.stringMatching(/^the attempt to look for jobs has not ended for \d+ ms$/),
     ]);

@@ -14,11 +14,11 @@ export interface BackgroundLoopParts {
   readonly maxSilenceMs?: number;
 }
 
-/** Replicas that were started together do not ask the database in the same moment for ever. */
+/** So that replicas that start together do not query the database at the same moment for ever. */
 const JITTER_SHARE = 0.1;
 
 /**
- * One duty of a service that has turn after turn until the service ends.
+ * One duty of a service, repeated turn by turn until the service ends.
  *
  * - BL1: `start` begins one loop, however often it is called. `stop` ends the pause, waits for the turn that is under way
  *   and begins no other.

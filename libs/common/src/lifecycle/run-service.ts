@@ -9,7 +9,7 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { createHttpApp } from '../http/http-app.js';
-import { BatchServer } from '../kafka/batch-server.js';
+import { BatchServer } from '../kafka/transport/batch-server.js';
 import { NestLogger, createLogger, loggableMessage } from '../telemetry/logger.js';
 import { SERVICE_EXIT } from './service-exit.js';
 import { serveWhileStarting } from './starting-server.js';
@@ -41,8 +41,8 @@ export interface ServiceContext<C extends ConnectionConfig> {
 /**
  * Percent that the heap may grow, buffers outside it included, until all of it is collected again.
  *
- * What flows through a service is buffers of half a megabyte, and V8's own growth factor for a heap that hardly changes
- * collects 36 MB of program every 15 MB of them: of 1.6 million rows that took a fifth of validator's and loader's CPU
+ * A service handles buffers of half a megabyte, and with V8's own growth factor a heap that hardly changes (36 MB of
+ * program) is collected every 15 MB of them: for 1.6 million rows that took a fifth of validator's and loader's CPU
  * time (`docs/performance.md`). More would bring the services near the 256 MB of G9.
  */
 const HEAP_GROWTH_PERCENT = 100;
@@ -54,9 +54,9 @@ const WRONG_UNTIL_FIXED: readonly ErrorCode[] = ['SETTING_INVALID', 'DATASET_INV
  * The life of every service.
  *
  * States: starting → serving HTTP (not ready) → consuming (ready) → draining → ended.
- * - L1: probes are answered from the start on, before PostgreSQL and Kafka do: live, not ready. So a probe can distinguish
+ * - RU1: probes are answered from the start on, before PostgreSQL and Kafka do: live, not ready. So a probe can distinguish
  *   waiting from dead.
- * - L2: SIGTERM or SIGINT: not ready at once, consumers finish the work in progress and commit, then pools close;
+ * - RU2: SIGTERM or SIGINT: not ready at once, consumers finish the work in progress and commit, then pools close;
  *   after `drainTimeoutMs`, or at a second signal, the process ends anyway: work not committed comes again.
  */
 export async function runService<C extends ConnectionConfig & { port: number }>(

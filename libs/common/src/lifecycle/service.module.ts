@@ -6,12 +6,12 @@ import { Counter, Registry, collectDefaultMetrics } from 'prom-client';
 import type { ConnectionConfig } from '../config/connection.config.js';
 import { Health, HealthController } from '../http/health.controller.js';
 import { MetricsController } from '../http/metrics.controller.js';
-import { createKafka } from '../kafka/kafka-client.js';
-import { Publisher } from '../kafka/publisher.js';
+import { createKafka } from '../kafka/client/kafka-client.js';
+import { Publisher } from '../kafka/transport/publisher.js';
 import { DatabaseHealth } from '../postgres/database-health.js';
 import { createPool } from '../postgres/pool.js';
 import { standardLog } from '../telemetry/log-destination.js';
-import { KAFKA, LOGGER, PG_POOL } from './tokens.js';
+import { KAFKA, LOGGER, PG_POOL } from '../providers/tokens.js';
 
 export interface ServiceFacts {
   /** Name of the app, as in its folder. */
@@ -61,7 +61,7 @@ export class ServiceModule implements OnApplicationShutdown {
         { provide: KAFKA, useValue: kafka },
         { provide: PG_POOL, useValue: pool },
         { provide: DatabaseHealth, useValue: databaseHealth },
-        { provide: Publisher, useFactory: () => new Publisher(kafka) },
+        Publisher,
       ],
       exports: [LOGGER, Health, Registry, KAFKA, PG_POOL, Publisher],
     };

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { HealthAnswer } from '../http/health.controller.js';
-import { OWN_BUILD } from './build.js';
+import { OWN_BUILD } from '../telemetry/build.js';
 
 /**
  * Answers health probes at the service's port while the service itself is still being built, which may mean waiting

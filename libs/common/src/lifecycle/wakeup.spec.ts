@@ -22,7 +22,7 @@ describe('Wakeup', () => {
     };
   };
 
-  it('waits as long as it was told', async () => {
+  it('waits for the time that it was given', async () => {
     const isOver = watched(new Wakeup().wait(LONG_MS));
     await jest.advanceTimersByTimeAsync(LONG_MS - 1);
     expect(await isOver()).toBe(false);

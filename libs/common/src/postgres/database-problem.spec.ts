@@ -80,7 +80,7 @@ describe('what a server refuses', () => {
       'DATABASE_UNAVAILABLE',
       'cannot be reached',
     ],
-  ])('is said with what to do: %s', (_, error, code, words) => {
+  ])('comes with advice: %s', (_, error, code, words) => {
     const problem = databaseProblem(error);
     expect(problem?.code).toBe(code);
     expect(problem?.message).toContain(words);

@@ -1,4 +1,6 @@
 import pg from 'pg';
+import { noteConnection, prepared } from './prepared.js';
+import type { SqlClient } from './sql-client.js';
 
 export interface PoolOptions {
   readonly url: string;
@@ -78,6 +80,8 @@ export function poolConfig({ url, applicationName, maxConnections }: PoolOptions
 /** SET, because poolers refuse start-up options. @throws the database's error when the connection is not usable */
 export async function prepareConnection(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
   await client.query(SET, [SETTINGS, false]);
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  noteConnection(client, rows[0]?.pid ?? 0);
   // Of the server's end: it notices a client whose machine is gone, and frees its locks, without waiting for TCP's own
   // quarter of an hour; no other time-out reaches a backend that waits for COPY data. A server that cannot do without.
   await client.query(`SET tcp_user_timeout = ${TCP_USER_TIMEOUT_MS}`).catch(() => undefined);
@@ -91,11 +95,11 @@ export async function pinWithin(
   client: Pick<pg.ClientBase, 'query'>,
   more: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await client.query(SET, [{ ...SETTINGS_OF_A_TRANSACTION, ...more }, true]);
+  await prepared(client as SqlClient).query(SET, [{ ...SETTINGS_OF_A_TRANSACTION, ...more }, true]);
 }
 
 /**
- * A pool of plain `pg` connections, for COPY and for SQL that TypeORM has no words for.
+ * A pool of plain `pg` connections, for COPY and for SQL that TypeORM cannot express.
  * A connection that the server ends while it is idle is dropped from the pool, not thrown at the process.
  */
 export function createPool(options: PoolOptions): pg.Pool {
@@ -106,7 +110,7 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
-/** Said with each, because a pooler may give it a connection on which nothing was set. */
+/** Set with each one, because a pooler may give it a connection on which nothing was set. */
 const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE';
 
 /** Runs `work` in one transaction; rolls back on any error and never returns a broken connection to the pool. */

@@ -35,14 +35,14 @@ describe('logDestination', () => {
     for (let next = -1; next !== descriptor;) descriptors.push((next = openSync(file, 'a')));
   };
 
-  it('L1: a destination that fails throws nothing and ends nothing', () => {
+  it('LG1: a destination that fails throws nothing and ends nothing', () => {
     const log = logDestination(failing());
     const logger = loggerTo(log, 'loader', 'info');
     for (let line = 0; line < 10; line++) logger.fatal('cannot be written');
     expect(log.losses()).toEqual({ droppedLines: 0, fault: 'EBADF' });
   });
 
-  it('L2, L3: keeps 64 KiB, counts what is beyond, and resumes when it can', async () => {
+  it('LG2, LG3: keeps 64 KiB, counts what is beyond, and resumes when it can', async () => {
     const descriptor = failing();
     const log = logDestination(descriptor);
     const recovered: number[] = [];
@@ -58,7 +58,7 @@ describe('logDestination', () => {
     expect(recovered).toEqual([36]);
   });
 
-  it('L1: a pipe that is not read holds a line up for a moment only', () => {
+  it('LG1: a pipe that is not read holds a line up for a moment only', () => {
     // Both ends of a FIFO, not blocking: it takes 64 KiB, and nothing of it is ever read.
     const fifo = join(folder, 'fifo');
     execFileSync('mkfifo', [fifo]);
@@ -70,7 +70,7 @@ describe('logDestination', () => {
     expect(log.losses().droppedLines).toBeGreaterThanOrEqual(200 - 64 - 64);
   });
 
-  it('L4: writes whole lines in order', () => {
+  it('LG4: writes whole lines in order', () => {
     const descriptor = openSync(file, 'a');
     descriptors.push(descriptor);
     const log = logDestination(descriptor);
@@ -78,7 +78,7 @@ describe('logDestination', () => {
     expect(readFileSync(file, 'utf8')).toBe(`first ü\n${'x'.repeat(100_000)}\nlast\n`);
   });
 
-  it('L3: resumes also when nothing had to be dropped', async () => {
+  it('LG3: resumes also when nothing had to be dropped', async () => {
     const descriptor = failing();
     const log = logDestination(descriptor);
     const recovered: number[] = [];

@@ -7,11 +7,11 @@ import type { DestinationStream } from 'pino';
  * pino's own destination ends the process on the first such fault (an `error` event without a listener), and waits in it
  * without an end when a line is `fatal` (it flushes until the disk takes it).
  *
- * - L1: No fault of the destination ends the process, blocks it for longer than {@link MOST_WAITING_MS}, or is thrown
+ * - LG1: No fault of the destination ends the process, blocks it for longer than {@link MOST_WAITING_MS}, or is thrown
  *   by a call that logs.
- * - L2: What cannot be written is kept up to {@link MAX_KEPT_BYTES}; a line that does not fit is dropped, and counted.
- * - L3: Each line is another attempt, so lines resume when the destination does; `onRecovered` then gets what was lost.
- * - L4: Lines are written whole and in order: what was begun before a fault is finished after it.
+ * - LG2: What cannot be written is kept up to {@link MAX_KEPT_BYTES}; a line that does not fit is dropped, and counted.
+ * - LG3: Each line is another attempt, so lines resume when the destination does; `onRecovered` then gets what was lost.
+ * - LG4: Lines are written whole and in order: what was begun before a fault is finished after it.
  */
 const MAX_KEPT_BYTES = 64 * 1024;
 /** For a full pipe, whose reader may only be slow. */

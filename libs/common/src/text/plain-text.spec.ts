@@ -11,7 +11,7 @@ describe('text from outside', () => {
     expect(plainText('abc\u202ecba')).toBe('abc\\u202ecba');
   });
 
-  it('leaves letters of all scripts alone', () => {
+  it('leaves characters of all scripts alone', () => {
     expect(plainText('臺北市　３號 𠮷 é')).toBe('臺北市　３號 𠮷 é');
   });
 

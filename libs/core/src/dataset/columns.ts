@@ -27,14 +27,34 @@
  *     }
  *
  * A class declares what a record is after cleaning: its properties are strings or null, never numbers,
- * since nothing is ever converted on the way but to COPY text. Columns come in the order of the
+ * since nothing is ever converted but to COPY text. Columns come in the order of the
  * properties. Everything is checked when the contract is compiled (DATASET_INVALID), not before.
  */
-import 'reflect-metadata';
-import { type Kind, text } from './kinds.js';
-import type { Severity } from '../record/finding.js';
+import type { Severity } from '../finding/finding.js';
+import {
+  type ColumnMetadata,
+  contractMetadata,
+  noteUnknownOptions,
+  PROVENANCE_FACTS,
+  type ProvenanceFact,
+} from './contract-metadata.js';
 import type { ContractClass, OptionValues } from './dataset.js';
-import { DEFAULT_CODE, type RuleUse, ruleDecorator } from './rules.js';
+import { defineKind, type KindDefinition } from './kind.js';
+import { int32, int64 } from './kinds-numbers.js';
+import { timestamptz } from './kinds-times.js';
+import { text, uuid } from './kinds-words.js';
+import { DEFAULT_CODE, Required, RULE_OPTIONS, type RuleUse, ruleDecorator } from './rules.js';
+
+export {
+  type ChildrenMetadata,
+  type ColumnMetadata,
+  type ColumnOrigin,
+  type ContractMetadata,
+  contractMetadata,
+  isOfRecord,
+  type ProvenanceFact,
+  sourcesOfOrigin,
+} from './contract-metadata.js';
 
 export interface CleaningOptions {
   /** Blank, tab and U+3000 are taken off both ends. Default true. */
@@ -45,16 +65,21 @@ export interface CleaningOptions {
 
 export const DEFAULT_NULL_TOKENS: readonly string[] = ['', 'NULL', 'null', 'NA', 'N/A'];
 
+/** Where a dataset's tables stand that names no schema. */
+export const DEFAULT_SCHEMA = 'public';
+
 export interface TableOptions {
-  /** Unqualified; the table is made by the dataset's migrations. */
+  /** Unqualified. */
   readonly name: string;
+  /** The schema of this table and of all its child tables; the dataset's migrations make it. Default `public`. */
+  readonly schema?: string;
   /** The properties that identify a row: what `DUPLICATE` and `upsert` go by. */
   readonly key: readonly string[];
   /**
    * For `upsert`: the property that says how new a record is, compared as PostgreSQL compares its column. A record that
    * is older than the row which has its key is superseded; one of the same version is written. Null is older than
    * any version. Of several records with one key the newest counts, among equals the last one in the source.
-   * Left out: the last one in the source, and it is written whatever stands in the table.
+   * Left out: the last one in the source, and it is written independent of what stands in the table.
    */
   readonly version?: string;
   /**
@@ -77,15 +102,26 @@ export interface ChildTableOptions {
 
 export interface ColumnOptions {
   /**
-   * Where the value stands. CSV: the header's name. NDJSON: a dotted path, `shop.address.city`.
-   * In a child: the key of the slot's group, or a path inside the array's element (`''`: the element itself).
-   * Several columns may read one source.
+   * Where the value stands; default the property's name as it stands. CSV: the header's name. NDJSON: a dotted path,
+   * `shop.address.city`. In a child: the key of the slot's group, or a path inside the array's element (`''`: the
+   * element itself). Several columns may read one source.
    */
-  readonly source: string;
+  readonly source?: string;
+  /** In place of `source`, several fields in one column: those that are not null, in this order; null where all are. */
+  readonly sources?: readonly string[];
+  /** What stands between the values of `sources`; default one blank. */
+  readonly join?: string;
   /** The table's column; by default the property's name in snake_case. */
   readonly target?: string;
   /** Default `text()`. */
-  readonly kind?: Kind;
+  readonly kind?: KindDefinition;
+  /** As `@Required()`: `true`, or what `@Required` takes. */
+  readonly required?: boolean | RuleUse;
+  /** The file may lack the column (CSV): its value is null then. Default false: `COLUMN_MISSING`. */
+  readonly optional?: boolean;
+  /** Cleaning of this column where it differs from that of the table; its tokens take the place of the table's. */
+  readonly trim?: boolean;
+  readonly nullTokens?: readonly string[];
   /** What is stored for null, as PostgreSQL reads it. Default null: NULL. */
   readonly ifNull?: string | null;
   /**
@@ -111,65 +147,86 @@ export type ChildrenOptions =
   /** NDJSON: the dotted path of an array; absent and null mean none. Elements are numbered from 1. */
   | { readonly path: string };
 
-export type ColumnOrigin =
-  | { readonly from: 'source'; readonly source: string }
-  | { readonly from: 'context'; readonly name: string }
-  | { readonly from: 'parent'; readonly property: string }
-  | { readonly from: 'slot' };
-
-export interface ColumnMetadata {
-  readonly property: string;
-  readonly target: string;
-  readonly origin: ColumnOrigin;
-  readonly kind: Kind;
-  readonly ifNull: string | null;
-}
-
-export interface ChildrenMetadata {
-  readonly property: string;
-  readonly type: () => ContractClass;
-  readonly options: ChildrenOptions;
-}
-
-/** What the decorators of one class have said. */
-export interface ContractMetadata {
-  table?: TableOptions;
-  childTable?: ChildTableOptions;
-  readonly columns: ColumnMetadata[];
-  readonly children: ChildrenMetadata[];
-}
-
 /** Marks the contract of a dataset: one record is one row of this table, and rows of its children. */
 export function Table(options: TableOptions): ClassDecorator {
   return (target) => {
-    metadataOf(target).table = options;
+    noteUnknownOptions(target, '@Table', options, TABLE_OPTIONS);
+    noteUnknownOptions(target, '@Table cleaning', options.cleaning ?? {}, CLEANING_OPTIONS);
+    contractMetadata(target).table = options;
   };
 }
 
 /** Marks the class of a child table's rows; it stands in the contract by `@Children`. */
 export function ChildTable(options: ChildTableOptions): ClassDecorator {
   return (target) => {
-    metadataOf(target).childTable = options;
+    noteUnknownOptions(target, '@ChildTable', options, CHILD_TABLE_OPTIONS);
+    contractMetadata(target).childTable = options;
   };
 }
 
 /** A column whose value stands in the record. */
-export function Column(options: ColumnOptions): PropertyDecorator {
-  const { source, kind = text(), ifNull = null, ifInvalid = {} } = options;
+export function Column(options: ColumnOptions = {}): PropertyDecorator {
+  const { ifNull = null, ifInvalid = {}, sources, join = ' ', trim, nullTokens, required = false } = options;
+  const kind = defineKind(options.kind ?? text());
   return (prototype, key) => {
-    addColumn(prototype, String(key), {
-      origin: { from: 'source', source },
+    const property = String(key);
+    noteColumnProblems(prototype.constructor, property, options);
+    addColumn(prototype, property, {
+      origin:
+        sources === undefined
+          ? { from: 'source', source: options.source ?? property }
+          : { from: 'fields', sources, join },
       target: options.target,
       kind,
       ifNull,
+      optionalInFile: options.optional ?? false,
+      ...(trim === undefined ? {} : { trim }),
+      ...(nullTokens === undefined ? {} : { nullTokens }),
     });
     ruleDecorator({
       definition: kind,
-      code: ifInvalid.code ?? DEFAULT_CODE,
+      code: ifInvalid.code ?? kind.code ?? DEFAULT_CODE,
       severity: ifInvalid.severity ?? 'error',
       otherwise: ifInvalid.otherwise === undefined ? ifNull : ifInvalid.otherwise,
       judges: 'value',
     })(prototype, key);
+    if (required !== false) Required(required === true ? {} : required)(prototype, key);
+  };
+}
+
+/** A column that holds one value in every row: `@Constant('EUR')`; null for NULL. Rules do not apply to it. */
+export function Constant(
+  value: string | null,
+  options: TargetOptions & { readonly kind?: KindDefinition } = {},
+): PropertyDecorator {
+  return (prototype, key) => {
+    noteUnknownOptions(prototype.constructor, `@Constant on "${String(key)}"`, options, [
+      ...TARGET_OPTIONS,
+      'kind',
+    ]);
+    const { target, kind } = options;
+    const origin = { from: 'constant', value } as const;
+    addColumn(prototype, String(key), { ...PLAIN, origin, target, kind: defineKind(kind ?? text()) });
+  };
+}
+
+/**
+ * Where a row comes from: `source` the address of the job's source without its secrets, `line` the record's line in it
+ * (from 1), `job` the job's id, `startedAt` when the job was started. The same however often the job is interrupted and
+ * resumed. An address of more than 512 bytes (as JSON) loses its middle. Rules do not apply to it.
+ */
+export function Provenance(fact: ProvenanceFact, options: TargetOptions = {}): PropertyDecorator {
+  return (prototype, key) => {
+    const where = `@Provenance on "${String(key)}"`;
+    noteUnknownOptions(prototype.constructor, where, options, TARGET_OPTIONS);
+    if (!PROVENANCE_FACTS.includes(fact)) {
+      contractMetadata(prototype.constructor).problems.push(
+        `${where} names "${fact}", and rows know their ${PROVENANCE_FACTS.join(', ')}`,
+      );
+    }
+    const origin = { from: 'provenance', fact } as const;
+    const kind = PROVENANCE_FACTS.includes(fact) ? PROVENANCE_KINDS[fact] : text();
+    addColumn(prototype, String(key), { ...PLAIN, origin, target: options.target, kind });
   };
 }
 
@@ -179,30 +236,37 @@ export function Column(options: ColumnOptions): PropertyDecorator {
  */
 export function FromContext(
   name: string,
-  options: TargetOptions & { readonly kind?: Kind } = {},
+  options: TargetOptions & { readonly kind?: KindDefinition } = {},
 ): PropertyDecorator {
   return (prototype, key) => {
-    const { target, kind = text() } = options;
-    addColumn(prototype, String(key), { origin: { from: 'context', name }, target, kind, ifNull: null });
+    noteUnknownOptions(prototype.constructor, `@FromContext on "${String(key)}"`, options, [
+      ...TARGET_OPTIONS,
+      'kind',
+    ]);
+    const { target, kind } = options;
+    const origin = { from: 'context', name } as const;
+    addColumn(prototype, String(key), { ...PLAIN, origin, target, kind: defineKind(kind ?? text()) });
   };
 }
 
 /** In a child: the value that the parent's `property` stores, e.g. its key. */
 export function FromParent(property: string, options: TargetOptions = {}): PropertyDecorator {
   return (prototype, key) => {
+    noteUnknownOptions(prototype.constructor, `@FromParent on "${String(key)}"`, options, TARGET_OPTIONS);
     const origin = { from: 'parent', property } as const;
-    addColumn(prototype, String(key), { origin, target: options.target, kind: text(), ifNull: null });
+    addColumn(prototype, String(key), { ...PLAIN, origin, target: options.target, kind: text() });
   };
 }
 
 /** In a child: the number of its slot or array element, from 1, gaps included. */
 export function SlotNumber(options: TargetOptions = {}): PropertyDecorator {
   return (prototype, key) => {
+    noteUnknownOptions(prototype.constructor, `@SlotNumber on "${String(key)}"`, options, TARGET_OPTIONS);
     addColumn(prototype, String(key), {
+      ...PLAIN,
       origin: { from: 'slot' },
       target: options.target,
-      kind: text(),
-      ifNull: null,
+      kind: int32(),
     });
   };
 }
@@ -210,25 +274,37 @@ export function SlotNumber(options: TargetOptions = {}): PropertyDecorator {
 /** The rows of a child table that each record brings along. */
 export function Children(type: () => ContractClass, options: ChildrenOptions): PropertyDecorator {
   return (prototype, key) => {
-    metadataOf(prototype.constructor).children.push({ property: String(key), type, options });
+    noteUnknownOptions(prototype.constructor, `@Children on "${String(key)}"`, options, ['slots', 'path']);
+    contractMetadata(prototype.constructor).children.push({ property: String(key), type, options });
   };
 }
 
-// By name, not by module: a dataset folder from elsewhere may load this file a second time.
-const METADATA = Symbol.for('sluice:contract');
+const CLEANING_OPTIONS = ['trim', 'nullTokens'];
+const TABLE_OPTIONS = ['name', 'schema', 'key', 'version', 'cleaning'];
+const CHILD_TABLE_OPTIONS = ['name', 'rowWhen', 'distinctBy'];
+const TARGET_OPTIONS = ['target'];
+const COLUMN_OPTIONS = [
+  ...['source', 'sources', 'join', ...TARGET_OPTIONS, 'kind', 'required', 'optional'],
+  ...[...CLEANING_OPTIONS, 'ifNull', 'ifInvalid'],
+];
 
-/** What the decorators of this very class have said (nothing is inherited). */
-export function contractMetadata(contract: ContractClass): ContractMetadata {
-  return metadataOf(contract);
+function noteColumnProblems(owner: object, property: string, options: ColumnOptions): void {
+  const where = `@Column on "${property}"`;
+  noteUnknownOptions(owner, where, options, COLUMN_OPTIONS);
+  noteUnknownOptions(owner, `${where}, ifInvalid`, options.ifInvalid ?? {}, RULE_OPTIONS);
+  const { problems } = contractMetadata(owner);
+  if (options.sources !== undefined && options.source !== undefined)
+    problems.push(`${where} names both source and sources`);
+  if (options.sources === undefined && options.join !== undefined)
+    problems.push(`${where} has a join, and no sources to join`);
+  if (options.join?.includes('\0') === true)
+    problems.push(`${where} joins with NUL, which PostgreSQL cannot hold`);
 }
 
-function metadataOf(target: object): ContractMetadata {
-  const known = Reflect.getOwnMetadata(METADATA, target) as ContractMetadata | undefined;
-  if (known !== undefined) return known;
-  const fresh: ContractMetadata = { columns: [], children: [] };
-  Reflect.defineMetadata(METADATA, fresh, target);
-  return fresh;
-}
+/** Of columns whose value does not stand in the record. */
+const PLAIN = { ifNull: null, optionalInFile: false } as const;
+
+const PROVENANCE_KINDS = { source: text(), line: int64(), job: uuid(), startedAt: timestamptz() };
 
 function addColumn(
   prototype: object,
@@ -236,5 +312,5 @@ function addColumn(
   column: Omit<ColumnMetadata, 'property' | 'target'> & { target: string | undefined },
 ): void {
   const target = column.target ?? property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  metadataOf(prototype.constructor).columns.push({ ...column, property, target });
+  contractMetadata(prototype.constructor).columns.push({ ...column, property, target });
 }

@@ -10,7 +10,7 @@ const codeOf = (head: Buffer, complete = true): string | undefined => {
 };
 
 describe('kind of a file', () => {
-  it('is never doubted for text, in whatever language, cut off anywhere', () => {
+  it('is never doubted for text, in any language, cut off anywhere', () => {
     const letters = fc.constantFrom(
       'a',
       '1',

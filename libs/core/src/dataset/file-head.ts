@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Finding } from '../record/finding.js';
+import type { Finding } from '../finding/finding.js';
 import { MAX_HEAD_BYTES } from './dataset.js';
 
 /**
@@ -8,19 +8,29 @@ import { MAX_HEAD_BYTES } from './dataset.js';
  */
 export const FILE_FINDING_CODES = {
   FILE_EMPTY: 'FILE_EMPTY',
-  /** A header, but not one record after it. */
+  /** A header, and no record after it. */
   FILE_WITHOUT_RECORDS: 'FILE_WITHOUT_RECORDS',
   FILE_IS_HTML: 'FILE_IS_HTML',
   FILE_IS_BINARY: 'FILE_IS_BINARY',
   /** UTF-16, Big5 or another encoding. */
   FILE_NOT_UTF8: 'FILE_NOT_UTF8',
+  /** The header holds bytes that are not of the encoding which the dataset declares. */
+  ENCODING_WRONG: 'ENCODING_WRONG',
+  /** A quote of the header does not close, or there is no header. */
+  HEADER_UNREADABLE: 'HEADER_UNREADABLE',
+  /** The header is written with another delimiter than the dataset declares. */
+  SEPARATOR_WRONG: 'SEPARATOR_WRONG',
   /** A line of the head ends with the other kind of line end, so that a record may hide in it. */
   LINE_ENDS_MIXED: 'LINE_ENDS_MIXED',
   /** The prologue takes bytes for the head that are not the lines it says. */
   HEAD_UNACCOUNTED: 'HEAD_UNACCOUNTED',
+  /** What the prologue read from the head for the rows is larger than a message's header may hold. */
+  CONTEXT_TOO_LARGE: 'CONTEXT_TOO_LARGE',
   /** The header lacks a column that the contract reads, or has it twice. */
   COLUMN_MISSING: 'COLUMN_MISSING',
   COLUMN_REPEATED: 'COLUMN_REPEATED',
+  /** It begins with something else than a JSON object. */
+  FILE_NOT_NDJSON: 'FILE_NOT_NDJSON',
   FILE_IS_JSON_ARRAY: 'FILE_IS_JSON_ARRAY',
   FILE_IS_ENVELOPE: 'FILE_IS_ENVELOPE',
   FILE_IS_ERROR_BODY: 'FILE_IS_ERROR_BODY',
@@ -45,7 +55,7 @@ const SIGNATURES: readonly (readonly [name: string, bytes: readonly number[]])[]
   ['a PNG image', [0x89, 0x50, 0x4e, 0x47]],
 ];
 
-/** Enough to tell text from binary without punishing a control character somewhere in a record. */
+/** Enough to distinguish text from binary without punishing a control character somewhere in a record. */
 const PROBE_BYTES = 512;
 /** Text files have none; programs, images and archives that no signature names have plenty. */
 const MAX_CONTROL_SHARE = 0.05;
@@ -61,6 +71,11 @@ export function fileError(code: string, message: string, field: string | null = 
   return { code, field, message, severity: 'error' };
 }
 
+export const JSON_ARRAY = fileError(
+  FILE_FINDING_CODES.FILE_IS_JSON_ARRAY,
+  "The file is one JSON array: write its objects, one a line (`jq -c '.[]'`).",
+);
+
 /** Length of the byte order mark at the beginning: 3 or 0. */
 export function bomLength(head: Buffer): number {
   return head.subarray(0, UTF8_BOM.length).equals(UTF8_BOM) ? UTF8_BOM.length : 0;
@@ -70,7 +85,7 @@ export function bomLength(head: Buffer): number {
  * The answer depends on the first bytes of the file, never on how many of them come at once.
  * @param complete as in `Dataset.prologue`
  * @returns the reason why this cannot be a file of text records; undefined when it may be one;
- * 'undecided' when so far there are only blanks, or too few bytes to tell text from binary
+ * 'undecided' when so far there are only blanks, or too few bytes to distinguish text from binary
  */
 export function findWrongKindOfFile(head: Buffer, complete: boolean): Finding | 'undecided' | undefined {
   if (!complete && head.length < PROBE_BYTES) return 'undecided';

@@ -1,6 +1,6 @@
 /** What a dataset's generator is asked for; the same options give the same bytes on every machine. */
 export interface GenerateOptions {
-  /** Records in the file, exactly; a header is not one. */
+  /** Records in the file, exactly, without a header. */
   readonly rows: number;
   readonly seed: number;
   /** Share of records with a defect, 0…1; all kinds of defects take turns. Default 0.002. */
@@ -16,7 +16,7 @@ export const DEFAULT_DEFECT_SHARE = 0.002;
 export const DEFAULT_REPEAT_SHARE = 0.0005;
 
 const UINT32 = 2 ** 32;
-/** Taken out once: under Jest each look at a global costs 50 ns, which made this three quarters of a generator's time. */
+/** Taken out once: under Jest each access to a global costs 50 ns, which made this three quarters of a generator's time. */
 const { floor, imul } = Math;
 
 /** Seeded numbers for generated data: small, fast and the same everywhere (mulberry32). Not for secrets. */

@@ -42,7 +42,7 @@ describe.each<[string, PropertyDecorator, string[], string[]]>([
     expect(definition.accepts(value)).toBe(expected);
   });
 
-  it('says the same on bytes (R2)', () => {
+  it('says the same on bytes (RL2)', () => {
     const unit = fc.constantFrom('1', '0', '９', 'a', '東', '區', '𠮷', '\u{e0100}', '\ue000', ' ');
     const value = fc.oneof(fc.constantFrom(...accepted, ...refused), fc.string({ unit, maxLength: 6 }));
     fc.assert(
@@ -102,11 +102,11 @@ describe('rules', () => {
     });
   });
 
-  it('ask nothing of a null but to be there, or to be two (R1)', () => {
+  it('ask nothing of a null but to be there, or to be two (RL1)', () => {
     expect(Object.keys(failing({ name: 'x', count: null }))).toEqual(['NO_CODE', 'ORPHAN']);
   });
 
-  it('ask a pattern anew each time, whatever its flags', () => {
+  it('ask a pattern from its start each time, with any flags', () => {
     const { definition } = ruleOf(Matches(/a/gy));
     expect([definition.accepts('a'), definition.accepts('a')]).toEqual([true, true]);
   });

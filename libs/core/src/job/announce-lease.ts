@@ -1,5 +1,5 @@
+import type { JobState } from '#api/job-words.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import type { JobState } from './job-state.js';
 
 /**
  * The lease of the loader that announces a job. Announcing twice would do no harm, but reading the raw batches twice would

@@ -100,7 +100,7 @@ describe('a job that begins again, on real PostgreSQL', () => {
 
   it.each([
     ['of another version of the contract', 'SOURCE_TRUNCATED', 1],
-    ['because code of the dataset threw, mended under the same version', 'DATASET_CODE_FAILED', 2],
+    ['because code of the dataset threw, fixed under the same version', 'DATASET_CODE_FAILED', 2],
     ['because a batch came with another content', 'BATCH_DIFFERS', 2],
   ])('does so when it had failed, is resumed and was %s', async (_, code, version) => {
     await set(
@@ -110,7 +110,7 @@ describe('a job that begins again, on real PostgreSQL', () => {
     await expectToHaveBegunAgain();
   });
 
-  it('goes on from what it has after any other pause or failure', async () => {
+  it('resumes from what it has after any other pause or failure', async () => {
     await set(`state = 'paused', pause_reason = 'operator'`);
     expect(await operator.continue(id)).toMatchObject({ state: 'running' });
     await set(

@@ -1,36 +1,57 @@
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { Job } from './job.entity.js';
+import { enterLane } from './lanes.js';
+import { JOB_COLUMNS } from './read-job.js';
 
 /** What is given to a job when it is created; the columns' defaults are for what is left out. */
-const COLUMNS = {
-  id: 'id',
-  dataset: 'dataset',
-  mode: 'mode',
-  source: 'source',
-  secretUri: 'secret_uri',
-  dryRun: 'dry_run',
-  limitRecords: 'limit_records',
-  maxRefusedShare: 'max_refused_share',
-  maxShrinkShare: 'max_shrink_share',
-  existingKeys: 'existing_keys',
-  breaker: 'breaker',
-  options: 'options',
-  contractVersion: 'contract_version',
-} as const satisfies Partial<Record<keyof Job, string>>;
+const GIVEN = [
+  ...([
+    'id',
+    'dataset',
+    'mode',
+    'source',
+    'secretUri',
+    'dryRun',
+    'limitRecords',
+    'strict',
+    'options',
+  ] as const),
+  ...(['maxRefusedShare', 'maxShrinkShare', 'existingKeys', 'breaker', 'contractVersion'] as const),
+  ...(['afterJob', 'stream', 'repair', 'originJob', 'replay'] as const),
+] as const satisfies readonly (keyof Job)[];
 
-type Given = keyof typeof COLUMNS;
-export type NewJob = Pick<Job, Exclude<Given, 'existingKeys' | 'breaker'>> &
-  Partial<Pick<Job, 'existingKeys' | 'breaker'>>;
+type Given = (typeof GIVEN)[number];
+type MayBeLeftOut =
+  'strict' | 'existingKeys' | 'breaker' | 'afterJob' | 'stream' | 'repair' | 'originJob' | 'replay';
+export type NewJob = Pick<Job, Exclude<Given, MayBeLeftOut>> & Partial<Pick<Job, MayBeLeftOut>>;
+
+/** The ingestor that has a job from its first moment on: no other one ever finds it waiting. */
+export interface ClaimAtBirth {
+  readonly owner: string;
+  readonly leaseSeconds: number;
+}
 
 /**
- * A job begins as `queued`.
- * @throws the database's unique violation when another job of the dataset is active
+ * Creates a job, `queued`, when the lanes of its dataset are free for it (LN3).
+ * @param client in a transaction, at READ COMMITTED
+ * @param claim as if `claimToIngest` had taken it: epoch 1
+ * @throws SluiceError JOB_ACTIVE naming the job that excludes it
  */
-export async function insertJob(client: SqlClient, job: NewJob): Promise<void> {
-  const given = (Object.keys(COLUMNS) as Given[]).filter((name) => job[name] !== undefined);
-  await client.query(
-    `INSERT INTO sluice.job (state, ${given.map((name) => COLUMNS[name]).join(', ')})
-     VALUES ('queued', ${given.map((_, at) => `$${at + 1}`).join(', ')})`,
-    given.map((name) => job[name]),
+export async function createJob(
+  client: SqlClient,
+  job: NewJob,
+  claim: ClaimAtBirth | null = null,
+): Promise<void> {
+  await enterLane(client, job);
+  const given = GIVEN.filter((name) => job[name] !== undefined);
+  const values = [...given.map((name) => job[name]), claim?.owner ?? null, claim?.leaseSeconds ?? null];
+  const owner = `$${given.length + 1}::text`;
+  const seconds = `$${given.length + 2}::double precision`;
+  await prepared(client).query(
+    `INSERT INTO sluice.job (state, owner, epoch, lease_until, ${given.map((name) => JOB_COLUMNS[name]).join(', ')})
+     VALUES ('queued', ${owner}, CASE WHEN ${owner} IS NULL THEN 0 ELSE 1 END, now() + ${seconds} * interval '1 second',
+       ${given.map((_, at) => `$${at + 1}`).join(', ')})`,
+    values,
   );
 }

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
+import type { JobWait } from '#api/job-facts.js';
+import type { WaitCode, WaitStage } from '#api/job-words.js';
 import { messageOf } from '#common/errors/sluice-error.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import { type JobWait, type WaitCode, type WaitStage, clearWait, declareWait } from './job-wait.js';
+import { clearWait, declareWait } from './job-wait.js';
 
 /**
  * What one stage's work for a job waits for, written into the job row one change after the other and beside the work:

@@ -1,7 +1,7 @@
+import type { JobState } from '#api/job-words.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { Checkpoint } from './job.entity.js';
-import type { JobState } from './job-state.js';
-import { GIVEN_BACK, NO_OWNER } from './state-change.js';
+import { NO_OWNER } from './state-change.js';
 
 /**
  * The ingestor's claim on a job, its lease and its checkpoint: no statement here changes the state. The lease counts by
@@ -36,7 +36,7 @@ export async function claimToIngest(
 
 /**
  * @param checkpoint saved with it; null leaves the one that is there, and so does one that is less far
- * @returns the job's state, or null when the claim is lost or given back, or the job has ended
+ * @returns the job's state, or null when the claim is lost or released, or the job has ended
  */
 export async function renewIngestLease(
   client: SqlClient,
@@ -68,7 +68,7 @@ export async function saveCheckpoint(
 }
 
 /**
- * The source was read to its end and every batch is acknowledged: gives the lease back.
+ * The source was read to its end and every batch is acknowledged: releases the lease.
  * @param end the checkpoint behind the last batch: an ingestor that reads the source again proves all of it
  * @returns false when the claim is lost
  */
@@ -80,19 +80,20 @@ export async function finishSource(
 ): Promise<boolean> {
   const { rowCount } = await client.query(
     `UPDATE sluice.job SET total_batches = $3, total_records = $4, total_bytes = $5, checkpoint = $6,
-       republish_from = NULL, ${NO_OWNER}
+       republish_from = NULL, ${NO_OWNER},
+       completed_at = CASE WHEN $3 = (SELECT count(*) FROM sluice.ledger WHERE ledger.job = job.id) THEN now() END
      WHERE id = $1 AND epoch = $2 AND state IN ('running', 'paused')`,
     [claim.id, claim.epoch, end.nextBatch, end.nextRecord, sourceBytes, end],
   );
   return rowCount === 1;
 }
 
-/** Gives a claimed job back untouched. */
-export async function releaseIngest(client: SqlClient, claim: Claim): Promise<void> {
+/** Gives a claimed job back untouched. @param afterSeconds until then no ingestor claims it */
+export async function releaseIngest(client: SqlClient, claim: Claim, afterSeconds: number): Promise<void> {
   await client.query(
-    `UPDATE sluice.job SET ${GIVEN_BACK}
+    `UPDATE sluice.job SET owner = NULL, lease_until = now() + $3 * interval '1 second'
      WHERE id = $1 AND epoch = $2 AND total_batches IS NULL AND state IN ('queued', 'running', 'paused')`,
-    [claim.id, claim.epoch],
+    [claim.id, claim.epoch, afterSeconds],
   );
 }
 

@@ -1,8 +1,18 @@
+import type { JobError, PauseDetail } from '#api/job-facts.js';
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import type { Claim } from './ingest-claim.js';
-import type { JobError, PauseDetail, PinnedCutting, PinnedHead } from './job.entity.js';
 import type { SourceIdentity } from '../source/source-identity.js';
-import { GIVEN_BACK, NO_OWNER, NO_PAUSE, comingFrom, entering, pausedFor } from './state-change.js';
+import type { Claim } from './ingest-claim.js';
+import type { PinnedCutting, PinnedHead } from './job.entity.js';
+import {
+  FIRST_FAILED,
+  GIVEN_BACK,
+  NO_OWNER,
+  NO_PAUSE,
+  comingFrom,
+  entering,
+  pausedFor,
+} from './state-change.js';
 
 /** What is known of a job when its first record is about to be cut. */
 export interface JobStart {
@@ -18,12 +28,12 @@ export interface JobStart {
 
 /**
  * The changes of a job's state that the ingestor makes, under its claim: each does nothing, and returns false, when the
- * claim is lost or the job is in another state (J1).
+ * claim is lost or the job is in another state (JS1).
  */
 
 /** `start`: with everything that a resumed run must find again. */
 export async function startJob(client: SqlClient, claim: Claim, start: JobStart): Promise<boolean> {
-  const { rowCount } = await client.query(
+  const { rowCount } = await prepared(client).query(
     `UPDATE sluice.job SET ${entering('start')}, started_at = now(),
        cutting = $3, head = $4, source_identity = $5, expected_bytes = $6, contract_version = $7, signed = $8
      WHERE id = $1 AND epoch = $2 AND ${comingFrom('start')}`,
@@ -46,7 +56,7 @@ export async function failReading(
   isResumable: boolean,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
-    `UPDATE sluice.job SET ${entering('failReading')}, error = $3, finished_at = now(), ${NO_OWNER}, ${NO_PAUSE},
+    `UPDATE sluice.job SET ${entering('failReading')}, ${FIRST_FAILED}, error = $3, finished_at = now(), ${NO_OWNER}, ${NO_PAUSE},
        problem = NULL, announced = false, resumable = resumable AND $4,
        secret_uri = CASE WHEN resumable AND $4 THEN secret_uri ELSE '' END
      WHERE id = $1 AND epoch = $2 AND ${comingFrom('failReading')}`,
@@ -55,7 +65,7 @@ export async function failReading(
   return rowCount === 1;
 }
 
-/** `pauseForContract`: the claim is given back with it. */
+/** `pauseForContract`: it releases the claim, too. */
 export async function pauseForContract(
   client: SqlClient,
   claim: Claim,

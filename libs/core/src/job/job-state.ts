@@ -1,3 +1,4 @@
+import type { JobState } from '#api/job-words.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 
 /**
@@ -12,26 +13,16 @@ import { SluiceError } from '#common/errors/sluice-error.js';
  *       └─────────┴────────────┴───────▶ cancelled / failed
  *
  * Invariants
- * - J1: only functions of this folder write the job row (lint). Each change of the state is one UPDATE that takes the
+ * - JS1: only functions of this folder write the job row (lint). Each change of the state is one UPDATE that takes the
  *   states it comes from, and the state it leads to, from TRANSITIONS (`state-change.ts`); it never trusts a read that
  *   another session can overtake. `transitions.medium-spec.ts` runs each of them from every state.
- * - J2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
- * - J3: `succeeded` and `cancelled` are never left; `failed` only by resuming, and only while the job is
- *   `resumable`: its staging and ledger are still there, and no newer job of the dataset has succeeded. That is checked
- *   under the lock of the job's row (`operator.repository.ts`), before the transition.
+ * - JS2: `interrupted` is not stored: it is `running` with an expired lease (`isInterrupted`).
+ * - JS3: `succeeded` and `cancelled` are never left; `failed` only by resuming, and only while the job is
+ *   `resumable`: its staging and ledger are still there, and no newer job of the dataset has made it pointless
+ *   (`newer-success.ts`). That is checked under the lock of the job's row (`operator.repository.ts`), before the transition.
  */
-export const JOB_STATES = [
-  'queued',
-  'running',
-  'paused',
-  'finalizing',
-  'succeeded',
-  'failed',
-  'cancelled',
-] as const;
-export type JobState = (typeof JOB_STATES)[number];
 
-/** States in which a job holds its dataset: the partial unique index of migration 0001 lists the same. */
+/** States in which a job excludes others of its dataset (`lanes.ts`): the partial index `job_active` lists the same. */
 export const ACTIVE_STATES = [
   'queued',
   'running',
@@ -40,12 +31,6 @@ export const ACTIVE_STATES = [
 ] as const satisfies readonly JobState[];
 export const FINAL_STATES = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
-/**
- * `breaker`: too many records are refused; `operator`: asked for; `schema`: tables or grants have to be mended;
- * `contract`: batches of another version of the dataset; `fault`: an error that Sluice has no word for, again and again.
- */
-export const PAUSE_REASONS = ['breaker', 'operator', 'schema', 'contract', 'fault'] as const;
-export type PauseReason = (typeof PAUSE_REASONS)[number];
 export type TransitionOwner = 'ingestor' | 'loader' | 'operator';
 
 /** One function each, in `ingestor-transitions.ts`, `loader-transitions.ts` and `operator-transitions.ts`. */

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { JobWait } from '#api/job-facts.js';
+import { JOB_STATES } from '#api/job-words.js';
 import { StagedJobs } from '#test/support/staged-job.js';
-import { type JobWait, clearWait, declareWait, isWaitOf } from './job-wait.js';
-import { JOB_STATES } from './job-state.js';
+import { clearWait, declareWait, isWaitOf } from './job-wait.js';
 
 describe('the declared wait of a job', () => {
   let jobs: StagedJobs;

@@ -1,36 +1,15 @@
+import type { JobWait } from '#api/job-facts.js';
+import type { WaitStage } from '#api/job-words.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /**
  * What a job waits for, declared by the part that waits, so that a job never stands still in silence.
  *
- * - JW-1: a wait ends by itself, once what it names is over; what needs an operator is a pause or a problem instead.
+ * - JW-1: a wait ends by itself, once what it names is over; what needs an operator is a pause or a problem instead, or a wait
+ *   that names another job that has one.
  * - JW-2: declared again with the same stage and code it keeps its `since`; its text may change.
  * - JW-3: the part that declared a wait clears it; so does every transition but `start`, before which a job has no wait.
  */
-export interface JobWait {
-  readonly stage: WaitStage;
-  readonly code: WaitCode;
-  /** What is waited for, in a sentence; without times, which would change by themselves. */
-  readonly message: string;
-  /** ISO 8601, by the database's clock. */
-  readonly since: string;
-}
-
-export const WAIT_STAGES = ['ingest', 'validate', 'load', 'finalize', 'announce'] as const;
-export type WaitStage = (typeof WAIT_STAGES)[number];
-
-/** The closed list, with what each means; docs/operations.md lists exactly these (a test compares). */
-export const WAIT_CODES = {
-  STAGE_BEHIND:
-    'Messages wait in the topic of the stage, and its consumer group has handled none for a while.',
-  SERVER_AWAY: 'PostgreSQL or Kafka does not answer, or has no room; the step is tried again.',
-  TRYING_AGAIN:
-    'A step failed in a way that is not known; it is tried a few times more before the job is paused.',
-  SESSIONS_IN_THE_WAY: 'Other sessions hold locks or snapshots that the step has to wait for.',
-  SLOT_TAKEN: 'The loader finalizes as many jobs at once as it may.',
-  OUTBOX_BEHIND: 'Refused records of the job, or its end, are not yet in the topics.',
-} as const;
-export type WaitCode = keyof typeof WAIT_CODES;
 
 /**
  * Says in the job row what the job waits for; without effect when its state cannot have such a wait any more.

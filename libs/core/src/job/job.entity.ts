@@ -1,16 +1,13 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { DiscardedWork, JobCounts, JobError, JobProblem, PauseDetail } from '#api/job-facts.js';
+import type { JobWait } from '#api/job-facts.js';
+import type { JobState, PauseReason } from '#api/job-words.js';
 import type { SluiceError } from '#common/errors/sluice-error.js';
+import { bigintAsNumber } from '#common/postgres/typeorm.js';
 import type { Breaker, ExistingKeys, OptionValues, SourceFormat, WriteMode } from '../dataset/dataset.js';
 import type { LineEnd } from '../record/line-ends.js';
+import type { OwnPart } from '../source/own-part.js';
 import type { SourceIdentity } from '../source/source-identity.js';
-import type { JobState, PauseReason } from './job-state.js';
-import type { JobWait } from './job-wait.js';
-
-/** bigint columns arrive as text; every count and offset here stays below 2^53. */
-export const bigintAsNumber = {
-  to: (value: number | null | undefined): number | null | undefined => value,
-  from: (value: string | null): number | null => (value === null ? null : Number(value)),
-};
 
 /** Where the records come from. Credentials stand in `secretUri` only, which no API, log or event shows. */
 export interface JobSource {
@@ -18,8 +15,13 @@ export interface JobSource {
   readonly kind: string;
   /** The address without credentials and query values, fit to be shown. */
   readonly display: string;
-  /** The caller proved to be on this machine, so a file may lie outside the allowed folders. */
-  readonly trustedCaller: boolean;
+  /** The kind's own; absent in older jobs, see `ownPartOf`. */
+  readonly own?: OwnPart;
+}
+
+/** What the kind keeps of its own. Jobs of builds without own parts hold its members beside `kind` and `display`. */
+export function ownPartOf({ kind: _kind, display: _display, own, ...older }: JobSource): OwnPart {
+  return own ?? older;
 }
 
 /** How a job is cut: pinned at the start, so that a resumed job re-cuts the same batches. */
@@ -34,7 +36,7 @@ export interface PinnedCutting {
   readonly partitions: number;
 }
 
-/** What the head of the source said, pinned when the job began to run. */
+/** What the source's header said, pinned when the job began to run. */
 export interface PinnedHead {
   readonly columns: readonly string[];
   readonly context: Readonly<Record<string, string>>;
@@ -45,7 +47,7 @@ export interface PinnedHead {
   readonly lines?: number;
 }
 
-/** The highest contiguous acknowledged batch, and where the source goes on after it. */
+/** The highest contiguous acknowledged batch, and where the source continues after it. */
 export interface Checkpoint {
   /** Next batch to publish; everything before it is acknowledged by the broker. */
   readonly nextBatch: number;
@@ -58,63 +60,16 @@ export interface Checkpoint {
    * can be stored, so that a source read on by Range is proved too.
    */
   readonly chainSha256: string;
-  /** CRC-32C of the values of the same batches, added up: what the ledger's have to add up to in the end (B4). */
+  /** CRC-32C of the values of the same batches, added up: what the ledger's have to add up to in the end (LB4). */
   readonly crc32cSum: number;
 }
 
-/**
- * The sums of a job (docs/guarantees.md, G2):
- * read = accepted + refusedAtValidate + skipped; accepted = loaded + refusedAtLoad + superseded;
- * loaded = inserted + updated + unchanged.
- */
-export interface JobCounts {
-  readonly read: number;
-  readonly accepted: number;
-  readonly refused: number;
-  readonly refusedAtValidate: number;
-  readonly refusedAtLoad: number;
-  readonly skipped: number;
-  readonly loaded: number;
-  readonly inserted: number;
-  readonly updated: number;
-  readonly unchanged: number;
-  readonly superseded: number;
-  readonly warnings: number;
-}
-
-/** Why a job failed: a code of the closed list, what happened and what to do. */
-export interface JobError {
-  readonly code: string;
-  readonly message: string;
-  readonly action: string;
-}
+/** Jobs of builds without deletes have no count of them. */
+export type StoredCounts = Omit<JobCounts, 'deleted'> & Partial<Pick<JobCounts, 'deleted'>>;
 
 /** What a job row keeps of an error. */
 export function jobErrorOf({ code, message, action }: SluiceError): JobError {
   return { code, message, action };
-}
-
-/** Why a job is paused, or cannot go on; for `breaker` also what was counted in its window. */
-export interface PauseDetail extends JobError {
-  readonly records?: number;
-  readonly refused?: number;
-  /** The most frequent findings of the window, most frequent first. */
-  readonly reasons?: readonly { readonly code: string; readonly count: number }[];
-}
-
-/** What `cancel` threw away. */
-export interface DiscardedWork {
-  /** In staging, dropped with it. */
-  readonly loadedBatches: number;
-  readonly loadedRecords: number;
-  /** Published and not loaded: the loader drops them when they come. At least so many. */
-  readonly pendingBatches: number;
-  readonly pendingRecords: number;
-}
-
-/** Why a job stands still: batches that are in no topic any more. */
-export interface JobProblem extends JobError {
-  readonly firstMissingBatch: number;
 }
 
 /** One run of one dataset from one source in one mode: the row that every part of Sluice agrees on. */
@@ -163,10 +118,14 @@ export class Job {
   @Column('bigint', { name: 'limit_records', nullable: true, transformer: bigintAsNumber })
   limitRecords!: number | null;
 
+  /** A single refused record fails the job before anything is visible. */
+  @Column('boolean')
+  strict!: boolean;
+
   @Column('double precision', { name: 'max_refused_share' })
   maxRefusedShare!: number;
 
-  /** `replace` accepts a smaller snapshot down to this share; null = any ("told"). */
+  /** `replace` accepts a smaller snapshot down to this share; null = any (`allowShrink`, or a dry run of N records). */
   @Column('double precision', { name: 'max_shrink_share', nullable: true })
   maxShrinkShare!: number | null;
 
@@ -210,15 +169,47 @@ export class Job {
   @Column('boolean')
   resumable!: boolean;
 
+  /** It is finalized only once this job has ended for good; null: in the order of completion alone. */
+  @Column('uuid', { name: 'after_job', nullable: true })
+  afterJob!: string | null;
+
+  /** The dataset's stream that made the job; null for all others. */
+  @Column('text', { nullable: true })
+  stream!: string | null;
+
+  /** The action of `sluice.repair_action` that has made the job of dead letters; null for all others. */
+  @Column('uuid', { nullable: true })
+  repair!: string | null;
+
+  /** The job whose raw batches it replays; null for all others. */
+  @Column('uuid', { name: 'origin_job', nullable: true })
+  originJob!: string | null;
+
+  /** The replay that made it; null for all others. */
+  @Column('uuid', { nullable: true })
+  replay!: string | null;
+
+  /** When its last batch was loaded or its source was read to the end, whichever came last. Null: not found out yet. */
+  @Column('timestamptz', { name: 'completed_at', nullable: true })
+  completedAt!: Date | null;
+
+  /** Jobs that were created later are newer than it, also when it was resumed meanwhile. */
+  @Column('timestamptz', { name: 'first_failed_at', nullable: true })
+  firstFailedAt!: Date | null;
+
+  /** The first of the batches that a loader dropped while the job was paused; they are published again. */
+  @Column('bigint', { name: 'dropped_from', nullable: true, transformer: bigintAsNumber })
+  droppedFrom!: number | null;
+
   /** Of a cancelled job. */
   @Column('jsonb', { nullable: true })
   discarded!: DiscardedWork | null;
 
-  /** Who works on the job now; null when nobody has to. */
+  /** The process that works on the job now; null when none has to. */
   @Column('text', { nullable: true })
   owner!: string | null;
 
-  /** Raised with every claim; whoever holds an older one has lost the job. */
+  /** Raised with every claim; a process that holds an older one has lost the job. */
   @Column('integer')
   epoch!: number;
 
@@ -241,7 +232,7 @@ export class Job {
   @Column('timestamptz', { name: 'announcer_until', nullable: true, select: false })
   announcerUntil?: Date | null;
 
-  /** The source's size, when it tells: what progress is measured against. */
+  /** The source's size, when it states one: what progress is measured against. */
   @Column('bigint', { name: 'expected_bytes', nullable: true, transformer: bigintAsNumber })
   expectedBytes!: number | null;
 
@@ -256,7 +247,7 @@ export class Job {
 
   /** Written by the finalizer, from the ledger. */
   @Column('jsonb', { nullable: true })
-  counts!: JobCounts | null;
+  counts!: StoredCounts | null;
 
   /**
    * Which batches `counts` is about, as PostgreSQL writes a multirange, when the job failed or was cancelled before all
@@ -272,7 +263,7 @@ export class Job {
   @Column('jsonb', { nullable: true })
   error!: JobError | null;
 
-  /** False while the outcome still has to be told to the status topic. */
+  /** False while the outcome still has to be published to the status topic. */
   @Column('boolean')
   announced!: boolean;
 

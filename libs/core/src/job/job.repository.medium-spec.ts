@@ -3,10 +3,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { pino } from 'pino';
 import { eventually } from '#test/support/eventually.js';
 import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
+import { OWN_LOCKS } from '#test/support/postgres.js';
 import { queueJob } from '#test/support/queued-job.js';
 import type { Claim } from './ingest-claim.js';
 import type { JobStart } from './ingestor-transitions.js';
-import type { Checkpoint } from './job.entity.js';
+import { type Checkpoint, Job } from './job.entity.js';
 
 const START: JobStart = {
   cutting: { format: 'csv', maxBatchBytes: 1024, maxBatchRecords: 10, maxRecordBytes: 512, partitions: 3 },
@@ -54,12 +55,44 @@ describe('JobRepository on real PostgreSQL', () => {
 
   const doNothing = (): Promise<void> => Promise.resolve();
 
-  it('lets one job a dataset be active, and names it', async () => {
-    const active = await queue();
-    await expect(queue()).rejects.toMatchObject({ code: 'JOB_ACTIVE', place: { job: active } });
-    await queue('others');
-    await operator.cancel(active);
-    await queue();
+  it.each([
+    ['continued', 'paused'],
+    ['resumed', 'failed'],
+  ])('is published again from the first dropped batch on when it is %s (LD9)', async (_how, state) => {
+    const id = await queue();
+    const claim = await claimed();
+    await jobs.start(claim, START, doNothing);
+    await jobs.saveCheckpoint(claim, END);
+    if (state === 'paused') await operator.pause(id);
+    else await jobs.fail(claim, { code: 'X', message: '', action: '' });
+    await database.query('UPDATE sluice.job SET dropped_from = 1 WHERE id = $1', [id]);
+    await (state === 'paused' ? operator.continue(id) : operator.resume(id));
+    // The ingestor that had it cannot end the source meanwhile.
+    await expect(jobs.finishSource(claim, END)).rejects.toMatchObject({ code: 'JOB_LOST' });
+    expect(await jobs.load(id)).toMatchObject({
+      ...{ state: 'running', republishFrom: 1, droppedFrom: null, totalBatches: null, checkpoint: END },
+    });
+    await claimed();
+  });
+
+  it('is complete when its source is read to the end, if every batch is loaded by then', async () => {
+    const completedAt = async (batches: number): Promise<Date | null> => {
+      await base.forgetJobs();
+      const id = await queue();
+      const claim = await claimed();
+      await jobs.start(claim, START, doNothing);
+      for (let batch = 0; batch < batches; batch++)
+        await database.query(
+          `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c,
+             accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset)
+           VALUES ($1, $2, 0, 2, 1, 0, 10, 1, 1, 0, 0, 0, '{}', 'raw', 0, $2)`,
+          [id, batch],
+        );
+      await jobs.finishSource(claim, END);
+      return (await jobs.load(id)).completedAt;
+    };
+    expect(await completedAt(END.nextBatch)).not.toBeNull();
+    expect(await completedAt(END.nextBatch - 1)).toBeNull();
   });
 
   it('gives a job to one claimant, and its epoch rises with each claim', async () => {
@@ -124,7 +157,7 @@ describe('JobRepository on real PostgreSQL', () => {
     expect((await jobs.load(id)).state).toBe('queued');
   });
 
-  it('claims an interrupted job again, but not one whose source was read to the end', async () => {
+  it('claims an interrupted job again, unless its source was read to the end', async () => {
     const id = await queue();
     const claim = await claimed();
     await jobs.start(claim, START, doNothing);
@@ -167,7 +200,7 @@ describe('JobRepository on real PostgreSQL', () => {
     expect(await jobs.claimNext('two')).toEqual({ id, epoch: 2 });
   });
 
-  it('keeps the owner of a cancelled job until that run, and no other, has let go', async () => {
+  it('keeps the owner of a cancelled job until that run, and no other, has released it', async () => {
     const id = await queue();
     const old = await claimed();
     await expire(id);
@@ -182,13 +215,12 @@ describe('JobRepository on real PostgreSQL', () => {
     expect(await operator.ownerOf(id)).toBeNull();
   });
 
-  it('does not take up a failed job again of whose batches nobody knows what they hold', async () => {
+  it('does not resume a failed job whose published batches are unknown', async () => {
     const id = await queue();
     const claim = await claimed();
     await jobs.start(claim, START, doNothing);
     expect(await jobs.fail(claim, { code: 'SOURCE_CHANGED', message: '', action: '' }, false)).toBe(true);
     await expect(operator.resume(id)).rejects.toMatchObject({ code: 'JOB_RESUME_REFUSED' });
-    expect(await operator.newestToResume()).toBeNull();
   });
 
   it('waits with cancelling for a load in flight (LD2), and nothing is claimed afterwards', async () => {
@@ -202,7 +234,7 @@ describe('JobRepository on real PostgreSQL', () => {
       isCancelled = true;
     });
     await eventually(async () => {
-      const waiting = await database.query<unknown[]>('SELECT FROM pg_locks WHERE NOT granted');
+      const waiting = await database.query<unknown[]>(`SELECT FROM ${OWN_LOCKS} WHERE NOT granted`);
       return waiting.length > 0 || isCancelled;
     }, 'the cancelling to meet the lock');
     expect(isCancelled).toBe(false);
@@ -222,6 +254,35 @@ describe('JobRepository on real PostgreSQL', () => {
     waits.clear();
     await waits.settled();
     expect((await jobs.load(id)).wait).toBeNull();
+  });
+
+  it('loads the row as its entity maps it', async () => {
+    const id = await queue();
+    const claim = await claimed();
+    const own = { deep: [{ version: 7 }], text: 'ä' };
+    await jobs.start(claim, { ...START, sourceIdentity: { ...START.sourceIdentity, own } }, doNothing);
+    await jobs.finishSource(claim, END);
+    await database.query(
+      `UPDATE sluice.job SET limit_records = 7, republish_from = 1, judged_batches = '{[0,2)}', counted_batches = '{[0,1)}',
+         source = source || '{"own": {"range": [0, null]}}' WHERE id = $1`,
+      [id],
+    );
+    const entity = await database
+      .getRepository(Job)
+      .createQueryBuilder('job')
+      .addSelect('job.secretUri')
+      .where({ id })
+      .getOneOrFail();
+    const loaded = await jobs.load(id);
+    expect(loaded).toEqual(Object.fromEntries(Object.entries(entity)));
+    expect(loaded).toMatchObject({
+      limitRecords: 7,
+      sourceIdentity: { own },
+      source: { own: { range: [0, null] } },
+    });
+    await expect(jobs.load('00000000-0000-7000-8000-000000000000')).rejects.toMatchObject({
+      code: 'JOB_UNKNOWN',
+    });
   });
 
   it('shows the address with its credentials to load() alone', async () => {

@@ -1,12 +1,14 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
+import type { JobError, PauseDetail } from '#api/job-facts.js';
+import type { JobState } from '#api/job-words.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import { sqlstateOf } from '#common/postgres/sqlstate.js';
-import { poolOf } from '../schema/control-database.js';
-import { type NewJob, insertJob } from './create-job.js';
+import { poolOf } from '#common/postgres/typeorm.js';
+import { type ChosenOfBatch, chosenRecordsOf } from './chosen-records.js';
+import { type NewJob, createJob } from './create-job.js';
 import { DeclaredWaits } from './declared-waits.js';
 import {
   type Claim,
@@ -18,11 +20,10 @@ import {
   saveCheckpoint,
 } from './ingest-claim.js';
 import { type JobStart, failReading, pauseForContract, startJob } from './ingestor-transitions.js';
-import type { Checkpoint, JobError, PauseDetail } from './job.entity.js';
-import { Job } from './job.entity.js';
-import { ACTIVE_STATES, type JobState } from './job-state.js';
+import type { Checkpoint, Job } from './job.entity.js';
+import { readJob } from './read-job.js';
 
-/** A lease that is not renewed for so long lets somebody else claim the job. */
+/** When a lease is not renewed for this long, another ingestor may claim the job. */
 export const DEFAULT_LEASE_SECONDS = 30;
 
 /**
@@ -33,7 +34,7 @@ export class JobRepository {
 
   /** @param database initialized */
   constructor(
-    private readonly database: DataSource,
+    database: DataSource,
     private readonly leaseSeconds: number = DEFAULT_LEASE_SECONDS,
   ) {
     this.pool = poolOf(database);
@@ -44,38 +45,25 @@ export class JobRepository {
     return new DeclaredWaits(this.pool, id, 'ingest', logger, wait);
   }
 
-  /** @throws SluiceError JOB_ACTIVE when another job holds the dataset (partial unique index) */
-  async create(job: NewJob): Promise<void> {
-    try {
-      await insertJob(this.pool, job);
-    } catch (error) {
-      if (sqlstateOf(error) !== '23505') throw error;
-      const active = await this.activeJobOf(job.dataset);
-      throw new SluiceError('JOB_ACTIVE', `Job ${active ?? 'unknown'} of dataset ${job.dataset} is active.`, {
-        dataset: job.dataset,
-        ...(active === null ? {} : { job: active }),
-      });
-    }
-  }
-
-  async activeJobOf(dataset: string): Promise<string | null> {
-    const { rows } = await this.pool.query<{ id: string }>(
-      'SELECT id FROM sluice.job WHERE dataset = $1 AND state = ANY($2)',
-      [dataset, ACTIVE_STATES],
-    );
-    return rows[0]?.id ?? null;
+  /**
+   * @param owner the process that has it from its first moment on, with epoch 1; null: none yet
+   * @throws SluiceError JOB_ACTIVE naming the active job that excludes it (LN3)
+   */
+  async create(job: NewJob, owner: string | null = null): Promise<void> {
+    const claim = owner === null ? null : { owner, leaseSeconds: this.leaseSeconds };
+    await inTransaction(this.pool, (client) => createJob(client, job, claim));
   }
 
   /** The whole row, the source's full address included. @throws SluiceError JOB_UNKNOWN */
   async load(id: string): Promise<Job> {
-    const job = await this.database
-      .getRepository(Job)
-      .createQueryBuilder('job')
-      .addSelect('job.secretUri')
-      .where('job.id = :id', { id })
-      .getOne();
+    const job = await readJob(this.pool, id);
     if (!job) throw new SluiceError('JOB_UNKNOWN', `No job has the id ${id}.`, { job: id });
     return job;
+  }
+
+  /** The records that a job of a replay takes of its origin; null: all of them. */
+  chosenRecords(id: string): Promise<AsyncGenerator<ChosenOfBatch> | null> {
+    return chosenRecordsOf(this.pool, id);
   }
 
   /** Takes the oldest job that waits, or whose ingestor is gone before its source was read to the end. */
@@ -85,7 +73,7 @@ export class JobRepository {
 
   /**
    * @param checkpoint saved with it; null leaves the one that is there, and so does one that is less far
-   * @returns the job's state, or null when the claim is lost or given back, or the job has ended
+   * @returns the job's state, or null when the claim is lost or released, or the job has ended
    */
   renewLease(claim: Claim, checkpoint: Checkpoint | null = null): Promise<JobState | null> {
     return renewIngestLease(this.pool, claim, this.leaseSeconds, checkpoint);
@@ -113,7 +101,7 @@ export class JobRepository {
   }
 
   /**
-   * The source was read to its end and every batch is acknowledged: gives the lease back.
+   * The source was read to its end and every batch is acknowledged: releases the lease.
    * @param end the checkpoint behind the last batch
    * @throws SluiceError JOB_LOST
    */
@@ -130,14 +118,17 @@ export class JobRepository {
     return failReading(this.pool, claim, error, isResumable);
   }
 
-  /** running → paused, reason `contract`, and given back. @returns false when the claim is lost */
+  /** running → paused, reason `contract`, and released. @returns false when the claim is lost */
   pauseForContract(claim: Claim, detail: PauseDetail): Promise<boolean> {
     return pauseForContract(this.pool, claim, detail);
   }
 
-  /** Gives a claimed job back untouched, so that the next ingestor need not wait for the lease to run out. */
-  release(claim: Claim): Promise<void> {
-    return releaseIngest(this.pool, claim);
+  /**
+   * Gives a claimed job back untouched, so that the next ingestor need not wait for the lease to run out.
+   * @param afterSeconds until then no ingestor claims it
+   */
+  release(claim: Claim, afterSeconds = 0): Promise<void> {
+    return releaseIngest(this.pool, claim, afterSeconds);
   }
 
   /**

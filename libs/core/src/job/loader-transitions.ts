@@ -1,12 +1,13 @@
+import type { JobCounts, JobError, PauseDetail } from '#api/job-facts.js';
+import type { PauseReason } from '#api/job-words.js';
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { FinalizeClaim } from './finalize-claim.js';
-import type { JobCounts, JobError, PauseDetail } from './job.entity.js';
-import type { PauseReason } from './job-state.js';
-import { NO_OWNER, comingFrom, entering, pausedFor } from './state-change.js';
+import { FIRST_FAILED, NO_OWNER, comingFrom, entering, pausedFor } from './state-change.js';
 
 /**
  * The changes of a job's state that the loader makes, without `claimToFinalize` (`finalize-claim.ts`): each does nothing,
- * and returns false, when the job has moved on or another loader has it (J1).
+ * and returns false, when the job has moved on or another loader has it (JS1).
  */
 
 /** `pauseLoading`. The ingestor that reads the source keeps its lease. */
@@ -30,7 +31,7 @@ export async function pauseLoading(
  */
 export async function failLoading(client: SqlClient, id: string, error: JobError): Promise<boolean> {
   const { rowCount } = await client.query(
-    `UPDATE sluice.job SET ${entering('failLoading')}, error = $2, finished_at = clock_timestamp(), ${NO_OWNER},
+    `UPDATE sluice.job SET ${entering('failLoading')}, ${FIRST_FAILED}, error = $2, finished_at = clock_timestamp(), ${NO_OWNER},
        problem = NULL, wait = NULL, announced = false
      WHERE id = $1 AND ${comingFrom('failLoading')}`,
     [id, error],
@@ -53,7 +54,7 @@ export async function succeedJob(
   claim: FinalizeClaim,
   { counts, findings }: JobOutcome,
 ): Promise<boolean> {
-  const { rowCount } = await client.query(
+  const { rowCount } = await prepared(client).query(
     `UPDATE sluice.job SET ${entering('succeed')}, error = NULL, secret_uri = '', ${CONCLUDED}
      WHERE id = $1 AND epoch = $2 AND ${comingFrom('succeed')}`,
     [claim.id, claim.epoch, counts, findings],
@@ -69,7 +70,7 @@ export async function failFinalizing(
   error: JobError,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
-    `UPDATE sluice.job SET ${entering('failFinalizing')}, error = $5, ${CONCLUDED}
+    `UPDATE sluice.job SET ${entering('failFinalizing')}, ${FIRST_FAILED}, error = $5, ${CONCLUDED}
      WHERE id = $1 AND epoch = $2 AND ${comingFrom('failFinalizing')}`,
     [claim.id, claim.epoch, counts, findings, error],
   );
@@ -77,7 +78,7 @@ export async function failFinalizing(
 }
 
 /**
- * `pauseFinalizing`: everything stays as it is until an operator has mended the tables or the grants (`schema`), or
+ * `pauseFinalizing`: everything stays as it is until an operator has fixed the tables or the grants (`schema`), or
  * removed the cause of the fault, and continues the job; then a loader claims and finalizes it again. Reason `contract`
  * when only versions differ.
  */

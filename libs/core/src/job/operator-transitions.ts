@@ -1,11 +1,11 @@
+import type { DiscardedWork } from '#api/job-facts.js';
+import type { ResumeRequest } from '#api/jobs.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import type { DiscardedWork } from './job.entity.js';
-import type { ResumeRequest } from './job-view.js';
 import { NOT_RESUMABLE, NO_OUTCOME, NO_PAUSE, comingFrom, entering, pausedFor } from './state-change.js';
 
 /**
  * The changes of a job's state that an operator asks for: each does nothing, and returns false, when the job is in another
- * state (J1). They run in a transaction that holds the job row FOR UPDATE (`operator.repository.ts`).
+ * state (JS1). They run in a transaction that holds the job row FOR UPDATE (`operator.repository.ts`).
  */
 
 /** `cancel`. An ingestor stays in the row until it has let go (`letGo`); a finalizer does not. */
@@ -59,7 +59,7 @@ export async function continueFromStart(client: SqlClient, id: string): Promise<
  * next ingestor's.
  * @param isComplete its source was read to the end
  * @param limits replace the job's
- * @throws the database's unique violation when another job of the dataset is active
+ * @returns false when the job is in another state; who may be active beside it was checked before (LN3)
  */
 export async function resumeJob(
   client: SqlClient,
@@ -71,6 +71,7 @@ export async function resumeJob(
   const { rowCount } = await client.query(
     `UPDATE sluice.job SET ${entering(transition)}, ${NO_OUTCOME}, owner = NULL,
        lease_until = CASE WHEN $2 THEN NULL ELSE now() END,
+       strict = strict AND $3::double precision IS NULL,
        max_refused_share = coalesce($3, max_refused_share),
        max_shrink_share = CASE WHEN $4 THEN NULL ELSE max_shrink_share END
      WHERE id = $1 AND ${comingFrom(transition)}`,

@@ -1,15 +1,16 @@
 import type { Pool } from 'pg';
 import type { DataSource } from 'typeorm';
+import type { DiscardedWork, JobProblem } from '#api/job-facts.js';
+import type { JobState, PauseReason } from '#api/job-words.js';
+import type { ResumeRequest } from '#api/jobs.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import { sqlstateOf } from '#common/postgres/sqlstate.js';
-import { poolOf } from '../schema/control-database.js';
+import { poolOf } from '#common/postgres/typeorm.js';
 import { BEGINS_AGAIN_AFTER, beginAgain } from './begin-again.js';
-import type { DiscardedWork, JobProblem } from './job.entity.js';
-import { republish } from './job-problem.js';
-import { ACTIVE_STATES, type JobState, type PauseReason, originsOf, targetOf } from './job-state.js';
-import type { ResumeRequest } from './job-view.js';
+import { publishDroppedAgain, republish } from './job-problem.js';
+import { originsOf, targetOf } from './job-state.js';
+import { enterLaneAgain } from './lanes.js';
 import { NEWER_SUCCESS } from './newer-success.js';
 import { cancelJob, continueFromStart, continueJob, pauseJob, resumeJob } from './operator-transitions.js';
 import { discardWork } from './unsuccessful-job.js';
@@ -28,6 +29,7 @@ interface LockedJob {
   readonly contractVersion: number;
   /** Why it failed. */
   readonly errorCode: string | null;
+  readonly droppedFrom: string | null;
 }
 
 /** What a command has done. */
@@ -56,7 +58,7 @@ export class OperatorRepository {
   }
 
   /**
-   * Any active state → cancelled. An ingestor stays in the row until it has let go: see `ownerOf`.
+   * Any active state → cancelled. An ingestor stays in the row until it has released the job: see `ownerOf`.
    * @throws SluiceError JOB_UNKNOWN, JOB_TRANSITION_REFUSED
    */
   async cancel(id: string): Promise<CommandedJob & { discarded: DiscardedWork }> {
@@ -85,7 +87,10 @@ export class OperatorRepository {
       const beginsAgain = job.pauseReason === 'contract';
       const isContinued = beginsAgain ? await continueFromStart(client, id) : await continueJob(client, id);
       if (!isContinued) throw refused(job, 'cannot be continued: it is');
-      if (!beginsAgain) return commanded(job, 'running');
+      if (!beginsAgain) {
+        if (job.droppedFrom !== null) await publishDroppedAgain(client, id);
+        return commanded(job, 'running');
+      }
       await beginAgain(client, id, this.knownVersionOf(job));
       return commanded(job, 'queued');
     });
@@ -104,27 +109,15 @@ export class OperatorRepository {
         await republish(client, id, job.problem.firstMissingBatch);
         return commanded(job, 'running');
       }
-      // It goes on by itself; saying so is what was asked for.
+      // It resumes by itself; the answer only has to say so.
       if (job.interrupted) return commanded(job, 'running');
       await assertResumable(client, job);
       const beginsAgain = this.hasToBeginAgain(job);
       const state = await takeUpAgain(client, job, beginsAgain, limits);
       if (beginsAgain) await beginAgain(client, id, this.knownVersionOf(job));
+      else if (job.droppedFrom !== null) await publishDroppedAgain(client, id);
       return commanded(job, state);
     });
-  }
-
-  /** The job that `resume` without an id means: the newest one that is failed and resumable, interrupted or stuck. */
-  async newestToResume(): Promise<string | null> {
-    const { rows } = await this.pool.query<{ id: string }>(
-      `SELECT id FROM sluice.job
-       WHERE (state = 'failed' AND resumable AND NOT EXISTS (SELECT ${NEWER_SUCCESS})
-           AND NOT EXISTS (SELECT FROM sluice.job AS active WHERE active.dataset = job.dataset AND active.state = ANY($1)))
-         OR (state = 'running' AND (problem IS NOT NULL OR lease_until < now()))
-       ORDER BY created_at DESC LIMIT 1`,
-      [ACTIVE_STATES],
-    );
-    return rows[0]?.id ?? null;
   }
 
   /**
@@ -138,7 +131,7 @@ export class OperatorRepository {
     });
   }
 
-  /** Who still works on a job that was ended; null when nobody does, or has shown no sign of life for a lease. */
+  /** The process that still works on a job that was ended; null when there is none, or it has shown no sign of life for a lease. */
   async ownerOf(id: string): Promise<string | null> {
     const { rows } = await this.pool.query<{ owner: string | null }>(
       'SELECT owner FROM sluice.job WHERE id = $1 AND lease_until > now()',
@@ -170,7 +163,7 @@ export class OperatorRepository {
       const { rows } = await client.query<LockedJob>(
         `SELECT id, dataset, state, resumable, problem, started_at IS NOT NULL AS begun,
            total_batches IS NOT NULL AS complete, pause_reason AS "pauseReason",
-           contract_version AS "contractVersion", error->>'code' AS "errorCode",
+           contract_version AS "contractVersion", error->>'code' AS "errorCode", dropped_from AS "droppedFrom",
            state = 'running' AND coalesce(lease_until < now(), false) AS interrupted
          FROM sluice.job WHERE id = $1 FOR UPDATE`,
         [id],
@@ -182,7 +175,7 @@ export class OperatorRepository {
   }
 }
 
-/** J3. */
+/** JS3. */
 async function assertResumable(client: SqlClient, job: LockedJob): Promise<void> {
   const { id, dataset, state } = job;
   if (state === 'cancelled') {
@@ -191,6 +184,8 @@ async function assertResumable(client: SqlClient, job: LockedJob): Promise<void>
     });
   }
   if (!originsOf('resume').includes(state)) throw nothingToResume(job);
+  // Before its success is looked for: a job that succeeds between the two is found by one of them.
+  const beside = await enterLaneAgain(client, job);
   const { rows } = await client.query<{ id: string }>(
     `SELECT newer.id FROM sluice.job AS job, LATERAL (SELECT newer.id, newer.created_at ${NEWER_SUCCESS}) AS newer
      WHERE job.id = $1 ORDER BY newer.created_at DESC LIMIT 1`,
@@ -205,6 +200,7 @@ async function assertResumable(client: SqlClient, job: LockedJob): Promise<void>
     const message = `What job ${id} had staged was given up.`;
     throw new SluiceError('JOB_RESUME_REFUSED', message, { job: id });
   }
+  if (beside !== null) throw beside;
 }
 
 async function takeUpAgain(
@@ -214,14 +210,7 @@ async function takeUpAgain(
   limits: ResumeRequest,
 ): Promise<JobState> {
   const transition = job.begun && !beginsAgain ? 'resume' : 'resumeFromStart';
-  try {
-    if (!(await resumeJob(client, job.id, transition, job.complete, limits))) throw nothingToResume(job);
-  } catch (error) {
-    if (sqlstateOf(error) !== '23505') throw error;
-    throw new SluiceError('JOB_ACTIVE', `Another job of dataset ${job.dataset} is active.`, {
-      dataset: job.dataset,
-    });
-  }
+  if (!(await resumeJob(client, job.id, transition, job.complete, limits))) throw nothingToResume(job);
   return targetOf(transition);
 }
 

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Pool } from 'pg';
+import { JOB_STATES, type JobState } from '#api/job-words.js';
+import { poolOf } from '#common/postgres/typeorm.js';
 import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
 import { queueJob } from '#test/support/queued-job.js';
-import { poolOf } from '../schema/control-database.js';
 import { claimToFinalize } from './finalize-claim.js';
 import { type JobStart, failReading, pauseForContract, startJob } from './ingestor-transitions.js';
-import { JOB_STATES, type JobState, TRANSITIONS, type TransitionName } from './job-state.js';
+import { TRANSITIONS, type TransitionName } from './job-state.js';
 import {
   failFinalizing,
   failLoading,
@@ -125,7 +126,7 @@ describe('the transitions of a job, on real PostgreSQL', () => {
   });
 
   it.each(JOB_STATES.flatMap((from) => names.map((name) => [from, name] as const)))(
-    'from %s: %s is made when the table lists it, and else changes nothing (J1)',
+    'from %s: %s is made when the table lists it, and else changes nothing (JS1)',
     async (from, name) => {
       const before = await begin(from);
       const isMade = await ACTS[name](pool, id, EPOCH);

@@ -1,6 +1,7 @@
+import type { JobCounts } from '#api/job-facts.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import type { JobCounts } from './job.entity.js';
 import { NEWER_SUCCESS } from './newer-success.js';
+import { IS_WAITED_FOR } from './predecessor.js';
 import { NOT_RESUMABLE } from './state-change.js';
 
 /** What becomes of a job that has failed or was cancelled: no statement here changes the state. */
@@ -18,8 +19,8 @@ export async function discardWork(client: SqlClient, id: string): Promise<boolea
 }
 
 /**
- * Gives up failed jobs that were kept long enough, or of whose dataset a newer job has succeeded. A job whose row
- * another session holds is left for the next look.
+ * Gives up failed jobs that were kept long enough, or that a newer job's success has made pointless; those that others wait
+ * for, those of a stream, whose records come from nowhere else, and those of a replay, which has an order, are left to an operator (LN6). A job whose row another session holds is left for the next look.
  * @returns their ids
  */
 export async function giveUpFailed(client: SqlClient, keepFailedHours: number): Promise<string[]> {
@@ -27,7 +28,7 @@ export async function giveUpFailed(client: SqlClient, keepFailedHours: number): 
     `UPDATE sluice.job SET ${NOT_RESUMABLE}
      WHERE id IN (
        SELECT id FROM sluice.job WHERE state = 'failed' AND resumable
-         AND (finished_at < now() - $1 * interval '1 hour'
+         AND (finished_at < now() - $1 * interval '1 hour' AND stream IS NULL AND replay IS NULL AND NOT ${IS_WAITED_FOR}
            OR EXISTS (SELECT ${NEWER_SUCCESS}))
        FOR UPDATE SKIP LOCKED)
      RETURNING id`,

@@ -1,14 +1,14 @@
-import type { JobCounts } from '../job/job.entity.js';
+import type { JobCounts } from '#api/job-facts.js';
 
 /**
  * The sums that must add up before a job becomes visible. PURE.
- * B1 (G1): batches 0…n-1 are all there; records and bytes go on without a gap from batch to batch.
- * B2 (G2): for each batch accepted + refused + skipped = records.
- * B3 (G2): for the job read = loaded + refused + skipped + superseded, and read is what the ingestor counted.
- * B4 (G1): what was loaded is what the ingestor read: the checksums of all batches add up to its own. Otherwise some
- * batches are of another version of the source, which changed between two runs and has nothing to tell it by.
- * B5 (G1): from byte 0 on: the head's lines, counted apart from the prologue, end where the first record begins, they are
- * as many as the prologue says, and head and records together are as long as the source was when it was read.
+ * - LB1 (G1): batches 0…n-1 are all there; records and bytes continue without a gap from batch to batch.
+ * - LB2 (G2): for each batch accepted + refused + skipped = records.
+ * - LB3 (G2): for the job read = loaded + refused + skipped + superseded, and read is what the ingestor counted.
+ * - LB4 (G1): what was loaded is what the ingestor read: the checksums of all batches add up to its own. Otherwise some
+ *   batches are of another version of the source, which changed between two runs and has nothing that shows it.
+ * - LB5 (G1): from byte 0 on: the head's lines, counted apart from the prologue, end where the first record begins, they are
+ *   as many as the prologue says, and head and records together are as long as the source was when it was read.
  */
 export interface LedgerTotals {
   readonly batches: number;
@@ -50,6 +50,7 @@ export interface Outcome {
   readonly inserted: number;
   readonly updated: number;
   readonly unchanged: number;
+  readonly deleted: number;
   readonly superseded: number;
 }
 
@@ -88,7 +89,7 @@ export function jobCounts(ledger: LedgerTotals, outcome: Outcome): JobCounts {
     refusedAtValidate: ledger.refusedAtValidate,
     refusedAtLoad: ledger.refusedAtLoad,
     skipped: ledger.skipped,
-    loaded: outcome.inserted + outcome.updated + outcome.unchanged,
+    loaded: outcome.inserted + outcome.updated + outcome.unchanged + outcome.deleted,
     ...outcome,
     warnings: ledger.warnings,
   };

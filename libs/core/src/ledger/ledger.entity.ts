@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import { bigintAsNumber } from '../job/job.entity.js';
-import type { Finding } from '../record/finding.js';
+import { bigintAsNumber } from '#common/postgres/typeorm.js';
+import type { Finding } from '../finding/finding.js';
 
 /** A refusal at the load stage: kept in the batch's ledger row until it is known to be announced (outbox). */
 export interface LoadRefusal {
@@ -69,11 +69,11 @@ export class LedgerRow {
   @Column('bigint', { name: 'raw_offset', transformer: bigintAsNumber })
   rawOffset!: number;
 
-  /** Refused at load or when settling, in record order; letters are produced from here, never recomputed. */
+  /** Refused at load or when settling, in record order; dead letters are produced from here, never recomputed. */
   @Column('jsonb', { name: 'load_refusals' })
   loadRefusals!: LoadRefusal[];
 
-  /** False while letters of `load_refusals` still have to be produced. */
+  /** False while dead letters of `load_refusals` still have to be produced. */
   @Column('boolean', { name: 'refusals_announced' })
   refusalsAnnounced!: boolean;
 

@@ -1,3 +1,4 @@
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { CleanMessage } from '../message/clean-message.js';
 import type { LoadRefusal } from './ledger.entity.js';
@@ -13,7 +14,7 @@ export async function insertLedgerRows(
 ): Promise<Set<number>> {
   const ordered = [...batches].sort((a, b) => a.batch - b.batch);
   const column = (value: (batch: CleanMessage) => unknown): unknown[] => ordered.map(value);
-  const { rows } = await client.query<{ batch: string }>(
+  const { rows } = await prepared(client).query<{ batch: string }>(
     `INSERT INTO sluice.ledger (job, batch, first_record, first_line, records, byte_start, byte_end, crc32c,
        accepted, refused, skipped, warnings, findings, raw_topic, raw_partition, raw_offset, table_rows)
      SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::bigint[], $7::bigint[],

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { decodeCleanMessage, encodeCleanMessage } from './clean-message.js';
 import type { IncomingMessage, OutgoingMessage } from './header-reader.js';
 import { type RawMessage, decodeRawMessage, encodeRawMessage } from './raw-message.js';
-import { MAX_MESSAGE_BYTES, planTopics } from './topics.js';
+import { MAX_MESSAGE_BYTES, correctedSettings, inboxOf, inboxesOf, planTopics } from './topics.js';
 
 const JOB = '01890a5d-ac96-774b-bcce-b302099a8057';
 
@@ -36,7 +36,7 @@ const raw: Omit<RawMessage, 'crc32c'> = {
     byteStart: 1_000,
     byteEnd: 1_010,
     bytes: Buffer.from([0x61, 0x2c, 0xff, 0x0a, 0x62, 0x2c, 0x00, 0x0a]),
-    oversized: [{ index: 1, offset: 4, keptBytes: 4, bytes: 6, lines: 1 }],
+    unreadable: [{ index: 1, offset: 4, keptBytes: 4, bytes: 6, lines: 1 }],
   },
   format: 'csv',
   columns: ['統一編號', 'b'],
@@ -54,6 +54,21 @@ describe('raw batches', () => {
     expect(decoded).toEqual(raw);
   });
 
+  it('of messages come back with what their messages said, and with the job’s own context before theirs', () => {
+    const batch = {
+      ...raw.batch,
+      unreadable: [
+        { index: 1, offset: 4, keptBytes: 4, bytes: 4, lines: 1, code: 'NOT_ONE_RECORD' as const },
+      ],
+      head: { columns: ['b'], context: { date: '2026-11-29', shop: 'north' } },
+      messages: Buffer.from([0x01, 0xff, 0x00]),
+    };
+    const { head: _, ...travelled } = batch;
+    const decoded = decodeRawMessage(received(encodeRawMessage({ ...raw, batch }, 3)));
+    expect(decoded).toMatchObject({ columns: ['b'], context: { date: '2026-09-01', shop: 'north' } });
+    expect(decoded.batch).toEqual(travelled);
+  });
+
   it.each([
     ['an unknown version', { headers: { v: Buffer.from('2') } }],
     ['a missing header', { headers: { batch: undefined } }],
@@ -65,7 +80,18 @@ describe('raw batches', () => {
     ['an unknown format', { headers: { format: Buffer.from('xml') } }],
     ['columns that are no list', { headers: { columns: Buffer.from('{}') } }],
     ['a context that is no object of texts', { headers: { context: Buffer.from('{"date":1}') } }],
-    ['a malformed list of oversized records', { headers: { oversized: Buffer.from('[{"index":0}]') } }],
+    ['a malformed list of unreadable records', { headers: { oversized: Buffer.from('[{"index":0}]') } }],
+    [
+      'an unreadable record of an unknown code',
+      {
+        headers: {
+          oversized: Buffer.from(
+            '[{"index":0,"offset":0,"keptBytes":1,"bytes":1,"lines":1,"code":"toString"}]',
+          ),
+        },
+      },
+    ],
+    ['several tables of messages', { headers: { messages: [Buffer.from('a'), Buffer.from('b')] } }],
   ])('with %s are refused with their place', (_, change) => {
     expect(() => decodeRawMessage(received(encodeRawMessage(raw, 3), change))).toThrow(
       expect.objectContaining({
@@ -155,18 +181,55 @@ describe('clean batches', () => {
 });
 
 describe('the plan of topics', () => {
-  it('keeps dead letters for ever and everything else for two weeks', () => {
+  it('keeps dead letters and the history for ever, and everything else for two weeks', () => {
     const plan = new Map(planTopics(['things'], 6).map((topic) => [topic.topic, topic]));
     expect([...plan.keys()]).toEqual([
       'sluice.status',
+      'sluice.history',
       'sluice.things.raw',
       'sluice.things.clean',
       'sluice.things.dead',
+      'sluice.things.repair',
     ]);
+    expect(plan.get('sluice.things.repair')).toMatchObject({
+      partitions: 1,
+      config: { 'retention.ms': '1209600000' },
+    });
     expect(plan.get('sluice.things.dead')?.config['retention.ms']).toBe('-1');
+    expect(plan.get('sluice.history')).toMatchObject({
+      partitions: 1,
+      config: { 'retention.ms': '-1', 'cleanup.policy': 'compact' },
+    });
     expect(plan.get('sluice.things.raw')).toMatchObject({
       partitions: 6,
       config: { 'retention.ms': '1209600000', 'max.message.bytes': String(MAX_MESSAGE_BYTES) },
     });
+  });
+
+  it('has an inbox for the datasets that declare one, as its producers compress, and changes none that is there', () => {
+    const inboxes = inboxesOf([
+      { name: 'things' },
+      { name: 'events', inbox: {} },
+      { name: 'calls', inbox: { partitions: 24 } },
+    ]);
+    const plan = planTopics(['things', 'events', 'calls'], 6, inboxes).filter(({ topic }) =>
+      topic.endsWith('.inbox'),
+    );
+    expect(plan.map(({ topic, partitions }) => [topic, partitions])).toEqual([
+      ['sluice.events.inbox', 6],
+      ['sluice.calls.inbox', 24],
+    ]);
+    for (const each of plan) {
+      expect(each.config).toEqual({
+        'retention.ms': '1209600000',
+        'max.message.bytes': String(MAX_MESSAGE_BYTES),
+        'cleanup.policy': 'delete',
+      });
+      expect(correctedSettings(each)).toEqual({ topic: each.topic, config: {} });
+    }
+    expect(inboxOf({ name: 'events', inbox: {} })).toBe('sluice.events.inbox');
+    expect(() => inboxOf({ name: 'things' })).toThrow(
+      expect.objectContaining({ code: 'NO_INBOX', message: 'Dataset things has no inbox.' }),
+    );
   });
 });

@@ -1,15 +1,10 @@
+import { createHash } from 'node:crypto';
+import type { TablePlan } from '../record/compile-contract.js';
 import type { BatchCounts, BatchVerdict, TableSection } from '../record/verdict.js';
 import {
+  cutStorable,
   HeaderReader,
   type IncomingMessage,
-  type MessagePlace,
-  type OutgoingMessage,
-} from './header-reader.js';
-import type { RawMessage } from './raw-message.js';
-import { topicOf } from './topics.js';
-import { isFindingCode } from '../record/finding.js';
-import {
-  cutStorable,
   isCount,
   isLabel,
   isListOf,
@@ -18,7 +13,12 @@ import {
   isRecordOf,
   isStorable,
   isText,
-} from './wire-checks.js';
+  type MessagePlace,
+  type OutgoingMessage,
+} from './header-reader.js';
+import type { RawMessage } from './raw-message.js';
+import { topicOf } from './topics.js';
+import { isFindingCode } from '../finding/finding.js';
 
 /** Why a raw batch could not be validated at all. */
 export interface BatchFault {
@@ -176,4 +176,20 @@ export function decodeCleanMessage(
     plan: read.optionalText('plan') ?? null,
     sealed: checkSeal(message),
   };
+}
+
+const MARK_CHARACTERS = 16;
+const marks = new WeakMap<object, string>();
+
+/**
+ * What COPY text depends on, in short: tables and their columns, in order. PURE.
+ * Equal marks: sections that one process wrote fit the staging tables that another one has planned.
+ */
+export function planMark(plan: readonly Pick<TablePlan, 'table' | 'columns'>[]): string {
+  const known = marks.get(plan);
+  if (known !== undefined) return known;
+  const shape = plan.map(({ table, columns }) => [table, ...columns]);
+  const mark = createHash('sha256').update(JSON.stringify(shape)).digest('hex').slice(0, MARK_CHARACTERS);
+  marks.set(plan, mark);
+  return mark;
 }

@@ -6,10 +6,25 @@ import {
   encodeDeadLetter,
   encodeDeadLetters,
 } from './dead-letter-message.js';
-import type { Finding } from '../record/finding.js';
+import type { Finding } from '../finding/finding.js';
 import type { IncomingMessage, OutgoingMessage } from './header-reader.js';
+import type { MessageFacts } from './message-facts.js';
 
 const FINDING: Finding = { code: 'BAD', field: '統一編號', message: 'is wrong', severity: 'error' };
+
+const MESSAGE: MessageFacts = {
+  topic: 'sluice.things.inbox',
+  partition: 3,
+  offset: '1234567890123',
+  timestamp: '2026-11-29T18:36:30.000Z',
+  key: { text: '統一' },
+  headers: [
+    { name: 'trace', value: { base64: '/w==' } },
+    { name: 'empty', value: null },
+  ],
+  isCut: true,
+  undecodable: { firstOffset: '7', reason: 'its checksum is wrong' },
+};
 
 describe('dead letters', () => {
   it('arrive as they were sent, whatever bytes they hold', () => {
@@ -33,8 +48,38 @@ describe('dead letters', () => {
     ['findings', { findings: JSON.stringify(Array.from({ length: 1_001 }, () => FINDING)) }],
     ['findings', { findings: JSON.stringify([{ ...FINDING, message: 'x'.repeat(5_000) }]) }],
     ['findings', { findings: JSON.stringify([{ ...FINDING, field: 'x'.repeat(5_000) }]) }],
+    ...[
+      'null',
+      '[]',
+      '{}',
+      JSON.stringify({ ...MESSAGE, key: { text: 'a\0' } }),
+      JSON.stringify({ ...MESSAGE, key: { text: 'a', base64: 'YQ==' } }),
+      JSON.stringify({ ...MESSAGE, key: { base64: 'no base64' } }),
+      JSON.stringify({ ...MESSAGE, offset: '-1' }),
+      JSON.stringify({ ...MESSAGE, timestamp: 'yesterday' }),
+      JSON.stringify({ ...MESSAGE, headers: [{ name: 'a' }] }),
+      JSON.stringify({ ...MESSAGE, undecodable: {} }),
+      JSON.stringify({
+        ...MESSAGE,
+        headers: Array.from({ length: 5_000 }, () => ({ name: 'a'.repeat(20), value: null })),
+      }),
+    ].map((message): [string, Record<string, string>] => ['message', { message }]),
   ])('are refused with a wrong %s', (_header, headers) => {
     expect(() => decode(headers)).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }));
+  });
+
+  it('of messages arrive with what their messages said, and nothing that anyone else has added', () => {
+    expect(decode({}, { message: MESSAGE })).toEqual({ ...LETTER, message: MESSAGE });
+    const added = { ...MESSAGE, note: 1, headers: [{ ...MESSAGE.headers[0], more: 1 }, MESSAGE.headers[1]] };
+    expect(decode({ message: JSON.stringify(added) }).message).toEqual(MESSAGE);
+  });
+
+  it('of messages name their columns each: they are no fact of the job', () => {
+    const letters = [LETTER, LETTER, LETTER].map((letter) => ({ ...letter, message: MESSAGE }));
+    const columns = [...encodeDeadLetters(letters)].map(
+      (message) => decodeDeadLetter(received(message)).columns,
+    );
+    expect(columns).toEqual([LETTER.columns, LETTER.columns, LETTER.columns]);
   });
 
   it('of one batch name their columns once, and others none', () => {

@@ -1,7 +1,13 @@
-import { type Finding, isFinding } from '../record/finding.js';
-import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
+import { type Finding, isFinding } from '../finding/finding.js';
+import {
+  cutStorable,
+  HeaderReader,
+  type IncomingMessage,
+  isListOf,
+  type OutgoingMessage,
+} from './header-reader.js';
+import { MAX_FACTS_BYTES, type MessageFacts, isMessageFacts } from './message-facts.js';
 import { topicOf } from './topics.js';
-import { cutStorable, isListOf } from './wire-checks.js';
 
 /** One refused record: its bytes, its place, every reason. Its id is (job, record). PURE. */
 export interface DeadLetter {
@@ -26,6 +32,8 @@ export interface DeadLetter {
   readonly columns: readonly string[] | null;
   /** Of the ingestor that read the record; absent in dead letters of older builds. */
   readonly epoch?: number;
+  /** Of a record that came as a message of its own: where the message stood, and what it said. */
+  readonly message?: MessageFacts;
   readonly bytes: Buffer;
 }
 
@@ -40,7 +48,7 @@ export const MAX_FINDINGS_BYTES = 128 * 1024;
 export const MAX_FINDING_CHARACTERS = 1_000;
 /** Older builds did not cut. */
 const MAX_READ_CHARACTERS = 4_096;
-/** The head of a file has 64 KiB at most; JSON of its names, a quote and a comma for each, is larger. */
+/** A file's header has 64 KiB at most; JSON of its names, a quote and a comma for each, is larger. */
 export const MAX_COLUMNS_BYTES = 256 * 1024;
 
 /** Columns that stay written or read: dead letters of a job have the same ones, and jobs of other files take turns. */
@@ -51,12 +59,15 @@ let cachedCharacters = 0;
 
 /**
  * The dead letters of one batch, each encoded when it is asked for; the first one of a list of columns carries it. A
- * fact of the job in every one of them took up to half of their bytes.
+ * fact of the job in every one of them took up to half of their bytes. Those of messages carry it all: each message may
+ * have columns of its own, so they are no fact of the job.
  */
 export function* encodeDeadLetters(letters: Iterable<DeadLetter>): Generator<OutgoingMessage> {
   let told: Pick<DeadLetter, 'job' | 'columns'> | null = null;
   for (const letter of letters) {
-    const isTold = letter.columns === null || (told?.job === letter.job && told.columns === letter.columns);
+    const isKnown =
+      letter.message === undefined && told?.job === letter.job && told.columns === letter.columns;
+    const isTold = letter.columns === null || isKnown;
     if (!isTold) told = letter;
     yield encoded(letter, isTold ? null : letter.columns);
   }
@@ -86,6 +97,7 @@ function encoded(letter: DeadLetter, told: readonly string[] | null): OutgoingMe
   if (columns !== null) headers.columns = columns;
   if (letter.epoch !== undefined) headers.epoch = String(letter.epoch);
   if (letter.sqlstate !== null) headers.sqlstate = letter.sqlstate;
+  if (letter.message !== undefined) headers.message = JSON.stringify(letter.message);
   return {
     topic: topicOf(letter.dataset, 'dead'),
     key: `${letter.job}:${record}`,
@@ -120,6 +132,7 @@ export function decodeDeadLetter(message: IncomingMessage): DeadLetter {
     columns: columnsOf(read),
     bytes: read.value(),
     ...read.optional('epoch', () => ({ epoch: read.count('epoch') })),
+    ...read.optional('message', () => ({ message: messageOf(read) })),
   };
 }
 
@@ -173,7 +186,24 @@ const isFindings = isListOf((value): value is Finding => {
   return value.message.length <= MAX_READ_CHARACTERS && (value.field?.length ?? 0) <= MAX_READ_CHARACTERS;
 });
 
-/** @returns null when they are too many to be told; the job row has them */
+function messageOf(read: HeaderReader): MessageFacts {
+  const facts = read.parsed('message', read.text('message', MAX_FACTS_BYTES));
+  if (!isMessageFacts(facts)) throw read.invalid('header "message" does not have the right shape');
+  const { topic, partition, offset, timestamp, key, headers, isCut, undecodable } = facts;
+  // Only these members: what anyone else wrote beside them is not stored.
+  return {
+    topic,
+    partition,
+    offset,
+    timestamp,
+    key,
+    headers: headers.map(({ name, value }) => ({ name, value })),
+    ...(isCut ? { isCut } : {}),
+    ...(undecodable ? { undecodable } : {}),
+  };
+}
+
+/** @returns null when they are too large for a header; the job row has them */
 function columnsBytes(columns: readonly string[]): Buffer | null {
   const known = writtenColumns.get(columns);
   if (known !== undefined) return known;

@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { IncomingMessage, OutgoingMessage } from './header-reader.js';
-import { MessageSeal, checkedSeal } from './message-seal.js';
+import { MessageSeal, checkedSeal, isSealed } from './message-seal.js';
 
+/** Of MESSAGE under SECRET, by a program of its own. */
+const KNOWN_SEAL = '588b0223c71623918373951c2c8f47d6667c21265a3d8e154afffcbe72cabc08';
 const SECRET = 'a secret of this deployment';
 const MESSAGE: OutgoingMessage = {
   topic: 'sluice.things.raw',
@@ -31,6 +33,34 @@ describe('the seal of a message', () => {
     expect(seal.check(received(MESSAGE))).toBe(false);
   });
 
+  it('is the same in every build: services of two builds check each other’s messages', () => {
+    expect(seal.sealed(MESSAGE)).toEqual({
+      ...MESSAGE,
+      headers: { ...MESSAGE.headers, seal: KNOWN_SEAL },
+    });
+    expect(isSealed(sealed)).toBe(true);
+    expect(isSealed(received(MESSAGE))).toBe(false);
+  });
+
+  it('keeps the keys of the last 64 jobs, and seals as before with those that were forgotten', () => {
+    const { keys } = seal as unknown as { keys: ReadonlyMap<string, unknown> };
+    const jobs = Array.from({ length: 70 }, (_, number) => `job ${number}`);
+    for (const job of jobs) seal.sealed({ ...MESSAGE, headers: { job } });
+    expect([...keys.keys()]).toEqual(jobs.slice(-64));
+    expect(seal.check(sealed)).toBe(true);
+  });
+
+  it('covers every byte of a header that is no text', () => {
+    const table = (byte: number): OutgoingMessage => ({
+      ...MESSAGE,
+      headers: { ...MESSAGE.headers, messages: Buffer.from([0x01, byte]) },
+    });
+    const tabled = received(seal.sealed(table(0xff)));
+    expect(seal.check(tabled)).toBe(true);
+    const other = { ...tabled, headers: { ...tabled.headers, messages: Buffer.from([0x01, 0xfe]) } };
+    expect(() => seal.check(other)).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }));
+  });
+
   const { headers, value } = sealed;
   it.each<[string, Partial<IncomingMessage>]>([
     ['value', { value: Buffer.from('1,3\n') }],
@@ -47,7 +77,12 @@ describe('the seal of a message', () => {
     ['seal of no length', { headers: { ...headers, seal: '' } }],
   ])('is wrong with another %s', (_, change) => {
     expect(() => seal.check({ ...sealed, ...change })).toThrow(
-      expect.objectContaining({ code: 'MESSAGE_INVALID', message: expect.stringContaining('sluice.things') }),
+      expect.objectContaining({
+        code: 'MESSAGE_INVALID',
+        message: expect.stringMatching(
+          /^Message sluice\.things\.\w+\/1\/7: its seal is not one of this deployment\.$/,
+        ),
+      }),
     );
   });
 
@@ -59,7 +94,21 @@ describe('the seal of a message', () => {
   it('cannot be checked without the secret, which is no reason to believe it', () => {
     expect(MessageSeal.of('')).toBeNull();
     expect(checkedSeal(null, received(MESSAGE))).toBe(false);
-    expect(() => checkedSeal(null, sealed)).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }));
+    expect(() => checkedSeal(null, sealed)).toThrow(
+      expect.objectContaining({
+        code: 'MESSAGE_INVALID',
+        message:
+          'Message sluice.things.raw/1/7: it is sealed, and this service has no SLUICE_MESSAGE_KEY to check that.',
+      }),
+    );
+  });
+
+  it('is checked before a message is passed on', () => {
+    expect(checkedSeal(seal, sealed)).toBe(true);
+    expect(checkedSeal(seal, received(MESSAGE))).toBe(false);
+    expect(() => checkedSeal(seal, { ...sealed, value: Buffer.from('1,3\n') })).toThrow(
+      expect.objectContaining({ code: 'MESSAGE_INVALID' }),
+    );
   });
 
   it('fits any message that was sealed, whatever bytes and texts it holds', () => {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createCipheriv, createHmac, timingSafeEqual } from 'node:crypto';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { IncomingMessage, OutgoingMessage, RawHeaders } from './header-reader.js';
@@ -29,7 +30,7 @@ interface JobKeys {
  *   digest never leaves the HMAC, so the rule that a nonce must not come twice, which is for tags that are shown, does not
  *   apply (docs/decisions/0016).
  *
- * It does not tell a message from its repeat; that is harmless, for every batch has a natural id.
+ * It does not distinguish a message from its repeat; that is harmless, for every batch has a natural id.
  */
 export class MessageSeal {
   private readonly keys = new Map<string, JobKeys>();
@@ -61,10 +62,13 @@ export class MessageSeal {
   }
 
   private sealOf(topic: string, headers: RawHeaders, value: Buffer): string {
-    const facts = Object.entries(headers)
-      .filter(([name]) => name !== SEAL)
-      .map(([name, given]) => [name, Array.isArray(given) ? given.map(String) : String(given)])
-      .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
+    const facts = Object.keys(headers)
+      .filter((name) => name !== SEAL)
+      .sort()
+      .map((name) => {
+        const given = headers[name];
+        return [name, Array.isArray(given) ? given.map(String) : factOf(given)];
+      });
     const keys = this.keysOf(String(headers.job));
     return createHmac('sha256', keys.seal)
       .update(JSON.stringify([topic, facts]))
@@ -83,6 +87,12 @@ export class MessageSeal {
     this.keys.set(job, keys);
     return keys;
   }
+}
+
+/** MS2. What is no text is not made one, which would be the same for many bytes. */
+function factOf(given: Buffer | string | undefined): string | { readonly base64: string } {
+  if (!Buffer.isBuffer(given) || isUtf8(given)) return String(given);
+  return { base64: given.toString('base64') };
 }
 
 /** MS4. 16 bytes. */

@@ -1,9 +1,22 @@
 import { crc32c } from '@node-rs/crc32';
 import { type OptionValues, SOURCE_FORMATS, type SourceFormat } from '../dataset/dataset.js';
-import type { OversizedRecord, RawBatch } from '../record/raw-batch.js';
-import { HeaderReader, type IncomingMessage, type OutgoingMessage } from './header-reader.js';
+import {
+  MESSAGE_FAULT_CODES,
+  type MessageFaultCode,
+  type RawBatch,
+  type UnreadableRecord,
+} from '../record/raw-batch.js';
+import {
+  HeaderReader,
+  type IncomingMessage,
+  isCount,
+  isListOf,
+  isObjectOf,
+  isRecordOf,
+  isText,
+  type OutgoingMessage,
+} from './header-reader.js';
 import { topicOf } from './topics.js';
-import { isCount, isListOf, isObjectOf, isRecordOf, isText } from './wire-checks.js';
 
 /** A raw batch on its way: the source's bytes, and everything the validator needs to judge them alone. PURE. */
 export interface RawMessage {
@@ -25,12 +38,15 @@ export interface RawMessage {
 const VERSION = 1;
 
 const isSize = (value: unknown): value is number => isCount(value);
-const isOversized = isObjectOf<OversizedRecord>({
+const isFault = (value: unknown): value is MessageFaultCode =>
+  typeof value === 'string' && Object.hasOwn(MESSAGE_FAULT_CODES, value);
+const isUnreadable = isObjectOf<UnreadableRecord>({
   index: isSize,
   offset: isSize,
   keptBytes: isSize,
   bytes: isSize,
   lines: isSize,
+  code: (value): value is MessageFaultCode | undefined => value === undefined || isFault(value),
 });
 
 /** @param partitions pinned in the job row, so that a batch always goes to the same partition */
@@ -53,17 +69,24 @@ export function encodeRawMessage(message: Omit<RawMessage, 'crc32c'>, partitions
       lines: String(batch.lines),
       'byte-start': String(batch.byteStart),
       'byte-end': String(batch.byteEnd),
-      oversized: JSON.stringify(batch.oversized),
+      // Its name is that of its first kind: batches under way when a build is changed are read by the next one.
+      oversized: JSON.stringify(batch.unreadable),
       crc32c: String(crc32c(batch.bytes)),
       format: message.format,
-      columns: JSON.stringify(message.columns),
-      context: JSON.stringify(message.context),
+      columns: JSON.stringify(batch.head?.columns ?? message.columns),
+      context: JSON.stringify(contextOf(message)),
       contract: String(message.contractVersion),
       options: JSON.stringify(message.options),
       attempt: String(message.attempt),
       ...(batch.lineEnd === 'cr' ? { 'line-end': 'cr' } : {}),
+      ...(batch.messages === undefined ? {} : { messages: batch.messages }),
     },
   };
+}
+
+/** What the job states of itself goes before what a message says. */
+function contextOf({ batch, context }: Pick<RawMessage, 'batch' | 'context'>): RawMessage['context'] {
+  return batch.head === undefined ? context : { ...batch.head.context, ...context };
 }
 
 /** Only the rarer kind of line end stands in a header. */
@@ -96,8 +119,9 @@ export function decodeRawMessage(message: IncomingMessage): RawMessage {
       byteStart: read.count('byte-start'),
       byteEnd: read.count('byte-end'),
       bytes,
-      oversized: read.checkedJson('oversized', isListOf(isOversized)),
+      unreadable: read.checkedJson('oversized', isListOf(isUnreadable)),
       ...lineEndOf(read),
+      ...read.optional('messages', () => ({ messages: read.bytes('messages') })),
     },
     crc32c: checksum,
     format,

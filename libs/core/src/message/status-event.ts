@@ -1,22 +1,24 @@
-import { JOB_STATES, type JobState } from '../job/job-state.js';
-import { isFindingCode } from '../record/finding.js';
+import { JOB_STATES, type JobState } from '#api/job-words.js';
+import { isFindingCode } from '../finding/finding.js';
 import { MAX_MEMBER_NAME_CHARACTERS, type MemberCounts } from '../record/member-names.js';
 import {
   HeaderReader,
   type IncomingMessage,
+  isCount,
+  isDatasetName,
+  isLabel,
+  isOffset,
+  isRecordOf,
+  isTime,
+  isUuid,
   type MessagePlace,
   type OutgoingMessage,
 } from './header-reader.js';
 import { STATUS_TOPIC } from './topics.js';
-import { isCount, isDatasetName, isLabel, isOffset, isRecordOf, isTime, isUuid } from './wire-checks.js';
-
-/** The stages of the way, in order. */
-export const STAGES = ['ingest', 'validate', 'load', 'finalize'] as const;
-export type Stage = (typeof STAGES)[number];
 
 /**
  * One fact about a batch, announced after it is durable. Its id is (job, batch, stage): repeats and
- * order do not matter to whoever folds them (G7). PURE.
+ * order do not matter to the tracker that folds them (G7). PURE.
  */
 export interface BatchEvent {
   readonly type: 'batch';
@@ -35,7 +37,7 @@ export interface BatchEvent {
   readonly findings: Readonly<Record<string, number>>;
   /** Of the validator: members that the contract does not read, as `travellingMembers` has them; absent for none. */
   readonly unknownMembers?: MemberCounts;
-  /** ISO 8601, by the clock of whoever announces. */
+  /** ISO 8601, by the clock of the announcing process. */
   readonly at: string;
   /** Of the ingestor that read the batch; absent in events of older builds. */
   readonly epoch?: number;
@@ -52,7 +54,7 @@ export interface JobEvent {
   readonly at: string;
 }
 
-/** A message that nobody could read was passed over; neither its dataset nor its job can be known. */
+/** A message that no service could read was skipped; neither its dataset nor its job can be known. */
 export interface ParkedEvent extends MessagePlace {
   readonly type: 'parked';
   /** What is wrong with it, without anything of its value. */
@@ -89,7 +91,7 @@ export function decodeStatusEvent(message: IncomingMessage): StatusEvent {
   return event;
 }
 
-/** Whoever folds events adds them up and stores them: a malformed one is refused here, not by the database. */
+/** The service that folds events adds them up and stores them: a malformed one is refused here, not by the database. */
 function isStatusEvent(event: unknown): event is StatusEvent {
   if (typeof event !== 'object' || event === null) return false;
   const { type, dataset, job, at, ...facts } = event as Record<string, unknown>;

@@ -34,6 +34,17 @@ describe('cleaning', () => {
     expect(cleanString(` ${inner} `)).toBe(inner);
   });
 
+  it.each([
+    ...['abc', 'a b', '東京', 'a東', '東a', 'ab\u3001c', 'NULLs'].map((value) => [value, true] as const),
+    ...[' abc', 'abc ', '\tabc', 'abc\t', '\u3000abc', 'abc\u3000'].map((value) => [value, false] as const),
+    // As long as a null token, or shorter: it has to be compared.
+    ...['', 'a', 'ab', 'NA'].map((value) => [value, false] as const),
+  ])('knows at a glance whether %j needs no cleaning: %j', (value, isClean) => {
+    const bytes = Buffer.from(` ${value} `);
+    const cleaner = new ByteCleaner({ nullTokens: ['', 'NA'] });
+    expect(cleaner.isClean(bytes, 1, bytes.length - 1)).toBe(isClean);
+  });
+
   it('says the same on bytes as on strings', () => {
     const value = fc.string({
       unit: fc.constantFrom(

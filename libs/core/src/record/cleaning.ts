@@ -49,7 +49,7 @@ export class ByteCleaner {
     this.emptyIsNull = this.nullTokens.some((token) => token.length === 0);
   }
 
-  /** Tells most values that need no cleaning by their length and their two ends; false says nothing. */
+  /** Recognizes most values that need no cleaning by their length and their two ends; false says nothing. */
   isClean(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start <= this.longestToken) return false;
     const first = bytes[start] ?? 0;

@@ -6,7 +6,7 @@ import { ChildTable, Children, Column, FromParent, SlotNumber, Table } from '../
 import { int64, jsonb } from '../dataset/kinds.js';
 import { MaxCharacters, Required } from '../dataset/rules.js';
 import { compileContract, warningCodes } from './compile-contract.js';
-import { MAX_BATCH_TEXT_BYTES } from './compile/contract-judge.js';
+import { MAX_BATCH_TEXT_BYTES } from './compile/record-defects.js';
 import { DEFAULT_CUTTING } from './raw-batch.js';
 import type { BatchVerdict } from './verdict.js';
 
@@ -129,7 +129,7 @@ describe('compiled contract', () => {
     ['too few fields', '1', 'the record has 1 field instead of 2'],
     ['too many fields', '1,a,,', 'the record has 4 fields instead of 2'],
     [
-      'letters behind a closing quote',
+      'characters after a closing quote',
       '"1"x,a',
       'a quote opens a field and does not close before a comma or line end',
     ],
@@ -251,7 +251,7 @@ describe('compiled contract', () => {
     expect(rowsOf(verdict).map(([, , name]) => name)).toEqual(['5"', '"q"', 'a"b', 'x']);
   });
 
-  it('tells a listener of every record with findings, accepted ones too', () => {
+  it('gives a listener every record with findings, accepted ones too', () => {
     const heard: unknown[] = [];
     const contract = compileContract(SHOP, {
       columns: SHOP_COLUMNS,
@@ -267,7 +267,7 @@ describe('compiled contract', () => {
     ]);
   });
 
-  it('refuses a batch whose count is wrong, whole (V1)', () => {
+  it('refuses a batch whose count is wrong, whole (CC1)', () => {
     const batch = { ...batchOf('1,a\n2,b\n'), records: 3 };
     expect(() => compileContract(PLACE, NO_INPUTS).judge(batch)).toThrow(
       expect.objectContaining({ code: 'MESSAGE_INVALID' }),

@@ -140,7 +140,7 @@ describe('COPY text in PostgreSQL', () => {
         fc.constantFrom('"\\u0000"', '"\\ud800"', `${'['.repeat(200)}${']'.repeat(200)}`),
       ),
     ],
-  ])('takes into %s whatever the kind accepts', async (_, kind, type, value) => {
+  ])('takes into %s all that the kind accepts', async (_, kind, type, value) => {
     const accepted = fc.sample(value, 2000).filter((one) => kind.accepts(one));
     expect(accepted.length).toBeGreaterThan(100);
     expect(await copied(accepted, kind, type)).toHaveLength(accepted.length);

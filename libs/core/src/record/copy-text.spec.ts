@@ -28,7 +28,7 @@ function write(rows: readonly (readonly (string | null)[])[], capacity: number):
 }
 
 describe('CopyText', () => {
-  it('writes any values so that they read back as they were (C1)', () => {
+  it('writes any values so that they read back as they were (CT1)', () => {
     const rows = fc.integer({ min: 1, max: 4 }).chain((columns) =>
       fc.array(fc.array(fc.option(trickyText), { minLength: columns, maxLength: columns }), {
         maxLength: 8,
@@ -47,7 +47,7 @@ describe('CopyText', () => {
   it.each([
     ['a lone backslash and dot, which would end the COPY', '\\.', '\\\\.'],
     ['what would be NULL', '\\N', '\\\\N'],
-    ['a backslash before a letter, which would vanish', 'a\\b', 'a\\\\b'],
+    ['a backslash before a character, which would vanish', 'a\\b', 'a\\\\b'],
     ['tab, line feed, carriage return', '\t\n\r', '\\t\\n\\r'],
     ['other control characters', '\x01\x08\x0b\x0c\x7f', '\x01\x08\x0b\x0c\x7f'],
     ['private use, four bytes, full width', '\ue000𠮷３', '\ue000𠮷３'],

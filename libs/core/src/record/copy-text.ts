@@ -1,3 +1,5 @@
+import type { ValueWriter } from '../dataset/kinds.js';
+
 /**
  * COPY text, written row by row into one growing buffer. PURE.
  *
@@ -5,13 +7,13 @@
  * `\N`, and a backslash begins an escape. So in a value backslash, tab, line feed and carriage return are
  * written as `\\`, `\t`, `\n`, `\r`, and nothing else needs care:
  *
- * - C1: no value can write `\.` (which alone on a line would end the COPY, later rows vanishing without
+ * - CT1: no value can write `\.` (which alone on a line would end the COPY, later rows vanishing without
  *   an error) or `\N`, because every backslash of a value is doubled.
- * - C2: a value holds no NUL and is well-formed UTF-8 (else 22021, and the whole COPY is lost): the
+ * - CT2: a value holds no NUL and is well-formed UTF-8 (else 22021, and the whole COPY is lost): the
  *   contract's cleaning and the batch's UTF-8 check see to it before anything is written here.
  *
  * Why not strings: `value.replace(…)` and `join('\t')` cost 3 to 4 times as much as copying bytes whose
- * every value was looked at once. `copy-text.spec.ts` proves that what is written reads back as it was.
+ * every value was read once. `copy-text.spec.ts` proves that what is written reads back as it was.
  */
 const TAB = 0x09;
 const LINE_FEED = 0x0a;
@@ -22,10 +24,10 @@ const LETTER_N = 0x6e;
 const LETTER_R = 0x72;
 const LETTER_NULL = 0x4e;
 
-/** A larger buffer is given back when its text is taken: few batches need one, and each job keeps its own. */
+/** A larger buffer is released when its text is taken: few batches need one, and each job keeps its own. */
 const KEPT_CAPACITY_BYTES = 2 * 1024 * 1024;
 
-export class CopyText {
+export class CopyText implements ValueWriter {
   private bytes: Buffer;
   private used = 0;
   private rowCount = 0;
@@ -141,7 +143,7 @@ export class CopyText {
     this.used = this.rowCount = this.markedLength = this.markedRows = 0;
   }
 
-  /** Gives a copy of what was written, and starts anew. */
+  /** Gives a copy of what was written, and starts over. */
   take(): Buffer {
     const taken = Buffer.from(this.bytes.subarray(0, this.used));
     this.clear();

@@ -1,47 +1,76 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { chunksOf, cutChunks, START, trickySource } from '#test/support/record/cutting.js';
+import { anyDialect, chunksOf, cutChunks, START, trickySource } from '#test/support/record/cutting.js';
 import { plainRecords } from '#test/support/record/plain-records.js';
+import type { RecordShape } from '../dataset/csv-dialect.js';
 import { createCutter } from './cutter.js';
 import { type CuttingOptions, DEFAULT_CUTTING, OVERSIZED_KEPT_BYTES, type RawBatch } from './raw-batch.js';
 import { type RecordPlace, RecordWalker } from './record-walker.js';
 
 const CSV: CuttingOptions = { ...DEFAULT_CUTTING, format: 'csv', limitRecords: null };
 
-const options = fc.record({
-  format: fc.constantFrom('csv' as const, 'ndjson' as const),
+const sizes = {
   maxBatchBytes: fc.integer({ min: 1, max: 60 }),
   maxBatchRecords: fc.integer({ min: 1, max: 8 }),
   maxRecordBytes: fc.integer({ min: 1, max: 25 }),
   limitRecords: fc.option(fc.integer({ min: 0, max: 12 })),
   lineEnd: fc.constantFrom('lf' as const, 'cr' as const),
-});
+};
 
-const sourceInChunks = trickySource().chain((source) => fc.tuple(fc.constant(source), chunksOf(source)));
+/** A source, and how it is cut: by the dialect whose marks it is made of, the default one, or as lines. */
+const cuttings = fc.oneof(
+  fc.record({
+    source: trickySource(),
+    cutting: fc.record({ ...sizes, format: fc.constant('csv' as const) }),
+  }),
+  fc.record({
+    source: trickySource(),
+    cutting: fc.record({ ...sizes, format: fc.constant('ndjson' as const) }),
+  }),
+  anyDialect().chain(({ csv, pieces }) =>
+    fc.record({
+      source: trickySource(60, pieces),
+      cutting: fc.record({
+        ...{ ...sizes, format: fc.constant('csv' as const), csv: fc.constant(csv) },
+        // Of a line over the limit enough is kept to decide whether it is skipped.
+        maxRecordBytes: fc.integer({ min: 2, max: 25 }),
+      }),
+    }),
+  ),
+);
 
-function walk(batches: readonly RawBatch[], format: CuttingOptions['format']) {
+const cuttingsInChunks = cuttings.chain(({ source, cutting }) =>
+  fc.record({ source: fc.constant(source), cutting: fc.constant(cutting), chunks: chunksOf(source) }),
+);
+
+function walk(batches: readonly RawBatch[], shape: RecordShape) {
   return batches.flatMap((batch) => {
     const found = [];
-    const walker = new RecordWalker(batch, format);
+    const walker = new RecordWalker(batch, shape);
     while (walker.next())
-      found.push({ ...walker.place(), malformed: walker.malformed, oversized: walker.oversized });
+      found.push({
+        ...walker.place(),
+        malformed: walker.malformed,
+        skipped: walker.skipped,
+        oversized: walker.unreadable,
+      });
     return found;
   });
 }
 
 describe('cutter', () => {
-  it('cuts the same batches however the bytes come (K1)', () => {
+  it('cuts the same batches however the bytes come (CU1)', () => {
     fc.assert(
-      fc.property(sourceInChunks, options, ([source, chunks], cutting) => {
+      fc.property(cuttingsInChunks, ({ source, chunks, cutting }) => {
         expect(cutChunks(chunks, cutting)).toEqual(cutChunks([source], cutting));
       }),
       { numRuns: 1000 },
     );
   });
 
-  it('goes on from any batch end as if it had never stopped (K2)', () => {
+  it('continues from any batch end as if it had never stopped (CU2)', () => {
     fc.assert(
-      fc.property(trickySource(), options, fc.nat(), (source, cutting, pick) => {
+      fc.property(cuttings, fc.nat(), ({ source, cutting }, pick) => {
         const whole = cutChunks([source], cutting);
         const last = whole[pick % Math.max(1, whole.length)];
         if (last === undefined) return;
@@ -59,9 +88,9 @@ describe('cutter', () => {
     );
   });
 
-  it('numbers records, lines and bytes without gap, and leaves nothing out (K4)', () => {
+  it('numbers records, lines and bytes without gap, and leaves nothing out (CU4)', () => {
     fc.assert(
-      fc.property(trickySource(), options, (source, cutting) => {
+      fc.property(cuttings, ({ source, cutting }) => {
         const batches = cutChunks([source], { ...cutting, limitRecords: null });
         let next = { batch: 0, record: 0, line: 1, byte: 0 };
         for (const batch of batches) {
@@ -85,25 +114,27 @@ describe('cutter', () => {
     );
   });
 
-  it('finds the records that the rule in plain words finds, and so does whoever walks the batches', () => {
+  it('finds the records that the rule in plain words finds, and so does a walk over the batches', () => {
     fc.assert(
-      fc.property(trickySource(), options, (source, cutting) => {
-        const records = walk(cutChunks([source], { ...cutting, limitRecords: null }), cutting.format);
-        const expected = plainRecords(source, cutting.format, cutting.maxRecordBytes, cutting.lineEnd);
+      fc.property(cuttings, ({ source, cutting }) => {
+        const records = walk(cutChunks([source], { ...cutting, limitRecords: null }), cutting);
+        const expected = plainRecords(source, cutting, cutting.maxRecordBytes, cutting.lineEnd);
         expect(
-          records.map(({ record, line, byteStart, malformed, oversized }) => ({
+          records.map(({ record, line, byteStart, malformed, skipped, oversized }) => ({
             record,
             line,
             byteStart,
-            isMalformed: malformed,
+            isMalformed: malformed || skipped,
+            isSkipped: skipped,
             isTooLarge: oversized !== null && oversized.keptBytes < oversized.bytes,
           })),
         ).toEqual(
-          expected.map(({ start, line, isMalformed, isTooLarge }, record) => ({
+          expected.map(({ start, line, isMalformed, isTooLarge, isSkipped }, record) => ({
             record,
             line,
             byteStart: start,
-            isMalformed: isMalformed || isTooLarge,
+            isMalformed: isMalformed || isTooLarge || isSkipped,
+            isSkipped,
             isTooLarge,
           })),
         );
@@ -125,7 +156,7 @@ describe('cutter', () => {
     );
   });
 
-  it('stops after exactly the records it was told, and says so', () => {
+  it('stops after exactly the limit of records, and says so', () => {
     const cutter = createCutter({ ...CSV, limitRecords: 3 }, START);
     expect(cutter.push(Buffer.from('a\n\nb'))).toEqual([]);
     expect(cutter.done).toBe(false);
@@ -136,7 +167,7 @@ describe('cutter', () => {
     expect([...cutter.push(Buffer.from('e\n')), ...cutter.end()]).toEqual([]);
   });
 
-  it('counts the limit from the first record of the source, also when it goes on later', () => {
+  it('counts the limit from the first record of the source, also when it continues later', () => {
     const from = { batch: 4, record: 10, line: 11, byte: 500 };
     const [batch] = cutChunks([Buffer.from('a\nb\nc\n')], { ...CSV, limitRecords: 12 }, from);
     expect(batch).toMatchObject({ batch: 4, firstRecord: 10, records: 2, byteStart: 500, byteEnd: 504 });
@@ -150,7 +181,7 @@ describe('cutter', () => {
     expect(sizes({ maxBatchRecords: 2 })).toEqual([10, 10, 10, 5]);
   });
 
-  it('streams past a record of 64 MB in little memory, keeps its head, and loads its neighbours (K3)', () => {
+  it('streams past a record of 64 MB in little memory, keeps its head, and loads its neighbours (CU3)', () => {
     const cutter = createCutter(CSV, START);
     const chunk = Buffer.alloc(1024 * 1024, 'x');
     const batches = cutter.push(Buffer.from('first\n"quoted\nstill",'));
@@ -165,19 +196,19 @@ describe('cutter', () => {
       records: 3,
       lines: 4,
       byteEnd: 6 + length + 5,
-      oversized: [{ index: 1, offset: 6, keptBytes: OVERSIZED_KEPT_BYTES, bytes: length, lines: 2 }],
+      unreadable: [{ index: 1, offset: 6, keptBytes: OVERSIZED_KEPT_BYTES, bytes: length, lines: 2 }],
     });
-    const [first, big, last] = walk(batches, 'csv');
+    const [first, big, last] = walk(batches, CSV);
     expect(first).toMatchObject({ line: 1, bytes: Buffer.from('first') });
     expect(big).toMatchObject({ line: 2, byteStart: 6, byteEnd: 6 + length });
     expect(big!.bytes.toString()).toMatch(/^"quoted\nstill",x+$/);
     expect(last).toMatchObject({ line: 4, byteStart: 6 + length, bytes: Buffer.from('last') });
   });
 
-  it('lets an unclosed quote cost its own line only', () => {
+  it('loses only its own line to an unclosed quote', () => {
     const rest = 'a,"b\nc"\n'.repeat(40_000);
     const batches = cutChunks([Buffer.from(`one,"two\n${'three,four\n'.repeat(30_000)}${rest}`)], CSV);
-    const records = walk(batches, 'csv');
+    const records = walk(batches, CSV);
     expect(records).toHaveLength(1 + 30_000 + 40_000);
     expect(
       records
@@ -191,7 +222,7 @@ describe('RecordWalker', () => {
   it('refuses a batch that does not hold what it says', () => {
     const [batch] = cutChunks([Buffer.from('a\nb\n')], CSV);
     for (const records of [1, 3]) {
-      expect(() => walk([{ ...batch!, records }], 'csv')).toThrow(
+      expect(() => walk([{ ...batch!, records }], CSV)).toThrow(
         expect.objectContaining({
           code: 'MESSAGE_INVALID',
           message: expect.stringContaining(`${records} records`),
@@ -203,7 +234,7 @@ describe('RecordWalker', () => {
   it('gives each record its place in the job, whichever batch it stands in', () => {
     const from = { batch: 2, record: 70, line: 90, byte: 1000 };
     const [batch] = cutChunks([Buffer.from('a\r\n"b\nc"\n\nd')], CSV, from);
-    const walker = new RecordWalker(batch!, 'csv');
+    const walker = new RecordWalker(batch!, CSV);
     const places: RecordPlace[] = [];
     while (walker.next()) places.push(walker.place());
     expect(places).toHaveLength(4);

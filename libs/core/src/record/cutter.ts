@@ -2,18 +2,18 @@
  * Cuts a byte stream into raw batches. PURE.
  *
  * Invariants
- * - K1: the batches depend on the bytes, the options and the place where cutting begins; never on the
+ * - CU1: the batches depend on the bytes, the options and the place where cutting begins; never on the
  *   sizes of the chunks.
- * - K2: cutting that begins at a batch's end (`byteEnd`, with the numbers that follow) gives the same
+ * - CU2: cutting that begins at a batch's end (`byteEnd`, with the numbers that follow) gives the same
  *   further batches.
- * - K3: memory is bounded by `maxBatchBytes + maxRecordBytes` and one slice, whatever the source holds.
- * - K4: records, lines and bytes are contiguous from batch to batch; every byte of the source is in one.
+ * - CU3: memory is bounded by `maxBatchBytes + maxRecordBytes` and one slice for every source.
+ * - CU4: records, lines and bytes are contiguous from batch to batch; every byte of the source is in one.
  */
-import type { SourceFormat } from '../dataset/dataset.js';
+import { dialectOf, type RecordShape } from '../dataset/csv-dialect.js';
 import {
   type CuttingOptions,
   OVERSIZED_KEPT_BYTES,
-  type OversizedRecord,
+  type UnreadableRecord,
   type RawBatch,
 } from './raw-batch.js';
 import { type LineEnd, terminatorOf } from './line-ends.js';
@@ -44,9 +44,9 @@ export function createCutter(options: CuttingOptions, from: CutPosition): Cutter
   return new BatchCutter(options, from);
 }
 
-/** The format's own bounds: quotes mean something in CSV only. */
-export function boundsOf(format: SourceFormat, maxRecordBytes: number, lineEnd?: LineEnd): RecordBounds {
-  return new RecordBounds(format === 'csv', maxRecordBytes, lineEnd);
+/** The bounds of a dataset's records: quotes mean something in CSV only. */
+export function boundsOf(shape: RecordShape, maxRecordBytes: number, lineEnd?: LineEnd): RecordBounds {
+  return new RecordBounds(dialectOf(shape), maxRecordBytes, lineEnd);
 }
 
 /** Larger chunks are worked off in slices, so that little has to be moved when the buffer's head is freed. */
@@ -74,13 +74,13 @@ class BatchCutter implements Cutter {
   private records = 0;
   private lines = 0;
   private passedBytes = 0;
-  private oversized: OversizedRecord[] = [];
+  private unreadable: UnreadableRecord[] = [];
 
   constructor(
     private readonly options: CuttingOptions,
     from: CutPosition,
   ) {
-    this.bounds = boundsOf(options.format, options.maxRecordBytes, options.lineEnd);
+    this.bounds = boundsOf(options, options.maxRecordBytes, options.lineEnd);
     this.terminator = terminatorOf(options.lineEnd ?? 'lf');
     this.keptBytes = Math.min(OVERSIZED_KEPT_BYTES, options.maxRecordBytes);
     this.lastRecord = options.limitRecords ?? Number.POSITIVE_INFINITY;
@@ -156,7 +156,7 @@ class BatchCutter implements Cutter {
 
   private noteOversized(start: number, sizes: { keptBytes: number; bytes: number }): void {
     const { records, batchStart, bounds } = this;
-    this.oversized.push({ index: records, offset: start - batchStart, ...sizes, lines: bounds.lines });
+    this.unreadable.push({ index: records, offset: start - batchStart, ...sizes, lines: bounds.lines });
   }
 
   private countRecord(end: number, batches: RawBatch[]): void {
@@ -180,7 +180,7 @@ class BatchCutter implements Cutter {
       byteStart: this.byteStart,
       byteEnd,
       bytes,
-      oversized: this.oversized,
+      unreadable: this.unreadable,
       ...(this.options.lineEnd === 'cr' ? { lineEnd: 'cr' } : {}),
     });
     this.batch += 1;
@@ -189,7 +189,7 @@ class BatchCutter implements Cutter {
     this.byteStart = byteEnd;
     this.batchStart = end;
     this.records = this.lines = this.passedBytes = 0;
-    this.oversized = [];
+    this.unreadable = [];
   }
 
   private append(bytes: Buffer): void {

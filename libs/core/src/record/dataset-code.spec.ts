@@ -3,7 +3,7 @@ import { Length } from 'class-validator';
 import type { SluiceError } from '#common/errors/sluice-error.js';
 import { batchOf, cutChunks } from '#test/support/record/cutting.js';
 import { ChildTable, Children, Column, FromParent, Table } from '../dataset/columns.js';
-import type { Kind } from '../dataset/kinds.js';
+import type { KindDefinition as Kind } from '../dataset/kinds.js';
 import { defineRule } from '../dataset/rules.js';
 import { compileContract } from './compile-contract.js';
 import { DEFAULT_CUTTING } from './raw-batch.js';
@@ -54,7 +54,7 @@ describe('code of a dataset that throws', () => {
   };
 
   it.each(Object.keys(kinds))(
-    'is told by class, property, record and line, without the value: %s',
+    'is reported by class, property, record and line, without the value: %s',
     (part) => {
       @Table({ name: 'own', key: ['id'] })
       class Own {

@@ -13,7 +13,7 @@ function rowsOf(verdict: BatchVerdict, table = 0): (string | null)[][] {
   return readCopyText(verdict.sections[table]!.text);
 }
 
-describe('values and members that are not where the contract looks for them', () => {
+describe('values and members that are not where the contract expects them', () => {
   const first = ({ refused }: BatchVerdict): unknown =>
     [...refused][0]?.findings.map(({ code, field }) => ({ code, field }));
 
@@ -77,7 +77,7 @@ describe('values and members that are not where the contract looks for them', ()
     expect(counts).toMatchObject({ accepted, refused: 2 - accepted });
   });
 
-  it('do not fill memory, whatever their names', () => {
+  it('do not fill memory, with any names', () => {
     const records = Array.from({ length: 200 }, (_, i) => `{"id":${i},"m${i}":1,"${'n'.repeat(5000)}":1}\n`);
     const { unknownMembers = {} } = judgeJson(records.join(''));
     expect(Object.keys(unknownMembers).length).toBeLessThanOrEqual(51);

@@ -1,16 +1,16 @@
 /**
- * The line ends of a source: told from its head, pinned in the job, the same for ingestor, validator and loader. PURE.
+ * The line ends of a source: found from its head, pinned in the job, the same for ingestor, validator and loader. PURE.
  *
- * - L1: `lf` ends with LF: LF, CRLF and CR CR LF in any mixture. `cr` is CR alone, as old spreadsheets write it.
- * - L2: what is told depends on the head's bytes alone. Only a head without one LF outside quotes is `cr`.
- * - L3: no line end of the other kind is taken for text: in the head it refuses the file, in a record the record.
+ * - LE1: `lf` ends with LF: LF, CRLF and CR CR LF in any mixture. `cr` is CR alone, as old spreadsheets write it.
+ * - LE2: the result depends on the head's bytes alone. Only a head without one LF outside quotes is `cr`.
+ * - LE3: no line end of the other kind is taken for text: in the head it refuses the file, in a record the record.
  */
+import { BACKSLASH, isSkippedLine, type ResolvedDialect } from '../dataset/csv-dialect.js';
+
 export type LineEnd = 'lf' | 'cr';
 
 export const LINE_FEED = 0x0a;
 export const CARRIAGE_RETURN = 0x0d;
-const QUOTE = 0x22;
-const COMMA = 0x2c;
 
 /** This number of CRs before an LF belong to it: one, or two where CRLF was translated once more. */
 export const MAX_RETURNS = 2;
@@ -39,33 +39,46 @@ export function textEnd(bytes: Uint8Array, start: number, end: number, lineEnd: 
   return to;
 }
 
-/** @param quoting whether line ends inside quotes are text (CSV) */
-export function lineEndOf(head: Uint8Array, quoting: boolean): LineEnd {
+/** @param dialect line ends inside its quotes, and behind its backslashes, are text */
+export function lineEndOf(head: Buffer, dialect: ResolvedDialect): LineEnd {
+  const { delimiter, quote, backslash, skippedStarts } = dialect;
   let returns = 0;
   let atFieldStart = true;
+  let atLineStart = true;
   for (let at = 0; at < head.length; at += 1) {
+    if (atLineStart && skippedStarts.length > 0 && isSkippedLine(head, at, head.length, dialect)) {
+      while (at < head.length && head[at] !== LINE_FEED && head[at] !== CARRIAGE_RETURN) at += 1;
+    }
     const byte = head[at];
     if (byte === LINE_FEED) return 'lf';
     if (byte === CARRIAGE_RETURN) returns += 1;
-    if (quoting && atFieldStart && byte === QUOTE) {
-      const close = closingQuote(head, at + 1);
+    if (atFieldStart && byte === quote) {
+      const close = closingQuote(head, at + 1, dialect);
       // Without a closing quote it is part of the text.
       if (close !== -1) at = close;
     }
-    atFieldStart = byte === COMMA || byte === CARRIAGE_RETURN;
+    if (backslash && byte === BACKSLASH) at += 1;
+    atLineStart = byte === CARRIAGE_RETURN;
+    atFieldStart = byte === delimiter || atLineStart;
   }
   return returns > 0 ? 'cr' : 'lf';
 }
 
-/** The quote that closes the field which opened before `from`; -1 where text goes on behind it, or there is none. */
-function closingQuote(bytes: Uint8Array, from: number): number {
+/** The quote that closes the field which opened before `from`; -1 where text follows it, or there is none. */
+function closingQuote(
+  bytes: Uint8Array,
+  from: number,
+  { delimiter, quote, backslash }: ResolvedDialect,
+): number {
   for (let at = from; at < bytes.length; at += 1) {
-    if (bytes[at] !== QUOTE) continue;
-    const next = bytes[at + 1];
-    if (next === QUOTE) at += 1;
-    else if (next === undefined || next === COMMA || next === LINE_FEED || next === CARRIAGE_RETURN)
-      return at;
-    else return -1;
+    if (backslash && bytes[at] === BACKSLASH) at += 1;
+    else if (bytes[at] === quote) {
+      const next = bytes[at + 1];
+      if (next === quote) at += 1;
+      else if (next === undefined || next === delimiter || next === LINE_FEED || next === CARRIAGE_RETURN)
+        return at;
+      else return -1;
+    }
   }
   return -1;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isLabel } from '../message/wire-checks.js';
+import { isLabel } from '../message/header-reader.js';
 import { MAX_KEPT_MEMBERS, mostFrequent, travellingMembers } from './member-names.js';
 
 describe('names of members that the contract does not read', () => {

@@ -1,5 +1,5 @@
 /**
- * Names of members that the contract does not read, on their way from the batch to those who read about the job. PURE.
+ * Names of members that the contract does not read, from the batch to the readers of a job's report. PURE.
  *
  * They are foreign text. They travel only as labels ({@link travellingMembers}): short, without anything that could
  * steer a terminal or that `jsonb` cannot hold. They are no metric's label and stand in no log.
@@ -9,15 +9,15 @@
 export type MemberCounts = Readonly<Record<string, number>>;
 
 /**
- * Names that a batch tells, and that are kept of a job. Up to here the sums are exact, in whatever order the batches come;
- * of more names the rarest go, and what is told of the others is at least so many.
+ * Names that a batch reports, and that are kept of a job. Up to here the sums are exact, in any order of the batches;
+ * of more names the rarest are dropped, and the sums of the others are lower bounds.
  */
 export const MAX_KEPT_MEMBERS = 20;
 /** Names that are shown of a job. */
 export const MAX_SHOWN_MEMBERS = 10;
 export const MAX_MEMBER_NAME_CHARACTERS = 64;
 
-/** What a batch tells: its most frequent names, each cut and with its control characters written out. */
+/** What a batch reports: its most frequent names, each cut and with its control characters written out. */
 export function travellingMembers(counts: MemberCounts): MemberCounts {
   const labels = new Map<string, number>();
   for (const [name, records] of Object.entries(counts)) {

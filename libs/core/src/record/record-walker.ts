@@ -3,11 +3,10 @@
  * The validator walks all of them; the loader looks up the ones that PostgreSQL or a key refused.
  */
 import { SluiceError } from '#common/errors/sluice-error.js';
-import type { SourceFormat } from '../dataset/dataset.js';
-import { boundsOf } from './cutter.js';
+import { dialectOf, isSkippedLine, type RecordShape, type ResolvedDialect } from '../dataset/csv-dialect.js';
 import { type LineEnd, textEnd } from './line-ends.js';
-import type { OversizedRecord, RawBatch } from './raw-batch.js';
-import type { RecordBounds } from './record-bounds.js';
+import type { RawBatch, UnreadableRecord } from './raw-batch.js';
+import { RecordBounds } from './record-bounds.js';
 
 /** One record's place and bytes, line end left out. */
 export interface RecordPlace {
@@ -34,12 +33,15 @@ export class RecordWalker {
   malformed = false;
   /** It holds a quote that neither opens nor closes a field. */
   strayQuote = false;
-  /** It passed the size limit when it was cut. */
-  oversized: OversizedRecord | null = null;
+  /** It is a comment or a footer, by the dataset's dialect. */
+  skipped = false;
+  /** It was listed as unreadable when it was cut: too large, or a message that does not hold exactly one record. */
+  unreadable: UnreadableRecord | null = null;
 
   private readonly lineEnd: LineEnd;
+  private readonly dialect: ResolvedDialect;
   private readonly bounds: RecordBounds;
-  private nextOversized = 0;
+  private nextUnreadable = 0;
   private nextLine: number;
   /** Where the next record begins, and where the run of records ends that `bounds` was fed with. */
   private cursor = 0;
@@ -47,13 +49,15 @@ export class RecordWalker {
   /** Source bytes of streamed-past records before the current one that the batch does not hold. */
   private passedBytes = 0;
 
+  /** @param shape the dataset of the batch, or its format and dialect */
   constructor(
-    private readonly batch: RawBatch,
-    format: SourceFormat,
+    protected readonly batch: RawBatch,
+    shape: RecordShape,
   ) {
     // Sizes were judged by the cutter: what was over the limit is listed in the batch.
     this.lineEnd = batch.lineEnd ?? 'lf';
-    this.bounds = boundsOf(format, Number.POSITIVE_INFINITY, this.lineEnd);
+    this.dialect = dialectOf(shape);
+    this.bounds = new RecordBounds(this.dialect, Number.POSITIVE_INFINITY, this.lineEnd);
     this.line = this.nextLine = batch.firstLine;
   }
 
@@ -63,22 +67,23 @@ export class RecordWalker {
    */
   next(): boolean {
     const { batch, bounds } = this;
-    if (this.oversized !== null) this.passedBytes += this.oversized.bytes - this.oversized.keptBytes;
+    if (this.unreadable !== null) this.passedBytes += this.unreadable.bytes - this.unreadable.keptBytes;
     this.line = this.nextLine;
     this.index += 1;
-    const oversized = batch.oversized[this.nextOversized];
-    if (oversized?.offset === this.cursor && oversized.index === this.index) {
-      this.takeOversized(oversized);
+    const unreadable = batch.unreadable[this.nextUnreadable];
+    if (unreadable?.offset === this.cursor && unreadable.index === this.index) {
+      this.takeUnreadable(unreadable);
       return true;
     }
-    this.oversized = null;
-    if (this.segmentEnd === -1) this.startSegment(oversized?.offset ?? batch.bytes.length);
+    this.unreadable = null;
+    if (this.segmentEnd === -1) this.startSegment(unreadable?.offset ?? batch.bytes.length);
     if (bounds.next() !== 'record') {
-      if (this.index !== batch.records || oversized !== undefined) throw this.doesNotFit();
+      if (this.index !== batch.records || unreadable !== undefined) throw this.doesNotFit();
       return false;
     }
     this.malformed = bounds.malformed;
     this.strayQuote = bounds.strayQuote;
+    this.skipped = bounds.skipped;
     this.nextLine += bounds.lines;
     this.cursor = bounds.end;
     this.setRange(bounds.start, bounds.end);
@@ -87,29 +92,32 @@ export class RecordWalker {
 
   /** The current record's place and bytes (a view of the batch's). */
   place(): RecordPlace {
-    const { batch, oversized, start, end } = this;
+    const { batch, unreadable, start, end } = this;
     const byteStart = batch.byteStart + start + this.passedBytes;
-    const isPassed = oversized !== null && oversized.keptBytes < oversized.bytes;
+    const isPassed = unreadable !== null && unreadable.keptBytes < unreadable.bytes;
     return {
       record: batch.firstRecord + this.index,
       line: this.line,
       byteStart,
-      byteEnd: byteStart + (isPassed ? oversized.bytes : end - start),
+      byteEnd: byteStart + (isPassed ? unreadable.bytes : end - start),
       bytes: batch.bytes.subarray(start, end),
     };
   }
 
-  private takeOversized(oversized: OversizedRecord): void {
-    this.oversized = oversized;
-    this.nextOversized += 1;
-    this.malformed = true;
+  private takeUnreadable(unreadable: UnreadableRecord): void {
+    this.unreadable = unreadable;
+    this.nextUnreadable += 1;
+    const { bytes } = this.batch;
+    const { offset, keptBytes, code } = unreadable;
+    this.skipped = code === undefined && isSkippedLine(bytes, offset, offset + keptBytes, this.dialect);
+    this.malformed = !this.skipped;
     this.strayQuote = false;
-    this.nextLine += oversized.lines;
-    this.cursor = oversized.offset + oversized.keptBytes;
+    this.nextLine += unreadable.lines;
+    this.cursor = unreadable.offset + unreadable.keptBytes;
     this.segmentEnd = -1;
-    if (oversized.keptBytes === oversized.bytes) this.setRange(oversized.offset, this.cursor);
+    if (code === undefined && keptBytes === unreadable.bytes) this.setRange(unreadable.offset, this.cursor);
     else {
-      this.start = oversized.offset;
+      this.start = unreadable.offset;
       this.end = this.cursor;
     }
   }
@@ -129,8 +137,22 @@ export class RecordWalker {
     const { batch, index } = this;
     const text =
       index === batch.records
-        ? `Batch ${batch.batch} says that record ${batch.oversized[this.nextOversized]?.index} of it is too large, where there is no such one.`
+        ? `Batch ${batch.batch} says that record ${batch.unreadable[this.nextUnreadable]?.index} of it is unreadable, where there is no such one.`
         : `Batch ${batch.batch} says that it holds ${batch.records} records, and ${index} were found.`;
     return new SluiceError('MESSAGE_INVALID', text, { batch: batch.batch });
   }
+}
+
+/** Of messages every one counts as one line, whatever line breaks stand inside its quotes. */
+class MessageWalker extends RecordWalker {
+  override next(): boolean {
+    const found = super.next();
+    this.line = this.batch.firstLine + this.index;
+    return found;
+  }
+}
+
+/** The walker of a batch; a class of its own for messages, so that the records of files are not asked what they are. */
+export function walkerOf(batch: RawBatch, shape: RecordShape): RecordWalker {
+  return batch.messages === undefined ? new RecordWalker(batch, shape) : new MessageWalker(batch, shape);
 }

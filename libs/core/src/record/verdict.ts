@@ -1,4 +1,4 @@
-import type { Finding } from './finding.js';
+import type { Finding } from '../finding/finding.js';
 
 /** What judging one raw batch yields: COPY text for the tables, and every refused record. */
 export interface BatchVerdict {

@@ -1,9 +1,8 @@
-import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
-import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { poolConfig } from '#common/postgres/pool.js';
 import { Job } from '../job/job.entity.js';
 import { LedgerRow } from '../ledger/ledger.entity.js';
+import { Stream } from '../stream/stream.entity.js';
 import { ControlTables1700000000001 } from './migrations/0001-control-tables.js';
 import { TrackerTables1700000000002 } from './migrations/0002-tracker-tables.js';
 import { LetterColumns1700000000003 } from './migrations/0003-letter-columns.js';
@@ -17,6 +16,16 @@ import { ParkedStates1700000000010 } from './migrations/0010-parked-states.js';
 import { AnnounceLease1700000000013 } from './migrations/0013-announce-lease.js';
 import { BatchSets1700000000014 } from './migrations/0014-batch-sets.js';
 import { UnknownMembers1700000000015 } from './migrations/0015-unknown-members.js';
+import { StrictJobs1700000000016 } from './migrations/0016-strict-jobs.js';
+import { Lanes1700000000017 } from './migrations/0017-lanes.js';
+import { MessagesOfDeadLetters1700000000018 } from './migrations/0018-messages-of-dead-letters.js';
+import { Streams1700000000019 } from './migrations/0019-streams.js';
+import { Repair1700000000020 } from './migrations/0020-repair.js';
+import { Edits1700000000021 } from './migrations/0021-edits.js';
+import { Resubmission1700000000022 } from './migrations/0022-resubmission.js';
+import { Replays1700000000023 } from './migrations/0023-replays.js';
+import { StreamHours1700000000024 } from './migrations/0024-stream-hours.js';
+import { History1700000000025 } from './migrations/0025-history.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -33,6 +42,16 @@ export const CONTROL_MIGRATIONS = [
   AnnounceLease1700000000013,
   BatchSets1700000000014,
   UnknownMembers1700000000015,
+  StrictJobs1700000000016,
+  Lanes1700000000017,
+  MessagesOfDeadLetters1700000000018,
+  Streams1700000000019,
+  Repair1700000000020,
+  Edits1700000000021,
+  Resubmission1700000000022,
+  Replays1700000000023,
+  StreamHours1700000000024,
+  History1700000000025,
 ];
 
 export interface ControlDatabaseOptions {
@@ -54,17 +73,9 @@ export function controlDatabase(
     applicationName: options.applicationName,
     poolSize: maxConnections,
     extra: poolConfig({ ...options, maxConnections }),
-    entities: [Job, LedgerRow, ...moreEntities],
+    entities: [Job, LedgerRow, Stream, ...moreEntities],
     migrations: CONTROL_MIGRATIONS,
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'each',
   });
-}
-
-/**
- * The pool beneath TypeORM, for plain SQL on the same connections.
- * @param database initialized
- */
-export function poolOf(database: DataSource): Pool {
-  return (database.driver as PostgresDriver).master as Pool;
 }

@@ -1,15 +1,19 @@
-import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
+import type { Dataset } from '../dataset/dataset.js';
+import { DRAFT_NOTE, draftNote, migrateDraft, sha256Of } from './draft-tables.js';
 
 /** A dataset as far as its tables are concerned: its name and the folder with `migrations/NNN-name.sql`. */
 export interface MigratedDataset {
   readonly name: string;
   readonly folder: string;
+  /** Where the folder has no migrations its tables come from this contract (`draft-tables.ts`). */
+  readonly dataset?: Pick<Dataset, 'name' | 'contract'>;
 }
 
 interface File {
@@ -41,7 +45,7 @@ export async function prepareDatasetMigrations(client: Client): Promise<void> {
  * Runs a dataset's SQL files that have not run yet, in order, each in its own transaction together with the note that it
  * ran. A file that was changed after it ran is refused: write a new one instead.
  * @param adopt a file that finds what it makes counts as run: the tables outlived the notes, e.g. in a restored dump
- * @param onApplied is told `<dataset>/<file>` of each file once it is committed
+ * @param onApplied receives `<dataset>/<file>` of each file once it is committed
  * @returns what stopped it, or null; errors that are no fault of the dataset's own (a lost connection) are thrown
  */
 export async function migrateDataset(
@@ -51,7 +55,15 @@ export async function migrateDataset(
   onApplied: (name: string) => void,
 ): Promise<SluiceError | null> {
   try {
-    for (const file of await filesOf(dataset)) {
+    const files = await filesOf(dataset);
+    if (files.length === 0 && dataset.dataset !== undefined) {
+      const done = await draftOf(client, dataset.name, dataset.dataset);
+      if (done !== null) onApplied(`${dataset.name}/${DRAFT_NOTE} (draft, ${done})`);
+      return null;
+    }
+    if (await adoptDraft(client, files))
+      onApplied(`${dataset.name}/${files[0]?.name ?? ''} (made by the draft)`);
+    for (const file of files) {
       const { rows } = await client.query<{ sha256: string }>(
         'SELECT sha256 FROM sluice.dataset_migration WHERE dataset = $1 AND file = $2',
         [file.dataset, file.name],
@@ -68,14 +80,50 @@ export async function migrateDataset(
   }
 }
 
+/** File names of a dataset's migrations that have not run here. */
+export async function pendingMigrations(client: Client, dataset: MigratedDataset): Promise<string[]> {
+  const files = await filesOf(dataset);
+  const { rows } = await client.query<{ file: string }>(
+    'SELECT file FROM sluice.dataset_migration WHERE dataset = $1',
+    [dataset.name],
+  );
+  return files.map(({ name }) => name).filter((name) => !rows.some(({ file }) => file === name));
+}
+
+/** @throws SluiceError, also for what PostgreSQL refused */
+async function draftOf(
+  client: Client,
+  name: string,
+  dataset: Pick<Dataset, 'name' | 'contract'>,
+): Promise<'made' | 'made again' | null> {
+  try {
+    return await migrateDraft(client, { ...dataset, name });
+  } catch (error) {
+    throw refused({ dataset: name, name: DRAFT_NOTE }, error);
+  }
+}
+
+/** DR3: the tables of a draft become those of its first migration, where that is the same SQL. */
+async function adoptDraft(client: Client, [first]: readonly File[]): Promise<boolean> {
+  if (first === undefined || (await draftNote(client, first.dataset)) === null) return false;
+  const { rowCount } = await client.query(
+    `WITH gone AS (DELETE FROM sluice.dataset_migration WHERE dataset = $1 AND starts_with(file, $4) RETURNING file, sha256)
+     INSERT INTO sluice.dataset_migration (dataset, file, sha256)
+     SELECT $1, $2, $3 FROM gone WHERE file = $4 AND sha256 = $3`,
+    [first.dataset, first.name, first.sha256, DRAFT_NOTE],
+  );
+  return rowCount === 1;
+}
+
 async function filesOf({ name: dataset, folder }: MigratedDataset): Promise<File[]> {
   const directory = join(folder, 'migrations');
+  if (!existsSync(directory)) return [];
   try {
     const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort();
     return await Promise.all(
       names.map(async (name) => {
         const sql = await readFile(join(directory, name), 'utf8');
-        return { dataset, name, sql, sha256: createHash('sha256').update(sql).digest('hex') };
+        return { dataset, name, sql, sha256: sha256Of(sql) };
       }),
     );
   } catch (cause) {
@@ -119,7 +167,7 @@ function changed({ dataset, name }: File): SluiceError {
 }
 
 /** What PostgreSQL said to a file, in a code of its own. An error of the connection stays what it is. */
-function refused({ dataset, name }: File, error: unknown): unknown {
+export function refused({ dataset, name }: Pick<File, 'dataset' | 'name'>, error: unknown): unknown {
   const sqlstate = sqlstateOf(error);
   if (sqlstate === null) return error;
   const problem = databaseProblem(error);

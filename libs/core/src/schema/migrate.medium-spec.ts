@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import pg from 'pg';
 import { pino } from 'pino';
 import { createPool } from '#common/postgres/pool.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { OWN_LOCKS, type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { RunFolder } from '#test/support/run-folder.js';
 import { checkDatabase } from './database.provider.js';
 import type { MigratedDataset } from './dataset-migrations.js';
@@ -132,7 +132,7 @@ describe('migrate', () => {
     });
     await other.end();
     expect(await migrate(server.url, [])).toEqual([]);
-    const { rows } = await admin.query(`SELECT FROM pg_locks WHERE locktype = 'advisory'`);
+    const { rows } = await admin.query(`SELECT FROM ${OWN_LOCKS} WHERE locktype = 'advisory'`);
     expect(rows).toEqual([]);
   });
 

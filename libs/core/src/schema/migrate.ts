@@ -16,7 +16,7 @@ export interface MigrateOptions {
   readonly adopt?: readonly string[];
   /** How long another migration is waited for. */
   readonly lockWaitMs?: number;
-  /** Is told each migration as soon as it is committed. */
+  /** Receives the name of each migration as soon as it is committed. */
   readonly onApplied?: (name: string) => void;
 }
 

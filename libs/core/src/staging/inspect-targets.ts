@@ -1,7 +1,7 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { columnSettings, grantStatements, keptStatements } from './kept-statements.js';
-import { TARGET_SCHEMA } from './staging-names.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
+import type { Targets } from './table-plan.js';
 import type {
   ForeignKeyFacts,
   IndexFacts,
@@ -26,19 +26,12 @@ type OfTable<T> = T & { oid: number };
  * Call it inside a transaction.
  * @throws SluiceError TARGET_MISSING naming every table that is not there
  */
-export async function inspectForMerge(
-  client: SqlClient,
-  tables: readonly string[],
-  schema: string = TARGET_SCHEMA,
-): Promise<MergeFacts[]> {
+export async function inspectForMerge(client: SqlClient, { schema, tables }: Targets): Promise<MergeFacts[]> {
   return withEmptySearchPath(client, async () => {
     const found = (await client.query<TableRow>(TABLES, [schema, tables])).rows;
     const missing = tables.filter((table) => !found.some((row) => row.table === table));
     if (missing.length > 0) {
-      throw new SluiceError(
-        'TARGET_MISSING',
-        `There is no table ${missing.map((name) => `${schema}.${name}`).join(', ')}.`,
-      );
+      throw await missingTargets(client, schema, missing);
     }
     const oids = found.map((row) => row.oid);
     const indexes = await groupsOf<IndexFacts>(client, INDEXES, oids);
@@ -52,18 +45,14 @@ export async function inspectForMerge(
 }
 
 /**
- * Reads from the catalogs what `tables` of schema `schema` are made of, in the order given.
+ * Reads from the catalogs what the tables are made of, in the order given.
  * The server's own deparsing (pg_get_indexdef and its like) is the source: nothing is parsed here.
  * Call it inside a transaction: names come out qualified because the search path is empty meanwhile.
  * @throws SluiceError TARGET_MISSING naming every table that is not there
  */
-export async function inspectTargets(
-  client: SqlClient,
-  tables: readonly string[],
-  schema: string = TARGET_SCHEMA,
-): Promise<TargetFacts[]> {
+export async function inspectTargets(client: SqlClient, targets: Targets): Promise<TargetFacts[]> {
   return withEmptySearchPath(client, async () => {
-    const found = await inspectForMerge(client, tables, schema);
+    const found = await inspectForMerge(client, targets);
     const oids = found.map((row) => row.oid);
     const shapes = (await client.query<ShapeRow>(SHAPES, [oids])).rows;
     const parts = {
@@ -89,6 +78,22 @@ export async function inspectTargets(
       };
     });
   });
+}
+
+/** A schema that is not there says more than its tables. */
+async function missingTargets(
+  client: SqlClient,
+  schema: string,
+  tables: readonly string[],
+): Promise<SluiceError> {
+  const { rows } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+  const names = tables.map((name) => `${schema}.${name}`).join(', ');
+  return new SluiceError(
+    'TARGET_MISSING',
+    rows.length > 0
+      ? `There is no table ${names}.`
+      : `There is no schema ${schema}, and so no table ${names}: the dataset's migrations make both (sluice migrate).`,
+  );
 }
 
 /** With an empty path the server qualifies every name it prints, and resolves none by accident. */
@@ -119,7 +124,7 @@ async function groupsOf<T extends object>(
 }
 
 const TABLES = `
-  SELECT c.oid, c.relname AS table, format('%I.%I', n.nspname, c.relname) AS name, ts.spcname AS tablespace,
+  SELECT c.oid, n.nspname AS schema, c.relname AS table, format('%I.%I', n.nspname, c.relname) AS name, ts.spcname AS tablespace,
          coalesce(c.reloptions, '{}')
            || ARRAY(SELECT 'toast.' || option FROM unnest(toast.reloptions) AS option) AS options,
          own.columns, own.nullable, own.generated, own.serial,
@@ -251,7 +256,7 @@ const SEQUENCES = `
   WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY($1)
     AND d.deptype IN ('i', 'a') ORDER BY s.relname`;
 
-// CREATE OR REPLACE VIEW sets the options anew, so they are said again.
+// CREATE OR REPLACE VIEW resets the options, so they are stated again.
 const VIEWS = `
   SELECT DISTINCT d.refobjid AS oid, format('%I.%I', n.nspname, v.relname) AS name, pg_get_userbyid(v.relowner) AS owner,
          format('CREATE OR REPLACE VIEW %I.%I%s AS %s', n.nspname, v.relname,

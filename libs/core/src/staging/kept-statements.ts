@@ -11,7 +11,7 @@ interface Statement {
 
 type StatementsOf = (oid: number) => string[];
 
-/** `ALTER COLUMN c SET STATISTICS n`, to be put behind any ALTER TABLE: what ANALYZE goes by. */
+/** `ALTER COLUMN c SET STATISTICS n`, to be put behind any ALTER TABLE: what ANALYZE uses. */
 export async function columnSettings(client: SqlClient, oids: number[]): Promise<StatementsOf> {
   return statementsOf(client, [COLUMN_SETTINGS], oids);
 }
@@ -159,7 +159,7 @@ const PRIVILEGED = `
 const ROLE = `CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END`;
 const OPTION = `CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END`;
 
-// A privilege granted by somebody with the grant option is granted by the owner afterwards: the same rights.
+// A privilege granted by another role with the grant option is granted by the owner afterwards: the same rights.
 const GRANTS = `
   SELECT DISTINCT oid, rank, statement FROM (
     SELECT p.oid, 1 AS rank, format('REVOKE ALL ON %s FROM %I', thing, pg_get_userbyid(p.relowner)) AS statement

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { inTransaction } from '#common/postgres/pool.js';
-import { SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
+import { targetsOf } from './table-plan.js';
+import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
 import { inspectForMerge } from './inspect-targets.js';
 import { KnownTargets } from './known-targets.js';
 import type { MergeFacts } from './target-facts.js';
@@ -17,7 +18,7 @@ const TABLES = `${SHOP_TABLES}
     OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 bttextcmp(text, text);
   CREATE INDEX shop_loose ON public.shop (note public.loose);
   ALTER TABLE public.shop ADD region text CONSTRAINT of_region REFERENCES elsewhere.region`;
-const NAMES = ['shop', 'sale'];
+const NAMES = targetsOf(SHOP_PLAN);
 
 describe('what is known of the targets', () => {
   let jobs: StagedJobs;

@@ -1,11 +1,12 @@
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { inspectForMerge } from './inspect-targets.js';
-import { TARGET_SCHEMA } from './staging-names.js';
+import type { Targets } from './table-plan.js';
 import type { MergeFacts } from './target-facts.js';
 
 /**
  * What one process knows of target tables from earlier jobs, so that a small job does not plan the three large catalogue
- * queries of {@link inspectForMerge} each time it begins or merges: one query tells whether anything has changed since.
+ * queries of {@link inspectForMerge} each time it begins or merges: one query says whether anything has changed since.
  *
  * - KT1: facts are kept under the stamp that was read before them: what changes between the two has another stamp.
  * - KT2: the stamp names every row version (`xmin` and place) of the catalogues that the facts are read from, and the
@@ -24,13 +25,13 @@ export class KnownTargets {
    * @param client inside a transaction
    * @throws SluiceError TARGET_MISSING
    */
-  async forMerge(client: SqlClient, tables: readonly string[]): Promise<MergeFacts[]> {
-    const key = JSON.stringify(tables);
-    const stamp = await stampOf(client, tables);
+  async forMerge(client: SqlClient, targets: Targets): Promise<MergeFacts[]> {
+    const key = JSON.stringify([targets.schema, ...targets.tables]);
+    const stamp = await stampOf(client, targets);
     const known = this.known.get(key);
     if (known?.stamp === stamp) return known.facts;
     this.known.delete(key);
-    const facts = await inspectForMerge(client, tables);
+    const facts = await inspectForMerge(client, targets);
     this.known.set(key, { stamp, facts });
     return facts;
   }
@@ -40,8 +41,8 @@ export class KnownTargets {
   }
 }
 
-async function stampOf(client: SqlClient, tables: readonly string[]): Promise<string> {
-  const { rows } = await client.query<{ stamp: string }>(STAMP, [TARGET_SCHEMA, tables]);
+async function stampOf(client: SqlClient, { schema, tables }: Targets): Promise<string> {
+  const { rows } = await prepared(client).query<{ stamp: string }>(STAMP, [schema, tables]);
   return rows[0]?.stamp ?? '';
 }
 

@@ -1,18 +1,19 @@
 import pg from 'pg';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { withEmptySearchPath } from './inspect-targets.js';
-import { STAGING_SCHEMA, TARGET_SCHEMA, quotedStagingTable } from './staging-names.js';
+import type { Targets } from './table-plan.js';
+import { STAGING_SCHEMA, quotedStagingTable } from './staging-names.js';
 
 /**
  * Sequences of `serial` columns, as far as they are for one column alone.
  *
  * With `replace`, ids belong to the snapshot. While it is loaded they are counted in a sequence of the staging table's
  * own, which is made like the target's and goes with the table; the swap puts the default back to the target's sequence
- * and lets that go on behind the snapshot's ids (swap-sequences.ts of the loader).
+ * and sets it behind the snapshot's ids (swap-sequences.ts of the loader).
  *
  * Own is a sequence that is OWNED BY the column (so its owner is the table's), whose `nextval` is all of the column's
  * default, and that nothing else in the database draws from: no other column, view or function that PostgreSQL knows to
- * depend on it. Numbers of any other one may be in use elsewhere, so it is never set back: loads draw from it.
+ * depend on it. Numbers of any other sequence may be in use elsewhere, so it is never set back: loads draw from it.
  */
 export interface OwnSequence {
   /** Unqualified name of the table. */
@@ -25,16 +26,15 @@ export interface OwnSequence {
 }
 
 /** Of the target tables. Call it inside a transaction. */
-export async function ownSequences(client: SqlClient, tables: readonly string[]): Promise<OwnSequence[]> {
+export async function ownSequences(client: SqlClient, { schema, tables }: Targets): Promise<OwnSequence[]> {
   return withEmptySearchPath(
     client,
-    async () =>
-      (await client.query<OwnSequence>(OWN_SEQUENCES, [TARGET_SCHEMA, tables, STAGING_SCHEMA])).rows,
+    async () => (await client.query<OwnSequence>(OWN_SEQUENCES, [schema, tables, STAGING_SCHEMA])).rows,
   );
 }
 
 /**
- * Lets a column of a staging table count in a sequence of its own, from the start value.
+ * Makes a column of a staging table count in a sequence of its own, from the start value.
  * A name with a dot is none that PostgreSQL makes up for indexes, constraints and identity sequences.
  */
 export async function countInStaging(

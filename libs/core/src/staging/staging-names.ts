@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { DEFAULT_SCHEMA } from '../dataset/columns.js';
+import type { TablePlan } from '../record/compile-contract.js';
 
 /**
  * Names of a job's own copies of the tables.
@@ -8,9 +10,6 @@ import pg from 'pg';
  * be found in the catalogs without knowing its dataset: even when the dataset is gone, its leftovers are not.
  */
 export const STAGING_SCHEMA = 'sluice_staging';
-
-/** Where the data tables live. */
-export const TARGET_SCHEMA = 'public';
 
 /** First column of every COPY: number of the record in the job, from 0; rows of child tables repeat it. */
 export const RECORD_COLUMN = '_sluice_record';
@@ -45,8 +44,9 @@ export function stagingPrefix(jobId: string): string {
 }
 
 /** The target table with its schema, quoted. */
-export function quotedTarget(table: string): string {
-  return `${TARGET_SCHEMA}.${pg.escapeIdentifier(table)}`;
+export function quotedTarget({ schema, table }: Pick<TablePlan, 'schema' | 'table'>): string {
+  const place = schema === DEFAULT_SCHEMA ? schema : pg.escapeIdentifier(schema);
+  return `${place}.${pg.escapeIdentifier(table)}`;
 }
 
 /** Column names as they stand in SQL, separated by commas, each behind `prefix`. */

@@ -1,6 +1,7 @@
 import type { WriteMode } from '../dataset/dataset.js';
 import { checkTargets } from './checks/check-targets.js';
 import { KnownTargets } from './known-targets.js';
+import { parentLinks } from './parent-links.js';
 import { countInStaging, ownSequences } from './own-sequences.js';
 import {
   RECORD_COLUMN,
@@ -12,8 +13,9 @@ import {
 } from './staging-names.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import pg from 'pg';
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
-import { type TablePlan, mainTable } from './table-plan.js';
+import { type TablePlan, mainTable, targetsOf } from './table-plan.js';
 import type { IndexFacts, MergeFacts } from './target-facts.js';
 import { refuseUnkeepable } from './unkeepable.js';
 
@@ -30,6 +32,8 @@ import { refuseUnkeepable } from './unkeepable.js';
  * - Identity columns, and with `replace` `serial` ones, count in a sequence of the staging table's own, from its start
  *   value: surrogate ids belong to the snapshot (as after TRUNCATE … RESTART IDENTITY), or a daily load would use
  *   up an `integer` within years. `append` and `upsert` draw their ids from the target's sequence when merging.
+ * - Records that are deletes have a table of their own, in mode `upsert` alone: the key's columns and the version's, as in
+ *   the target, and the record's number.
  * - A sequence that is not for one column alone (own-sequences.ts) is drawn from by each `replace`, a failed one, too.
  */
 export interface StagedJob {
@@ -41,20 +45,23 @@ export interface StagedJob {
 /**
  * @param client in the transaction that sets the job `running`
  * @param known what this process knows of the targets from earlier jobs
- * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED, TARGET_CANNOT_BE_MERGED, and whatever `checkTargets` finds
+ * @param deletes what the dataset's deletes are written to; null when it has none
+ * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_SWAPPED, TARGET_CANNOT_BE_MERGED, and those of `checkTargets`
  */
 export async function createStaging(
   client: SqlClient,
   plan: readonly TablePlan[],
   job: StagedJob,
   known = new KnownTargets(),
+  deletes: TablePlan | null = null,
 ): Promise<void> {
-  const tables = plan.map(({ table }) => table);
-  const targets = await known.forMerge(client, tables);
-  if (job.mode === 'replace') await refuseUnkeepable(client, tables);
-  else requireMergeable(plan, targets);
+  const names = targetsOf(plan);
+  const targets = await known.forMerge(client, names);
+  if (job.mode === 'replace') await refuseUnkeepable(client, names);
+  else requireMergeable(plan, targets, job.mode);
   requireColumns(plan, targets);
-  await checkTargets(client, plan, job);
+  const takesDeletes = deletes !== null && job.mode === 'upsert';
+  await checkTargets(client, plan, { ...job, takesDeletes });
   for (const [index, target] of targets.entries()) {
     const { table } = target;
     const options = target.options.filter((option) => !option.includes('autovacuum_enabled='));
@@ -69,7 +76,7 @@ export async function createStaging(
     const drawn = target.serial.filter((column) => plan[index]?.columns.includes(column) === false);
     if (drawn.length === 0) continue;
     if (job.mode === 'replace' && job.dryRun !== true) {
-      for (const sequence of await ownSequences(client, [table])) {
+      for (const sequence of await ownSequences(client, { ...names, tables: [table] })) {
         if (drawn.includes(sequence.column)) await countInStaging(client, sequence, job.id);
       }
     } else {
@@ -80,16 +87,34 @@ export async function createStaging(
       );
     }
   }
+  if (takesDeletes) await createStagingOfDeletes(client, mainTable(plan), deletes, job.id);
+}
+
+/** LIKE takes all columns of a table or none; these are of its types and collations. */
+async function createStagingOfDeletes(
+  client: SqlClient,
+  main: TablePlan,
+  { table, columns, key }: TablePlan,
+  jobId: string,
+): Promise<void> {
+  const name = quotedStagingTable(table, jobId);
+  await client.query(`
+    CREATE TABLE ${name} WITH (autovacuum_enabled=false) AS
+      SELECT NULL::bigint AS ${RECORD_COLUMN}, ${columnList(columns)} FROM ${quotedTarget(main)} WITH NO DATA;
+    ALTER TABLE ${name} ALTER ${RECORD_COLUMN} SET NOT NULL,
+      ${key.map((column) => `ALTER ${columnList([column])} SET NOT NULL`).join(', ')},
+      REPLICA IDENTITY FULL`);
 }
 
 function requireColumns(plan: readonly TablePlan[], targets: readonly MergeFacts[]): void {
-  for (const { table, columns } of plan) {
+  for (const each of plan) {
+    const { table, columns } = each;
     const present = targets.find((target) => target.table === table)?.columns ?? [];
     const missing = columns.filter((column) => !present.includes(column));
     if (missing.length === 0) continue;
     throw new SluiceError(
       'TARGET_MISSING',
-      `Table ${quotedTarget(table)} has no column ${missing.join(', ')}.`,
+      `Table ${quotedTarget(each)} has no column ${missing.join(', ')}.`,
     );
   }
 }
@@ -100,9 +125,10 @@ function requireColumns(plan: readonly TablePlan[], targets: readonly MergeFacts
  * where 'ABC' equals 'abc' a row keeps one of them and its children have the other.
  * @throws SluiceError TARGET_MISSING, TARGET_CANNOT_BE_MERGED
  */
-function requireMergeable(plan: readonly TablePlan[], targets: readonly MergeFacts[]): void {
-  const { table, key } = mainTable(plan);
-  const name = quotedTarget(table);
+function requireMergeable(plan: readonly TablePlan[], targets: readonly MergeFacts[], mode: WriteMode): void {
+  const main = mainTable(plan);
+  const { table, key } = main;
+  const name = quotedTarget(main);
   const target = targets.find((facts) => facts.table === table);
   const candidates = (target?.indexes ?? []).filter(
     ({ unique, columns, keys, predicate }) =>
@@ -115,9 +141,9 @@ function requireMergeable(plan: readonly TablePlan[], targets: readonly MergeFac
   if (candidates.length === 0) {
     throw new SluiceError('TARGET_MISSING', `Table ${name} has no unique index on (${key.join(', ')}).`);
   }
-  const problems = plan.flatMap(({ table: each, columns }) => {
-    const facts = targets.find((found) => found.table === each);
-    return columns
+  const problems = plan.flatMap((each) => {
+    const facts = targets.find((found) => found.table === each.table);
+    return each.columns
       .filter((column) => facts?.generated.includes(column))
       .map((column) => `column ${column} of ${quotedTarget(each)} is GENERATED ALWAYS`);
   });
@@ -125,6 +151,7 @@ function requireMergeable(plan: readonly TablePlan[], targets: readonly MergeFac
   problems.push(...(target?.rules ?? []).map((rule) => `${name} has the rule ${rule}`));
   const nullable = key.filter((column) => target?.nullable.includes(column));
   problems.push(...nullable.map((column) => `key column ${column} of ${name} may be null`));
+  if (mode === 'upsert') problems.push(...unfindable(plan, targets));
   const reasons = candidates.map(problemOf);
   if (!reasons.includes(null)) {
     problems.push(
@@ -136,6 +163,22 @@ function requireMergeable(plan: readonly TablePlan[], targets: readonly MergeFac
     'TARGET_CANNOT_BE_MERGED',
     `A merge could lose or mistake records: ${problems.join('; ')}.`,
   );
+}
+
+/** Child tables of child tables whose rows cannot be assigned to a record: a merge would take away another's. */
+function unfindable(plan: readonly TablePlan[], targets: readonly MergeFacts[]): string[] {
+  return plan.flatMap((child) => {
+    const { parent } = child;
+    if (parent === null || parentLinks(plan, child, targets) !== null) return [];
+    const above = plan.find(({ table }) => table === parent.table);
+    const columns = Object.values(parent.columns).join(', ');
+    return [
+      `rows of ${quotedTarget(child)} hold neither the key of ${quotedTarget(mainTable(plan))} nor columns by which a unique ` +
+        `index distinguishes the rows of ${above === undefined ? parent.table : quotedTarget(above)}: ` +
+        `CREATE UNIQUE INDEX ON ${above === undefined ? parent.table : quotedTarget(above)} (${columns}), NOT NULL each, ` +
+        `or hand the key down by @FromParent`,
+    ];
+  });
 }
 
 /** Why a merge cannot go by a unique index; null when it can. */
@@ -153,11 +196,11 @@ export function copyIntoStaging(plan: TablePlan, jobId: string): string {
 }
 
 /**
- * Drops whatever staging tables the job has; none is fine.
+ * Drops all staging tables of the job; none is fine.
  * Waits for load transactions that still write to them (the lock), so end the job first.
  */
 export async function dropStaging(client: SqlClient, job: { readonly id: string }): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
+  const { rows } = await prepared(client).query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND starts_with(c.relname, $2) AND c.relkind = 'r'`,
@@ -166,7 +209,7 @@ export async function dropStaging(client: SqlClient, job: { readonly id: string 
   if (rows.length > 0) await client.query(`DROP TABLE ${rows.map(({ name }) => name).join(', ')}`);
 }
 
-/** Ids of jobs that nobody can go on with, or that are not known at all, and still have staging tables. */
+/** Ids of jobs that cannot be continued or resumed, or are unknown, and still have staging tables. */
 export async function findAbandonedStaging(client: SqlClient): Promise<string[]> {
   const { rows } = await client.query<{ id: string }>(
     `SELECT DISTINCT staged.id::text AS id

@@ -4,6 +4,8 @@
  */
 export interface MergeFacts {
   readonly oid: number;
+  /** Not quoted. */
+  readonly schema: string;
   /** Unqualified, as in the contract. */
   readonly table: string;
   /** `public.t`, quoted where needed. */
@@ -82,7 +84,7 @@ export interface ForeignKeyFacts {
   readonly referenced: string;
   readonly referencedOid: number;
   readonly referencedColumns: readonly string[];
-  /** False for constraints that are NOT VALID in the target: nobody promised that its rows fit. */
+  /** False for constraints that are NOT VALID in the target: its rows may not fit. */
   readonly validated: boolean;
   /** MATCH FULL refuses keys that are null in part. */
   readonly matchFull: boolean;
@@ -106,6 +108,6 @@ export interface SequenceFacts {
 export interface ViewFacts {
   readonly name: string;
   readonly owner: string;
-  /** CREATE OR REPLACE VIEW: binds the view to whatever table has the name then. */
+  /** CREATE OR REPLACE VIEW: binds the view to the table that has the name then. */
   readonly definition: string;
 }

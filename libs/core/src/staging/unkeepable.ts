@@ -1,12 +1,12 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { loaderRole } from './checks/service-role.js';
-import { TARGET_SCHEMA } from './staging-names.js';
+import type { Targets } from './table-plan.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { withEmptySearchPath } from './inspect-targets.js';
 
 /**
- * What a swap cannot keep. A swap puts a new table in the old one's place: whatever points at the old
- * table by its OID and cannot be made anew, or would be made anew with other contents, stands in the way.
+ * What a swap cannot keep. A swap puts a new table in the old one's place: what points at the old
+ * table by its OID and cannot be made again, or would be made again with other contents, stands in the way.
  */
 interface Problem {
   problem: string;
@@ -16,12 +16,12 @@ interface Problem {
  * Finds what `replace` would lose, before a job begins instead of after hours of loading.
  * @throws SluiceError TARGET_CANNOT_BE_SWAPPED naming everything that stands in the way
  */
-export async function refuseUnkeepable(client: SqlClient, tables: readonly string[]): Promise<void> {
+export async function refuseUnkeepable(client: SqlClient, { schema, tables }: Targets): Promise<void> {
   // The loader swaps, no matter which role starts the job.
   const role = await loaderRole(client);
   const problems = await withEmptySearchPath(client, async () => [
-    ...(await client.query<Problem>(OF_THE_TABLE, [TARGET_SCHEMA, tables, role.oid, role.name])).rows,
-    ...(await client.query<Problem>(OF_OTHERS, [TARGET_SCHEMA, tables, role.oid])).rows,
+    ...(await client.query<Problem>(OF_THE_TABLE, [schema, tables, role.oid, role.name])).rows,
+    ...(await client.query<Problem>(OF_OTHERS, [schema, tables, role.oid])).rows,
   ]);
   if (problems.length === 0) return;
   const list = problems.map(({ problem }) => problem).join('; ');
@@ -57,7 +57,7 @@ const OF_THE_TABLE = `
               WHERE NOT has_schema_privilege($3::oid, t.schema, 'CREATE')
   ) AS problems`;
 
-/** Everything the catalogs know to depend on a table or its row type, less what a swap makes anew. */
+/** Everything the catalogs know to depend on a table or its row type, less what a swap makes again. */
 const OF_OTHERS = `
   WITH target AS (${TARGETS}),
   dependent AS (

@@ -7,10 +7,10 @@ import {
   SlotNumber,
   Table,
 } from '#core/dataset/columns.js';
-import { flag, int64, isoDate } from '#core/dataset/kinds.js';
-import { Digits, MaxCharacters, PairedWith, Required } from '#core/dataset/rules.js';
+import { flag, int64, isoDate, varchar } from '#core/dataset/kinds.js';
+import { Digits, MaxCharacters, PairedWith } from '#core/dataset/rules.js';
 import type { OptionValues } from '#core/dataset/dataset.js';
-import type { Severity } from '#core/record/finding.js';
+import type { Severity } from '#core/finding/finding.js';
 import { PassesChecksum, setupDate } from './rules.js';
 
 /** README section 5: what the option `checksum` makes of a number that fails it. */
@@ -22,8 +22,7 @@ function checksumSeverity(options: OptionValues): Severity | 'off' {
 /** One row of the extract: a registered place of business (README sections 2, 4, 7.1 and 9). */
 @Table({ name: 'tax_registration', key: ['ban'], version: 'dataSourceDate' })
 export class TaxRegistration {
-  @Column({ source: '統一編號' })
-  @Required({ code: 'INVALID_BAN' })
+  @Column({ source: '統一編號', required: { code: 'INVALID_BAN' } })
   @Digits(8, { code: 'INVALID_BAN' })
   @PassesChecksum({ code: 'INVALID_BAN_CHECKSUM', severity: checksumSeverity })
   ban!: string;
@@ -32,13 +31,9 @@ export class TaxRegistration {
   @Digits(8, { code: 'INVALID_HQ_BAN', severity: 'warning', otherwise: null })
   headquartersBan!: string | null;
 
-  @Column({ source: '營業人名稱', ifNull: '' })
-  @MaxCharacters(255)
-  businessName!: string | null;
+  @Column({ source: '營業人名稱', kind: varchar(255), ifNull: '' }) businessName!: string | null;
 
-  @Column({ source: '營業地址', ifNull: '' })
-  @MaxCharacters(500)
-  businessAddress!: string | null;
+  @Column({ source: '營業地址', kind: varchar(500), ifNull: '' }) businessAddress!: string | null;
 
   @Column({
     source: '資本額',
@@ -60,17 +55,15 @@ export class TaxRegistration {
   })
   setupDate!: string | null;
 
-  @Column({ source: '組織別名稱', ifNull: '' })
-  @MaxCharacters(50)
-  businessType!: string | null;
+  @Column({ source: '組織別名稱', kind: varchar(50), ifNull: '' }) businessType!: string | null;
 
   @Column({
     source: '使用統一發票',
     kind: flag({ true: ['Y', 'y'], false: ['N', 'n'] }),
     ifNull: 'false',
     ifInvalid: { code: 'BAD_INVOICE_FLAG', severity: 'warning' },
+    required: { code: 'BAD_INVOICE_FLAG', severity: 'warning' },
   })
-  @Required({ code: 'BAD_INVOICE_FLAG', severity: 'warning' })
   isUseInvoice!: string | null;
 
   @FromContext('date', { kind: isoDate() })
@@ -93,12 +86,9 @@ export class BusinessIndustry {
   @FromParent('ban')
   businessId!: string;
 
-  @Column({ source: 'code' })
-  @MaxCharacters(20)
-  industryCode!: string;
+  @Column({ source: 'code', kind: varchar(20) }) industryCode!: string;
 
-  @Column({ source: 'name', ifNull: '' })
-  @MaxCharacters(255)
+  @Column({ source: 'name', kind: varchar(255), ifNull: '' })
   @PairedWith('industryCode', { code: 'ORPHAN_INDUSTRY', severity: 'warning' })
   industryName!: string | null;
 

@@ -11,7 +11,7 @@ function file(options: GenerateOptions): Buffer {
 }
 
 describe('generator of extracts', () => {
-  // N1
+  // TG1
   it('gives the same bytes for the same options, on every machine', () => {
     const options = { rows: 500, seed: 9, defectShare: 0.1, repeatShare: 0.1 };
     expect(file(options).equals(file(options))).toBe(true);
@@ -21,14 +21,14 @@ describe('generator of extracts', () => {
     );
   });
 
-  // N2
+  // TG2
   it.each([0, 1, 2, 999, 1000])('makes exactly %i records', (rows) => {
     for (const seed of [1, 2, 3]) {
       expect(expectFile(file({ rows, seed, defectShare: 0.5, repeatShare: 0.1 })).counts.read).toBe(rows);
     }
   });
 
-  // N3
+  // TG3
   it('makes rows that load when neither defects nor repeats are asked for; only odd quotes are warnings', () => {
     const { counts, findings, industries } = expectFile(
       file({ rows: 20_000, seed: 4, defectShare: 0, repeatShare: 0 }),

@@ -13,8 +13,9 @@ import { SOURCE_COLUMNS } from './prologue.js';
  * Makes extracts that look like the published one: its traits (README section 8) at shares of the same
  * order, every kind of defect in turn, and numbers that come again anywhere later in the file.
  *
- * N1: the same options give the same bytes. N2: exactly `rows` records. N3: every number that was not
- * repeated or spoilt on purpose is unique and passes the checksum.
+ * - TG1: the same options give the same bytes.
+ * - TG2: exactly `rows` records.
+ * - TG3: every number that was not repeated or spoilt on purpose is unique and passes the checksum.
  */
 
 const CHUNK_CHARACTERS = 64 * 1024;

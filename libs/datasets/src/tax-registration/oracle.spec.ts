@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type OracleOptions, expectFile } from '#test/support/oracle.js';
-import { type JudgedFile, judgeWhole } from '#test/support/judge-file.js';
+import { type JudgedFile, judgeWhole } from '#core/conformance/judge-file.js';
 import dataset from './dataset.js';
 import { generate } from './generator.js';
 import { SOURCE_COLUMNS } from './prologue.js';

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { MAX_HEAD_BYTES } from '#core/dataset/dataset.js';
-import { readSourceHead, refusalOf } from '#core/dataset/source-head.js';
+import { readSourceHead, refusalOf } from '#core/record/head/source-head.js';
 import dataset from './dataset.js';
 import { SOURCE_COLUMNS, readPrologue } from './prologue.js';
 
@@ -75,7 +75,7 @@ describe('the head of an extract', () => {
   });
 
   describe('date line', () => {
-    // P3
+    // PL3
     it('may be missing', () => {
       const file = `${HEADER}\n${RECORD}\n`;
       expect(read(file)).toMatchObject({
@@ -168,7 +168,7 @@ describe('the head of an extract', () => {
     });
   });
 
-  // P1
+  // PL1
   describe('refuses', () => {
     it.each([
       ['an empty file', '', 'FILE_EMPTY', 'empty'],
@@ -213,7 +213,7 @@ describe('the head of an extract', () => {
       expect(messagesOf(file)).toContain(message);
     });
 
-    // P2
+    // PL2
     it.each(['統一編號', '營業人名稱', '名稱3'])('a header without %s', (name) => {
       const file = `${without(name).join(',')}\n${RECORD}\n`;
       expect(read(file)?.findings).toEqual([

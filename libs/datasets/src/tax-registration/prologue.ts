@@ -1,17 +1,17 @@
 import { parse } from 'csv-parse/sync';
 import type { HeadFinding, Prologue } from '#core/dataset/dataset.js';
 import { bomLength, fileError, findWrongEncoding, findWrongKindOfFile } from '#core/dataset/file-head.js';
-import type { Finding } from '#core/record/finding.js';
+import type { Finding } from '#core/finding/finding.js';
 
 /**
  * Reads the head of an extract: header line, date line, and every wrong layout met in the wild
  * (README sections 2 and 3). PURE.
  *
- * P1: a wrong file gets at least one `error` that says what was found and what to do.
- * P2: columns are known by name, in any order; none may be missing, unknown or repeated, because a
- *     layout that is only nearly right would load wrongly without anybody noticing.
- * P3: the date line is known by its shape alone, and is the first line behind the header that is not blank; without one
- *     the first record is on line 2.
+ * - PL1: a wrong file gets at least one `error` that says what was found and what to do.
+ * - PL2: columns are known by name, in any order; none may be missing, unknown or repeated, because a
+ *   layout that is only nearly right would load wrongly without anybody noticing.
+ * - PL3: the date line is known by its shape alone, and is the first line behind the header that is not blank; without one
+ *   the first record is on line 2.
  */
 
 /** The columns of README section 2, in the publisher's order. */

@@ -26,6 +26,7 @@ export const PassesChecksum = defineRule({
 export function setupDate(): Kind {
   return defineKind({
     name: 'setupDate',
+    columnType: 'date',
     accepts: (value) => {
       const day = partsOf(value);
       return day !== undefined && isCalendarDay(day.year, day.month, day.day);

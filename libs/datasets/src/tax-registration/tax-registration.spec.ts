@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { type OracleOptions, expectFile, judgeFile } from '#test/support/oracle.js';
-import { readFixtures } from '#test/support/dataset-fixtures.js';
-import { judgeWhole } from '#test/support/judge-file.js';
+import { readFixtures } from '#core/conformance/fixtures.js';
+import { judgeWhole } from '#core/conformance/judge-file.js';
 import dataset from './dataset.js';
 import { SOURCE_COLUMNS } from './prologue.js';
 

@@ -22,7 +22,7 @@ describe('a broker in a folder of any name', () => {
     rmSync(parent, { recursive: true, force: true });
   });
 
-  it('K1, K2, K3: blanks, comma, colon, umlaut, Chinese, a backslash, under LANG=C; closed to others', async () => {
+  it('BK1, BK2, BK3: blanks, comma, colon, umlaut, Chinese, a backslash, under LANG=C; closed to others', async () => {
     const folder = join(parent, 'für uns, 资料:\\x', 'kafka');
     mkdirSync(folder, { recursive: true });
     const ports = new PortChooser();
@@ -36,7 +36,7 @@ describe('a broker in a folder of any name', () => {
     started = await startProcess(plan);
     await waitUntilReady(started, 110_000);
     expect(existsSync(join(folder, 'data', 'meta.properties'))).toBe(true);
-    // Nothing beside it: neither a folder of half the name, nor one of its mistaken letters.
+    // Nothing beside it: neither a folder of half the name, nor one of its characters misread.
     expect(readdirSync(parent).sort()).toEqual(['für uns, 资料:\\x', 'kafka.log']);
     expect(statSync(folder).mode & 0o777).toBe(0o700);
   });

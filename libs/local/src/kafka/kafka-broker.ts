@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import kafkajs from 'kafkajs';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { ProcessPlan } from '../process-plan.js';
@@ -35,11 +34,11 @@ const LARGEST_REQUEST_BYTES = 10 * 1024 * 1024;
 /**
  * Fetches the jars and formats the storage when needed.
  *
- * K1. Whatever the folder is called (blanks, commas, colons, letters of any script), Kafka runs in it: it is started
- *     there and is given relative names alone, since a comma would cut `log.dirs`, a colon the class path, and a
- *     properties file is read as Latin-1. The jars, which lie elsewhere, are reached by a link.
- * K2. Java asks for a locale of UTF-8 to understand the folder that it runs in; every Linux has C.UTF-8.
- * K3. No other user can read the folder: its segments are records.
+ * - BK1: whatever the folder is called (blanks, commas, colons, characters of any script), Kafka runs in it: it is started
+ *   there and is given relative names alone, since a comma would cut `log.dirs`, a colon the class path, and a
+ *   properties file is read as Latin-1. The jars, which lie elsewhere, are reached by a link.
+ * - BK2: Java asks for a locale of UTF-8 to understand the folder that it runs in; every Linux has C.UTF-8.
+ * - BK3: no other user can read the folder: its segments are records.
  * @throws SluiceError REQUIREMENT_MISSING, LOCAL_START_FAILED
  */
 export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
@@ -47,7 +46,7 @@ export async function planKafka(options: KafkaOptions): Promise<ProcessPlan> {
   const { folder } = options;
   const data = join(folder, DATA);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await chmod(folder, 0o700); // K3: one that an earlier version has made
+  await chmod(folder, 0o700); // BK3: one that an earlier version has made
   await linkTo(jars, join(folder, JARS));
   await copyFile(join(import.meta.dirname, LOG_SETTINGS), join(folder, LOG_SETTINGS));
   await writeFile(
@@ -79,7 +78,7 @@ const JARS = 'jars';
 const SETTINGS = 'server.properties';
 const LOG_SETTINGS = 'log4j2.properties';
 
-/** K2. On macOS Java takes names as UTF-8 whatever the locale is. */
+/** BK2. On macOS Java takes names as UTF-8 whatever the locale is. */
 function javaEnvironment(): NodeJS.ProcessEnv {
   return childEnvironment(process.platform === 'linux' ? { LC_ALL: 'C.UTF-8' } : {});
 }
@@ -189,6 +188,8 @@ async function clusterIdOf(data: string): Promise<string> {
  * @throws an error of kafkajs, or SluiceError BROKER_UNAVAILABLE
  */
 export async function describeBroker(broker: string, clusterId: string): Promise<void> {
+  // Here, because every command of the command line loads this file, and few ask a broker.
+  const { default: kafkajs } = await import('kafkajs');
   const client = new kafkajs.Kafka({
     clientId: 'sluice-local',
     brokers: [broker],

@@ -7,7 +7,7 @@ import { KAFKA_VERSION, checkJars, parseChecksums } from './kafka-jars.js';
 
 const sha256 = (content: string): string => createHash('sha256').update(content).digest('hex');
 
-describe('J2: the committed list', () => {
+describe('KJ2: the committed list', () => {
   it('names the broker that pom.xml and the documents name', () => {
     const listed = parseChecksums(readFileSync(join(import.meta.dirname, 'jars.sha256'), 'utf8'));
     const pom = readFileSync(join(import.meta.dirname, 'pom.xml'), 'utf8');
@@ -20,7 +20,7 @@ describe('J2: the committed list', () => {
   });
 });
 
-describe('J1: fetched jars', () => {
+describe('KJ1: fetched jars', () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'sluice-jars-'));

@@ -13,16 +13,28 @@ import { type Outcome, runToEnd } from '../start-process.js';
 /**
  * The broker's jars, in one folder that all systems of a checkout share.
  *
- * J1. The folder exists only with exactly the listed jars in it, each with the listed SHA-256: they are fetched
- *     and checked under another name, which is then changed. So an interrupted fetch leaves nothing that counts.
- * J2. Which jars these are is committed (pom.xml, jars.sha256); Maven only brings them.
+ * - KJ1: the folder exists only with exactly the listed jars in it, each with the listed SHA-256: they are fetched
+ *   and checked under another name, which is then changed. So an interrupted fetch leaves nothing that counts.
+ * - KJ2: which jars these are is committed (pom.xml, jars.sha256); Maven only brings them.
  */
 export const KAFKA_VERSION = '4.3.0';
 
-const POM = join(import.meta.dirname, 'pom.xml');
+/** Jars that Maven brings, and what they must be (KJ2). */
+export interface JarList {
+  /** As messages name it: `Kafka 4.3.0`. */
+  readonly name: string;
+  readonly pom: string;
+  /** In the format of `sha256sum`. */
+  readonly checksums: string;
+}
+
 /** With its version, which a newer Maven would otherwise choose itself; 3.8 needs Maven 3.6.3. */
 const COPY_GOAL = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
-const CHECKSUMS = join(import.meta.dirname, 'jars.sha256');
+const KAFKA_JARS: JarList = {
+  name: `Kafka ${KAFKA_VERSION}`,
+  pom: join(import.meta.dirname, 'pom.xml'),
+  checksums: join(import.meta.dirname, 'jars.sha256'),
+};
 
 export function kafkaJarsFolder(checkout = checkoutFolder()): string {
   return join(checkout, '.sluice', `kafka-${KAFKA_VERSION}`);
@@ -36,16 +48,17 @@ export function kafkaJarsFolder(checkout = checkoutFolder()): string {
 export async function ensureKafkaJars(
   folder = kafkaJarsFolder(),
   onFetch: () => void = () => undefined,
+  list = KAFKA_JARS,
 ): Promise<string> {
-  const listed = parseChecksums(await readFile(CHECKSUMS, 'utf8'));
+  const listed = parseChecksums(await readFile(list.checksums, 'utf8'));
   if (await hasAll(folder, listed)) return folder;
   onFetch();
   await removeAbandoned(folder);
   const partial = `${folder}.partial-${randomUUID()}`;
   await mkdir(partial, { recursive: true });
   try {
-    await fetchJars(partial);
-    await checkJars(partial, listed);
+    await fetchJars(partial, list);
+    await checkJars(partial, listed, list);
     await rm(folder, { recursive: true, force: true });
     await rename(partial, folder);
   } catch (error) {
@@ -60,24 +73,25 @@ export async function ensureKafkaJars(
 
 /** Whether they are fetched already. */
 export async function jarsAreThere(folder = kafkaJarsFolder()): Promise<boolean> {
-  return hasAll(folder, parseChecksums(await readFile(CHECKSUMS, 'utf8')));
+  return hasAll(folder, parseChecksums(await readFile(KAFKA_JARS.checksums, 'utf8')));
 }
 
 /**
- * J1, read again: every listed jar is there, unchanged, and no other.
+ * KJ1, read again: every listed jar is there, unchanged, and no other.
  * @throws SluiceError REQUIREMENT_MISSING naming the first that differs
  */
 export async function checkJars(
   folder: string,
   listed: ReadonlyMap<string, string> | null = null,
+  list = KAFKA_JARS,
 ): Promise<void> {
-  const expected = listed ?? parseChecksums(await readFile(CHECKSUMS, 'utf8'));
+  const expected = listed ?? parseChecksums(await readFile(list.checksums, 'utf8'));
   const found = new Set(await readdir(folder));
   for (const [jar, sha256] of expected) {
-    if (!found.delete(jar)) throw wrongJar(`${jar} is missing`);
-    if ((await sha256Of(join(folder, jar))) !== sha256) throw wrongJar(`${jar} has another content`);
+    if (!found.delete(jar)) throw wrongJar(list, `${jar} is missing`);
+    if ((await sha256Of(join(folder, jar))) !== sha256) throw wrongJar(list, `${jar} has another content`);
   }
-  for (const jar of found) throw wrongJar(`${jar} is not listed`);
+  for (const jar of found) throw wrongJar(list, `${jar} is not listed`);
 }
 
 /** `sha256sum` format: 64 hex digits, two spaces, name. */
@@ -112,11 +126,14 @@ async function removeAbandoned(folder: string): Promise<void> {
 }
 
 /**
- * What Maven brings for pom.xml, unchecked: for scripts/kafka-checksums.js.
+ * What Maven brings for a list's POM, unchecked: for scripts/kafka-checksums.js.
  * @throws SluiceError REQUIREMENT_MISSING
  */
-export async function fetchJars(folder: string): Promise<void> {
-  const args = ['-q', '-B', '-f', POM, COPY_GOAL];
+export async function fetchJars(
+  folder: string,
+  { name, pom }: Pick<JarList, 'name' | 'pom'> = KAFKA_JARS,
+): Promise<void> {
+  const args = ['-q', '-B', '-f', pom, COPY_GOAL];
   const flags = [`-DoutputDirectory=${folder}`, '-DincludeScope=runtime', '-Dstyle.color=never'];
   let outcome: Outcome;
   try {
@@ -124,7 +141,7 @@ export async function fetchJars(folder: string): Promise<void> {
   } catch {
     throw new SluiceError(
       'REQUIREMENT_MISSING',
-      `Maven (mvn) was not found in PATH: install Maven 3.6.3 or newer; Kafka ${KAFKA_VERSION} is fetched with it once.`,
+      `Maven (mvn) was not found in PATH: install Maven 3.6.3 or newer; ${name} is fetched with it once.`,
     );
   }
   if (outcome.code !== 0) {
@@ -132,7 +149,7 @@ export async function fetchJars(folder: string): Promise<void> {
     const firstError = /^\[ERROR\] *(\S.*)$/m.exec(output)?.[1] ?? output.trim().slice(-500);
     throw new SluiceError(
       'REQUIREMENT_MISSING',
-      `Maven could not fetch Kafka ${KAFKA_VERSION} (is the network, or the mirror in ~/.m2/settings.xml, within reach?): ${firstError}`,
+      `Maven could not fetch ${name} (is the network, or the mirror in ~/.m2/settings.xml, within reach?): ${firstError}`,
     );
   }
 }
@@ -153,9 +170,9 @@ export async function sha256Of(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-function wrongJar(what: string): SluiceError {
+function wrongJar({ name }: JarList, what: string): SluiceError {
   return new SluiceError(
     'REQUIREMENT_MISSING',
-    `The fetched Kafka jars are not the ones that Sluice lists (${what}): remove that one from ~/.m2/repository and try again; if it repeats, the mirror delivers something else.`,
+    `The fetched jars of ${name} are not the ones that Sluice lists (${what}): remove that one from ~/.m2/repository and try again; if it repeats, the mirror delivers something else.`,
   );
 }

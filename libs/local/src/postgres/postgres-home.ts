@@ -11,18 +11,18 @@ import { type PostgresBinaries, findPostgresBinaries } from './postgres-binaries
  * Where PostgreSQL's programs and data lie, and as whom it runs.
  *
  * PostgreSQL refuses to run as root, so root runs it as another user, who must be able to reach both:
- * H1. Not root: the wanted folder and node_modules, as ourselves.
- * H2. Root, both within that user's reach: the same, as that user.
- * H3. Root, one of them under a closed folder (/root, `mktemp -d`): a folder under /var/tmp whose name is made from
- *     the wanted one, with a copy of the programs; `moved-to` in the wanted folder records it, and from then on
- *     decides: the data are there. Data without a record belong to a wanted folder that was removed, and go.
+ * - PH1: not root: the wanted folder and node_modules, as ourselves.
+ * - PH2: Root, both within that user's reach: the same, as that user.
+ * - PH3: Root, one of them under a closed folder (/root, `mktemp -d`): a folder under /var/tmp whose name is made from
+ *   the wanted one, with a copy of the programs; `moved-to` in the wanted folder records it, and from then on
+ *   decides: the data are there. Data without a record belong to a wanted folder that was removed, and go.
  */
 export interface PostgresHome {
   /** Ours; holds `data` (PostgreSQL's user's, 0700) and `password` (ours, 0600). */
   readonly folder: string;
   readonly binaries: PostgresBinaries;
   readonly user: SystemUser | undefined;
-  /** H3: everything that lies outside the wanted folder; null in the other cases. */
+  /** PH3: everything that lies outside the wanted folder; null in the other cases. */
   readonly movedTo: string | null;
 }
 
@@ -98,7 +98,7 @@ export function closedFolder(
   return mayEnter ? null : path;
 }
 
-/** H3's name: from the wanted folder, so that the same checkout finds it again. */
+/** PH3's name: from the wanted folder, so that the same checkout finds it again. */
 export function fallbackFolder(wanted: string): string {
   const digest = createHash('sha256').update(wanted).digest('hex').slice(0, 16);
   return join(FALLBACK_PARENT, `sluice-${digest}`);
@@ -111,7 +111,7 @@ async function makeFallback(folder: string, wanted: string, user: SystemUser): P
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
       throw outOfReach(user, `and ${folder} cannot be made (${messageOf(error)})`);
     }
-    // Everybody may write to /var/tmp: what somebody else laid there under our name is not ours.
+    // Every user may write to /var/tmp: what another user put there under our name is not ours.
     const found = lstatSync(folder);
     if (!found.isDirectory() || found.uid !== 0) {
       throw outOfReach(user, `and ${folder} is there already but not ours; remove it, or`);
@@ -172,7 +172,7 @@ async function findUnprivilegedUser(): Promise<SystemUser> {
   );
 }
 
-/** `id` knows the users of every directory service; macOS gives nobody as 4294967294, spawn wants -2. */
+/** `id` knows the users of every directory service; macOS gives `nobody` as 4294967294, spawn wants -2. */
 async function idOf(flag: '-u' | '-g', name: string): Promise<number | null> {
   try {
     const { code, stdout } = await runToEnd('id', [flag, name]);
@@ -189,6 +189,6 @@ async function idOf(flag: '-u' | '-g', name: string): Promise<number | null> {
 function outOfReach(user: SystemUser, why: string): SluiceError {
   return new SluiceError(
     'REQUIREMENT_MISSING',
-    `PostgreSQL does not run as root, the user ${user.name} cannot reach this checkout, ${why}: move the checkout to a folder that everybody may enter (chmod a+x), run Sluice as an ordinary user, or set DATABASE_URL to a server of your own.`,
+    `PostgreSQL does not run as root, the user ${user.name} cannot reach this checkout, ${why}: move the checkout to a folder that every user may enter (chmod a+x), run Sluice as an ordinary user, or set DATABASE_URL to your own server.`,
   );
 }

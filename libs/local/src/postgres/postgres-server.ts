@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, statSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { removeStalePidFile } from './stale-pid-file.js';
@@ -104,7 +103,7 @@ async function passwordOf(home: PostgresHome): Promise<string> {
   return password;
 }
 
-/** Sorts by code points and knows upper and lower case of all letters, the same on every machine. */
+/** Sorts by code points and knows upper and lower case of all scripts, the same on every machine. */
 const BUILTIN_LOCALE = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 
 /** They came with PostgreSQL 17. */
@@ -145,7 +144,7 @@ function initdbFailed(output: string): SluiceError {
   if (output.includes('could not look up effective user')) {
     return new SluiceError(
       'REQUIREMENT_MISSING',
-      `PostgreSQL needs a name for the user it runs as, and user id ${process.getuid?.() ?? '?'} has none in /etc/passwd: run Sluice as a user with an entry there, or set DATABASE_URL to a server of your own.`,
+      `PostgreSQL needs a name for the user it runs as, and user id ${process.getuid?.() ?? '?'} has none in /etc/passwd: run Sluice as a user with an entry there, or set DATABASE_URL to your own server.`,
     );
   }
   return new SluiceError(
@@ -160,7 +159,7 @@ async function checkData(home: PostgresHome, data: string): Promise<void> {
   if (uid !== us) {
     throw new SluiceError(
       'REQUIREMENT_MISSING',
-      `The PostgreSQL data in ${data} belong to user id ${uid}, but PostgreSQL would run as ${us ?? '?'}: start Sluice as the same user as before, or remove that folder to begin anew.`,
+      `The PostgreSQL data in ${data} belong to user id ${uid}, but PostgreSQL would run as ${us ?? '?'}: start Sluice as the same user as before, or remove that folder to start from scratch.`,
     );
   }
   const made = (await readFile(join(data, 'PG_VERSION'), 'utf8')).trim();
@@ -168,16 +167,18 @@ async function checkData(home: PostgresHome, data: string): Promise<void> {
   if (made !== major) {
     throw new SluiceError(
       'REQUIREMENT_MISSING',
-      `The PostgreSQL data in ${data} are of version ${made}, the installed PostgreSQL is ${major ?? '?'}: remove that folder to begin anew, or go back to the version before.`,
+      `The PostgreSQL data in ${data} are of version ${made}, the installed PostgreSQL is ${major ?? '?'}: remove that folder to start from scratch, or go back to the previous version.`,
     );
   }
 }
 
 /**
  * Makes a database unless it is there; rejects while the server does not answer, or when the one that answers has other
- * data than these: the password alone does not tell a checkout from its copy.
+ * data than these: the password alone does not distinguish a checkout from its copy.
  */
 export async function ensureDatabase(maintenanceUrl: string, name: string, data: string): Promise<void> {
+  // Here, because every command of the command line loads this file, and few ask a database.
+  const { default: pg } = await import('pg');
   const client = new pg.Client({ connectionString: maintenanceUrl, connectionTimeoutMillis: 2_000 });
   // A server that ends while we are connected raises this beside the rejected query.
   client.on('error', () => undefined);

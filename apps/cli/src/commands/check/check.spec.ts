@@ -5,7 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 import type { Generate } from '#core/dataset/generate.js';
-import { loadRegistry } from '#core/dataset/registry.js';
+import { inboxColumns } from '#core/dataset/inbox.js';
+import { loadRegistry } from '#core/registry/registry.js';
 
 const FIXTURES = fileURLToPath(new URL('../../../../../test/fixtures/datasets', import.meta.url));
 const entries = (await loadRegistry([FIXTURES])).entries();
@@ -45,7 +46,7 @@ describe('sluice check', () => {
         writeFileSync(join(folder, 'file'), Buffer.concat(chunks));
       }
 
-      it('ends with its own code when there are errors, and counts what it tells', async () => {
+      it('ends with its own code when there are errors, and counts what it reports', async () => {
         await generate(0.05, 0.01);
         expect(await cli.run('check', name, 'file', '--json')).toBe(7);
         const { details, counts, findings } = JSON.parse(cli.stdout.text) as CheckJson;
@@ -138,6 +139,80 @@ describe('sluice check', () => {
     writeFileSync(join(folder, 'file'), content(`${fixture.toString().split('\n', 1)[0] ?? ''}\n`));
     expect(await cli.run('check', name, 'file')).toBe(7);
     expect(cli.stdout.text).toContain('JOB_NOTHING_LOADED');
+  });
+
+  describe('messages on standard input', () => {
+    async function checked(text: string, name: string, ...more: string[]): Promise<number> {
+      cli = new CliHarness();
+      cli.environment = { SLUICE_DATASET_PATHS: FIXTURES };
+      cli.stdin.end(text);
+      return cli.run('check', name, '-', '--messages', ...more);
+    }
+
+    it('judges each line as the stream would: line N is message N', async () => {
+      expect(await checked(order('') + '\n' + order('') + '{}{}\n[1]', webshop, '--json')).toBe(7);
+      const { details, counts } = JSON.parse(cli.stdout.text) as CheckJson;
+      expect(counts).toMatchObject({ read: 5, accepted: 2, refused: 3, superseded: 1 });
+      expect(details.map(({ line, code }) => [line, code])).toEqual([
+        [2, 'NOT_ONE_RECORD'],
+        [4, 'MALFORMED_ROW'],
+        [5, 'MALFORMED_ROW'],
+      ]);
+    });
+
+    it('takes CSV without a header, by the columns of the contract or by those of the producer', async () => {
+      const tax = 'tax-registration';
+      const { dataset } = entries.find((entry) => entry.name === tax)!;
+      const columns = inboxColumns(dataset);
+      const values = new Map([
+        ['營業地址', 'addr'],
+        ['統一編號', '04126516'],
+        ['營業人名稱', 'name'],
+        ['資本額', '1'],
+        ['使用統一發票', 'N'],
+      ]);
+      const line = (names: readonly string[]): string =>
+        `${names.map((name) => values.get(name)).join(',')}\n`;
+      expect(await checked(line(columns), tax)).toBe(0);
+      expect(cli.stdout.text).toContain('1 record read');
+      const reversed = columns.toReversed();
+      expect(await checked(line(reversed), tax)).toBe(7);
+      expect(await checked(line(reversed), tax, '--header', `columns=${reversed.join()}`)).toBe(0);
+      expect(await checked(line(columns), tax, '--header', 'columns=a,a')).toBe(7);
+      expect(cli.stdout.text).toContain('standard input:1: error BAD_MESSAGE_HEADER');
+      expect(await checked(line(columns), tax, '--header', 'content-type=application/json')).toBe(7);
+      expect(cli.stdout.text).toContain('standard input:1: error WRONG_CONTENT_TYPE');
+    });
+
+    it('names what would pause the stream, and ends well below that only without errors', async () => {
+      expect(await checked('[1]\n'.repeat(120), webshop, '--limit-findings', '1')).toBe(7);
+      expect(cli.stdout.text).toContain('The stream would be paused');
+      expect(cli.stdout.text).not.toContain('A job would fail');
+    });
+
+    it('ends with its own code when nothing comes', async () => {
+      expect(await checked('', webshop)).toBe(7);
+      expect(cli.stderr.text + cli.stdout.text).toContain('0 records read');
+    });
+
+    it('is what headers need', async () => {
+      expect(await cli.run('check', webshop, '-', '--header', 'columns=name')).toBe(2);
+      expect(cli.stderr.text).toContain('--messages');
+    });
+
+    it('never holds more of a line than a record may have', async () => {
+      const long = 'x'.repeat(9 * 1024 * 1024);
+      expect(await checked(`${long}\n${order('')}`, webshop)).toBe(7);
+      expect(cli.stdout.text).toMatch(/^standard input:1: error RECORD_TOO_LARGE/m);
+      expect(cli.stdout.text).toContain('1 accepted');
+    });
+  });
+
+  it('reads a file from standard input', async () => {
+    cli.stdin.end(order('') + '[1]\n');
+    expect(await cli.run('check', webshop, '-')).toBe(7);
+    expect(cli.stdout.text).toMatch(/^standard input:2: error /m);
+    expect(cli.stdout.text).toContain('2 records read');
   });
 
   it.each([

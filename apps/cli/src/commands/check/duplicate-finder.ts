@@ -1,13 +1,11 @@
 import type { Dataset } from '#core/dataset/dataset.js';
-import { type Finding, GENERAL_FINDING_CODES } from '#core/record/finding.js';
+import { type Finding, GENERAL_FINDING_CODES } from '#core/finding/finding.js';
 import type { TablePlan } from '#core/record/compile-contract.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
 import { RecordWalker } from '#core/record/record-walker.js';
 import type { TableSection } from '#core/record/verdict.js';
 import { KeyIndex } from './key-index.js';
-
-const TAB = 0x09;
-const LINE_FEED = 0x0a;
+import { RowKeys } from './row-keys.js';
 
 /** The line of a record that loses to another one with its key, and why. */
 export interface Duplicate {
@@ -21,17 +19,19 @@ export interface Duplicate {
  */
 export class DuplicateFinder {
   private readonly index: KeyIndex;
-  private readonly keyColumns: readonly number[];
+  /** By table of a section. */
+  private readonly keys: ReadonlyMap<string, RowKeys>;
   private readonly keyName: string;
 
   constructor(
-    private readonly dataset: Pick<Dataset, 'format' | 'keepOfDuplicates'>,
+    private readonly dataset: Pick<Dataset, 'format' | 'csv' | 'keepOfDuplicates'>,
     table: TablePlan,
     index = new KeyIndex(),
+    deletes: TablePlan | null = null,
   ) {
     this.index = index;
-    // The record number stands before the columns.
-    this.keyColumns = table.key.map((name) => table.columns.indexOf(name) + 1);
+    const plans = deletes === null ? [table] : [table, deletes];
+    this.keys = new Map(plans.map((plan) => [plan.table, new RowKeys(plan)]));
     this.keyName = table.key.join(', ');
   }
 
@@ -40,11 +40,13 @@ export class DuplicateFinder {
     return this.index.full;
   }
 
-  /** @param section the rows of the table whose key it is */
+  /** @param section the rows of the table whose key it is, or the deletes of it; others have no duplicates */
   *find(batch: RawBatch, section: TableSection): Generator<Duplicate> {
-    const { format, keepOfDuplicates } = this.dataset;
-    const walker = new RecordWalker(batch, format);
-    for (const { record, key } of this.rows(section.text)) {
+    const { keepOfDuplicates } = this.dataset;
+    const keys = this.keys.get(section.table);
+    if (keys === undefined) return;
+    const walker = new RecordWalker(batch, this.dataset);
+    for (const { record, key } of keys.of(section.text)) {
       while (batch.firstRecord + walker.index < record && walker.next());
       const before = this.index.meet(key, walker.line, keepOfDuplicates);
       if (before === undefined) continue;
@@ -52,29 +54,6 @@ export class DuplicateFinder {
       yield { line: loser, finding: duplicate(this.keyName, winner) };
     }
   }
-
-  private *rows(text: Buffer): Generator<{ record: number; key: Buffer }> {
-    for (let start = 0; start < text.length;) {
-      const end = text.indexOf(LINE_FEED, start);
-      const row = text.subarray(start, end);
-      yield { record: Number(fieldOf(row, 0).toString('latin1')), key: this.keyOf(row) };
-      start = end + 1;
-    }
-  }
-
-  private keyOf(row: Buffer): Buffer {
-    const [only, ...more] = this.keyColumns;
-    if (only !== undefined && more.length === 0) return fieldOf(row, only);
-    const tab = Buffer.of(TAB); // in no field: COPY text escapes it
-    return Buffer.concat(this.keyColumns.flatMap((column) => [fieldOf(row, column), tab]));
-  }
-}
-
-function fieldOf(row: Buffer, column: number): Buffer {
-  let start = 0;
-  for (let i = 0; i < column; i++) start = row.indexOf(TAB, start) + 1;
-  const end = row.indexOf(TAB, start);
-  return row.subarray(start, end === -1 ? row.length : end);
 }
 
 function duplicate(keyName: string, winner: number): Finding {

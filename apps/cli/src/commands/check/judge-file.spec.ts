@@ -1,13 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Column, Table } from '#core/dataset/columns.js';
 import type { Dataset } from '#core/dataset/dataset.js';
+import { csvHead } from '#core/dataset/heads.js';
 import { int64 } from '#core/dataset/kinds.js';
 import { Required } from '#core/dataset/rules.js';
-import { type FileVerdict, judgeFile, type PlacedFinding } from './judge-file.js';
+import { chunksOf, judgeChunks } from './judge-file.js';
+import { judgeMessages } from './judge-messages.js';
+import type { FileVerdict, PlacedFinding } from './verdict-sums.js';
 
 @Table({ name: 'customer', key: ['number', 'name'] })
 class Customer {
@@ -68,17 +72,24 @@ describe('judging a file without the services', () => {
     const file = join(folder, 'customers.csv');
     writeFileSync(file, content);
     const told: PlacedFinding[] = [];
-    const verdict = await judgeFile(dataset, {}, file, (findings) => {
-      told.push(...findings);
-      return Promise.resolve();
-    });
+    const verdict = await judgeChunks(
+      dataset,
+      {},
+      dataset.writeModes[0] ?? 'replace',
+      chunksOf(file),
+      file,
+      (findings) => {
+        told.push(...findings);
+        return Promise.resolve();
+      },
+    );
     return { verdict, told };
   }
 
   const placesOf = (told: readonly PlacedFinding[]): string[] =>
     told.map(({ line, code }) => `${line} ${code}`);
 
-  it('tells every finding with its line, those of accepted records too', async () => {
+  it('reports every finding with its line, those of accepted records too', async () => {
     const rows = '1,"a\nb",x\n,c,1\n\n2,d\n3,e,7\n';
     const { verdict, told } = await judge(HEADER + rows);
     expect(placesOf(told)).toEqual(['2 BAD_AGE', '4 NO_NUMBER', '6 MALFORMED_ROW']);
@@ -90,6 +101,7 @@ describe('judging a file without the services', () => {
       skipped: 1,
       warnings: 1,
       superseded: 0,
+      deletes: 0,
       findings: { BAD_AGE: 1, NO_NUMBER: 1, MALFORMED_ROW: 1 },
       unknownMembers: {},
       duplicatesIncomplete: false,
@@ -102,6 +114,21 @@ describe('judging a file without the services', () => {
     expect(placesOf(told)).toEqual(['5 NO_NUMBER', '6 DUPLICATE', '9 DUPLICATE']);
     expect(told[1]?.message).toContain('line 2');
     expect(verdict).toMatchObject({ read: 8, accepted: 5, refused: 3 });
+  });
+
+  it('counts deletes, and records of one key with them, in the one mode that takes them', async () => {
+    const deletes = { marker: { source: 'age', values: ['99'] } };
+    const rows = '1,a,1\n1,a,99\n2,b,99\n2,c,1\n,x,99\n2,b,99\n';
+    const { verdict, told } = await judge(HEADER + rows, { ...customers, writeModes: ['upsert'], deletes });
+    expect(placesOf(told)).toEqual(['6 NO_NUMBER']);
+    expect(verdict).toMatchObject({ read: 6, accepted: 5, refused: 1, superseded: 2, deletes: 3 });
+    const other = await judge(HEADER + rows, { ...customers, writeModes: ['append'], deletes });
+    expect(other.verdict).toMatchObject({
+      accepted: 2,
+      refused: 4,
+      deletes: 0,
+      findings: { DELETE_REFUSED: 4 },
+    });
   });
 
   it('where the last record is kept, the earlier ones are the duplicates', async () => {
@@ -146,7 +173,26 @@ describe('judging a file without the services', () => {
     });
   });
 
+  it('reads a file as its dataset says that it is written', async () => {
+    const csv = { delimiter: ';', skipLinesStartingWith: ['Total'] };
+    const prologue = csvHead({ csv, encoding: 'utf-16le' });
+    const dataset: Dataset = { ...customers, csv, encoding: 'utf-16le', prologue };
+    const text = '\ufeffage;name;number\r\n5;"ü;""";1\r\nx;\ud800;2\r\n6;"ü;""";1\r\nTotal "11\r\n';
+    const { verdict, told } = await judge(Buffer.from(text, 'utf16le'), dataset);
+    expect(placesOf(told)).toEqual(['3 MALFORMED_ROW', '4 DUPLICATE']);
+    expect(told[0]?.message).toBe('the record holds bytes that are not UTF-16LE');
+    expect(verdict).toMatchObject({ read: 4, accepted: 1, refused: 2, skipped: 1 });
+  });
+
   it('says that a packed file has to be unpacked', async () => {
     await expect(judge(gzipSync(HEADER))).rejects.toThrow('is packed (gzip)');
+    const decoded = { ...customers, encoding: 'big5' };
+    await expect(judge(gzipSync(HEADER), decoded)).rejects.toThrow('is packed (gzip)');
+  });
+
+  it('judges messages of a dataset with an inbox alone', async () => {
+    const lines = Readable.from([Buffer.from('1,one,2')]);
+    const judged = judgeMessages(customers, {}, 'append', { lines, name: 'x', headers: {} }, async () => {});
+    await expect(judged).rejects.toMatchObject({ code: 'NO_INBOX' });
   });
 });

@@ -1,12 +1,14 @@
-import { readdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ApiServer, datasetView, deadLetter, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
-import { CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
-import { loadRegistry } from '#core/dataset/registry.js';
-import type { JobDetail } from '#core/job/job-view.js';
+import type { JobDetail } from '#api/jobs.js';
+import { loadRegistry } from '#core/registry/registry.js';
 import type { LocalState } from '#local/local-system.js';
+import { ApiServer, datasetView, deadLetter, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
+import { proposed } from '#test/support/proposed-dataset.js';
+import { CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
 
 const FIXTURES = fileURLToPath(new URL('../../../../../test/fixtures/datasets', import.meta.url));
 const [entry] = (await loadRegistry([FIXTURES])).entries();
@@ -77,25 +79,25 @@ describe('sluice demo', () => {
     ]);
   });
 
-  it('D1: --keep leaves the system running, and prints where it is', async () => {
+  it('DM1: --keep leaves the system running, and prints where it is', async () => {
     expect(await demo('--keep')).toBe(0);
     expect(calls).toEqual(['up']);
     expect(cli.stdout.text).toContain(`tracker   ${api.url}`);
   });
 
-  it('D1: leaves a system running that ran before', async () => {
+  it('DM1: leaves a system running that ran before', async () => {
     running = { ...LOCAL_STATE, ingestorUrl: api.url, trackerUrl: api.url };
     expect(await demo()).toBe(0);
     expect(calls).toEqual(['up']);
   });
 
-  it('D1: stops everything after a failed job, even with --keep', async () => {
+  it('DM1: stops everything after a failed job, even with --keep', async () => {
     api.newJob = succeeded({ state: 'failed' });
     expect(await demo('--keep')).toBe(1);
     expect(calls).toEqual(['up', 'down']);
   });
 
-  it('D1: stops what has been started when starting fails', async () => {
+  it('DM1: stops what has been started when starting fails', async () => {
     const { up } = cli.local;
     cli.local = noLocalSystem({
       ...cli.local,
@@ -105,7 +107,7 @@ describe('sluice demo', () => {
     expect(calls).toEqual(['up', 'down']);
   });
 
-  it('D1: Ctrl-C cancels the job, whose source goes away, and stops everything', async () => {
+  it('DM1: Ctrl-C cancels the job, whose source goes away, and stops everything', async () => {
     api.newJob = jobDetail({ state: 'running' });
     const code = demo('--keep');
     await api.until(() => api.listeners === 1);
@@ -115,7 +117,7 @@ describe('sluice demo', () => {
     expect(calls).toEqual(['up', 'down']);
   });
 
-  describe('D2: where rows are already', () => {
+  describe('DM2: where rows are already', () => {
     beforeEach(() => {
       api.datasets = [datasetView({ name, tables: [{ table: 't', rows: 5 }], writeModes: ['replace'] })];
     });
@@ -136,6 +138,23 @@ describe('sluice demo', () => {
       expect(api.posted).toEqual([]);
       expect(calls).toEqual(['up', 'down']);
     });
+  });
+
+  it('a dataset without a generator gets one from its contract', async () => {
+    const coverage = fileURLToPath(new URL('../../../../../coverage', import.meta.url));
+    mkdirSync(coverage, { recursive: true });
+    const folder = mkdtempSync(join(coverage, 'demo-'));
+    try {
+      mkdirSync(join(folder, 'parcels'));
+      for (const [file, content] of Object.entries(proposed('id,name\n1,red\n', { name: 'parcels' }).files))
+        writeFileSync(join(folder, 'parcels', file), content);
+      cli.environment = { SLUICE_DATASET_PATHS: folder };
+      api.datasets = [datasetView({ name: 'parcels' })];
+      expect(await cli.run('demo', '--rows', '100', '--dataset', 'parcels')).toBe(0);
+      expect(api.posted[0]?.body).toMatchObject({ dataset: 'parcels' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('an unknown dataset is noticed before anything is started', async () => {

@@ -1,14 +1,14 @@
-import { createWriteStream, existsSync } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { pathToFileURL } from 'node:url';
+import type { DeadLetterView } from '#api/dead-letters.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { generatorOf, hasOwnGenerator } from '#core/conformance/generator-of.js';
 import type { Generate } from '#core/dataset/generate.js';
-import { type RegisteredDataset, loadRegistry } from '#core/dataset/registry.js';
-import type { DeadLetterView } from '#core/job/job-view.js';
+import { type RegisteredDataset, loadRegistry } from '#core/registry/registry.js';
 import { isFinal } from '#core/job/job-state.js';
 import type { SluiceClient } from '../../client.js';
 import type { Exit } from '../../exit-codes.js';
@@ -21,11 +21,11 @@ import { addressesText, sayOn } from '../system.js';
 import { serveFile } from './serve-file.js';
 
 /**
- * `sluice demo`: the whole way on real parts, from nothing to loaded rows and back to nothing.
+ * `sluice demo`: the complete path on real parts, from nothing to loaded rows and back to nothing.
  *
- * - D1: whatever happens (Ctrl-C, a failed job, an error), what the demo started is stopped and its file
+ * - DM1: whatever happens (Ctrl-C, a failed job, an error), what the demo started is stopped and its file
  *   removed; with `--keep` the system stays. A system that ran before is left running.
- * - D2: rows that no demo loaded are only replaced after a "yes".
+ * - DM2: rows that no demo loaded are only replaced after a "yes".
  */
 export interface DemoOptions {
   readonly dataset?: string;
@@ -37,7 +37,7 @@ const SEED = 20_260_101;
 const DEFECT_SHARE = 0.002;
 const SHOWN_LETTERS = 3;
 const LOOKED_AT_LETTERS = 200;
-/** Part of the address that a demo's file is served at: by it, D2 knows a demo's rows. */
+/** Part of the address that a demo's file is served at: by it, DM2 knows a demo's rows. */
 const DEMO_PATH = '/sluice-demo/';
 
 export async function demo(context: CliContext, options: DemoOptions): Promise<Exit> {
@@ -126,7 +126,7 @@ async function lettersWithDifferentReasons(client: SluiceClient, job: string): P
   return [...byCodes.values()];
 }
 
-/** D2: the newest job that changed the tables was a demo's. */
+/** DM2: the newest job that changed the tables was a demo's. */
 async function holdsDemoRows(client: SluiceClient, dataset: string): Promise<boolean> {
   for await (const job of client.jobs({ dataset, state: 'succeeded' })) {
     if (!job.dryRun) return job.source.includes(DEMO_PATH);
@@ -134,25 +134,18 @@ async function holdsDemoRows(client: SluiceClient, dataset: string): Promise<boo
   return false;
 }
 
-/** @throws SluiceError DATASET_UNKNOWN, USAGE_INVALID when the dataset has no generator */
+/**
+ * @returns without a name the first dataset that brings a generator of its own: what it makes looks like its real files
+ * @throws SluiceError DATASET_UNKNOWN, DATASET_INVALID when the dataset has no generator and none can be derived
+ */
 async function findGenerator(
   context: CliContext,
   name: string | undefined,
 ): Promise<{ entry: RegisteredDataset; generate: Generate }> {
   const entries = (await loadRegistry(context.settings().extraDatasetPaths())).entries();
-  for (const entry of name === undefined ? entries : [findDataset(entries, name)]) {
-    const generate = await loadGenerate(entry.folder);
-    if (generate !== undefined) return { entry, generate };
-  }
-  const which = name === undefined ? 'No dataset has' : `Dataset ${name} does not have`;
-  throw new SluiceError('USAGE_INVALID', `${which} a generator, which the demo needs.`);
-}
-
-async function loadGenerate(folder: string): Promise<Generate | undefined> {
-  const file = ['generator.js', 'generator.ts']
-    .map((each) => join(folder, each))
-    .find((each) => existsSync(each));
-  if (file === undefined) return undefined;
-  const module = (await import(pathToFileURL(file).href)) as { readonly generate?: Generate };
-  return module.generate;
+  const entry =
+    name === undefined ? entries.find(({ folder }) => hasOwnGenerator(folder)) : findDataset(entries, name);
+  if (entry === undefined)
+    throw new SluiceError('USAGE_INVALID', 'No dataset has a generator of its own: name one by --dataset.');
+  return { entry, generate: await generatorOf(entry) };
 }

@@ -30,7 +30,7 @@ describe('the demo’s file over HTTP', () => {
     expect(await response.text()).toBe('0123456789');
   });
 
-  it('goes on where it was', async () => {
+  it('resumes where it was', async () => {
     const response = await fetch(served.url, { headers: { range: 'bytes=4-', 'if-range': etag } });
     expect(response.status).toBe(206);
     expect(response.headers.get('content-range')).toBe('bytes 4-9/10');
@@ -38,7 +38,7 @@ describe('the demo’s file over HTTP', () => {
     expect(await response.text()).toBe('456789');
   });
 
-  it('begins anew for another version, and for ranges that going on does not take', async () => {
+  it('sends the whole file for another version, and for ranges that resuming does not need', async () => {
     const changed = await fetch(served.url, { headers: { range: 'bytes=4-', 'if-range': '"other"' } });
     expect([changed.status, await changed.text()]).toEqual([200, '0123456789']);
     const several = await fetch(served.url, { headers: { range: 'bytes=0-1,4-5' } });

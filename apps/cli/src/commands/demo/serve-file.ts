@@ -65,7 +65,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
   else await pipeline(createReadStream(file, { start: start ?? 0 }), response);
 }
 
-/** `Range: bytes=N-`, which is all that going on takes; any other range gets the whole file (RFC 9110, 14.2). */
+/** `Range: bytes=N-`, which is all that resuming needs; any other range gets the whole file (RFC 9110, 14.2). */
 function wantedStart(request: IncomingMessage, { etag }: Served): number | undefined {
   const ifRange = request.headers['if-range'];
   const start = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];

@@ -18,11 +18,11 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { zipSync } from 'fflate';
+import { openBytes } from '#test/support/open-bytes.js';
 import { sourceSettings } from '#test/support/source-settings.js';
 import type { ByteSource } from '../byte-source.js';
-import { openSource } from '../open-source.js';
 
-/** F1 to F3 are the invariants of file-source.ts. */
+/** FL1 to FL3 are the invariants of file-source.ts. */
 
 let root: string;
 let allowed: string;
@@ -43,7 +43,7 @@ afterEach(() => {
 
 function open(uri: string, { trusted = false, folders = allowed } = {}): Promise<ByteSource> {
   const settings = sourceSettings({ sourceFolders: folders });
-  return openSource({ uri, trustedCaller: trusted }, settings, new AbortController().signal);
+  return openBytes({ uri, own: { trustedCaller: trusted } }, settings, new AbortController().signal);
 }
 
 async function read(uri: string, options: { trusted?: boolean; folders?: string } = {}): Promise<Buffer> {
@@ -73,7 +73,7 @@ describe('a file source', () => {
     await source.close();
   });
 
-  it('goes on at any byte, and never beyond the end', async () => {
+  it('resumes at any byte, and never beyond the end', async () => {
     for (const offset of [0, 10, CONTENT.length]) {
       const source = await open(file);
       await source.chunks[Symbol.asyncIterator]().next();
@@ -134,7 +134,7 @@ describe('a file source', () => {
   });
 });
 
-describe('allowed folders (F1)', () => {
+describe('allowed folders (FL1)', () => {
   it('are nowhere unless set', async () => {
     await expect(open(file, { folders: '' })).rejects.toEqual(withCode('SOURCE_NOT_ALLOWED'));
   });
@@ -185,7 +185,7 @@ describe('allowed folders (F1)', () => {
     expect(new Set(messages).size).toBe(1);
   });
 
-  it('hide it behind symbolic links within them, too, and tell what is missing inside', async () => {
+  it('hide it behind symbolic links within them, too, and say what is missing inside', async () => {
     mkdirSync(join(root, 'other', 'inner'), { recursive: true });
     writeFileSync(join(root, 'other', 'there.csv'), 'secret');
     symlinkSync(join(root, 'other'), join(allowed, 'away'));
@@ -252,7 +252,7 @@ describe('what is no readable file', () => {
   });
 });
 
-describe('a file that changes while it is read (F3)', () => {
+describe('a file that changes while it is read (FL3)', () => {
   it.each([
     [
       'shrinks',

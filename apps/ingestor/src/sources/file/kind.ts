@@ -1,3 +1,4 @@
+import { askAs, isTrusted } from '../caller.js';
 import type { SourceKind } from '../source-kind.js';
 import { type FileAddress, parseFileAddress } from './file-address.js';
 import { openFile } from './file-source.js';
@@ -11,8 +12,9 @@ const kind: SourceKind<FileAddress> = {
   form: 'file:///… or an absolute path',
   settings: [FileConfig],
   parse: parseFileAddress,
-  open: (address, { settings, trustedCaller, lifetime }) =>
-    openFile(address, trustedCaller ? null : settings.of(FileConfig).folders(), lifetime),
+  ask: askAs,
+  open: (address, { settings, own, lifetime }) =>
+    openFile(address, isTrusted(own) ? null : settings.of(FileConfig).folders(), lifetime),
 };
 
 export default kind;

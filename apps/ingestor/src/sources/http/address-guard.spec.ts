@@ -27,7 +27,7 @@ describe('classifyAddress', () => {
     '64:ff9b:1::1',
     'not an address',
     '',
-    // 169.254.169.254 in other clothes (G3)
+    // 169.254.169.254 in other clothes (AG3)
     '2852039166',
     '0xa9fea9fe',
     '0251.0376.0251.0376',
@@ -149,7 +149,7 @@ describe('guardedConnector', () => {
     },
   );
 
-  it('judges what a name resolves to, each time (G1)', async () => {
+  it('judges what a name resolves to, each time (AG1)', async () => {
     const answers = [['127.0.0.1'], ['169.254.169.254'], ['fd00:ec2::254']];
     const rebinding: ResolveName = (name, done) => {
       resolvesTo(...(answers.shift() ?? []))(name, done);

@@ -7,13 +7,13 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 /**
  * Keeps http sources away from addresses that are not meant as sources (server-side request forgery).
  *
- * G1 The judged address is the one that is connected to: the guard sits in the connection's own name resolution,
- *    so a name that resolves differently the second time is judged the second time.
- * G2 Every connection is judged, those of redirects and retries too.
- * G3 An IPv4 address inside an IPv6 one (mapped, compatible, translated, NAT64, 6to4) is judged as itself.
- * G4 What is not known to be harmless is refused.
- * G5 A chain of redirects that has been at a public address reaches a private one only where a setting says so:
- *    who names the first address does not choose where a foreign server leads.
+ * - AG1: the judged address is the one that is connected to: the guard sits in the connection's own name resolution,
+ *   so a name that resolves differently the second time is judged the second time.
+ * - AG2: every connection is judged, those of redirects and retries too.
+ * - AG3: an IPv4 address inside an IPv6 one (mapped, compatible, translated, NAT64, 6to4) is judged as itself.
+ * - AG4: what is not known to be harmless is refused.
+ * - AG5: a chain of redirects that has been at a public address reaches a private one only where a setting says so:
+ *   who names the first address does not choose where a foreign server leads.
  */
 
 /** Whether private addresses may be connected to, and if not, why. */

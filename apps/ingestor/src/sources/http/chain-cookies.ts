@@ -49,7 +49,7 @@ export class ChainCookies {
 
 function parsed(header: string): Cookie | null {
   const cookie = parseCookie(header);
-  // Without a name it could not be told from a name; other characters would end or forge the header.
+  // Without a name its value would read as a name; other characters would end or forge the header.
   if (cookie === null || cookie.name === '') return null;
   return /^[\x21-\x7e\x80-\xff]*$/.test(cookie.name) && /^[\x20-\x7e\x80-\xff]*$/.test(cookie.value)
     ? cookie

@@ -2,7 +2,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { displayOfUrl } from '../display.js';
 import type { SourceAddress } from '../source-kind.js';
 
-/** An http or https URL; U1 and U2 are those of `source-kind.ts`. */
+/** An http or https URL; SU1 and SU2 are those of `source-kind.ts`. */
 export class HttpAddress implements SourceAddress {
   readonly display: string;
   readonly #url: URL;

@@ -35,7 +35,7 @@ interface Road {
  */
 export class HttpClient {
   readonly #road: Road;
-  /** For hops behind one at a public address (G5 of address-guard.ts): its connections are its own. */
+  /** For hops behind one at a public address (AG5): its connections are its own. */
   readonly #roadBehindPublic: Road;
   /** `host:port` of what was connected to at a public address. */
   readonly #public = new Set<string>();

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { openBytes } from '#test/support/open-bytes.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
 import { sourceSettings } from '#test/support/source-settings.js';
-import { openSource } from '../open-source.js';
 
-/** H1 and H2 of http-download.ts, for servers of every kind: bytes of one version, each once, or an error. */
+/** HT1 and HT2 of http-download.ts, for servers of every kind: bytes of one version, each once, or an error. */
 
 const OLD = 'Mon, 05 Oct 2020 08:00:00 GMT';
 
@@ -100,8 +100,8 @@ async function deliver({
   const settings = sourceSettings({ retryFactorMs: 0, retries: mishaps.length });
   const chunks: Buffer[] = [];
   try {
-    const source = await openSource(
-      { uri: server.url(), trustedCaller: true },
+    const source = await openBytes(
+      { uri: server.url(), own: { trustedCaller: true } },
       settings,
       new AbortController().signal,
     );

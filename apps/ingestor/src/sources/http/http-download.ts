@@ -20,15 +20,15 @@ import { RetryBudget } from './retry-budget.js';
  *
  * States: requesting → reading → (interrupted → waiting → requesting → reading)* → done | failed.
  *
- * H1 Every byte of the body is delivered once, in order.
- * H2 After an interruption reading goes on with bytes that were proved to belong to those delivered: by a 206 to
- *    Range + If-Range with a strong validator that repeats start and total (RFC 9110 section 14.4), or, from the
- *    start, by the SHA-256 of the delivered prefix. Otherwise the source has changed and the download fails.
- * H3 The body is done when all of its announced length is there; one that ends earlier was interrupted.
- * H4 A server that answers Range wrongly is not asked for ranges again.
- * H5 Interruptions are charged to the retry budget; what is no interruption ends the download at once.
- * H6 A download that begins at an offset begins with a 206 like those of H2. It goes on from the start of a body
- *    only if that has the same strong validator: of the bytes before its offset it knows nothing else.
+ * - HT1: every byte of the body is delivered once, in order.
+ * - HT2: after an interruption reading continues with bytes that were proved to belong to those delivered: by a 206 to
+ *   Range + If-Range with a strong validator that repeats start and total (RFC 9110 section 14.4), or, from the
+ *   start, by the SHA-256 of the delivered prefix. Otherwise the source has changed and the download fails.
+ * - HT3: the body is done when all of its announced length is there; one that ends earlier was interrupted.
+ * - HT4: a server that answers Range wrongly is not asked for ranges again.
+ * - HT5: interruptions are charged to the retry budget; what is no interruption ends the download at once.
+ * - HT6: a download that begins at an offset begins with a 206 like those of HT2. It continues from the start of a body
+ *   only if that has the same strong validator: of the bytes before its offset it knows nothing else.
  */
 export class HttpDownload {
   readonly #budget: RetryBudget;
@@ -74,13 +74,13 @@ export class HttpDownload {
     };
   }
 
-  /** H6. @returns null when the server does not answer Range with exactly these bytes */
+  /** HT6. @returns null when the server does not answer Range with exactly these bytes */
   async #openAt(offset: number, total: number, validator: string): Promise<AsyncGenerator<Buffer> | null> {
     this.#begin = { offset, validator };
     this.#position = offset;
     this.#total = total;
     this.#validator = validator;
-    // Nobody can ask for the bytes behind the last one.
+    // No request can ask for the bytes behind the last one.
     if (offset === total) return nothing();
     const part = await this.#requestUntilAnswered(() => this.#requestRest(validator));
     return part === null ? null : this.#chunks(part);
@@ -127,7 +127,7 @@ export class HttpDownload {
     await sleep(Math.max(ownWaitMs, waitMs ?? 0), undefined, { signal: this.signal });
   }
 
-  /** One request for what is missing; a second one when the server cannot answer Range properly (H4). */
+  /** One request for what is missing; a second one when the server cannot answer Range properly (HT4). */
   async #request(): Promise<BodyPart> {
     if (this.#position > 0 && this.#validator !== null) {
       const part = await this.#askForRest(this.#validator);
@@ -141,7 +141,7 @@ export class HttpDownload {
     return this.#judgeWhole(bodyPart(await this.client.get(this.address, {})));
   }
 
-  /** The first request of H6: a server that answers anything but the rest is not asked again. */
+  /** The first request of HT6: a server that answers anything but the rest is not asked again. */
   async #requestRest(validator: string): Promise<BodyPart | null> {
     const part = await this.#askForRest(validator);
     const { statusCode, headers } = part.response;
@@ -156,7 +156,7 @@ export class HttpDownload {
     return bodyPart(await this.client.get(this.address, range));
   }
 
-  /** Whether a 206 is the rest of what was delivered: same start, same total, same ETag if it names one (H2). */
+  /** Whether a 206 is the rest of what was delivered: same start, same total, same ETag if it names one (HT2). */
   #continues({ range, etag }: ContentHeaders): boolean {
     if (range?.first !== this.#position || range.total !== this.#total) return false;
     return etag === null || !this.#validator?.startsWith('"') || etag === this.#validator;
@@ -214,7 +214,7 @@ export class HttpDownload {
     }
     if (proof.isOpen()) throw this.#changed('it became shorter');
     if (this.#total !== null && this.#position > this.#total) throw this.#changed('it became longer');
-    if (this.#total !== null && this.#position < this.#total) throw this.#endedEarly(); // H3
+    if (this.#total !== null && this.#position < this.#total) throw this.#endedEarly(); // HT3
   }
 
   #progress(): string {
@@ -244,7 +244,7 @@ function bodyPart(response: HttpResponse): BodyPart {
   return { response, content: contentHeadersOf(response.headers) };
 }
 
-/** Passes over the start of a new body while proving that it is what was delivered. */
+/** Skips the start of a new body while proving that it is what was delivered. */
 class PrefixProof {
   readonly #hash = createHash('sha256');
   readonly #expected: Buffer;

@@ -1,6 +1,6 @@
 /** What a response's headers say about its content. Pure. */
 export interface ContentHeaders {
-  /** Content-Length; null when the length is not told, or does not count beside Transfer-Encoding. */
+  /** Content-Length; null when the length is not stated, or does not count beside Transfer-Encoding. */
   readonly length: number | null;
   readonly etag: string | null;
   readonly lastModified: string | null;

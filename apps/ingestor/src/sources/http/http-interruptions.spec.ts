@@ -15,10 +15,10 @@ import {
 } from '#test/support/http-sources.js';
 import { serve } from '#test/support/source-server.js';
 
-/** Against real servers that misbehave; H1 to H5 are the invariants of http-download.ts. */
+/** Against real servers that misbehave; HT1 to HT5 are the invariants of http-download.ts. */
 
 describe('interruptions', () => {
-  it('go on by Range with a strong ETag (H2)', async () => {
+  it('resume by Range with a strong ETag (HT2)', async () => {
     await startServing(
       { headers: { etag: '"v1"' }, rangeValidator: '"v1"', cutAt: HALF },
       { headers: { etag: '"v1"' }, rangeValidator: '"v1"' },
@@ -28,7 +28,7 @@ describe('interruptions', () => {
     expect(server.requests[1]?.headers['if-range']).toBe('"v1"');
   });
 
-  it('go on by Range with a Last-Modified that is old enough', async () => {
+  it('resume by Range with a Last-Modified that is old enough', async () => {
     await startServing(
       { headers: { 'last-modified': OLD }, rangeValidator: OLD, cutAt: HALF },
       { headers: { 'last-modified': OLD }, rangeValidator: OLD },
@@ -59,7 +59,7 @@ describe('interruptions', () => {
     expect(askedRanges()).toStrictEqual([undefined, `bytes=${HALF}-`]);
   });
 
-  it('take a body that ends before its Content-Length as cut (H3)', async () => {
+  it('take a body that ends before its Content-Length as cut (HT3)', async () => {
     await startServing({ cutAt: CONTENT.length - 1 }, {});
     expectSame(await read(), CONTENT);
     expect(server.requests).toHaveLength(2);
@@ -100,7 +100,7 @@ describe('interruptions', () => {
     expectSame(await read(), CONTENT);
   });
 
-  it('in a compressed body are mended below the decompression', async () => {
+  it('in a compressed body are repaired below the decompression', async () => {
     const packed = gzipSync(CONTENT, { level: 1 });
     const headers = { etag: '"v1"' };
     await startServing(
@@ -116,7 +116,7 @@ describe('a source that changes', () => {
   const other = Buffer.from(CONTENT);
   other.write('X', 10);
 
-  it('behind a new ETag fails when the delivered part is another one (H2)', async () => {
+  it('behind a new ETag fails when the delivered part is another one (HT2)', async () => {
     await startServing(
       { headers: { etag: '"v1"' }, rangeValidator: '"v1"', cutAt: HALF },
       { headers: { etag: '"v2"' }, rangeValidator: '"v2"', content: other },
@@ -124,7 +124,7 @@ describe('a source that changes', () => {
     await expect(read()).rejects.toEqual(withCode('SOURCE_CHANGED', /same bytes/));
   });
 
-  it('behind a new ETag goes on when the delivered part is the same', async () => {
+  it('behind a new ETag continues when the delivered part is the same', async () => {
     const changedLater = Buffer.from(CONTENT);
     changedLater.write('X', CONTENT.length - 10);
     await startServing(
@@ -164,7 +164,7 @@ describe('a source that changes', () => {
   });
 });
 
-describe('a wrong answer to Range (H4)', () => {
+describe('a wrong answer to Range (HT4)', () => {
   const rest = CONTENT.subarray(HALF);
   const last = CONTENT.length - 1;
 

@@ -16,9 +16,9 @@ import {
 import { serve } from '#test/support/source-server.js';
 import type { ByteSource } from '../byte-source.js';
 
-/** Reading on from an offset, against real servers; H6 is an invariant of http-download.ts. */
+/** Reading on from an offset, against real servers; HT6 is an invariant of http-download.ts. */
 
-describe('skipping to an offset (H6)', () => {
+describe('skipping to an offset (HT6)', () => {
   const v1 = { headers: { etag: '"v1"' }, rangeValidator: '"v1"' };
 
   /** A source of which the first chunk has been read, as of a head. */
@@ -60,7 +60,7 @@ describe('skipping to an offset (H6)', () => {
     ['Accept-Ranges: none', { headers: { etag: '"v1"', 'accept-ranges': 'none' } }, 1],
     ['packed content', { ...v1, content: gzipSync(CONTENT, { level: 0 }) }, 1],
     ['an answer of 200', { headers: { etag: '"v1"' } }, 2],
-  ])('is refused with %s, and reading goes on as before', async (_what, serving, requests) => {
+  ])('is refused with %s, and reading continues as before', async (_what, serving, requests) => {
     await startServing(serving);
     const source = await open();
     const iterator = source.chunks[Symbol.asyncIterator]();

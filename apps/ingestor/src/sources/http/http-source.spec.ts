@@ -25,7 +25,7 @@ import { HttpAddress } from './http-address.js';
 import { HttpClient } from './http-client.js';
 import { HttpConfig } from './http.config.js';
 
-/** What http sources answer, and where they lead; against real servers. H5: see http-download.ts. */
+/** What http sources answer, and where they lead; against real servers. HT5: see http-download.ts. */
 
 describe('an http source', () => {
   it('delivers the body and knows its identity', async () => {
@@ -109,7 +109,7 @@ describe('statuses', () => {
     [400, 'SOURCE_SERVER_ERROR'],
     [501, 'SOURCE_SERVER_ERROR'],
     [206, 'SOURCE_SERVER_ERROR'],
-  ])('takes %i as final: %s (H5)', async (status, code) => {
+  ])('takes %i as final: %s (HT5)', async (status, code) => {
     await start((_request, response) => response.writeHead(status).end());
     await expect(open()).rejects.toEqual(
       withCode(code, new RegExp(`127\\.0\\.0\\.1:${server.port}/data\\.csv .*${status}`)),
@@ -244,7 +244,7 @@ describe('an address', () => {
     await startServing({});
     const openAs = (trustedCaller: boolean, privateAddresses?: 'token' | 'allow' | 'deny') =>
       openSource(
-        { uri: server.url(), trustedCaller },
+        { uri: server.url(), own: { trustedCaller } },
         sourceSettings(privateAddresses && { privateAddresses }),
         new AbortController().signal,
       );
@@ -257,7 +257,7 @@ describe('an address', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('that is private is not reached from a public one (G5 of address-guard.ts)', async () => {
+  it('that is private is not reached from a public one (AG5)', async () => {
     let kind: AddressClass = 'public';
     await start((request, response) => {
       kind = request.url === '/start' ? 'private' : 'public';

@@ -62,9 +62,9 @@ export class HttpConfig {
   @Max(Number.MAX_SAFE_INTEGER)
   retryRenewalBytes: number = 8 * 1024 * 1024;
 
-  /** @param trustedCaller the caller proved to be on this machine */
-  addressPolicy(trustedCaller: boolean): AddressPolicy {
+  /** @param isTrusted the caller proved to be on this machine */
+  addressPolicy(isTrusted: boolean): AddressPolicy {
     if (this.privateAddresses !== 'token') return this.privateAddresses;
-    return trustedCaller ? 'allow' : 'needs-token';
+    return isTrusted ? 'allow' : 'needs-token';
   }
 }

@@ -1,3 +1,4 @@
+import { askAs, isTrusted } from '../caller.js';
 import type { SourceKind } from '../source-kind.js';
 import { HttpAddress } from './http-address.js';
 import { HttpClient } from './http-client.js';
@@ -12,10 +13,11 @@ const kind: SourceKind<HttpAddress> = {
   form: 'http(s)://…',
   settings: [HttpConfig],
   parse: (text) => new HttpAddress(new URL(text)),
-  open: (address, { settings, trustedCaller, lifetime }) => {
-    const own = settings.of(HttpConfig);
-    const client = new HttpClient(own, lifetime, own.addressPolicy(trustedCaller));
-    return new HttpDownload(client, address, own, lifetime.signal).open();
+  ask: askAs,
+  open: (address, { settings, own, lifetime }) => {
+    const config = settings.of(HttpConfig);
+    const client = new HttpClient(config, lifetime, config.addressPolicy(isTrusted(own)));
+    return new HttpDownload(client, address, config, lifetime.signal).open();
   },
 };
 

@@ -1,10 +1,10 @@
 /**
  * How often an interrupted download may be taken up again.
  *
- * R1 `retries` interruptions in a row are forgiven; the wait before each is doubled: factor × 1, 2, 4 …
- * R2 The budget is whole again after `renewalBytes` of new bytes since the first interruption it was charged with.
- *    So a download ends after at most retries × (size ÷ renewalBytes + 1) requests more, and one that makes
- *    no progress after `retries`.
+ * - RT1: `retries` interruptions in a row are forgiven; the wait before each is doubled: factor × 1, 2, 4 …
+ * - RT2: the budget is whole again after `renewalBytes` of new bytes since the first interruption it was charged with.
+ *   So a download ends after at most retries × (size ÷ renewalBytes + 1) requests more, and one that makes
+ *   no progress after `retries`.
  */
 export class RetryBudget {
   #spent = 0;

@@ -5,10 +5,10 @@ import { INFLATED_CHUNK_BYTES, type RatioMeter, corrupt, inflate, isPadding } fr
 /**
  * The content of a gzip of one or more members (RFC 1952 section 2.2).
  *
- * Members are told apart here and not by node:zlib's Gunzip: of bytes behind the last member that one says "unexpected
+ * Members are separated here and not by node:zlib's Gunzip: of bytes behind the last member that one says "unexpected
  * end", "incorrect header" or nothing at all, by what they are and how they are cut into chunks.
  * - Each member's CRC and size are compared with what came out.
- * - White space and zeros behind the last member are passed over: padding, and the line feed of a careless script.
+ * - White space and zeros behind the last member are skipped: padding, and the line feed of a careless script.
  *   Anything else there fails the source, also a further member behind padding, at which gzip(1) stops too.
  */
 export async function* gunzip(reader: ByteReader, meter: RatioMeter): AsyncGenerator<Buffer> {

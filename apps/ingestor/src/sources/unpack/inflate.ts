@@ -69,7 +69,7 @@ export async function* inflate(reader: ByteReader, decoder: Gunzip | InflateRaw)
   reader.putBack(lastChunk.subarray(lastChunk.length - (fedBytes - decoder.bytesWritten)));
 }
 
-/** Writes one chunk at a time; never rejects: a failure of the reader destroys the decoder, which tells its reader. */
+/** Writes one chunk at a time; never rejects: a failed read destroys the decoder, whose reader gets the error. */
 async function feedOf(
   reader: ByteReader,
   decoder: Gunzip | InflateRaw,

@@ -1,14 +1,27 @@
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { isDecoded } from '#core/source/encoding.js';
+import { decoded } from '#core/source/text-decoding.js';
 import { ByteReader } from '../byte-reader.js';
 import { SIGNATURE_BYTES, contentKindOf } from './content-kind.js';
 import { gunzip } from './gzip.js';
 import { type RatioLimit, RatioMeter } from './inflate.js';
 import { unzip } from './zip.js';
 
-/** A source's content, and whether it was packed. */
+/** A source's content, and whether its bytes are those that are stored or sent. */
 export interface Unpacked {
   readonly content: ByteReader;
   readonly isPlain: boolean;
+}
+
+/**
+ * The content as UTF-8. Behind unpacking, and before anything judges what the text is; where an offset of the text is in
+ * the source is not known, as with packed sources.
+ * @param encoding of the unpacked content; undefined: as it is
+ */
+export function decode(unpacked: Unpacked, encoding: string | undefined): Unpacked {
+  if (!isDecoded(encoding)) return unpacked;
+  const { content } = unpacked;
+  return { content: new ByteReader(decoded(content.rest(), encoding), content.display), isPlain: false };
 }
 
 /**

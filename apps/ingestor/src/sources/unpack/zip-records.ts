@@ -72,7 +72,7 @@ function zip64Sizes(extra: Buffer): { packedBytes: number; unpackedBytes: number
 
 /**
  * How long the data descriptor at the start of `bytes` is, if it is one that says `found`; null if not.
- * Neither its signature nor the width of its sizes is told beforehand (section 4.3.9), so every form is tried.
+ * Neither its signature nor the width of its sizes is stated beforehand (section 4.3.9), so every form is tried.
  */
 export function descriptorLength(bytes: Buffer, found: MemberSums): number | null {
   for (const signed of [true, false]) {

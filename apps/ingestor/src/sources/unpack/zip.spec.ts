@@ -7,7 +7,7 @@ import { ByteReader } from '../byte-reader.js';
 import { RatioMeter } from './inflate.js';
 import { unzip } from './zip.js';
 
-/** Z1 to Z4 are the invariants of zip.ts. */
+/** ZP1 to ZP4 are the invariants of zip.ts. */
 
 const TEXT = Buffer.from(Array.from({ length: 400 }, (_, n) => `line ${n * n}\n`).join(''));
 const GENEROUS = { maxRatio: 2000, ratioFreeBytes: 1e9 };
@@ -178,7 +178,7 @@ describe('the only member of a zip', () => {
     await expectWhole(Buffer.concat([zipOf(member()), Buffer.from('\r\n')]), TEXT, 1);
   });
 
-  it('may contain what looks like records of a zip (Z1)', async () => {
+  it('may contain what looks like records of a zip (ZP1)', async () => {
     const { local, central } = member({ content: Buffer.from('inner') });
     const content = Buffer.concat([
       local,
@@ -227,7 +227,7 @@ describe('the only member of a zip', () => {
     await fc.assert(
       fc.asyncProperty(writings, async ({ content: given, level, method, zip64, descriptor, pieceBytes }) => {
         const content = Array.isArray(given) ? Buffer.from(given.join(''), 'latin1') : Buffer.from(given);
-        // An empty member and a directory, stored as data: nothing tells them from the end.
+        // An empty member and a directory, stored as data: nothing distinguishes them from the end.
         fc.pre(method === 8 || !/^PK\x07\x08\0{12,20}PK/.test(content.toString('latin1')));
         const packed = method === 8 ? deflateRawSync(content, { level }) : content;
         const writing = { content, packed, method, zip64, ...(descriptor ? { descriptor } : {}) };
@@ -265,7 +265,7 @@ describe('a zip is refused', () => {
       zipOf(member({ name: 'dir/', content: Buffer.alloc(0), method: 0 }), member()),
       /UNSUPPORTED.*folder/,
     ],
-    ['with a wrong checksum (Z2)', zipOf(member({ crc: 1 })), /CORRUPT.*checksum/],
+    ['with a wrong checksum (ZP2)', zipOf(member({ crc: 1 })), /CORRUPT.*checksum/],
     [
       'with a wrong checksum in the descriptor',
       zipOf(member({ crc: 1, descriptor: 'signed' })),
@@ -290,7 +290,7 @@ describe('a zip is refused', () => {
     expect(code).toMatch(reason);
   });
 
-  it('cut anywhere (Z4)', async () => {
+  it('cut anywhere (ZP4)', async () => {
     const small = Buffer.from('a small content');
     for (const writing of [
       {},

@@ -17,13 +17,13 @@ import {
  * The only member of a zip, streamed from its local header: a source may come by HTTP, where the directory at the
  * end of the file cannot be read first.
  *
- * Z1 Deflated data ends where deflate says so, never where bytes look like a record: compressed data may contain any
- *    signature. (fflate's streaming Unzip searches for three of them when the size is in a data descriptor; one of
- *    the three occurs by chance about every 1.4 GB. Other well-kept libraries need the directory first. So this is
- *    node:zlib and the few records of zip-records.ts.)
- * Z2 The member's CRC-32 and both sizes are compared with what was read, wherever the zip states them.
- * Z3 A second member, known at the latest from the directory, fails the source as a whole.
- * Z4 The stream ends well only if the zip is there to its end record.
+ * - ZP1: Deflated data ends where deflate says so, never where bytes look like a record: compressed data may contain any
+ *   signature. (fflate's streaming Unzip searches for three of them when the size is in a data descriptor; one of
+ *   the three occurs by chance about every 1.4 GB. Other well-kept libraries need the directory first. So this is
+ *   node:zlib and the few records of zip-records.ts.)
+ * - ZP2: the member's CRC-32 and both sizes are compared with what was read, wherever the zip states them.
+ * - ZP3: a second member, known at the latest from the directory, fails the source as a whole.
+ * - ZP4: the stream ends well only if the zip is there to its end record.
  *
  * @throws SluiceError SOURCE_UNSUPPORTED, SOURCE_TRUNCATED, SOURCE_CORRUPT, SOURCE_TOO_LARGE
  */
@@ -39,8 +39,8 @@ export async function* unzip(reader: ByteReader, meter: RatioMeter): AsyncGenera
     yield chunk;
   }
   const found: MemberSums = { crc32: crc, packedBytes: reader.taken - start, unpackedBytes };
-  await compare(reader, header, found); // Z2
-  if ((await readToEnd(reader)) > 1) throw unsupported(reader.display, 'is a zip with more than one member'); // Z3, Z4
+  await compare(reader, header, found); // ZP2
+  if ((await readToEnd(reader)) > 1) throw unsupported(reader.display, 'is a zip with more than one member'); // ZP3, ZP4
 }
 
 const STORED = 0;
@@ -109,7 +109,7 @@ async function* storedToDescriptor(reader: ByteReader): AsyncGenerator<Buffer> {
     const next = await reader.peek(LONGEST_DESCRIPTOR_BYTES + 4);
     const descriptor = descriptorLength(next, { crc32: crc, packedBytes: length, unpackedBytes: length });
     if (descriptor !== null && mayFollowMember(next, descriptor)) return;
-    // Not the end: its first byte is data, and the search goes on behind it.
+    // Not the end: its first byte is data, and the search continues behind it.
     const data = await reader.take(1);
     crc = crc32(data, crc);
     length += 1;

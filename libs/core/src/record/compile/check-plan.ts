@@ -5,19 +5,22 @@
  * A stock decorator's finding takes `code`, `severity` and `otherwise` from its context:
  * `@IsEmail({}, { context: { code: 'BAD_EMAIL', severity: 'warning', otherwise: null } })`. It judges nulls
  * as class-validator does: add `@IsOptional()` where a null is fine. Each asking costs a string, so a check
- * on the way of every record is better made with `defineRule`.
+ * that every record meets is better made with `defineRule`.
  */
 import { getMetadataStorage, type ValidationArguments } from 'class-validator';
 import { type SluiceError } from '#common/errors/sluice-error.js';
+import type { ColumnMetadata } from '../../dataset/columns.js';
 import type { OptionValues } from '../../dataset/dataset.js';
+import type { Kind } from '../../dataset/kind.js';
 import {
   DEFAULT_CODE,
   RULE_CONTEXT,
+  type RecordRuleDefinition,
   type RuleContext,
   type RuleUse,
   type SeverityChoice,
 } from '../../dataset/rules.js';
-import type { Severity } from '../finding.js';
+import type { Severity } from '../../finding/finding.js';
 
 /** What the metadata storage holds about one decorator. */
 export type RuleMetadata = ReturnType<
@@ -31,11 +34,17 @@ export interface CheckPlan {
   readonly otherwise: string | null | undefined;
   /** `any`: nulls and values (a stock decorator). */
   readonly judges: RuleContext['judges'] | 'any';
-  /** For `pair`: the other property. */
-  readonly other?: string;
+  /** For `pair`: the other property; for `record`: the others, in the rule's order. */
+  readonly others: readonly string[];
+  /** For `record`: what it demands. */
+  readonly across?: RecordRuleDefinition;
+  /** It is the column's kind, and no rule. */
+  readonly isKind: boolean;
   readonly accepts: (value: string | null) => boolean;
   /** No text breaks it. */
   readonly acceptsAll: boolean;
+  /** As `RuleDefinition.examples`. */
+  readonly examples?: readonly string[];
   /** Absent: decode, then `accepts`. */
   readonly acceptsBytes?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** The reason in words. @param shown the value, shortened and quoted, or null */
@@ -60,13 +69,27 @@ export function isOptional(metadata: RuleMetadata): boolean {
 }
 
 /** @param invalid makes the error for a decorator that cannot be compiled */
-export function checkOf(metadata: RuleMetadata, invalid: (problem: string) => SluiceError): CheckPlan {
+export function checkOf(
+  metadata: RuleMetadata,
+  column: Pick<ColumnMetadata, 'kind'>,
+  isJson: boolean,
+  invalid: (problem: string) => SluiceError,
+): CheckPlan {
   const context = metadata.context as Readonly<Record<string, unknown>> | undefined;
   const own = context?.[RULE_CONTEXT] as RuleContext | undefined;
-  return own === undefined ? stockCheck(metadata, context ?? {}, invalid) : ownCheck(own);
+  if (own === undefined) return stockCheck(metadata, context ?? {}, invalid);
+  const isKind = own.definition === column.kind;
+  const definition = isKind ? kindFor(column.kind, isJson) : own.definition;
+  return { ...ownCheck({ ...own, definition }), isKind };
 }
 
-function ownCheck({ definition, code, severity, otherwise, judges, other }: RuleContext): CheckPlan {
+/** The kind as the format asks it. */
+export function kindFor(kind: Kind, isJson: boolean): Kind {
+  return isJson ? (kind.inJson ?? kind) : kind;
+}
+
+function ownCheck(own: RuleContext): Omit<CheckPlan, 'isKind'> {
+  const { definition, code, severity, otherwise, judges, others = [], across } = own;
   const { message } = definition;
   const acceptsBytes = definition.acceptsBytes?.bind(definition);
   return {
@@ -74,9 +97,11 @@ function ownCheck({ definition, code, severity, otherwise, judges, other }: Rule
     severity,
     otherwise,
     judges,
-    ...(other === undefined ? {} : { other }),
+    others,
+    ...(across === undefined ? {} : { across }),
     accepts: (value) => value === null || definition.accepts(value),
     acceptsAll: judges === 'value' && definition.acceptsAll === true,
+    ...(definition.examples === undefined ? {} : { examples: definition.examples }),
     ...(acceptsBytes === undefined ? {} : { acceptsBytes }),
     word: (field, shown) => (shown === null ? `${field} ${message}` : `${field} ${message}; it is ${shown}`),
   };
@@ -105,6 +130,8 @@ function stockCheck(
     severity: use.severity ?? 'error',
     otherwise: use.otherwise,
     judges: 'any',
+    isKind: false,
+    others: [],
     acceptsAll: false,
     accepts: (value) =>
       constraints.every(({ instance }) => {

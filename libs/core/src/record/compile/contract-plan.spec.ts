@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { IsEmail, Validate, ValidateIf, ValidatorConstraint } from 'class-validator';
 import { batchOf } from '#test/support/record/cutting.js';
-import { ORDER, SHOP } from '#test/support/record/sample-contracts.js';
+import { BASKET, ORDER, SHOP } from '#test/support/record/sample-contracts.js';
 import {
   ChildTable,
   Children,
@@ -123,6 +123,108 @@ describe('a contract that does not hold together', () => {
     @Children(() => SameTable, { slots: [{ b: 'b' }] }) x!: SameTable[];
   }
 
+  @ChildTable({ name: 'endless' })
+  class Endless {
+    @FromParent('a') a!: string;
+    @Column({ source: 'b' }) b!: string;
+    @Children(() => Endless, { path: 'more' }) more!: Endless[];
+  }
+  @Table({ name: 't', key: ['a'] })
+  class EndlessParent {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => Endless, { path: 'rows' }) rows!: Endless[];
+  }
+  @ChildTable({ name: 'inner' })
+  class Inner {
+    @FromParent('a') a!: string;
+    @Column({ source: 'b' }) b!: string;
+  }
+  @ChildTable({ name: 'c' })
+  class SlotOfArray {
+    @FromParent('a') a!: string;
+    @Column({ source: 'b' }) b!: string;
+    @Children(() => Inner, { slots: [{ b: 'b' }] }) inner!: Inner[];
+  }
+  @Table({ name: 't', key: ['a'] })
+  class SlotsInSlots {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => SlotOfArray, { slots: [{ b: 'b' }] }) rows!: SlotOfArray[];
+  }
+  @ChildTable({ name: 'c' })
+  class SlotParent {
+    @FromParent('a') a!: string;
+    @Column({ source: 'b' }) b!: string;
+    @Children(() => Inner, { path: 'inner' }) inner!: Inner[];
+  }
+  @Table({ name: 't', key: ['a'] })
+  class ArrayInSlots {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => SlotParent, { slots: [{ b: 'b' }] }) rows!: SlotParent[];
+  }
+  @ChildTable({ name: 'grandchild' })
+  class OfTheRecord {
+    @FromParent('id') id!: string;
+    @Column({ source: 'b' }) b!: string;
+  }
+  @ChildTable({ name: 'c' })
+  class WrongLink {
+    @FromParent('id', { target: 'parent_id' }) parent!: string;
+    @Column({ source: 'b' }) b!: string;
+    @Children(() => OfTheRecord, { path: 'inner' }) inner!: OfTheRecord[];
+  }
+  @Table({ name: 't', key: ['id'] })
+  class WrongInnerLink {
+    @Column({ source: 'id' }) id!: string;
+    @Children(() => WrongLink, { path: 'rows' }) rows!: WrongLink[];
+  }
+  @Table({ name: 't', key: ['a'] })
+  class NoPath {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => Inner, { path: '' }) rows!: Inner[];
+  }
+  @Table({ name: 't'.repeat(64), key: ['a'] })
+  class LongTable {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class LongColumn {
+    @Column({ source: 'a', target: '名'.repeat(22) }) a!: string;
+  }
+  @Table({ name: 't', schema: 's'.repeat(64), key: ['a'] })
+  class LongSchema {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @ChildTable({ name: 'c'.repeat(64) })
+  class LongNamed {
+    @FromParent('a') a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class LongChild {
+    @Column({ source: 'a' }) a!: string;
+    @Children(() => LongNamed, { path: 'rows' }) rows!: LongNamed[];
+  }
+  @Table({ name: 't', schema: '', key: ['a'] })
+  class EmptySchema {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', schema: 'sluice_staging', key: ['a'] })
+  class OwnSchema {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', schema: 'pg_catalog', key: ['a'] })
+  class ServersSchema {
+    @Column({ source: 'a' }) a!: string;
+  }
+  const several = { name: 't', key: ['a'], rows: { path: 'rows' } };
+  @Table(several)
+  class SeveralRows {
+    @Column({ source: 'a' }) a!: string;
+  }
+  @Table({ name: 't', key: ['a'] })
+  class OwnColumn {
+    @Column({ source: 'a', target: '_sluice_fate' }) a!: string;
+  }
+
   it.each(
     (
       [
@@ -143,6 +245,29 @@ describe('a contract that does not hold together', () => {
         [UnlinkedChild, /the rows of "x" have no @FromParent column/],
         [WrongRowWhen, /names "a", whose value does not stand in the record/],
         [TableTwice, /table "t" stands in it twice/],
+        [EndlessParent, /class Endless: the rows of "more" are of Endless, whose rows they stand in/],
+        [
+          SlotsInSlots,
+          /class SlotOfArray: the rows of "inner" are children of a child table, which only arrays/,
+        ],
+        [
+          ArrayInSlots,
+          /class SlotParent: the rows of "inner" are children of a child table, which only arrays/,
+        ],
+        [WrongInnerLink, /class WrongLink: @FromParent names "id", which is no column/],
+        [NoPath, /the rows of "rows" have no path, and a record is no array/],
+        [LongTable, /the name of its table "t{64}" has 64 bytes \(UTF-8\), and PostgreSQL keeps 63/],
+        [LongColumn, /the name of its column "名{22}" has 66 bytes/],
+        [LongSchema, /the name of its schema "s{64}" has 64 bytes/],
+        [LongChild, /class LongNamed: the name of its table "c{64}" has 64 bytes/],
+        [EmptySchema, /the name of its schema is empty/],
+        [OwnSchema, /schema "sluice_staging" is not for data/],
+        [ServersSchema, /schema "pg_catalog" is not for data/],
+        [
+          SeveralRows,
+          /@Table takes no rows, since a record is one row of its table: what a record holds several of are rows/,
+        ],
+        [OwnColumn, /column "_sluice_fate" begins with _sluice_, as Sluice's own do/],
       ] as [ContractClass, RegExp][]
     ).map(([contract, message]) => [contract.name, contract, message] as const),
   )('%s is DATASET_INVALID, by name', (_, contract, message) => {
@@ -181,7 +306,7 @@ describe('a contract that does not hold together', () => {
     expect(() => compile(Parent)).toThrow(/a slot of c does not name "code"/);
   });
 
-  it('must fit the head of the file', () => {
+  it('must fit the file’s head', () => {
     @Table({ name: 't', key: ['a'] })
     class Dated {
       @Column({ source: 'a' }) a!: string;
@@ -208,6 +333,7 @@ describe('planTables', () => {
   it('names tables, columns, keys, links and sources without a file', () => {
     expect(planTables(ORDER)).toEqual([
       {
+        schema: 'public',
         table: 'customer_order',
         columns: ['id', 'customer', 'country', 'placed_at', 'customer_json'],
         key: ['id'],
@@ -222,6 +348,7 @@ describe('planTables', () => {
         parent: null,
       },
       {
+        schema: 'public',
         table: 'order_item',
         columns: ['order_id', 'position', 'sku', 'price', 'price_json'],
         key: [],
@@ -235,6 +362,7 @@ describe('planTables', () => {
         parent: { table: 'customer_order', columns: { order_id: 'id' } },
       },
       {
+        schema: 'public',
         table: 'order_tag',
         columns: ['order_id', 'tag'],
         key: [],
@@ -243,6 +371,24 @@ describe('planTables', () => {
         parent: { table: 'customer_order', columns: { order_id: 'id' } },
       },
     ]);
+    // Children of children name the full path of their fields, and each its direct parent.
+    expect(planTables(BASKET).map(({ schema, table }) => `${schema}.${table}`)).toEqual([
+      'sales.basket',
+      'sales.basket_line',
+      'sales.line_tax',
+      'sales.tax_note',
+      'sales.seat_row',
+      'sales.seat',
+    ]);
+    expect(planTables(BASKET)[3]).toMatchObject({
+      columns: ['basket', 'tax', 'note'],
+      sources: { basket: 'id', tax: 'number', note: 'lines[].details.taxes[].notes[]' },
+      parent: { table: 'line_tax', columns: { basket: 'basket', tax: 'number' } },
+    });
+    expect(planTables(BASKET)[5]).toMatchObject({
+      sources: { guest: 'seats[][]' },
+      parent: { table: 'seat_row', columns: { row: 'number' } },
+    });
     @Table({ name: 't', key: ['a'], version: 'asOf' })
     class Versioned {
       @Column({ source: 'a' }) a!: string;

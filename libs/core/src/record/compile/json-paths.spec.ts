@@ -43,7 +43,7 @@ const { value: json } = fc.letrec((tie) => ({
   ),
 }));
 
-/** The same JSON with every letter of a name or string as an escape. */
+/** The same JSON with every character of a name or string as an escape. */
 function escaped(text: string): string {
   return text.replace(/"(?:[^"\\]|\\.)*"/g, (quoted) => {
     const units = Array.from({ length: (JSON.parse(quoted) as string).length }, (_, at) =>
@@ -78,7 +78,7 @@ describe('JsonPaths', () => {
     ['{"a":{"b":1,"\\u0062":2}}', 'a.b'],
     ['{"a":{"b":1},"c":{"b":1}}', null],
     ['{"a":{"x":1,"x":2}}', null],
-  ])('tells which of its paths stands twice in an object: %s', (text, repeated) => {
+  ])('says which of its paths stands twice in an object: %s', (text, repeated) => {
     const paths = new JsonPaths(['a', 'a.b', 'c.b']);
     paths.find(Buffer.from(text), 0);
     expect(paths.repeatedPath).toBe(repeated);

@@ -3,7 +3,7 @@
  *
  * Only for texts that `JSON.parse` has accepted: this walks, it does not check. Ranges instead of parsed
  * values keep what parsing loses: the digits of large numbers and decimals, and the text of a document.
- * A name that stands twice in an object, where a path leads to it, is told: `JSON.parse` would take the last value and lose
+ * A name that stands twice in an object, where a path leads to it, is reported: `JSON.parse` would take the last value and lose
  * the others without a word.
  */
 import type { UnknownMembers } from './unknown-members.js';
@@ -26,7 +26,7 @@ interface PathNode {
   /** From the root, dotted. */
   readonly path: string;
   readonly members: PathNode[];
-  /** Something else than an object or null stands where its members are looked for. */
+  /** Something else than an object or null stands where its members are expected. */
   isWrong: boolean;
   /** In the object that is walked. */
   isSeen: boolean;
@@ -50,7 +50,7 @@ export class JsonPaths {
   private hasWrong = false;
   private flattened: string | null = null;
   private repeated: string | null = null;
-  private bytes: Buffer = Buffer.alloc(0);
+  private bytes: Buffer = NOTHING;
 
   /**
    * @param paths distinct; dotted names, `''` for the whole text. A name cannot hold a dot.
@@ -69,6 +69,16 @@ export class JsonPaths {
       for (const name of path === '' ? [] : path.split('.')) node = memberOf(node, name, this.nodes);
       node.range = range;
     });
+  }
+
+  /** Nothing stands at any path. */
+  clear(): void {
+    this.ends.fill(-1);
+  }
+
+  /** Lets go of the text: what it is a part of, a fetch of some MiB, stays in memory with it. */
+  release(): void {
+    this.bytes = NOTHING;
   }
 
   /** Looks up all paths in the JSON text that begins at or after `start`. */
@@ -182,7 +192,7 @@ export function skipBlanks(bytes: Buffer, start: number): number {
   return at;
 }
 
-/** @param start where a value begins @returns where it ends; without recursion, whatever its depth */
+/** @param start where a value begins @returns where it ends; without recursion, at any depth */
 function skipValue(bytes: Buffer, start: number): number {
   const first = bytes[start];
   if (first === QUOTE) return skipString(bytes, start);

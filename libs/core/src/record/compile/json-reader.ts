@@ -1,11 +1,12 @@
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { ByteCleaner, cleanString } from '../cleaning.js';
 import { HALF_SURROGATE_PAIR, type Kind } from '../../dataset/kinds.js';
-import type { CleaningOptions } from '../../dataset/columns.js';
+import { type CleaningOptions, isOfRecord, sourcesOfOrigin } from '../../dataset/columns.js';
 import { CONTAINER_FLAG, Cells, NUL_REMOVED_FLAG, type RecordProblem, type RecordReader } from './cells.js';
 import { elementsOf, hasEscape, JsonPaths, skipBlanks } from './json-paths.js';
-import type { ColumnPlan, ContractPlan } from './contract-plan.js';
-import { cellsOf, whatItIs } from './csv-reader.js';
+import { type ColumnPlan, type ContractPlan, nameOfFields, placeInside } from './contract-plan.js';
+import { whatItIs } from './csv-reader.js';
+import { cleaningKey, cleaningOf, Joiner } from './derived-cells.js';
 import { UnknownMembers } from './unknown-members.js';
 
 const OPEN_OBJECT = 0x7b;
@@ -36,21 +37,28 @@ export class JsonReader implements RecordReader {
     dataset: string,
     private readonly plan: ContractPlan,
   ) {
-    const arrays = plan.children.map(({ options, table }) => {
+    const paths = plan.children.map(({ options, table }) => {
       if ('path' in options) return options.path;
       throw new SluiceError(
         'DATASET_INVALID',
         `Dataset ${dataset}: the rows of ${table.name} need a path, the format is ndjson.`,
       );
     });
-    this.record = new JsonCells(plan.columns, plan.cleaning, arrays, '', this.unknown, '');
+    const pathsInside = (parent: number): string[] =>
+      paths.filter((_, child) => plan.children[child]?.parent === parent);
+    this.record = new JsonCells(plan.columns, plan.cleaning, pathsInside(-1), '', this.unknown, '');
     this.cells = this.record.cells;
     this.cellOf = this.record.cellOf;
-    this.children = plan.children.map(({ columns }, child) => ({
-      path: arrays[child] ?? '',
-      element: new JsonCells(columns, plan.cleaning, [], '.', this.unknown, `${arrays[child] ?? ''}[].`),
-      bounds: [],
-    }));
+    const children: JsonChild[] = [];
+    for (const [child, { columns, parent }] of plan.children.entries()) {
+      const owner = children[parent];
+      const path = paths[child] ?? '';
+      const place = `${placeInside(owner?.place ?? '', path)}[]`;
+      const inside = pathsInside(child);
+      const element = new JsonCells(columns, plan.cleaning, inside, '.', this.unknown, `${place}.`);
+      children.push({ path, place, owner: owner?.element ?? this.record, element, bounds: [] });
+    }
+    this.children = children;
   }
 
   startBatch(bytes: Buffer): void {
@@ -78,25 +86,32 @@ export class JsonReader implements RecordReader {
   openChild(index: number): number | RecordProblem {
     const child = this.children[index];
     if (child === undefined) return 0;
-    const start = this.record.rangeStart(child.path);
+    const start = child.owner.rangeStart(child.path);
     if (start === -1 || this.bytes[start] === LETTER_N) child.bounds = [];
     else if (this.bytes[start] === OPEN_ARRAY) child.bounds = elementsOf(this.bytes, start);
-    else return { field: child.path, message: `${child.path} must be an array` };
+    else {
+      const field = placeInside(child.owner.cells.prefix, child.path);
+      return { field, message: `${field} must be an array` };
+    }
     return child.bounds.length / 2;
   }
 
   loadChild(index: number, slot: number): Cells | RecordProblem {
-    const { path, element, bounds } = this.children[index] as JsonChild;
+    const { path, owner, element, bounds } = this.children[index] as JsonChild;
     const start = bounds[slot * 2] ?? 0;
-    element.cells.prefix = `${path}[${slot}]`;
+    element.cells.prefix = `${placeInside(owner.cells.prefix, path)}[${slot}]`;
     if (this.bytes[start] === LETTER_N) {
-      element.cells.clear();
+      element.clear();
       return element.cells;
     }
     if (element.needsObject && this.bytes[start] !== OPEN_OBJECT) {
       return { field: element.cells.prefix, message: `${element.cells.prefix} must be an object` };
     }
     return element.load(this.bytes, start) ?? element.cells;
+  }
+
+  partsOf(cell: number): readonly number[] {
+    return this.record.partsOf(cell);
   }
 
   childCellOf(child: number): Int32Array {
@@ -118,10 +133,24 @@ function whyNotJson(bytes: Buffer, start: number, end: number): string | null {
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 
 interface JsonChild {
+  /** Of its array, inside what holds it. */
   readonly path: string;
+  /** Where its elements stand in a record: `items[].taxes[]`. */
+  readonly place: string;
+  /** The record, or the element of another array, which is loaded when this array is opened. */
+  readonly owner: JsonCells;
   readonly element: JsonCells;
   /** Of the loaded record: where each element begins and ends. */
   bounds: number[];
+}
+
+/** What a cell reads: the value at a path, or other cells joined (`range` -1). */
+interface CellSource {
+  readonly range: number;
+  readonly reads: 'text' | 'json';
+  readonly plainNumber: Kind['plainNumber'] | undefined;
+  readonly cleaner: ByteCleaner;
+  readonly joiner: Joiner | null;
 }
 
 /** The cells of one JSON object (the record, or an element of an array), by the columns that read them. */
@@ -132,13 +161,8 @@ class JsonCells {
   readonly needsObject: boolean;
   private readonly separator: string;
   private readonly paths: JsonPaths;
-  private readonly cleaner: ByteCleaner;
-  /** For each cell, which of the paths it reads, and how. */
-  private readonly sources: {
-    readonly range: number;
-    readonly reads: 'text' | 'json';
-    readonly plainNumber: Kind['plainNumber'] | undefined;
-  }[] = [];
+  /** For each cell, what it reads, and how. */
+  private readonly sources: CellSource[] = [];
 
   /** @param more paths that are looked up besides the columns' */
   constructor(
@@ -156,22 +180,56 @@ class JsonCells {
       return range;
     };
     const names: string[] = [];
-    this.cellOf = cellsOf(columns, (source, { kind }) => {
-      const { reads = 'text', plainNumber } = kind;
+    const cleaners = new Map<string, ByteCleaner>();
+    const cellOfPath = (source: string, column: ColumnPlan, reads: 'text' | 'json'): number => {
+      const { plainNumber } = column.kind;
+      const ownCleaning = cleaningOf(column, cleaning);
+      const key = cleaningKey(ownCleaning);
+      const cleaner = cleaners.get(key) ?? new ByteCleaner(ownCleaning);
+      cleaners.set(key, cleaner);
       const range = rangeOf(source);
       const known = this.sources.findIndex(
-        (one) => one.range === range && one.reads === reads && one.plainNumber === plainNumber,
+        (one) =>
+          one.range === range &&
+          one.reads === reads &&
+          one.plainNumber === plainNumber &&
+          one.cleaner === cleaner,
       );
       if (known !== -1) return known;
       names.push(source === '' ? '' : separator + source);
-      return this.sources.push({ range, reads, plainNumber }) - 1;
+      return this.sources.push({ range, reads, plainNumber, cleaner, joiner: null }) - 1;
+    };
+    this.cellOf = Int32Array.from(columns, (column) => {
+      const { origin, kind } = column;
+      if (origin.from === 'source') return cellOfPath(origin.source, column, kind.reads ?? 'text');
+      if (origin.from !== 'fields') return -1;
+      const joiner = new Joiner(
+        origin.sources.map((source) => cellOfPath(source, column, 'text')),
+        origin.join,
+      );
+      names.push(separator + nameOfFields(origin.sources));
+      const cleaner = new ByteCleaner(cleaning);
+      return this.sources.push({ range: -1, reads: 'text', plainNumber: undefined, cleaner, joiner }) - 1;
     });
     more.forEach(rangeOf);
     this.separator = separator;
     this.paths = new JsonPaths([...ranges.keys()], unknown, unknownPrefix);
-    this.needsObject = columns.some(({ origin }) => origin.from === 'source' && origin.source !== '');
+    this.needsObject =
+      more.some((path) => path !== '') ||
+      columns.some(
+        ({ origin }) => isOfRecord(origin) && sourcesOfOrigin(origin).some((source) => source !== ''),
+      );
     this.cells = new Cells(names);
-    this.cleaner = new ByteCleaner(cleaning);
+  }
+
+  partsOf(cell: number): readonly number[] {
+    return this.sources[cell]?.joiner?.parts ?? [cell];
+  }
+
+  /** For an element that is null: nothing stands in it. */
+  clear(): void {
+    this.cells.clear();
+    this.paths.clear();
   }
 
   /** Where the value at one of the paths begins in the text last loaded, or -1. */
@@ -186,7 +244,11 @@ class JsonCells {
     const problem = this.problemOfShape();
     if (problem !== null) return problem;
     for (let at = 0; at < this.sources.length; at += 1) {
-      const { range, reads } = this.sources[at] as { range: number; reads: 'text' | 'json' };
+      const { range, reads, joiner } = this.sources[at] as CellSource;
+      if (joiner !== null) {
+        joiner.load(this.cells, at);
+        continue;
+      }
       const from = this.paths.starts[range] ?? 0;
       const to = this.paths.ends[range] ?? -1;
       if (to === -1 || bytes[from] === LETTER_N) continue;
@@ -222,7 +284,7 @@ class JsonCells {
       return null;
     }
     if (first !== QUOTE) {
-      const { plainNumber } = this.sources[at] as { plainNumber: Kind['plainNumber'] };
+      const { plainNumber } = this.sources[at] as CellSource;
       if (plainNumber === undefined || !isWrittenOut(bytes, from, to, plainNumber.whole))
         this.clean(at, bytes, from, to);
       else {
@@ -250,8 +312,9 @@ class JsonCells {
   }
 
   private clean(at: number, bytes: Buffer, from: number, to: number): void {
-    this.cleaner.clean(bytes, from, to);
-    this.cells.set(at, bytes, this.cleaner.start, this.cleaner.end);
+    const { cleaner } = this.sources[at] as CellSource;
+    cleaner.clean(bytes, from, to);
+    this.cells.set(at, bytes, cleaner.start, cleaner.end);
   }
 }
 

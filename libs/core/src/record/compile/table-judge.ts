@@ -2,17 +2,19 @@
  * Judges one row of one table and writes it as COPY text, in one pass over its columns. PURE.
  *
  * The compiled form of a class with decorators: an array of columns, each with its checks on bytes in
- * reading order (R3) and its way of writing. A good row makes no string and no object.
+ * reading order (RL3) and its way of writing. A good row makes no string and no object.
  * `compile-contract.property.spec.ts` proves against class-validator that verdicts, codes and values are
  * those of the class; `compile-contract.ts` has the figures.
  */
+import type { ColumnOrigin } from '../../dataset/columns.js';
 import type { OptionValues } from '../../dataset/dataset.js';
 import { decode, type Kind } from '../../dataset/kinds.js';
+import type { RecordRuleDefinition } from '../../dataset/rules.js';
 import { CopyText, copyTextOf } from '../copy-text.js';
 import { type Cells, CONTAINER_FLAG } from './cells.js';
 import { type CheckPlan, severityOf } from './check-plan.js';
 import type { ColumnPlan } from './contract-plan.js';
-import type { Complaint, RecordFindings } from './record-findings.js';
+import { type Complaint, type RecordFindings, show } from './record-findings.js';
 
 interface Check extends Complaint {
   readonly judges: CheckPlan['judges'];
@@ -25,8 +27,16 @@ interface Check extends Complaint {
   readonly otherwise: Buffer | null;
 }
 
+/** A rule across columns. */
+interface AcrossCheck extends Complaint {
+  readonly isQuoted: true;
+  readonly rule: RecordRuleDefinition;
+  /** The rule's own column, and the others in its order. */
+  readonly columns: readonly number[];
+}
+
 interface Column {
-  readonly from: 'source' | 'constant' | 'parent' | 'slot';
+  readonly from: 'record' | 'constant' | 'parent' | 'slot' | 'line';
   readonly valueChecks: readonly Check[];
   /** The same, and those that every text passes: asked of JSON objects and arrays, which pass none. */
   readonly containerChecks: readonly Check[];
@@ -44,6 +54,8 @@ export interface RowSurroundings {
   readonly record: CopyText;
   /** Number of the slot or element, from 1. */
   slot: number;
+  /** The record's line in its source, from 1. */
+  line: number;
 }
 
 /** Code of a dataset that throws. */
@@ -60,6 +72,9 @@ export class TableJudge {
   private readonly columns: readonly Column[];
   /** The columns that `@PairedWith` stands on. */
   private readonly pairedColumns: readonly number[];
+  private readonly across: readonly AcrossCheck[];
+  /** For each column, what it stores of its cell as a text; null where it is null or not of its kind. */
+  private readonly texts: readonly TextOf[];
 
   /**
    * @param constants COPY text of the columns whose value does not stand in the record, by property
@@ -75,6 +90,8 @@ export class TableJudge {
     this.pairedColumns = [...plans.keys()].filter((at) =>
       plans[at]?.checks.some(({ judges }) => judges === 'pair'),
     );
+    this.across = plans.flatMap((plan, at) => acrossChecksOf(plan, at, plans, options));
+    this.texts = plans.map(({ kind }) => textOf(kind));
     this.columnStarts = new Array<number>(plans.length + 1).fill(0);
   }
 
@@ -87,7 +104,7 @@ export class TableJudge {
       columnStarts[at] = out.length;
       const column = columns[at] as Column;
       switch (column.from) {
-        case 'source':
+        case 'record':
           this.writeSource(column, cells, cellOf, cellOf[at] as number, findings);
           break;
         case 'constant':
@@ -99,10 +116,14 @@ export class TableJudge {
         case 'slot':
           out.count(around.slot);
           break;
+        case 'line':
+          out.count(around.line);
+          break;
       }
     }
     columnStarts[columns.length] = out.length + 1;
     out.endRow();
+    if (this.across.length > 0) this.judgeAcross(cells, cellOf, findings);
   }
 
   /** Asks what `@PairedWith` asks, for a slot that makes no row. */
@@ -124,7 +145,7 @@ export class TableJudge {
     for (const [at, { from, valueChecks, containerChecks, nullChecks, write }] of this.columns.entries()) {
       const plan = this.plans[at];
       const cell = cellOf[at] as number;
-      if (from !== 'source' || plan === undefined) continue;
+      if (from !== 'record' || plan === undefined) continue;
       const end = cells.ends[cell] as number;
       const isContainer = cells.flags[cell] === CONTAINER_FLAG;
       const name = `property ${plan.property}`;
@@ -145,7 +166,41 @@ export class TableJudge {
         return { what: `${name}, its kind ${plan.kind.name}`, error };
       }
     }
+    for (const check of this.across) {
+      try {
+        this.passesAcross(check, cells, cellOf);
+      } catch (error) {
+        const property = this.plans[check.columns[0] ?? 0]?.property ?? '';
+        return { what: `property ${property}, the check that gives ${check.code}`, error };
+      }
+    }
     return null;
+  }
+
+  private judgeAcross(cells: Cells, cellOf: Int32Array, findings: RecordFindings): void {
+    for (const check of this.across) {
+      if (this.passesAcross(check, cells, cellOf)) continue;
+      const [own = 0, ...others] = check.columns.map((column) => cellOf[column] as number);
+      const quoted = Buffer.from(
+        [
+          showCell(cells, own),
+          ...others.map((cell) => `${cells.nameOf(cell)} is ${showCell(cells, cell)}`),
+        ].join(', '),
+      );
+      findings.add(check, cells.nameOf(own), quoted, 0, quoted.length);
+    }
+  }
+
+  private passesAcross(check: AcrossCheck, cells: Cells, cellOf: Int32Array): boolean {
+    const texts: string[] = [];
+    for (const column of check.columns) {
+      const cell = cellOf[column] as number;
+      const text = (this.texts[column] as TextOf)(cells, cell);
+      if (text === null) return true;
+      texts.push(text);
+    }
+    const [own = '', ...others] = texts;
+    return check.rule.accepts(own, others);
   }
 
   /** Copies what the row last written stores in one column. */
@@ -200,6 +255,8 @@ function passes(check: Check, cells: Cells, cellOf: Int32Array, cell: number): b
       return !isNull;
     case 'pair':
       return isPaired(check, cells, cellOf, isNull);
+    case 'record':
+      return true; // Asked of the whole row.
     case 'value':
     case 'any':
       if (isNull) return check.accepts(null);
@@ -224,6 +281,36 @@ function complain(check: Check, cells: Cells, cell: number, findings: RecordFind
 
 const NO_TEXT = Buffer.alloc(0);
 
+type TextOf = (cells: Cells, cell: number) => string | null;
+
+function textOf(kind: Kind): TextOf {
+  return (cells, cell) => {
+    const end = cells.ends[cell] as number;
+    if (end === -1 || cells.flags[cell] === CONTAINER_FLAG) return null;
+    const value = decode(cells.bytes[cell] as Buffer, cells.starts[cell] as number, end);
+    return kind.accepts(value) ? (kind.toText?.(value) ?? value) : null;
+  };
+}
+
+function showCell(cells: Cells, cell: number): string {
+  return show(cells.bytes[cell] as Buffer, cells.starts[cell] as number, cells.ends[cell] as number);
+}
+
+function acrossChecksOf(
+  { checks }: ColumnPlan,
+  at: number,
+  plans: readonly ColumnPlan[],
+  options: OptionValues,
+): AcrossCheck[] {
+  return checks.flatMap((plan) => {
+    const severity = severityOf(plan, options);
+    if (plan.judges !== 'record' || plan.across === undefined || severity === 'off') return [];
+    const others = plan.others.map((name) => plans.findIndex(({ property }) => property === name));
+    const { code, word, across: rule } = plan;
+    return [{ code, severity, word, rule, columns: [at, ...others], instead: undefined, isQuoted: true }];
+  });
+}
+
 function compileColumn(
   plan: ColumnPlan,
   plans: readonly ColumnPlan[],
@@ -232,9 +319,11 @@ function compileColumn(
   parentPlans: readonly ColumnPlan[],
 ): Column {
   const { origin, kind, ifNull, optional } = plan;
-  const checks = plan.checks.flatMap((check) => compileCheck(check, plans, options) ?? []);
+  const checks = plan.checks
+    .filter(({ judges }) => judges !== 'record')
+    .flatMap((check) => compileCheck(check, plans, options) ?? []);
   return {
-    from: origin.from === 'context' ? 'constant' : origin.from,
+    from: writtenFrom(origin),
     valueChecks: checks.filter(({ judges, acceptsAll }) => judges !== 'null' && !acceptsAll),
     containerChecks: checks.filter(({ judges }) => judges !== 'null'),
     nullChecks: optional ? [] : checks.filter(({ judges }) => judges !== 'value'),
@@ -245,6 +334,22 @@ function compileColumn(
   };
 }
 
+function writtenFrom(origin: ColumnOrigin): Column['from'] {
+  switch (origin.from) {
+    case 'source':
+    case 'fields':
+      return 'record';
+    case 'context':
+    case 'constant':
+      return 'constant';
+    case 'provenance':
+      return origin.fact === 'line' ? 'line' : 'constant';
+    case 'parent':
+    case 'slot':
+      return origin.from;
+  }
+}
+
 function compileCheck(plan: CheckPlan, plans: readonly ColumnPlan[], options: OptionValues): Check | null {
   const severity = severityOf(plan, options);
   if (severity === 'off') return null;
@@ -253,7 +358,7 @@ function compileCheck(plan: CheckPlan, plans: readonly ColumnPlan[], options: Op
     code: plan.code,
     severity,
     judges: plan.judges,
-    other: plans.findIndex(({ property }) => property === plan.other),
+    other: plans.findIndex(({ property }) => property === plan.others[0]),
     accepts: plan.accepts,
     acceptsBytes: plan.acceptsBytes ?? ((bytes, start, end) => plan.accepts(decode(bytes, start, end))),
     acceptsAll: plan.acceptsAll,

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Column names once for each list of them, not once for each letter: with 16 columns they took a third of
+ * Column names once for each list of them, not once for each dead letter: with 16 columns they took a third of
  * the index's room and half of the time to fill it.
  */
 export class LetterColumns1700000000003 implements MigrationInterface {

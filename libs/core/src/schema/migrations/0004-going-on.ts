@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What pausing, resuming and discarding need in the job row, and the messages that nobody could read. */
+/** What pausing, resuming and discarding need in the job row, and the messages that no service could read. */
 export class GoingOn1700000000004 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,6 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What tells the messages of a job from those of another contract version, of an earlier attempt, or of a stranger. */
+/**
+ * What distinguishes a job's messages from those of another contract version, of an earlier attempt, or of a stranger.
+ */
 export class ForeignMessages1700000000005 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What was decided about a parked message: nothing yet, published again, or passed over for good. */
+/** What was decided about a parked message: nothing yet, published again, or skipped for good. */
 export class ParkedStates1700000000010 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
-import { SHOP_PLAN, SHOP_TABLES, StagedJobs } from '#test/support/staged-job.js';
+import { SHOP_PLAN, SHOP_TABLES, StagedJobs, deletesOf } from '#test/support/staged-job.js';
 import type { WriteMode } from '../../dataset/dataset.js';
 import { createStaging } from '../staging-tables.js';
 import { noteServiceRole } from './service-role.js';
@@ -196,7 +196,7 @@ describe('what would stop a job at its end', () => {
       `GRANT USAGE ON SEQUENCE public.tickets TO ${LOADER}`,
     ],
     [
-      'an owner that may not own tables in public (D08)',
+      'an owner that may not own tables in public',
       `REVOKE CREATE ON SCHEMA public FROM ${GROUP}`,
       `GRANT CREATE ON SCHEMA public TO ${GROUP}`,
       ['replace'],
@@ -231,7 +231,26 @@ describe('what would stop a job at its end', () => {
     });
   });
 
-  it('is looked for with the rights of the loader’s role, not of the one that starts the job', async () => {
+  it('is no right to delete rows of the main table, of a dataset with deletes in mode upsert alone', async () => {
+    await jobs.pool.query(`REVOKE DELETE ON public.shop FROM ${GROUP}`);
+    const starting = (mode: WriteMode): Promise<void> =>
+      inTransaction(loader, async (client) => {
+        await createStaging(client, SHOP_PLAN, { id: JOB, mode }, undefined, deletesOf(SHOP_PLAN));
+        throw new Error('nothing stands in the way');
+      });
+    try {
+      await expect(start('upsert')).rejects.toThrow('nothing stands in the way');
+      await expect(starting('append')).rejects.toThrow('nothing stands in the way');
+      await expect(starting('upsert')).rejects.toMatchObject({
+        code: 'TARGET_FORBIDDEN',
+        message: expect.stringContaining(`GRANT DELETE ON public.shop TO ${LOADER}`),
+      });
+    } finally {
+      await jobs.pool.query(`GRANT DELETE ON public.shop TO ${GROUP}`);
+    }
+  });
+
+  it('is checked with the rights of the loader’s role, not of the one that starts the job', async () => {
     await noteServiceRole(loader, 'loader');
     await jobs.pool.query(`REVOKE REFERENCES ON public.region FROM ${LOADER}`);
     try {

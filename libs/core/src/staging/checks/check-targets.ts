@@ -3,8 +3,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { WriteMode } from '../../dataset/dataset.js';
 import { withEmptySearchPath } from '../inspect-targets.js';
-import { TARGET_SCHEMA } from '../staging-names.js';
-import type { TablePlan } from '../table-plan.js';
+import { type TablePlan, targetsOf } from '../table-plan.js';
 import { unfilledColumns } from './drift.js';
 import { type ProblemQuery, findsAny, problemsOf } from './problem-queries.js';
 import { publicationsOfStaging } from './publications.js';
@@ -23,6 +22,8 @@ import { silentTriggers } from './triggers.js';
  */
 export interface CheckedJob {
   readonly mode: WriteMode;
+  /** Rows of the main table may be deleted. */
+  readonly takesDeletes?: boolean;
 }
 
 /**
@@ -33,17 +34,22 @@ export interface CheckedJob {
 export async function checkTargets(
   client: SqlClient,
   plan: readonly TablePlan[],
-  { mode }: CheckedJob,
+  { mode, takesDeletes = false }: CheckedJob,
 ): Promise<void> {
+  const targets = targetsOf(plan);
   const checks: readonly [ErrorCode, string, readonly ProblemQuery[]][] = [
     ['TARGET_DOES_NOT_FIT', 'Every record would be refused', [unfilledColumns(plan)]],
-    ['TARGET_PUBLISHED', 'Staging tables would be published', [publicationsOfStaging()]],
+    ['TARGET_PUBLISHED', 'Staging tables would be published', [publicationsOfStaging(targets)]],
     [
       'TARGET_HAS_TRIGGERS',
-      `Mode replace puts new tables into ${TARGET_SCHEMA} and fires no triggers`,
-      mode === 'replace' ? [silentTriggers(plan.map(({ table }) => table))] : [],
+      `Mode replace puts new tables into ${targets.schema} and fires no triggers`,
+      mode === 'replace' ? [silentTriggers(targets)] : [],
     ],
-    ['TARGET_FORBIDDEN', 'Rights are missing', rightsQueries(plan, mode, await loaderRole(client))],
+    [
+      'TARGET_FORBIDDEN',
+      'Rights are missing',
+      rightsQueries(plan, { mode, takesDeletes }, await loaderRole(client)),
+    ],
   ];
   const all = checks.flatMap(([, , queries]) => queries);
   if (!(await findsAny(client, all))) return;

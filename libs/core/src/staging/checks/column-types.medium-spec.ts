@@ -40,7 +40,7 @@ describe('types of columns', () => {
     try {
       await client.query(alter);
       await checkColumnTypes(client, DATASET);
-      // The transaction goes on.
+      // The transaction continues.
       await client.query('SELECT 1');
     } finally {
       await client.query('ROLLBACK');

@@ -1,26 +1,20 @@
 import pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import type { Dataset } from '../../dataset/dataset.js';
 import type { Kind } from '../../dataset/kinds.js';
 import { planContract } from '../../record/compile/contract-plan.js';
-import { TARGET_SCHEMA } from '../staging-names.js';
-
-/**
- * Values of which each kind of Sluice's own accepts some. What a kind accepts, its column has to take, and without
- * rounding it: a column of another type would refuse every record, or store something else.
- */
-const SAMPLES = ['7', '12.5', '0.01', 'true', 'Y', '2026-09-01', '2026-09-01T08:30:00Z', '{"a":1}'];
-
-/** Kinds whose values are of one type. Any text may be whatever its rules make of it, and a dataset's own kind too. */
-const KNOWN_KINDS = new Set(['int64', 'numeric', 'flag', 'isoDate', 'timestamptz', 'jsonb']);
+import { filledColumns } from './stored-samples.js';
 
 interface Trial {
   readonly table: string;
   readonly column: string;
   readonly kind: Kind;
+  /** Of the column, as `format_type` writes it. */
   readonly type: string;
+  /** As PostgreSQL reads it. */
   readonly value: string;
 }
 
@@ -50,26 +44,17 @@ export async function checkColumnTypes(
 }
 
 async function planTrials(client: SqlClient, dataset: Pick<Dataset, 'name' | 'contract'>): Promise<Trial[]> {
-  const { table, columns, children } = planContract(dataset);
-  const filled = [
-    ...columns.map((column) => ({ ...column, table })),
-    ...children.flatMap((child) => child.columns.map((column) => ({ ...column, table: child.table.name }))),
-  ].filter(({ kind }) => KNOWN_KINDS.has(kind.name));
-  const { rows } = await client.query<{ table: string; column: string; type: string }>(TYPES, [
-    TARGET_SCHEMA,
-    filled.map((column) => column.table),
+  const plan = planContract(dataset);
+  const filled = filledColumns(plan).filter(({ samples }) => samples.length > 0);
+  const { rows } = await prepared(client).query<{ table: string; column: string; type: string }>(TYPES, [
+    plan.schema,
+    filled.map(({ table }) => table),
     filled.map(({ target }) => target),
   ]);
-  return rows.flatMap(({ table: name, column, type }) => {
-    const kind = filled.find((one) => one.table === name && one.target === column)?.kind;
-    if (kind === undefined) return [];
-    return SAMPLES.filter((value) => kind.accepts(value)).map((value) => ({
-      table: name,
-      column,
-      kind,
-      type,
-      value: kind.toText?.(value) ?? value,
-    }));
+  return rows.flatMap(({ table, column, type }) => {
+    const found = filled.find((one) => one.table === table && one.target === column);
+    if (found === undefined) return [];
+    return found.samples.map((value) => ({ table, column, kind: found.kind, type, value }));
   });
 }
 
@@ -94,15 +79,29 @@ async function passes(client: SqlClient, trials: readonly Trial[]): Promise<bool
   }
 }
 
-function castOf({ kind, type, value }: Trial): string {
-  const cast = `${pg.escapeLiteral(value)}::text::${type}`;
-  // A number that comes back as another one was rounded.
-  return kind.name === 'numeric' && NUMERIC_TYPE.test(type)
-    ? `(${cast})::numeric = ${value}`
-    : `(${cast}) IS NOT NULL`;
+/**
+ * SQL that is true where the column stores the value whole. A number that comes back as another one was rounded; a day and
+ * time as another one lost its time of day; a text that comes back shorter was cut.
+ */
+function castOf({ kind: { columnType }, type, value }: Trial): string {
+  const text = `${pg.escapeLiteral(value)}::text`;
+  const cast = `${text}::${type}`;
+  if (WORDS.test(columnType)) return `(${cast}) IS NOT NULL`;
+  if (WORDS.test(type)) {
+    const whole = type.endsWith('[]') ? 'text[]' : 'text';
+    return `(${cast})::${whole} = ${text}::${whole}`;
+  }
+  const isComparable =
+    (NUMBERS.test(columnType) && NUMBERS.test(type)) ||
+    // The offset of a moment is lost in a column without one, as in the files of many sources: no other value.
+    (TIMES.test(columnType) && TIMES.test(type) && !(columnType === 'timestamptz' && /without/.test(type)));
+  return isComparable ? `(${cast})::text::${columnType} = ${text}::${columnType}` : `(${cast}) IS NOT NULL`;
 }
 
-const NUMERIC_TYPE = /^(numeric|decimal|real|double precision)/;
+/** As contracts and as `format_type` write them. */
+const WORDS = /^(text|varchar|character|bpchar)\b[^[]*(\[\])?$/;
+const NUMBERS = /^(smallint|integer|bigint|numeric|real|double precision)\b/;
+const TIMES = /^(date|time|timestamp|timestamptz)\b/;
 
 /** Data exceptions, constraints of a domain, and "cannot cast type text to …". */
 const REFUSALS = new Set(['22', '23', '42']);

@@ -1,11 +1,10 @@
-import { TARGET_SCHEMA } from '../staging-names.js';
-import type { TablePlan } from '../table-plan.js';
+import { type TablePlan, mainTable } from '../table-plan.js';
 import type { ProblemQuery } from './problem-queries.js';
 
 /** Columns that must hold a value and get none: neither from the contract nor from the table itself. */
 export function unfilledColumns(plan: readonly TablePlan[]): ProblemQuery {
   const filled = Object.fromEntries(plan.map(({ table, columns }) => [table, columns]));
-  return { sql: UNFILLED, values: [TARGET_SCHEMA, filled] };
+  return { sql: UNFILLED, values: [mainTable(plan).schema, filled] };
 }
 
 // A domain may bring NOT NULL and a default of its own.

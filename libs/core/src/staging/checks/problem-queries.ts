@@ -1,3 +1,4 @@
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /** A SELECT of one column `problem`; empty when nothing is wrong. */
@@ -21,7 +22,7 @@ export function together(queries: readonly ProblemQuery[]): { sql: string; value
 /** Whether any of them finds a problem, in one round trip. What it is called depends on the search path, this does not. */
 export async function findsAny(client: SqlClient, queries: readonly ProblemQuery[]): Promise<boolean> {
   const { sql, values } = together(queries);
-  const { rows } = await client.query(`${sql}\nLIMIT 1`, values);
+  const { rows } = await prepared(client).query(`${sql}\nLIMIT 1`, values);
   return rows.length > 0;
 }
 

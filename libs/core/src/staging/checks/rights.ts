@@ -1,21 +1,26 @@
 import type { WriteMode } from '../../dataset/dataset.js';
-import { STAGING_SCHEMA, TARGET_SCHEMA } from '../staging-names.js';
-import type { TablePlan } from '../table-plan.js';
+import { STAGING_SCHEMA } from '../staging-names.js';
+import { type TablePlan, targetsOf } from '../table-plan.js';
 import type { ProblemQuery } from './problem-queries.js';
 import type { LoaderRole } from './service-role.js';
 
 /**
  * Rights that the job will need and the loader's role has not, each with the statement that gives it. What a swap needs
- * beyond these (owning the tables, and everything that depends on them) `unkeepable.ts` looks for.
+ * beyond these (owning the tables, and everything that depends on them) `unkeepable.ts` checks.
  */
-export function rightsQueries(plan: readonly TablePlan[], mode: WriteMode, role: LoaderRole): ProblemQuery[] {
-  const tables = plan.map(({ table }) => table);
+export function rightsQueries(
+  plan: readonly TablePlan[],
+  { mode, takesDeletes }: { readonly mode: WriteMode; readonly takesDeletes: boolean },
+  role: LoaderRole,
+): ProblemQuery[] {
+  const { schema, tables } = targetsOf(plan);
   const wanted = Object.fromEntries(
-    plan.map(({ table, parent }) => [table, privileges(mode, parent !== null)]),
+    plan.map(({ table, parent }) => [table, privileges(mode, parent !== null, takesDeletes)]),
   );
-  const values = [role.oid, role.name, TARGET_SCHEMA, tables];
+  const values = [role.oid, role.name, schema, tables];
   return [
     { sql: SURROUNDINGS, values: [role.oid, role.name, STAGING_SCHEMA] },
+    { sql: ON_SCHEMA, values: [role.oid, role.name, schema] },
     { sql: ON_TABLES, values: [...values, wanted] },
     { sql: FOR_ROWS, values },
     { sql: FOREIGN_KEYS, values: [...values, mode === 'replace'] },
@@ -24,10 +29,10 @@ export function rightsQueries(plan: readonly TablePlan[], mode: WriteMode, role:
 }
 
 /** What a merge does to the tables; a swap needs to own them instead. */
-function privileges(mode: WriteMode, isChild: boolean): string[] {
+function privileges(mode: WriteMode, isChild: boolean, takesDeletes: boolean): string[] {
   if (mode === 'replace') return ['SELECT'];
   if (mode === 'append') return ['SELECT', 'INSERT'];
-  return ['SELECT', 'INSERT', ...(isChild ? ['DELETE'] : ['UPDATE'])];
+  return ['SELECT', 'INSERT', ...(isChild ? ['DELETE'] : takesDeletes ? ['UPDATE', 'DELETE'] : ['UPDATE'])];
 }
 
 /** $1: oid of the role, $2: its name. */
@@ -43,6 +48,13 @@ const SURROUNDINGS = `
     SELECT 3, format('GRANT %I TO %I', current_user, $2::text) || ', whose staging tables it has to finish'
     WHERE NOT pg_has_role($1::oid, current_user, 'USAGE')
   ) AS problems (rank, problem) ORDER BY rank`;
+
+/** The role that starts the job names the tables, too. */
+const ON_SCHEMA = `
+  SELECT format('GRANT USAGE ON SCHEMA %I TO %I', $3::text, who.name) AS problem
+  FROM (SELECT $1::oid AS oid, $2::text AS name UNION SELECT oid, rolname FROM pg_roles WHERE rolname = current_user) AS who
+  WHERE NOT has_schema_privilege(who.oid, $3::text, 'USAGE')
+  ORDER BY problem`;
 
 const TARGETS = `
   SELECT c.oid, c.relname AS table, c.relowner, n.oid AS schema, n.nspname, format('%I.%I', n.nspname, c.relname) AS name,

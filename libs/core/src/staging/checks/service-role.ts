@@ -1,3 +1,4 @@
+import { prepared } from '#common/postgres/prepared.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 
 /** As whom the loader works, which is not as whom a job is started where every service has a role of its own. */
@@ -6,7 +7,7 @@ export interface LoaderRole {
   readonly name: string;
 }
 
-/** The loader says at its start as whom it works: rights are looked at before a job begins, by the ingestor. */
+/** The loader says at its start as whom it works: the ingestor checks rights before a job begins. */
 export async function noteServiceRole(client: SqlClient, service: 'loader'): Promise<void> {
   await client.query(
     `INSERT INTO sluice.service_role (service, role) VALUES ($1, current_user)
@@ -17,7 +18,7 @@ export async function noteServiceRole(client: SqlClient, service: 'loader'): Pro
 
 /** The loader's role, or our own before any loader has said one. */
 export async function loaderRole(client: SqlClient): Promise<LoaderRole> {
-  const { rows } = await client.query<LoaderRole & { noted: boolean }>(
+  const { rows } = await prepared(client).query<LoaderRole & { noted: boolean }>(
     `SELECT r.oid, r.rolname AS name, r.rolname <> current_user AS noted FROM pg_roles r
      WHERE r.rolname = current_user
         OR r.rolname = (SELECT role FROM sluice.service_role WHERE service = 'loader')

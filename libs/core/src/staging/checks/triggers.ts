@@ -1,13 +1,13 @@
-import { TARGET_SCHEMA } from '../staging-names.js';
+import type { Targets } from '../table-plan.js';
 import type { ProblemQuery } from './problem-queries.js';
 
 /**
  * Triggers that would have fired had the rows been written to the table itself: those on INSERT, and those on DELETE and
- * TRUNCATE, because the old rows go. A swap writes no row to it, so whatever they fill in or note down would be missing
+ * TRUNCATE, because the old rows go. A swap writes no row to it, so all that they fill in or note down would be missing
  * without a word. Triggers on UPDATE alone would not have fired, and are kept; so are disabled ones.
  */
-export function silentTriggers(tables: readonly string[]): ProblemQuery {
-  return { sql: TRIGGERS, values: [TARGET_SCHEMA, tables] };
+export function silentTriggers({ schema, tables }: Targets): ProblemQuery {
+  return { sql: TRIGGERS, values: [schema, tables] };
 }
 
 /** Bits of pg_trigger.tgtype: INSERT 4, DELETE 8, TRUNCATE 32. */

@@ -1,0 +1,35 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import {
+  ApiBadRequestResponse,
+  ApiConflictResponse,
+  ApiForbiddenResponse,
+  ApiOkResponse,
+  ApiServiceUnavailableResponse,
+  ApiTags,
+  ApiUnprocessableEntityResponse,
+  ApiUnsupportedMediaTypeResponse,
+} from '#common/http/api-decorators.js';
+import { DeadLettersResubmittedDto, ResubmitRequestDto } from './resubmission.dto.js';
+import { Resubmissions } from './resubmissions.js';
+
+@ApiTags('dead letters')
+@ApiBadRequestResponse({ description: 'The body is no JSON of reasonable depth' })
+@ApiForbiddenResponse({ description: 'Asked by a foreign host name, or by a page of another site' })
+@ApiUnsupportedMediaTypeResponse({ description: 'Content-Type is not application/json' })
+@Controller('resubmissions')
+export class ResubmissionsController {
+  constructor(private readonly resubmissions: Resubmissions) {}
+
+  /** Sends refused records again, as they are or as they were corrected; the answer comes when their jobs are there. */
+  @Post()
+  @HttpCode(200)
+  @ApiOkResponse({ type: DeadLettersResubmittedDto })
+  @ApiConflictResponse({ description: 'A job that replaces the tables is active; `activeJob` names it' })
+  @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
+  @ApiServiceUnavailableResponse({
+    description: 'Kafka or PostgreSQL does not answer; the same request does the rest',
+  })
+  resubmit(@Body() request: ResubmitRequestDto): Promise<DeadLettersResubmittedDto> {
+    return this.resubmissions.resubmit(request) as Promise<DeadLettersResubmittedDto>;
+  }
+}

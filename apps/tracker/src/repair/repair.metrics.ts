@@ -1,0 +1,27 @@
+import { Injectable } from '@nestjs/common';
+import { Counter, Registry } from 'prom-client';
+import type { RepairActionKind } from '#api/dead-letters.js';
+import { MetricLabels } from '../fold/metric-labels.js';
+
+/** What people do about dead letters. */
+@Injectable()
+export class RepairMetrics {
+  private readonly corrections: Counter<'dataset' | 'action'>;
+
+  constructor(
+    registry: Registry,
+    private readonly labels: MetricLabels,
+  ) {
+    this.corrections = new Counter({
+      name: 'sluice_dead_letter_corrections_total',
+      help: 'Corrections of dead letters that were stored or taken back, by what made them',
+      labelNames: ['dataset', 'action'],
+      registers: [registry],
+    });
+  }
+
+  corrected(action: RepairActionKind, letters: readonly { readonly dataset: string }[]): void {
+    for (const { dataset } of letters)
+      this.corrections.inc({ dataset: this.labels.dataset(dataset), action });
+  }
+}

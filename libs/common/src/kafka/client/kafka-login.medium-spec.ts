@@ -1,0 +1,252 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import kafkajs, { type AclEntry, type Admin, type Kafka } from 'kafkajs';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { eventually } from '#test/support/eventually.js';
+import {
+  type SecuredKafka,
+  adminClient,
+  connectAdmin,
+  runConfigCommand,
+  setAcls,
+  startSecuredKafka,
+} from '#test/support/secured-kafka.js';
+import { loadSettings } from '../../config/environment.js';
+import { KafkaSecurityConfig } from '../../config/kafka-security.config.js';
+import { BatchHandler } from '../transport/batch-handler.decorator.js';
+import { BatchServer } from '../transport/batch-server.js';
+import { MessageParking } from '../transport/message-parking.js';
+import { Publisher } from '../transport/publisher.js';
+import { countPartitions, createTopics } from '../transport/topics-admin.js';
+import { createKafka } from './kafka-client.js';
+import { brokerErrorText, classifyBrokerError } from './kafka-errors.js';
+
+const NAME = 'sluice-loader';
+const PASSWORD = 'the-right-one';
+const WRONG = 'a-wrong-one';
+const [READABLE, OTHER] = ['readable', 'other'];
+const [GROUP, OTHER_GROUP] = ['own-group', 'other-group'];
+const NOT_ACCEPTED = 'the brokers do not accept KAFKA_USERNAME with KAFKA_PASSWORD';
+const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'];
+
+@Controller()
+class Reading {
+  @BatchHandler('any')
+  handle(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class ReadingModule {}
+
+describe('a broker that asks for logins and judges by ACLs', () => {
+  const logged: string[] = [];
+  let broker: SecuredKafka;
+  let admin: Admin;
+
+  beforeAll(async () => {
+    broker = await startSecuredKafka({ [NAME]: PASSWORD });
+    admin = await connectAdmin(loginAddress());
+    await Promise.all([
+      setPassword('SCRAM-SHA-256', PASSWORD),
+      setPassword('SCRAM-SHA-512', PASSWORD),
+      createTopics(
+        adminClient(loginAddress()),
+        [READABLE, OTHER].map((topic) => ({ topic, partitions: 1, config: {} })),
+        1,
+      ),
+      setAcls(admin, [allowed('READ', 'TOPIC', READABLE), allowed('READ', 'GROUP', GROUP)]),
+    ]);
+  });
+
+  afterAll(async () => {
+    await admin.disconnect();
+    await broker.stop();
+  });
+
+  const loginAddress = (): string => `127.0.0.1:${broker.ports.loginPort}`;
+
+  const setPassword = (mechanism: string, password: string): Promise<void> =>
+    runConfigCommand(broker.folder, loginAddress(), [
+      ...['--alter', '--entity-type', 'users', '--entity-name', NAME, '--add-config'],
+      `${mechanism}=[password=${password}]`,
+    ]);
+
+  function allowed(
+    operation: keyof typeof kafkajs.AclOperationTypes,
+    kind: 'TOPIC' | 'GROUP',
+    resourceName: string,
+  ): AclEntry {
+    return {
+      ...{ principal: `User:${NAME}`, host: '*', resourceName },
+      permissionType: kafkajs.AclPermissionTypes.ALLOW,
+      operation: kafkajs.AclOperationTypes[operation],
+      resourceType: kafkajs.AclResourceTypes[kind],
+      resourcePatternType: kafkajs.ResourcePatternTypes.LITERAL,
+    };
+  }
+
+  /** As a service makes it of its settings. */
+  function clientOf(login: Record<string, string>, port = broker.ports.loginPort): Kafka {
+    logged.length = 0;
+    const logger = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
+    return createKafka({
+      ...{ brokers: [`127.0.0.1:${port}`], clientId: 'login', logger },
+      ...loadSettings(KafkaSecurityConfig, login).kafkaSecurity(),
+    });
+  }
+
+  const loginBy = (mechanism: string, password = PASSWORD, name = NAME): Record<string, string> => ({
+    ...{ KAFKA_SASL_MECHANISM: mechanism, KAFKA_USERNAME: name, KAFKA_PASSWORD: password },
+  });
+
+  const refusedLogins = (): number =>
+    broker
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('Failed authentication')).length;
+
+  it.each(MECHANISMS)('lets in who logs in by %s', async (mechanism) => {
+    const kafka = clientOf(loginBy(mechanism));
+    expect(await countPartitions(kafka, [READABLE])).toEqual(new Map([[READABLE, 1]]));
+    expect(logged.join()).not.toContain(PASSWORD);
+  });
+
+  it('lets who may create no topic look whether those that it needs are there', async () => {
+    const kafka = clientOf(loginBy('PLAIN'));
+    const there = { topic: READABLE, partitions: 1, config: {} };
+    expect(await createTopics(kafka, [there], 1)).toEqual([]);
+    await expect(createTopics(kafka, [{ ...there, topic: 'new' }], 1)).rejects.toThrow();
+  });
+
+  it.each([
+    ...MECHANISMS.map(
+      (mechanism) => [`a wrong password by ${mechanism}`, loginBy(mechanism, WRONG)] as const,
+    ),
+    ['a name that it does not know', loginBy('SCRAM-SHA-512', PASSWORD, 'unknown')] as const,
+  ])('refuses %s: one sentence, the kind `setup`, one try', async (_, login) => {
+    const before = refusedLogins();
+    const kafka = clientOf(login);
+    const failure = await countPartitions(kafka, [READABLE]).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'BROKER_FAULT', message: expect.stringContaining(NOT_ACCEPTED) });
+    expect(classifyBrokerError((failure as Error).cause)).toBe('setup');
+    await eventually(() => refusedLogins() > before, 'the broker to log it');
+    expect(refusedLogins() - before).toBe(1);
+    // The caller reports it; kafkajs logs nothing besides, and the password is in no log.
+    expect(logged.filter((line) => !line.includes('"level":20'))).toEqual([]);
+    expect(logged.join() + String(failure)).not.toMatch(new RegExp(`${WRONG}|${PASSWORD}`));
+  });
+
+  it('names what is wrong with the way to log in', async () => {
+    const textOf = async (kafka: Kafka): Promise<string> => {
+      const connection = kafka.admin({ retry: { retries: 0 } });
+      const asking = connection.connect().then(() => connection.describeCluster());
+      const error = await asking.catch((failure: unknown) => failure);
+      await connection.disconnect();
+      return brokerErrorText(error);
+    };
+    // The controller's listener takes PLAIN alone.
+    expect(await textOf(clientOf(loginBy('SCRAM-SHA-512'), broker.ports.controllerPort))).toContain(
+      'the brokers do not offer this KAFKA_SASL_MECHANISM',
+    );
+    expect(await textOf(clientOf(loginBy('PLAIN'), broker.ports.port))).toContain(
+      'the listener in KAFKA_BROKERS takes no login, and KAFKA_SASL_MECHANISM is set',
+    );
+    expect(await textOf(clientOf({}))).toContain('set KAFKA_SASL_MECHANISM');
+  });
+
+  it('a publisher learns once that its login is refused, and which right it lacks', async () => {
+    const refused = new Publisher(clientOf(loginBy('PLAIN', WRONG)));
+    const message = { topic: OTHER, key: 'k', headers: { v: '1' }, value: Buffer.from('x') };
+    const before = refusedLogins();
+    await expect(refused.send([message])).rejects.toMatchObject({
+      code: 'BROKER_FAULT',
+      message: expect.stringContaining(NOT_ACCEPTED),
+    });
+    await eventually(() => refusedLogins() > before, 'the broker to log it');
+    expect(refusedLogins() - before).toBe(1);
+    await refused.disconnect();
+    const publisher = new Publisher(clientOf(loginBy('PLAIN')));
+    await expect(publisher.send([message])).rejects.toMatchObject({
+      code: 'BROKER_FAULT',
+      message: expect.stringContaining(`do not allow WRITE on topic ${OTHER}`),
+    });
+    await publisher.disconnect();
+    await expect(countPartitions(clientOf(loginBy('PLAIN')), [READABLE, OTHER])).rejects.toMatchObject({
+      code: 'BROKER_FAULT',
+      message: expect.stringContaining(`do not allow DESCRIBE on topic ${OTHER} to`),
+    });
+  });
+
+  /** A consumer as a service has it; whatever ends it for good fails the test. */
+  async function withServer(
+    kafka: Kafka,
+    groupId: string,
+    work: (server: BatchServer) => Promise<void>,
+  ): Promise<void> {
+    const fatal: Error[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => logged.push(line) });
+    const server = new BatchServer({
+      ...{ kafka, groupId, logger, topics: { any: [READABLE] } },
+      ...{ concurrentPartitions: 1, maxGroupBytes: 1e6, maxGroupMessages: 100, maxBytesPerPartition: 1e6 },
+      ...{ maxMessageBytes: 1024, sessionTimeoutMs: 10_000 },
+      parking: new MessageParking(new Registry(), logger, () => Promise.resolve()),
+      onFatal: (error) => fatal.push(error),
+    });
+    const app = await NestFactory.createMicroservice(
+      { module: ReadingModule, controllers: [Reading] },
+      { strategy: server, logger: false },
+    );
+    const listening = app.listen();
+    try {
+      await work(server);
+    } finally {
+      await app.close();
+      await listening;
+    }
+    expect(fatal).toEqual([]);
+  }
+
+  const untilItSays = (server: BatchServer, words: string): Promise<true> =>
+    eventually(() => server.health.notReady().some((problem) => problem.includes(words)), words);
+
+  const untilReady = (server: BatchServer): Promise<true> =>
+    eventually(() => server.health.notReady().length === 0, 'the consumer to be ready');
+
+  it('a consumer whose login is refused says so, retries seldom, and continues when it is fixed', async () => {
+    const before = refusedLogins();
+    await withServer(clientOf(loginBy('SCRAM-SHA-256', WRONG)), GROUP, async (server) => {
+      await untilItSays(server, NOT_ACCEPTED);
+      expect(server.health.notLive()).toEqual([]);
+      await setPassword('SCRAM-SHA-256', WRONG);
+      await untilReady(server);
+    });
+    await setPassword('SCRAM-SHA-256', PASSWORD);
+    const said = logged.filter((line) => line.includes(NOT_ACCEPTED));
+    expect(said.length).toBeGreaterThan(0);
+    // An error of ours for each try, and a try for each error.
+    expect(said.every((line) => line.includes('"level":50'))).toBe(true);
+    expect(refusedLogins() - before).toBe(said.length);
+    expect(logged.join()).not.toContain(WRONG);
+  });
+
+  it('a consumer without READ on its group says so, and continues when it has it', async () => {
+    const rights = [allowed('READ', 'TOPIC', READABLE), allowed('READ', 'GROUP', GROUP)];
+    await withServer(clientOf(loginBy('PLAIN')), OTHER_GROUP, async (server) => {
+      await untilItSays(server, `do not allow READ on group ${OTHER_GROUP}`);
+      await setAcls(admin, [...rights, allowed('READ', 'GROUP', OTHER_GROUP)]);
+      await untilReady(server);
+    });
+  });
+
+  it('a consumer that may DESCRIBE its topic and not read it names READ', async () => {
+    await setAcls(admin, [allowed('DESCRIBE', 'TOPIC', READABLE), allowed('READ', 'GROUP', GROUP)]);
+    await withServer(clientOf(loginBy('PLAIN')), GROUP, async (server) => {
+      await untilItSays(server, `do not allow READ on topic ${READABLE}`);
+      await setAcls(admin, [allowed('READ', 'TOPIC', READABLE), allowed('READ', 'GROUP', GROUP)]);
+      await untilReady(server);
+    });
+  });
+});

@@ -11,6 +11,7 @@ import { stages } from './cases/stages.case.js';
 import { streamBacklog } from './cases/stream-backlog.case.js';
 import { streamIdle } from './cases/stream-idle.case.js';
 import { streamLists } from './cases/stream-lists.case.js';
+import { streamSteady } from './cases/stream-steady.case.js';
 import { streamSmallJob } from './cases/stream-small-job.case.js';
 import { upsert } from './cases/upsert.case.js';
 import { wholeWay } from './cases/whole-way.case.js';
@@ -23,6 +24,7 @@ export const CASES: readonly BenchCase[] = [
   smallJob,
   streamSmallJob,
   streamIdle,
+  streamSteady,
   refused,
   growth,
   compression,

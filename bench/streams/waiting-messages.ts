@@ -14,7 +14,7 @@ export interface WaitingMessage {
 export const BAD_EVERY = 500;
 const HEAD_LINES = 2;
 /** Place of the address, which the contract reads behind the name. */
-const ORDER = [1, 2, 3, 0, 4, 5, 6, 7];
+export const ORDER = [1, 2, 3, 0, 4, 5, 6, 7];
 /** Address and name quoted, without quotes in them; then everything bare (`writePublishedForm`). */
 const PUBLISHED = /"[^"]*"|[^,]+|(?<=,|^)(?=,|$)/g;
 
@@ -52,7 +52,7 @@ export async function* inboxMessages(
   }
 }
 
-/** Exported for its test. */
+/** Of a line in the publisher's own form, with their quotes. */
 export function fieldsOf(line: string): string[] {
   return line.match(PUBLISHED) ?? [];
 }

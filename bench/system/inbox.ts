@@ -2,7 +2,14 @@ import { Kafka, type Producer, logLevel } from 'kafkajs';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { topicOf } from '#core/message/topics.js';
 import { eventually } from '#test/support/eventually.js';
+import type { SteadyRecord } from '../streams/steady-records.js';
 import type { BenchSystem } from './bench-system.js';
+
+/** A bound for what hangs. */
+const LONGEST_MS = 300_000;
+
+/** What the head of the table's extract says. */
+const EXTRACT_HEADERS = { context: JSON.stringify({ date: '2026-09-01' }) };
 
 /** Records that were produced together: where they stand, and when they were handed to the client. */
 export interface Produced {
@@ -71,6 +78,27 @@ export class Inbox {
     return { partition, offset: Number(answer?.baseOffset), records: lines.length, at };
   }
 
+  /**
+   * Sends each record to the partition that its row has.
+   * @param at of what is returned
+   */
+  async produceKeyed(records: readonly SteadyRecord[], at: number): Promise<Produced[]> {
+    const answers = await this.producer.send({
+      topic: topicOf(this.dataset, 'inbox'),
+      messages: records.map(({ row, line }) => ({
+        value: line,
+        partition: row % this.partitions,
+        headers: EXTRACT_HEADERS,
+      })),
+    });
+    return answers.map(({ partition, baseOffset }) => ({
+      partition,
+      offset: Number(baseOffset),
+      records: records.filter(({ row }) => row % this.partitions === partition).length,
+      at,
+    }));
+  }
+
   /** Jobs of the stream since `after` (an id), the oldest first. */
   async jobs(after: string): Promise<StreamedJob[]> {
     const { rows } = await this.system.database.query<Omit<StreamedJob, 'ranges'> & { address: string }>(
@@ -103,6 +131,30 @@ export class Inbox {
     return jobs;
   }
 
+  /**
+   * @returns the jobs since `after`, once they hold all of these records and have ended
+   * @throws SluiceError INTERNAL when one has not succeeded, or the stream has paused
+   */
+  async ended(after: string, produced: readonly Produced[]): Promise<StreamedJob[]> {
+    let jobs: StreamedJob[] = [];
+    await eventually(
+      async () => {
+        jobs = await this.jobs(after);
+        const { state, detail } = await this.system.client.stream(this.dataset);
+        const other = jobs.find((job) => job.visibleAt !== null && job.state !== 'succeeded');
+        if (state !== 'running' || other !== undefined)
+          throw new SluiceError(
+            'INTERNAL',
+            `The stream is ${state}, ${detail?.message ?? `its job ${other?.id ?? ''} ${other?.state ?? ''}`}.`,
+          );
+        return jobs.every(({ visibleAt }) => visibleAt !== null) && areIn(produced, jobs);
+      },
+      'jobs of the stream to end',
+      LONGEST_MS,
+    );
+    return jobs;
+  }
+
   private async drain(): Promise<void> {
     const { client } = this.system;
     const { state } = await client.stream(this.dataset);
@@ -113,6 +165,13 @@ export class Inbox {
       'the stream to be drained',
     );
   }
+}
+
+function areIn(produced: readonly Produced[], jobs: readonly StreamedJob[]): boolean {
+  const ends = new Map<number, number>();
+  for (const { ranges } of jobs)
+    for (const [partition, [, to]] of ranges) ends.set(partition, Math.max(to, ends.get(partition) ?? 0));
+  return produced.every(({ partition, offset, records }) => (ends.get(partition) ?? 0) >= offset + records);
 }
 
 /** `topic://<topic>?<partition>=<from>-<to>&…` */

@@ -54,13 +54,13 @@ describe('a run of the bench', () => {
     expect(failures).toEqual([]);
   });
 
-  it('tells what is known after each case', async () => {
+  it('reports what is known after each case', async () => {
     const { running, after } = start([aCase('a', () => 0), aCase('b', () => 0)]);
     await running;
     expect(after).toEqual(['a of a', 'b of a+b']);
   });
 
-  it('BR1: goes on after a case that fails', async () => {
+  it('BR1: continues after a case that fails', async () => {
     const fails = (): void => {
       throw new RangeError('too few');
     };

@@ -31,7 +31,7 @@ export interface BenchOutcome {
  * Runs the cases one after the other on one system, which is made when the first of them asks for it.
  *
  * - BR1: a case that fails costs only itself: the next one gets a new system.
- * - BR2: a case that has changed the system's settings gives back none of them: the next one gets a new system.
+ * - BR2: a case that has changed the system's settings restores none of them: the next one gets a new system.
  * - BR3: whatever happens, the system and every scratch file are gone when this returns or throws.
  *
  * @param facts of the result, as far as they are known without a system
@@ -69,7 +69,7 @@ export async function runBench(
   return { result, failures };
 }
 
-/** The scratch folder, and the system once somebody has asked for it. */
+/** The scratch folder, and the system once a case has asked for it. */
 class BenchPlace {
   private readonly folder = new RunFolder('bench');
   private system: Promise<BenchSystem> | undefined;

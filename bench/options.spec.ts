@@ -9,7 +9,7 @@ const parse = (...args: string[]) => parseOptions(args, CASES);
 const namesOf = (...args: string[]) => parse(...args).cases.map(({ name }) => name);
 
 describe('options of npm run bench', () => {
-  it('are all cases, each with its own rows, three times, unless told otherwise', () => {
+  it('are all cases, each with its own rows, three times, unless an option says otherwise', () => {
     expect(parse()).toMatchObject({ cases: CASES, rows: undefined, rounds: 3, isProfiled: false });
     expect(parse('--rows', '2000', '--rounds', '1')).toMatchObject({ rows: 2000, rounds: 1 });
   });

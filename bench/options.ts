@@ -15,7 +15,7 @@ export interface BenchOptions {
   readonly out: string | undefined;
   /** One case, once, with CPU profiles. */
   readonly isProfiled: boolean;
-  /** Nothing is measured: this stored result is told again. */
+  /** Nothing is measured: this stored result is shown again. */
   readonly show: string | undefined;
   /** Nothing is measured: the README gets the figures of the newest stored result. */
   readonly writesReadme: boolean;
@@ -39,7 +39,7 @@ export const USAGE = `Usage: npm run bench -- [options]
 
 const DEFAULT_ROUNDS = 3;
 
-/** @throws SluiceError USAGE_INVALID with every reason that can be told at once */
+/** @throws SluiceError USAGE_INVALID with every reason that is known at once */
 export function parseOptions(args: readonly string[], cases: readonly BenchCase[]): BenchOptions {
   const values = parse(args);
   const problems: string[] = [];

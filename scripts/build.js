@@ -38,7 +38,7 @@ const NOT_ASSETS = /(\.ts|[\\/]tsconfig[^\\/]*\.json)$/;
 const SPEC = /spec\.ts$/;
 const COMPILED = /\.(js|js\.map|d\.ts)$/;
 
-/** Whether `dist` is at least as new as every source file and folder (a folder's date tells of removed files). */
+/** Whether `dist` is at least as new as every source file and folder (a folder's date shows that files were removed). */
 export function isBuilt() {
   // An image has no sources, and is built.
   if (!existsSync(join(ROOT, 'tsconfig.build.json'))) return true;

@@ -8,7 +8,7 @@ export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Something that the user has to change; the message is a sentence that says what. */
 export class Refusal extends Error {}
 
-/** Runs a script; what the user can mend is one sentence, everything else a stack. */
+/** Runs a script; what the user can fix is one sentence, everything else a stack. */
 export async function runScript(main) {
   try {
     await main();

@@ -26,7 +26,7 @@ const CHECKS = {
 };
 /** Jest itself leaves one core free. */
 const CORES = Math.max(2, availableParallelism());
-/** So many whole systems at once. Each holds 1.2 GB, and what runs beside them 3 GB. */
+/** Whole systems at once. Each holds 1.2 GB, and what runs beside them 3 GB. */
 const SYSTEMS = totalmem() < 10 * 1024 ** 3 ? 2 : 3;
 /** Of each part, Jest's projects. */
 const PROJECTS = { unit: ['unit'], medium: ['medium'], e2e: ['e2e', 'e2e-alone'] };
@@ -131,7 +131,7 @@ async function runJest(project, workers, folder, { match, changed, shuffle }) {
   const args = [
     ...[...JEST, '--selectProjects', project, '--json', `--outputFile=${outputFile}`],
     ...[`--maxWorkers=${workers}`, '--passWithNoTests'],
-    // A file of whole systems is one story, whose tests go on from each other.
+    // A file of whole systems is one story, whose tests build on each other.
     ...(shuffle === undefined || PROJECTS.e2e.includes(project) ? [] : ['--randomize', `--seed=${shuffle}`]),
     ...selection,
   ];

@@ -21,7 +21,7 @@ export class BaselineDatabase {
     this.url = url.href;
   }
 
-  /** Drops what earlier runs left and makes the tables anew, empty, with all keys and indexes. */
+  /** Drops what earlier runs left and makes the tables again, empty, with all keys and indexes. */
   async reset(): Promise<void> {
     await this.remove();
     await this.onServer(`CREATE DATABASE ${DATABASE}`);

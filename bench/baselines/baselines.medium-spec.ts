@@ -86,7 +86,7 @@ function oddFile(): Buffer {
 const NOT_FOR_COPY = /\0|(^|\n)\\\.(\n|$)/;
 const MAX_RECORD_BYTES = 256 * 1024;
 
-/** Slots of one code, of two, with gaps: the first slot of each counts. A code that is a letter has no name. */
+/** Slots of one code, of two, with gaps: the first slot of each counts. A code of ASCII letters has no name. */
 const ROWS_OF_REPEATED_CODES = [
   '1111',
   '1211',
@@ -118,7 +118,7 @@ const ROWS_OF_REPEATED_CODES = [
     expected = expectFile(readFileSync(rawFile));
   });
 
-  it('get a file without one finding, of exactly so many rows, of the wanted day', () => {
+  it('get a file without one finding, of exactly N rows, of the wanted day', () => {
     expect(expected).toMatchObject({ counts: { read: ROWS, loaded: ROWS }, findings: {} });
     expect(new Set([...expected.businesses.values()].map((row) => row.data_source_date))).toEqual(
       new Set(['2026-09-02']),

@@ -112,7 +112,7 @@ export const EVERYTHING: Baseline = {
 
 export const BASELINES: readonly Baseline[] = [INDEXED, CLEANING, BARE, EVERYTHING];
 
-/** Makes the database anew, with nothing in it but the tables that the way begins with (BE3). */
+/** Makes the database again, with nothing in it but the tables that the way begins with (BE3). */
 export async function prepare(baseline: Baseline, database: BaselineDatabase): Promise<TableDefinitions> {
   await database.reset();
   const definitions = await database.definitions();
@@ -120,7 +120,7 @@ export async function prepare(baseline: Baseline, database: BaselineDatabase): P
   return definitions;
 }
 
-/** So many psql processes at a time, in the order in which they were asked for. */
+/** At most N psql processes at a time, in the order in which they were asked for. */
 class SideBySide {
   private readonly waiting: (() => void)[] = [];
 
@@ -136,7 +136,7 @@ class SideBySide {
     try {
       await this.psql.run(name, script, this.settings);
     } finally {
-      // Whoever waits takes this place over, before anybody who comes now.
+      // The first that waits takes this place over, before any that comes now.
       const next = this.waiting.shift();
       if (next === undefined) this.free += 1;
       else next();

@@ -7,7 +7,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 /** Settings of one psql session, as `SET` takes them. */
 export type SessionSettings = Readonly<Record<string, string>>;
 
-/** The system's psql, one process a script; scripts stay in the folder, so that whoever doubts a figure can read them. */
+/** The system's psql, one process a script; scripts stay in the folder, so that a reader who doubts a figure can look at them. */
 export class Psql {
   private scripts = 0;
 

@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 /**
  * The keys, indexes and foreign keys of the tables in `public`, in PostgreSQL's own words: what is taken from a
- * migrated table and given back after the COPY is what the migrations said, and nothing has to be written twice.
+ * migrated table and created again after the COPY is what the migrations said, and nothing has to be written twice.
  */
 export interface TableDefinitions {
   /** Primary keys and unique constraints. */

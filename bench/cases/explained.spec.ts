@@ -27,8 +27,8 @@ describe('a job whose records are all accounted for', () => {
   it.each([
     ['of other records than the source has', {}, {}, { read: 101 }, /100 records were read of 101/],
     ['without its sums', { loaded: 95 }, { businesses: '95' }, { read: 100 }, /do not add up/],
-    ['of letters that are missing', {}, { letters: '2' }, { read: 100 }, /2 dead letters for 3/],
-    ['of letters without a reason', {}, { unexplained: '1' }, { read: 100 }, /without a reason/],
+    ['of dead letters that are missing', {}, { letters: '2' }, { read: 100 }, /2 dead letters for 3/],
+    ['of dead letters without a reason', {}, { unexplained: '1' }, { read: 100 }, /without a reason/],
     [
       'of rows that are missing',
       {},
@@ -36,7 +36,7 @@ describe('a job whose records are all accounted for', () => {
       { read: 100 },
       /95 rows in the table instead of 96/,
     ],
-  ])('is not one %s', async (_, counts, found, expected, message) => {
+  ])('is refused: %s', async (_, counts, found, expected, message) => {
     await expect(asserting(counts, found, expected)).rejects.toThrow(message);
   });
 });

@@ -32,7 +32,7 @@ describe('ratio of slopes', () => {
 });
 
 describe('ratio of memory', () => {
-  it('is told by the service that needs most in any run; servers are not asked', () => {
+  it('is that of the service that needs most in any run; servers are not asked', () => {
     const run = (peakMb: Record<string, number>) => ({ label: 'a', round: 1, rows: 1, seconds: 1, peakMb });
     const runs = [
       run({ kafka: 900, postgres: 300, bench: 500, ingestor: 64, 'loader-2': 128 }),

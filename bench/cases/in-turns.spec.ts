@@ -17,7 +17,7 @@ describe('rotated', () => {
 });
 
 describe('measureInTurns', () => {
-  it('measures everybody once a round, first one and then another one first', async () => {
+  it('measures each contestant once a round, first one and then another one first', async () => {
     let at = 0;
     const contestants = ['psql', 'sluice'].map((label) => ({
       label,

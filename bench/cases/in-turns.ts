@@ -9,7 +9,7 @@ export interface Contestant {
 }
 
 /**
- * Measures all of them round by round, each round beginning with another one: whoever follows upon whom, and what the
+ * Measures all of them round by round, each round beginning with another one: whichever follows upon which, and what the
  * machine does meanwhile, is the same for all in the end.
  */
 export async function measureInTurns(

@@ -18,7 +18,7 @@ export class LetterWatch {
   /** Begins at once. */
   constructor(databaseUrl: string) {
     this.watching = this.watch(databaseUrl);
-    // What goes wrong is told by `stop`.
+    // What goes wrong is reported by `stop`.
     this.watching.catch(() => undefined);
   }
 

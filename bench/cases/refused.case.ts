@@ -10,7 +10,7 @@ import { RegistrationSystem } from './registration-system.js';
 const SEED = 1;
 const CLEAN = 'clean';
 const REFUSED = 'refused';
-/** Only half of the generator's defects refuse a record; of so many a fifth of all records is refused. */
+/** Only half of the generator's defects refuse a record; of this share of defects a fifth of all records is refused. */
 const DEFECT_SHARE = 0.39;
 
 const RATIOS: readonly RatioQuestion[] = [

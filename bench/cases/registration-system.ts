@@ -30,8 +30,8 @@ export class RegistrationSystem {
   }
 
   /**
-   * Drops every row that anybody has loaded, and waits until what was written is on the disk: whoever is measured next
-   * finds empty tables, and pays for nobody's pages but his own.
+   * Drops every row that was loaded, and waits until what was written is on the disk: what is measured next
+   * finds empty tables, and pays for no pages but its own.
    */
   async clear(): Promise<void> {
     await this.baselines.remove();
@@ -41,7 +41,7 @@ export class RegistrationSystem {
   }
 
   /**
-   * Loads a file as a user would, its parts told step by step.
+   * Loads a file as a user would, its parts reported step by step.
    * @throws SluiceError INTERNAL unless the job succeeded and every record is accounted for
    */
   async load(

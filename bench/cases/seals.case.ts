@@ -26,7 +26,7 @@ const RATIOS: readonly RatioQuestion[] = [
   },
 ];
 
-/** What the seals of raw and clean messages cost the whole way. */
+/** What the seals of raw and clean messages cost from file to table. */
 export const seals: BenchCase = {
   name: 'seals',
   about: 'the whole way with sealed messages and with messages that have no seal',

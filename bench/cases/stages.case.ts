@@ -33,7 +33,7 @@ const RATIOS: readonly RatioQuestion[] = [
   { name: 'indexes side by side to one after the other', of: 'index', to: 'index-serial', target: null },
 ];
 
-/** Where the time of the whole way goes, and what each stage could do if it were alone. */
+/** Where the time from file to table goes, and what each stage could do if it were alone. */
 export const stages: BenchCase = {
   name: 'stages',
   about: 'each stage of the way alone, by the product’s own modules',

@@ -31,7 +31,7 @@ import { assertSame, sumQuery } from './same-rows.js';
 const SEED = 1;
 const ONE_TABLE_DATASET = 'registration-only';
 const DATASETS = join('bench', 'datasets');
-/** What `isoDate` of the extract is, which the head of a file would say. */
+/** What `isoDate` of the extract is, which the header of a file would say. */
 const HEADERS = { context: JSON.stringify({ date: '2026-09-01' }) };
 const WARM_UP_ROWS = 50_000;
 const CONNECT_TOPIC = 'bench.registrations';

@@ -123,7 +123,7 @@ async function measured(
 ): Promise<{ latencies: Latency[]; costs: Run[] }> {
   await inbox.start({ maxMs: pace.maxMs });
   const rate: Rate = { recordsPerSecond: pace.recordsPerSecond, seconds: pace.secondsAWindow };
-  // What is prepared and compiled with the first jobs is not what goes on all day.
+  // What is prepared and compiled with the first jobs is done once a day.
   await inbox.ended(
     await inbox.newest(),
     await sendSteadily(inbox, records, { ...rate, seconds: SHORTEST_SECONDS }),

@@ -1,4 +1,4 @@
-/** What the worker and the sink are told: everything that makes them faster here, and nothing that weakens them. PURE. */
+/** Settings of the worker and the sink: everything that makes them faster here, and nothing that weakens them. PURE. */
 
 export interface SinkTarget {
   readonly topic: string;

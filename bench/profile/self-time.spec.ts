@@ -40,7 +40,7 @@ describe('self time', () => {
     ]);
   });
 
-  it('is told as two tables', () => {
+  it('is shown as two tables', () => {
     const text = selfTimeText('job-1-loader', selfTimesOf(profile, '/checkout'), 2);
     expect(text).toContain('job-1-loader: busy 4.9 s of 10.0 s');
     expect(text).toContain('  4.00  82.1  cut  dist/cutter.js:10\n');

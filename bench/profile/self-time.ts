@@ -21,7 +21,7 @@ export interface SelfTimes {
 /** Waiting, and the inspector's own work when a profile begins and ends. */
 const NOT_BUSY = ['(idle)', 'dispatch'];
 
-/** @param root paths below it are told without it */
+/** @param root paths below it are shown without it */
 export function selfTimesOf(profile: Profiler.Profile, root: string): SelfTimes {
   const microseconds = new Map<number, number>();
   profile.samples?.forEach((node, index) => {
@@ -50,7 +50,7 @@ export function selfTimesOf(profile: Profiler.Profile, root: string): SelfTimes 
   };
 }
 
-/** @param most so many lines a table */
+/** @param most lines of a table at most */
 export function selfTimeText(name: string, times: SelfTimes, most = 30): string {
   const { wallSeconds, busySeconds, functions, files } = times;
   const columns = (title: string): TableColumn<SelfTime>[] => [

@@ -40,7 +40,7 @@ describe('fitLine', () => {
 });
 
 describe('slopesOf', () => {
-  it('tells seconds a row between neighbours, from few rows to many', () => {
+  it('reports seconds a row between neighbours, from few rows to many', () => {
     const points = [
       { rows: 400, seconds: 8 },
       { rows: 100, seconds: 2 },

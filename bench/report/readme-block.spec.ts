@@ -3,7 +3,7 @@ import { readmeBlock, resultForReadme, withBlock } from './readme-block.js';
 import { benchResult, caseResult } from '#test/support/bench-results.js';
 
 describe('the figures of the README', () => {
-  it('come from the newest result that holds the whole way at its own rows', () => {
+  it('come from the newest result that holds `whole-way` at its own rows', () => {
     const quick = benchResult({ commit: 'quick', cases: [caseResult({ rows: 2000 })] });
     const other = benchResult({ commit: 'other', cases: [caseResult({ name: 'stages' })] });
     const [newer, older] = [benchResult({ commit: 'newer' }), benchResult({ commit: 'older' })];
@@ -15,7 +15,7 @@ describe('the figures of the README', () => {
     expect(readmeBlock(undefined)).toContain('No result is stored yet');
   });
 
-  it('are all ratios of the whole way, and those of other cases that have a target', () => {
+  it('are all ratios of `whole-way`, and those of other cases that have a target', () => {
     const [ratio] = caseResult().ratios;
     const stages = caseResult({ name: 'stages', ratios: [{ ...ratio!, name: 'of a stage', target: null }] });
     const upsert = caseResult({

@@ -20,7 +20,7 @@ export const README_CASE = 'whole-way';
 /**
  * The README as it has to be.
  * @param root the top folder
- * @param rows of the whole way
+ * @param rows of `whole-way`
  */
 export async function readmeWithFigures(root: string, rows: number): Promise<string> {
   const file = join(root, 'README.md');

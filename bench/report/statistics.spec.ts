@@ -55,7 +55,7 @@ describe('ratioOf', () => {
     expect(ratioOf([run('sluice', 1, 1), run('psql', 1, 4), run('sluice', 2, 9)], question)?.max).toBe(0.25);
   });
 
-  it('is not told when no round has both', () => {
+  it('is left out when no round has both', () => {
     expect(ratiosOf([run('sluice', 1, 1), run('psql', 2, 4)], [question])).toEqual([]);
   });
 });

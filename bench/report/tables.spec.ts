@@ -4,7 +4,7 @@ import { benchResult, caseResult } from '#test/support/bench-results.js';
 import { caseText, comparisonText, resultText } from './tables.js';
 
 describe('what people read of a result', () => {
-  it('tells where it was measured, and each case', () => {
+  it('says where it was measured, and each case', () => {
     const text = resultText(benchResult({ dirty: true }));
     expect(text).toContain('2026-02-03T04:05:06.789Z, commit 0123456789abcdef, changed since');
     expect(text).toContain('2 cores (a processor), 8 GB, linux x64');

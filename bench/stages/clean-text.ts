@@ -39,7 +39,7 @@ export class CleanText {
     this.ends = tables.map(() => 0);
   }
 
-  /** Generates and judges so many registrations without defects: no key comes twice, so that keys can be built on them. */
+  /** Generates and judges N registrations without defects: no key comes twice, so that keys can be built on them. */
   static write(folder: string, rows: number): CleanText {
     const contract = compileRegistrations();
     const text = new CleanText(folder, contract.tables);

@@ -17,7 +17,7 @@ import type { Amount } from './stage-run.js';
 
 /**
  * The finalizer's way, with its default connections and memory, up to the validated foreign key; `parts` by its steps.
- * @param job whose staging tables are filled, and which nobody else finalizes
+ * @param job whose staging tables are filled, and which no one else finalizes
  */
 export async function indexAsFinalizer(pool: pg.Pool, text: CleanText, job: string): Promise<Amount> {
   const config = new FinalizeConfig();

@@ -49,7 +49,7 @@ describe('repeated', () => {
     expect(given.join('')).toBe(expected);
   });
 
-  it('does not go on for ever without rows', () => {
+  it('does not repeat for ever without rows', () => {
     expect(() => [...repeated(['a'], 1, () => 0)]).toThrow(RangeError);
   });
 });

@@ -14,7 +14,7 @@ const MAX_SLICE_ROWS = 400_000;
 /** As files and sockets give them. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** A whole file, 0.2 % of its rows bad unless told otherwise; the first chunk holds the head. */
+/** A whole file, 0.2 % of its rows bad unless the caller says otherwise; the first chunk holds the head. */
 export function registrations(
   rows: number,
   shares: Pick<GenerateOptions, 'defectShare' | 'repeatShare'> = {},
@@ -32,7 +32,7 @@ export const INPUTS: CompileInputs = {
   options: resolveOptions(dataset, {}).values,
 };
 
-/** Where cutting begins, and how the ingestor cuts unless told otherwise. */
+/** Where cutting begins, and how the ingestor cuts unless the caller says otherwise. */
 export const START: CutPosition = { batch: 0, record: 0, line: PROLOGUE.firstLine, byte: PROLOGUE.dataStart };
 export const CUTTING = { ...DEFAULT_CUTTING, format: dataset.format, limitRecords: null } as const;
 export const CONTRACT_VERSION = dataset.contractVersion;
@@ -64,7 +64,7 @@ export class RegistrationSlice {
   }
 }
 
-/** Whole batches, after the last one the first again, until at least so many rows have come. */
+/** Whole batches, after the last one the first again, until at least that number of rows has come. */
 export function* repeated<T>(
   batches: readonly T[],
   rows: number,

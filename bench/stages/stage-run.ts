@@ -10,7 +10,7 @@ export interface Amount {
   readonly parts?: Readonly<Record<string, number>>;
 }
 
-/** What `costOf` and `BenchSystem.measure` tell of a stage. */
+/** What `costOf` and `BenchSystem.measure` report of a stage. */
 export interface MeasuredStage extends Cost {
   readonly result: Amount;
   readonly seconds: number;

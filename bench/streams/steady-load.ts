@@ -13,7 +13,7 @@ export interface Rate {
 
 /**
  * Each portion has its moment and is sent then, or as soon as possible afterwards: a broker or a stream that falls behind
- * makes records late, and nobody waits for it.
+ * makes records late, and the producer does not wait.
  * @returns the portions; `at` is the moment that was meant, so that a late producer does not look quick
  */
 export async function sendSteadily(

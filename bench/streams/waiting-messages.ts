@@ -10,7 +10,7 @@ export interface WaitingMessage {
   readonly value: string;
 }
 
-/** One record in so many of these is followed by a bad one. */
+/** After each N-th record comes a bad one. */
 export const BAD_EVERY = 500;
 const HEAD_LINES = 2;
 /** Place of the address, which the contract reads behind the name. */

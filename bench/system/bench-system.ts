@@ -168,9 +168,9 @@ export class BenchSystem {
   }
 
   /**
-   * Does some work on this system, such as a baseline's psql, and tells what it took. Earlier jobs have been announced
-   * by then, and a checkpoint comes first, so that nobody pays for what the one before has left to be written.
-   * @param more processes whose cost is told as well
+   * Does some work on this system, such as a baseline's psql, and reports what it took. Earlier jobs have been announced
+   * by then, and a checkpoint comes first, so that none pays for what the one before has left to be written.
+   * @param more processes whose cost is reported as well
    */
   async measure<T>(work: () => Promise<T>, more: readonly NamedProcess[] = []): Promise<Measured<T>> {
     const unannounced = 'SELECT FROM sluice.job WHERE NOT announced';

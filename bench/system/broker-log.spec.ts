@@ -25,7 +25,7 @@ describe('bytes of the broker', () => {
     rmSync(data, { recursive: true });
   });
 
-  it('are told where some were added', () => {
+  it('are reported where some were added', () => {
     expect(addedBytes({ raw: 10, clean: 5 }, { raw: 15, clean: 5, dead: 1 })).toEqual({ raw: 5, dead: 1 });
   });
 });

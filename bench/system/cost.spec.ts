@@ -17,7 +17,7 @@ function collectGarbage(): void {
 }
 
 describe('costOf', () => {
-  it('tells what this process has used, and waits for the work', async () => {
+  it('reports what this process has used, and waits for the work', async () => {
     const { result, seconds, cpuSeconds } = await costOf(async () => {
       burnCpu(0.2);
       return Promise.resolve('done');
@@ -27,7 +27,7 @@ describe('costOf', () => {
     expect(seconds).toBeGreaterThanOrEqual(0.15);
   });
 
-  it('does not tell what was used before', async () => {
+  it('does not report what was used before', async () => {
     burnCpu(0.2);
     const { cpuSeconds } = await costOf(() => undefined);
     expect(cpuSeconds['bench']).toBeLessThan(0.15);
@@ -45,7 +45,7 @@ describe('costOf', () => {
   onLinux('tells the peak of this work only', async () => {
     const before = process.memoryUsage().arrayBuffers;
     const large = await costOf(() => Buffer.alloc(150 * 2 ** 20, 1).length);
-    // The buffer would stay until somebody needs the room.
+    // The buffer would stay until the room is needed.
     collectGarbage();
     await eventually(() => process.memoryUsage().arrayBuffers < before + 50 * 2 ** 20, 'the buffer to go');
     const small = await costOf(() => undefined);

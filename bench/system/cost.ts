@@ -1,6 +1,6 @@
 import { childrenOf, anonymousMbOf, familyCpuSecondsOf, peakMbOf, resetPeak, statOf } from './proc.js';
 
-/** A process of the system, by the name under which its cost is told. */
+/** A process of the system, by the name under which its cost is reported. */
 export interface NamedProcess {
   readonly name: string;
   readonly pid: number;
@@ -87,7 +87,7 @@ class CostCounter {
 }
 
 /**
- * Does some work and tells what it took and cost.
+ * Does some work and reports what it took and cost.
  * @param processes those of the system besides this one; one that is replaced meanwhile is left out
  */
 export async function costOf<T>(

@@ -1,5 +1,5 @@
 /**
- * What Linux tells of processes in /proc (proc(5)): CPU seconds, parents, memory. Every reader gives undefined or
+ * What Linux says of processes in /proc (proc(5)): CPU seconds, parents, memory. Every reader gives undefined or
  * nothing where /proc is not there (macOS) or the process has gone.
  */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ export function anonymousMbOf(pid: number): number | undefined {
   return text === undefined ? undefined : parseStatusMb(text, 'RssAnon');
 }
 
-/** From now on VmHWM begins anew. Nothing happens where the kernel does not allow it: then the peak is an older one. */
+/** From now on VmHWM begins again. Nothing happens where the kernel does not allow it: then the peak is an older one. */
 export function resetPeak(pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5');

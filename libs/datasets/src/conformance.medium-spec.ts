@@ -149,7 +149,7 @@ describe.each(entries.map((entry) => ({ name: entry.name, entry })))('$name', ({
     });
 });
 
-/** Whether a value of so many characters never gets to the column: some check on its field refuses or replaces it. */
+/** Whether a value of N characters never gets to the column: some check on its field refuses or replaces it. */
 function isKeptOut(column: ColumnPlan, all: readonly ColumnPlan[], characters: number): boolean {
   const { origin } = column;
   const sameField = all.filter(

@@ -9,7 +9,7 @@ import { describeDataset } from '#core/derive/describe.js';
 import { type DatasetRegistry, type RegisteredDataset, loadRegistry } from '#core/registry/registry.js';
 
 /**
- * What every dataset folder must be, whoever adds it: the folders are read from disk, no list names them. The checks are
+ * What every dataset folder must be: the folders are read from disk, no list names them. The checks are
  * those of `sluice dataset test`, which asks them of a folder anywhere; `docs/add-a-dataset.md` says the same in prose.
  */
 

@@ -3,7 +3,7 @@ import { passesChecksum } from './business-number.js';
 
 /**
  * Everything that can be wrong or merely odd with a row, for the generator: each kind of README
- * sections 4 to 6 at least once. What a defect leads to is not said here; whoever judges the file finds out.
+ * sections 4 to 6 at least once. What a defect leads to is not said here; judging the file finds it.
  */
 
 /** The 16 fields of a row in the publisher's order. */

@@ -32,7 +32,7 @@ function without(...names: string[]): string[] {
   return SOURCE_COLUMNS.filter((column) => !names.includes(column));
 }
 
-describe('the head of an extract', () => {
+describe('the header and the date line', () => {
   it('gives columns, date, and the place of the first record', () => {
     const dataStart = Buffer.byteLength(`${HEADER}\n${DATE_LINE}\n`);
     expect(read(FILE)).toEqual({
@@ -118,7 +118,7 @@ describe('the head of an extract', () => {
       });
     });
 
-    it('is told by its line where it names no day, or ends with CR alone', () => {
+    it('is named by its line where it names no day, or ends with CR alone', () => {
       const late = FILE.replace(DATE_LINE, `\n\n${DATE_LINE}`);
       expect(read(late.replace('01-SEP', '31-SEP'))?.findings).toMatchObject([
         { code: 'BAD_EXTRACT_DATE', line: 4, message: expect.stringMatching(/^Line 4 /) },

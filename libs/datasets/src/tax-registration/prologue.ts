@@ -4,12 +4,12 @@ import { bomLength, fileError, findWrongEncoding, findWrongKindOfFile } from '#c
 import type { Finding } from '#core/finding/finding.js';
 
 /**
- * Reads the head of an extract: header line, date line, and every wrong layout met in the wild
+ * Reads what an extract begins with: header line, date line, and every wrong layout met in the wild
  * (README sections 2 and 3). PURE.
  *
  * - PL1: a wrong file gets at least one `error` that says what was found and what to do.
  * - PL2: columns are known by name, in any order; none may be missing, unknown or repeated, because a
- *   layout that is only nearly right would load wrongly without anybody noticing.
+ *   layout that is only nearly right would load wrong values unnoticed.
  * - PL3: the date line is known by its shape alone, and is the first line behind the header that is not blank; without one
  *   the first record is on line 2.
  */
@@ -80,7 +80,7 @@ export function readPrologue(head: Buffer, complete: boolean): Prologue | undefi
 
   const record = firstNonBlankLine(head, dataStart);
   if (!record?.ended && !complete) return undefined;
-  // Blank lines are records, and skipped; what else there is, is told by the job's sums and not by a bound of bytes.
+  // Blank lines are records, and skipped; what else there is, is found by the job's sums and not by a bound of bytes.
   if (dataStart === head.length) {
     return refuse([
       fileError(

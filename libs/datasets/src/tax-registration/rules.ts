@@ -21,7 +21,7 @@ export const PassesChecksum = defineRule({
 
 /**
  * README section 4.6: a day as `YYYMMDD` with years counted from 1912, or as `YYYYMMDD` of the
- * Gregorian calendar; which one is told by the length. PostgreSQL gets `YYYY-MM-DD`.
+ * Gregorian calendar; which one follows from the length. PostgreSQL gets `YYYY-MM-DD`.
  */
 export function setupDate(): Kind {
   return defineKind({

@@ -83,7 +83,7 @@ describe('tables', () => {
   it.each([
     ['a number of seven digits', { ban: '1000000' }, '23514'],
     ['a number in full-width digits', { ban: '１００００００９' }, '23514'],
-    ['a head office of letters', { headquarters_ban: 'abcdefgh' }, '23514'],
+    ['a head office of ASCII letters', { headquarters_ban: 'abcdefgh' }, '23514'],
     ['a negative capital', { capital_amount: -1 }, '23514'],
     ['no name', { business_name: null }, '23502'],
     ['a name of 256 characters', { business_name: '長'.repeat(256) }, '22001'],

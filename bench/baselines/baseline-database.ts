@@ -1,8 +1,9 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { loadRegistry } from '#core/registry/registry.js';
 import { type TableDefinitions, readDefinitions } from './table-definitions.js';
+import { openClient } from '../system/open-client.js';
 
 export const DATASET = 'tax-registration';
 const DATABASE = 'bench_baseline';
@@ -55,8 +56,7 @@ export class BaselineDatabase {
 }
 
 async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+  const client = await openClient(url);
   try {
     return await work(client);
   } finally {

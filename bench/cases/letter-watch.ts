@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import { openClient } from '../system/open-client.js';
 
 const POLL_MS = 100;
 
@@ -36,8 +36,7 @@ export class LetterWatch {
   }
 
   private async watch(databaseUrl: string): Promise<void> {
-    const client = new pg.Client({ connectionString: databaseUrl, application_name: 'bench-letter-watch' });
-    await client.connect();
+    const client = await openClient(databaseUrl);
     try {
       for (;;) {
         // One look more after the end.

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import pg from 'pg';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { DATASET } from '../baselines/baseline-database.js';
@@ -15,6 +14,7 @@ import { rotated } from './in-turns.js';
 import { RegistrationSystem } from './registration-system.js';
 import { assertSame, sumQuery } from './same-rows.js';
 import { NEW_RECORDS, RECORDS, type SmallSource, plainly, smallSources } from './small-sources.js';
+import { openClient } from '../system/open-client.js';
 
 const SEED = 1;
 const JOBS_A_ROUND = 10;
@@ -56,8 +56,7 @@ export const smallJob: BenchCase = {
       await BARE.load({ psql, definitions, rawFile: table, cleaned, indexing: loaderIndexing() });
       await place.baselines.query('VACUUM');
       await system.database.query('VACUUM');
-      const client = new pg.Client({ connectionString: place.baselines.url });
-      await client.connect();
+      const client = await openClient(place.baselines.url);
       try {
         const runs: Run[] = [];
         for (const [index, source] of sources.entries()) {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { BARE, loaderIndexing, prepare } from '../baselines/baselines.js';
 import { DATASET } from '../baselines/baseline-database.js';
 import { writeCleaned } from '../baselines/cleaned-files.js';
@@ -8,6 +8,7 @@ import { Psql } from '../baselines/psql.js';
 import type { Bench } from '../bench-case.js';
 import { Inbox } from '../system/inbox.js';
 import { RegistrationSystem } from './registration-system.js';
+import { openClient } from '../system/open-client.js';
 
 export const SEED = 1;
 
@@ -33,8 +34,7 @@ export async function withStream<T>(bench: Bench, work: (place: StreamPlace) => 
   await BARE.load({ psql, definitions, rawFile: table, cleaned, indexing: loaderIndexing() });
   await place.baselines.query('VACUUM ANALYZE');
   await system.database.query('VACUUM ANALYZE');
-  const plain = new pg.Client({ connectionString: place.baselines.url });
-  await plain.connect();
+  const plain = await openClient(place.baselines.url);
   const inbox = await Inbox.open(system, DATASET);
   try {
     return await work({ place, inbox, plain });

@@ -1,6 +1,6 @@
-import pg from 'pg';
 import { loadRegistry } from '#core/registry/registry.js';
 import { migrate } from '#core/schema/migrate.js';
+import { openClient } from '../system/open-client.js';
 
 /**
  * Does some work in a database of its own, with all of Sluice's tables and no service that looks at them.
@@ -25,8 +25,7 @@ export async function inOwnDatabase<T>(
 }
 
 async function onServer(url: string, ...statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+  const client = await openClient(url);
   try {
     for (const statement of statements) await client.query(statement);
   } finally {

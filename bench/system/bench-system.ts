@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { SluiceClient } from '../../apps/cli/src/client.js';
@@ -17,6 +17,7 @@ import { addedBytes, brokerBytes } from './broker-log.js';
 import { type Cost, type NamedProcess, costOf } from './cost.js';
 import { type JobTimes, jobTimesOf, partsOf } from './job-times.js';
 import type { Profiling } from '../profile/profiling.js';
+import { openClient } from './open-client.js';
 
 const MAIN = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
 
@@ -72,10 +73,7 @@ export class BenchSystem {
     await this.sluice(['up'], this.profiling?.environment);
     const supervisor = lockHolder(this.local.lock);
     if (supervisor !== null) this.folder.alsoEnd(supervisor.pid);
-    this.connection = new pg.Client({ connectionString: this.databaseUrl, application_name: 'sluice-bench' });
-    // Its server may be ended under it, by Ctrl-C.
-    this.connection.on('error', () => undefined);
-    await this.connection.connect();
+    this.connection = await openClient(this.databaseUrl);
   }
 
   /** Another one in its place: empty tables and topics, other settings. */

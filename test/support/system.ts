@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
 import { checkoutFolder } from '#local/folders.js';
 import { PortChooser } from '#local/free-ports.js';
@@ -26,6 +26,8 @@ export interface SystemOptions {
   readonly ingestors?: number;
   /** More variables for the migration and every service. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Datasets of its own, on top of those that SLUICE_DATASET_PATHS in `env` names; they stand in `system.datasetFolder`. */
+  readonly datasets?: DatasetFiles;
   /** A PostgreSQL of its own, so that `kill('postgres')` harms nobody else; else a database on the run's server. */
   readonly ownPostgres?: boolean;
   /** Of that PostgreSQL, on top of THROW_AWAY_SETTINGS. */
@@ -42,6 +44,9 @@ export interface SystemOptions {
   readonly envOf?: (name: ProcessName, system: System) => Readonly<Record<string, string>>;
 }
 
+/** Texts of datasets' files, by their path: `orders/dataset.js`. */
+export type DatasetFiles = Readonly<Record<string, string>>;
+
 /** `ingestor`, `validator`, `validator-2`, `loader`, `tracker`, `kafka`, and `postgres` when it is the system's own. */
 export type ProcessName = string;
 
@@ -56,6 +61,8 @@ export interface System {
   readonly tokenFile: string;
   /** Empty; goes with the system. For source files. */
   readonly folder: string;
+  /** Where `datasets` of its options stand: what changes here is read by every service that is started from then on. */
+  readonly datasetFolder: string;
   /** A file here arms a fault point (see fault-points.ts). */
   readonly faultFolder: string;
   /** @throws when the system was started without one */
@@ -108,6 +115,7 @@ class TestSystem implements System {
   readonly token = randomBytes(32).toString('hex');
   readonly tokenFile: string;
   readonly folder: string;
+  readonly datasetFolder: string;
   readonly faultFolder: string;
   private readonly messageKey = randomBytes(32).toString('hex');
   private proxy: KafkaProxy | undefined;
@@ -122,6 +130,9 @@ class TestSystem implements System {
     this.tokenFile = join(this.run.path, 'token');
     this.faultFolder = join(this.run.path, 'faults');
     mkdirSync(this.faultFolder);
+    this.datasetFolder = join(this.run.path, 'datasets');
+    if (options.datasets !== undefined)
+      writeFiles(this.datasetFolder, { 'package.json': '{"type":"module"}', ...options.datasets });
     writeFileSync(this.tokenFile, `${this.token}\n`, { mode: 0o600 });
     running.add(this);
   }
@@ -145,7 +156,6 @@ class TestSystem implements System {
       SLUICE_INGESTOR_URL: this.ingestorUrl,
       SLUICE_TRACKER_URL: this.trackerUrl,
       SLUICE_LOCAL_TOKEN_FILE: this.tokenFile,
-      ...this.options.env,
     };
   }
 
@@ -167,7 +177,7 @@ class TestSystem implements System {
           cwd: this.folder,
           drainTimeoutMs: config.drainTimeoutMs,
           env: {
-            ...{ ...this.serverEnv(), SLUICE_LOCAL_TOKEN_FILE: this.tokenFile, ...this.options.env },
+            ...{ ...this.serverEnv(), SLUICE_LOCAL_TOKEN_FILE: this.tokenFile },
             ...this.options.envOf?.(name, this),
           },
         });
@@ -299,7 +309,7 @@ class TestSystem implements System {
   }
 
   private async runTool(command: readonly string[]): Promise<void> {
-    const env = { ...this.serverEnv(), ...this.options.env, ...this.options.envOf?.('migrate', this) };
+    const env = { ...this.serverEnv(), ...this.options.envOf?.('migrate', this) };
     const { code, stdout, stderr } = await runToEnd(process.execPath, command, {
       cwd: this.folder,
       env: childEnvironment(env),
@@ -310,13 +320,19 @@ class TestSystem implements System {
   }
 
   private serverEnv(): Record<string, string> {
+    const { partitions = 3, datasets, env = {} } = this.options;
+    const { SLUICE_DATASET_PATHS: others } = env;
     return {
       KAFKA_BROKERS: this.brokers.join(','),
       DATABASE_URL: this.databaseUrl,
-      SLUICE_TOPIC_PARTITIONS: String(this.options.partitions ?? 3),
+      SLUICE_TOPIC_PARTITIONS: String(partitions),
       SLUICE_FAULT_FOLDER: this.faultFolder,
       // As `sluice up` has it: every message is sealed.
       SLUICE_MESSAGE_KEY: this.messageKey,
+      ...env,
+      ...(datasets && {
+        SLUICE_DATASET_PATHS: [this.datasetFolder, ...(others === undefined ? [] : [others])].join(':'),
+      }),
     };
   }
 
@@ -335,5 +351,13 @@ class TestSystem implements System {
     const started = this.processes.get(name);
     if (started === undefined) throw new Error(`${name} was not started.`);
     return started;
+  }
+}
+
+function writeFiles(folder: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(folder, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
   }
 }

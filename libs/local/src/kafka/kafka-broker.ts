@@ -159,7 +159,7 @@ async function formatStorage(
     '-c',
     'format.properties',
   ];
-  const outcome = await runToEnd(java, ['-Xmx128m', ...arguments_], {
+  const outcome = await runToEnd(java, [...SMALL_JVM, '-Xmx128m', ...arguments_], {
     cwd: options.folder,
     env: javaEnvironment(),
   });

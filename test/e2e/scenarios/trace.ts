@@ -2,10 +2,9 @@
  * Why is this row missing, or as it is? The whole way: files, messages, refusals, deletes, snapshots, cancelled jobs and what
  * retention has deleted, asked by the command line.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import type { JobDetail, JobRequest } from '#api/jobs.js';
 import type { TraceView, TracedRecord } from '#api/trace.js';
@@ -15,11 +14,13 @@ import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { childEnvironment } from '#common/config/environment.js';
 import { checkoutFolder } from '#local/folders.js';
 import { runToEnd } from '#local/start-process.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { startHeldSource } from '../support/held-source.js';
-import { clientOf, runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { CliHarness } from '../../support/cli/cli-harness.js';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { startHeldSource } from '../../support/held-source.js';
+import { clientOf, runJob } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const MAIN = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
 const GOODS = 'goods';
@@ -62,32 +63,21 @@ const FILES: Readonly<Record<string, string>> = {
   [`${ORDERS}/migrations/001-tables.sql`]: `
     CREATE TABLE public.orders (id text PRIMARY KEY, slip text NOT NULL UNIQUE);`,
   [`${ORDERS}/README.md`]: '# orders\n',
-  'package.json': '{"type":"module"}',
 };
 const HEADER = 'op,site,sku,price,version,tag1,tag2\n';
 
-describe('sluice trace', () => {
+export const trace = scenario('sluice trace', FILES, (running) => {
   let system: System;
-  let folder: string;
   let publisher: Publisher;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-trace-'));
-    for (const [name, text] of Object.entries(FILES)) {
-      mkdirSync(join(folder, name, '..'), { recursive: true });
-      writeFileSync(join(folder, name), text);
-    }
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: folder, SLUICE_BATCH_RECORDS: '50' } });
+  beforeAll(() => {
+    system = running();
     publisher = new Publisher(
       createKafka({ brokers: system.brokers, clientId: 'producer', logger: pino({ level: 'silent' }) }),
     );
   });
 
-  afterAll(async () => {
-    await publisher.disconnect();
-    await system.stop();
-    rmSync(folder, { recursive: true });
-  });
+  afterAll(() => publisher.disconnect());
 
   let files = 0;
   async function load(dataset: string, text: string, request: Partial<JobRequest> = {}): Promise<JobDetail> {
@@ -104,10 +94,13 @@ describe('sluice trace', () => {
       signal: AbortSignal.timeout(240_000),
     });
 
+  /** In this process: a command of its own takes a second to start. */
   async function trace(...args: string[]): Promise<TraceView & { readonly ok: boolean }> {
-    const { code, stdout, stderr } = await sluice(['trace', '--json', ...args]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const view = JSON.parse(stdout) as TraceView & { readonly ok: boolean };
+    const cli = new CliHarness();
+    cli.environment = { SLUICE_INGESTOR_URL: system.ingestorUrl, SLUICE_TRACKER_URL: system.trackerUrl };
+    const code = await cli.run('trace', '--json', ...args);
+    expect({ code, stderr: cli.stderr.text }).toEqual({ code: 0, stderr: '' });
+    const view = JSON.parse(cli.stdout.text) as TraceView & { readonly ok: boolean };
     expect(view.ok).toBe(true);
     return view;
   }

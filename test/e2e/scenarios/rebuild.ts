@@ -2,16 +2,16 @@
  * The database is lost, the topics are there: job history, dead letters, decisions and audit come back from sluice.history and the
  * dead topics, and the tables by a replay of the restored jobs.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { JobSummary } from '#api/jobs.js';
 import type { ReplayAccepted, ReplayView } from '#api/replays.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { clientOf, lettersOf, runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { clientOf, lettersOf, runJob } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const DATASET = 'wares';
 const DATASET_JS = `
@@ -32,21 +32,14 @@ const DATASET_JS = `
     writeModes: ['upsert', 'append', 'replace'], deletes: { marker: { source: 'op', values: ['D'] } } });`;
 const HEADER = 'op,article,price,version,tag1,tag2\n';
 
-describe('a rebuild from the topics', () => {
+const FILES = { [`${DATASET}/dataset.js`]: DATASET_JS };
+
+/** Of other datasets there are only jobs and dead letters afterwards. */
+export const rebuild = scenario('a rebuild from the topics', FILES, (running) => {
   let system: System;
-  let folder: string;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-rebuild-'));
-    mkdirSync(join(folder, DATASET));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    writeFileSync(join(folder, DATASET, 'dataset.js'), DATASET_JS);
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: folder, SLUICE_BATCH_RECORDS: '50' } });
-  });
-
-  afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
+  beforeAll(() => {
+    system = running();
   });
 
   async function load(lines: readonly string[], request: object): Promise<string> {
@@ -63,10 +56,10 @@ describe('a rebuild from the topics', () => {
 
   async function history(): Promise<unknown> {
     const jobs: JobSummary[] = [];
-    for await (const job of clientOf(system).jobs({})) jobs.push(job);
+    for await (const job of clientOf(system).jobs({ dataset: DATASET })) jobs.push(job);
     const letters = await Promise.all(jobs.map(({ id }) => lettersOf(system, id)));
     const groups = [];
-    for await (const group of clientOf(system).deadLetterGroups({})) groups.push(group);
+    for await (const group of clientOf(system).deadLetterGroups({ dataset: DATASET })) groups.push(group);
     const actions = await fetch(`${system.trackerUrl}/repair-actions`);
     return {
       jobs: jobs.map((job) => ({ ...job, resumable: false })),
@@ -132,7 +125,7 @@ describe('a rebuild from the topics', () => {
 
   async function jobsOldestFirst(): Promise<string[]> {
     const ids: string[] = [];
-    for await (const { id } of clientOf(system).jobs({})) ids.unshift(id);
+    for await (const { id } of clientOf(system).jobs({ dataset: DATASET })) ids.unshift(id);
     return ids;
   }
 });

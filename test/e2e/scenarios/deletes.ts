@@ -1,19 +1,19 @@
 /**
  * A dataset whose files say by a column which rows go: the whole way, against the plain model of a merge.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { JobDetail, JobRequest } from '#api/jobs.js';
 import { pino } from 'pino';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { query } from '../support/expect-tables.js';
-import { type MergeDelete, MergeOracle, type MergeRecord } from '../support/merge-oracle.js';
-import { counter, lettersOf, runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { query } from '../../support/expect-tables.js';
+import { type MergeDelete, MergeOracle, type MergeRecord } from '../../support/merge-oracle.js';
+import { counter, lettersOf, runJob } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const DATASET = 'price-list';
 const DATASET_JS = `
@@ -53,22 +53,14 @@ function recordOf({ op, article, price, version, tags }: Line): MergeRecord | Me
   return { key, version, row: [price, version], children: [...new Set(tags)].map((tag) => [tag]) };
 }
 
-describe('deletes by a marker', () => {
+const FILES = { [`${DATASET}/dataset.js`]: DATASET_JS };
+
+export const deletes = scenario('deletes by a marker', FILES, (running) => {
   let system: System;
-  let folder: string;
   const oracle = new MergeOracle();
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-deletes-'));
-    mkdirSync(join(folder, DATASET));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    writeFileSync(join(folder, DATASET, 'dataset.js'), DATASET_JS);
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: folder, SLUICE_BATCH_RECORDS: '97' } });
-  });
-
-  afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
+  beforeAll(() => {
+    system = running();
   });
 
   async function load(text: string, request: Partial<JobRequest> = {}): Promise<JobDetail> {
@@ -118,7 +110,12 @@ describe('deletes by a marker', () => {
       'SELECT count(*) AS n FROM price_tag WHERE article NOT IN (SELECT article FROM price)',
     );
     expect(Number(strays?.n)).toBe(0);
-    const deleted = await counter(system, 'loader', 'sluice_merged_records_total', 'outcome="deleted"');
+    const deleted = await counter(
+      system,
+      'loader',
+      'sluice_merged_records_total',
+      `dataset="${DATASET}",outcome="deleted"`,
+    );
     expect(deleted).toBeGreaterThan(0);
   });
 

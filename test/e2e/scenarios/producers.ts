@@ -2,8 +2,7 @@
  * Producers that others wrote, on a real system: the programs of docs/producers.md as they stand there, and each client with
  * each codec, keyed and not, into a dataset of CSV lines and one of JSON (docs/producers.md).
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { childEnvironment } from '#common/config/environment.js';
@@ -11,12 +10,13 @@ import { checkoutFolder } from '#local/folders.js';
 import { findJava } from '#local/kafka/java.js';
 import { ensureKafkaJars } from '#local/kafka/kafka-jars.js';
 import { runToEnd } from '#local/start-process.js';
-import { markdownFile } from '../docs/markdown-files.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { consoleProducerJar, librdkafkaFolder } from '../support/foreign-clients.js';
-import { clientOf } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { markdownFile } from '../../docs/markdown-files.js';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { consoleProducerJar, librdkafkaFolder } from '../../support/foreign-clients.js';
+import { clientOf } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const DATASETS = {
   orders: `
@@ -39,6 +39,9 @@ const DATASETS = {
     Table({ name: 'customer_sent', key: ['number'] })(Customer);
     export default defineDataset({ title: 'Customers', contract: Customer, writeModes: ['upsert'], inbox: {} });`,
 };
+const FILES = Object.fromEntries(
+  Object.entries(DATASETS).map(([name, code]) => [`${name}/dataset.js`, code]),
+);
 const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 const RECORDS = 40;
 
@@ -47,29 +50,24 @@ const LIBRDKAFKA = await librdkafkaFolder();
 const withTools = TOOLS === null ? it.skip : it;
 const withLibrdkafka = LIBRDKAFKA === null ? it.skip : it;
 
-describe('producers', () => {
+export const producers = scenario('producers', FILES, (running) => {
   let system: System;
   let folder: string;
   let java: string;
   let jars: string;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-producers-'));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    for (const [name, code] of Object.entries(DATASETS)) {
-      mkdirSync(join(folder, 'datasets', name), { recursive: true });
-      writeFileSync(join(folder, 'datasets', name, 'dataset.js'), code);
-    }
-    writeFileSync(join(folder, 'datasets', 'package.json'), '{"type":"module"}');
+    system = running();
+    folder = join(system.folder, 'programs');
+    mkdirSync(folder);
     symlinkSync(join(checkoutFolder(), 'node_modules'), join(folder, 'node_modules'));
+    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
     [{ command: java }, jars] = await Promise.all([findJava(), ensureKafkaJars()]);
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: join(folder, 'datasets') } });
     for (const dataset of Object.keys(DATASETS)) await clientOf(system).startStream(dataset, { maxMs: 100 });
   });
 
   afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
+    for (const dataset of Object.keys(DATASETS)) await clientOf(system).pauseStream(dataset);
   });
 
   /** Runs a program that has to end well. */

@@ -2,10 +2,9 @@
  * Replays in a whole system. A rule was wrong for a week and 14 jobs went through: the contract is fixed, its version raised, the
  * week replayed, and the table is that of a run that was right from the start, whatever happens to the ingestors meanwhile.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import type { JobDetail, JobRequest } from '#api/jobs.js';
 import type { ReplayRequest, ReplayView } from '#api/replays.js';
@@ -13,12 +12,12 @@ import { REPLAY_FAULT_POINTS, type FaultPoint } from '#common/faults/fault-point
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { armFaultPoint, disarmFaultPoints, faultPointHit } from '../support/fault-points.js';
-import { FAULT_ENV } from '../support/fault-rig.js';
-import { clientOf, jobEnd, lettersOf, runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { armFaultPoint, disarmFaultPoints, faultPointHit } from '../../support/fault-points.js';
+import { clientOf, jobEnd, lettersOf, runJob } from '../../support/run-job.js';
+import type { DatasetFiles, System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const JOBS = 14;
 /** Of these datasets the first one is right from the start. */
@@ -44,47 +43,40 @@ function datasetText(name: string, version: number): string {
     export default defineDataset({ title: 'Meters', contract: Reading, contractVersion: ${version}, maxRefusedShare: 1 });`;
 }
 
-describe('replays', () => {
+const FILES = Object.fromEntries([
+  [`${RIGHT}/dataset.js`, datasetText(RIGHT, 2)],
+  ...[WEEK, PART].map((name) => [`${name}/dataset.js`, datasetText(name, 1)]),
+]) as DatasetFiles;
+
+export const replay = scenario('replays', FILES, (running) => {
   let system: System;
-  let folder: string;
   const random = new SeededRandom(20261129);
   const weekJobs: JobDetail[] = [];
   let partJob: JobDetail;
   let failedJob: JobDetail;
 
-  const install = (name: string, version: number): void => {
-    mkdirSync(join(folder, name), { recursive: true });
-    writeFileSync(join(folder, name, 'dataset.js'), datasetText(name, version));
-  };
-
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-replay-'));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    install(RIGHT, 2);
-    for (const name of [WEEK, PART]) install(name, 1);
-    system = await startSystem({
-      ingestors: 2,
-      env: { ...FAULT_ENV, SLUICE_DATASET_PATHS: folder, SLUICE_BATCH_RECORDS: '7' },
-    });
+    system = running();
     const files = Array.from({ length: JOBS }, (_, at) => fileOf(`week-${at}.csv`, 40));
     for (const source of files) {
-      weekJobs.push(await load({ dataset: WEEK, source, mode: 'upsert' }));
-      await load({ dataset: RIGHT, source, mode: 'upsert' });
+      const [job] = await Promise.all([
+        load({ dataset: WEEK, source, mode: 'upsert' }),
+        load({ dataset: RIGHT, source, mode: 'upsert' }),
+      ]);
+      weekJobs.push(job);
     }
     partJob = await load({ dataset: PART, source: fileOf('part.csv', 60), mode: 'upsert' });
     const source = fileOf('failed.csv', 200);
     failedJob = await runJob(system, { dataset: PART, source, mode: 'upsert', maxRefusedShare: 0.01 });
     await clientOf(system).discardJob(failedJob.id);
-    for (const name of [WEEK, PART]) install(name, 2);
-    for (const service of system.services) {
-      await system.kill(service, 'SIGTERM');
-      await system.restart(service);
-    }
-  });
-
-  afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
+    for (const name of [WEEK, PART])
+      writeFileSync(join(system.datasetFolder, name, 'dataset.js'), datasetText(name, 2));
+    await Promise.all(
+      system.services.map(async (service) => {
+        await system.kill(service, 'SIGTERM');
+        await system.restart(service);
+      }),
+    );
   });
 
   afterEach(async () => {

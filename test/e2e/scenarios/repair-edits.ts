@@ -2,18 +2,18 @@
  * Refused records are corrected the ways that people have: in an editor, by a rule, in a spreadsheet; on the command line, against
  * a whole system. What was not corrected keeps its bytes, and what a dry run says is what the contract says.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DeadLettersChecked, DeadLettersEdited } from '#api/dead-letter-edits.js';
 import type { JobDetail } from '#api/jobs.js';
-import { query } from '../support/expect-tables.js';
-import { CliHarness } from '../support/cli/cli-harness.js';
-import { runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { query } from '../../support/expect-tables.js';
+import { CliHarness } from '../../support/cli/cli-harness.js';
+import { runJob } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
-const DATASET = 'price-list';
+const DATASET = 'edited-prices';
 const DATASET_JS = `
   import { Column, Table } from '#core/dataset/columns.js';
   import { defineDataset } from '#core/dataset/define-dataset.js';
@@ -36,26 +36,22 @@ const RECORDS = [
   '8,f,9 EUR',
 ];
 
-describe('corrections of refused records', () => {
+const FILES = { [`${DATASET}/dataset.js`]: DATASET_JS };
+
+export const repairEdits = scenario('corrections of refused records', FILES, (running) => {
   let system: System;
   let folder: string;
   let job: JobDetail;
   let cli: CliHarness;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-repair-edits-'));
-    mkdirSync(join(folder, DATASET));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    writeFileSync(join(folder, DATASET, 'dataset.js'), DATASET_JS);
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: folder } });
-    const source = join(system.folder, 'prices.csv');
+    system = running();
+    folder = join(system.folder, DATASET);
+    mkdirSync(folder);
+    const source = join(folder, 'prices.csv');
     writeFileSync(source, `article,name,price\n${RECORDS.join('\n')}\n`);
     job = await runJob(system, { dataset: DATASET, source });
     expect(job).toMatchObject({ state: 'succeeded', counts: { loaded: 1, refused: 7 } });
-  });
-  afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
   });
 
   const run = async <T>(...args: string[]): Promise<T> => {
@@ -73,7 +69,9 @@ describe('corrections of refused records', () => {
   const edits = (): Promise<{ text: string }[]> =>
     query(
       system,
-      `SELECT record || ' ' || convert_from(bytes, 'UTF8') AS text FROM sluice.dead_letter_edit ORDER BY record`,
+      `SELECT record || ' ' || convert_from(bytes, 'UTF8') AS text FROM sluice.dead_letter_edit WHERE job = $1
+       ORDER BY record`,
+      [job.id],
     );
   const id = (record: number): string => `${job.id}:${record}`;
   const OF_JOB = (): string[] => ['--job', job.id];
@@ -134,7 +132,11 @@ describe('corrections of refused records', () => {
     const { check } = await run<DeadLettersChecked>('check', ...OF_JOB());
     expect(check).toMatchObject({ checked: 7, passing: 7, refused: 0, unsendable: 0 });
     expect(
-      await query(system, `SELECT count(*)::integer AS open FROM sluice.dead_letter WHERE state = 'open'`),
+      await query(
+        system,
+        `SELECT count(*)::integer AS open FROM sluice.dead_letter WHERE state = 'open' AND job = $1`,
+        [job.id],
+      ),
     ).toEqual([{ open: 7 }]);
     expect(await query(system, 'SELECT article::integer FROM edited_price')).toEqual([{ article: 1 }]);
   });

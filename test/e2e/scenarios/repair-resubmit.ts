@@ -2,23 +2,22 @@
  * Refused records are corrected, sent again and land once, whatever happens to the ingestor in between: what became of each
  * dead letter is what the tables say.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DeadLetterView, DeadLettersResubmitted, ResubmitDeadLetters } from '#api/dead-letters.js';
 import type { JobDetail } from '#api/jobs.js';
 import { REPAIR_FAULT_POINTS } from '#common/faults/fault-point.js';
 import { childEnvironment } from '#common/config/environment.js';
 import { checkoutFolder } from '#local/folders.js';
 import { runToEnd } from '#local/start-process.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { armFaultPoint, disarmFaultPoints, faultPointHit } from '../support/fault-points.js';
-import { FAULT_ENV } from '../support/fault-rig.js';
-import { startHeldSource } from '../support/held-source.js';
-import { clientOf, jobEnd, leaveStaleConnections, lettersOf, runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { armFaultPoint, disarmFaultPoints, faultPointHit } from '../../support/fault-points.js';
+import { startHeldSource } from '../../support/held-source.js';
+import { clientOf, jobEnd, leaveStaleConnections, lettersOf, runJob } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 /** In mode append: what is loaded twice counts as superseded the second time. */
 const DATASET = 'notes';
@@ -34,24 +33,16 @@ const DATASET_JS = `
     maxRefusedShare: 1, maxShrinkShare: 1 });`;
 const MAIN = join(checkoutFolder(), 'dist/apps/cli/src/main.js');
 
-describe('resubmission', () => {
+const FILES = { [`${DATASET}/dataset.js`]: DATASET_JS };
+
+export const repairResubmit = scenario('resubmission', FILES, (running) => {
   let system: System;
-  let folder: string;
   /** Names that are in the table, each once. */
   const landed: string[] = [];
   let files = 0;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-repair-'));
-    mkdirSync(join(folder, DATASET));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    writeFileSync(join(folder, DATASET, 'dataset.js'), DATASET_JS);
-    system = await startSystem({ env: { ...FAULT_ENV, SLUICE_DATASET_PATHS: folder } });
-  });
-
-  afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
+  beforeAll(() => {
+    system = running();
   });
 
   afterEach(async () => {
@@ -110,7 +101,8 @@ describe('resubmission', () => {
     expect(rows.map(({ name }) => name).sort()).toEqual([...landed].sort());
     const twice = await query(
       system,
-      `SELECT id FROM sluice.job WHERE repair IS NOT NULL AND (counts->>'superseded')::integer > 0`,
+      `SELECT id FROM sluice.job WHERE dataset = $1 AND repair IS NOT NULL AND (counts->>'superseded')::integer > 0`,
+      [DATASET],
     );
     expect(twice).toEqual([]);
   }

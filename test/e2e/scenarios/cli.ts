@@ -6,28 +6,28 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import { childEnvironment } from '#common/config/environment.js';
 import { checkoutFolder } from '#local/folders.js';
 import { runToEnd } from '#local/start-process.js';
-import type { RunJson } from '../../apps/cli/src/render/run-json.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { clientOf } from '../support/run-job.js';
-import { fileOf, row, rows } from '../support/small-file.js';
-import { type System, startSystem } from '../support/system.js';
+import type { RunJson } from '../../../apps/cli/src/render/run-json.js';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { clientOf } from '../../support/run-job.js';
+import { fileOf, row, rows } from '../../support/small-file.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const MAIN = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
 
-describe('sluice on a real system', () => {
+export const cli = scenario('sluice on a real system', {}, (running) => {
   let system: System;
 
   beforeAll(async () => {
-    system = await startSystem();
+    system = running();
+    await query(system, 'TRUNCATE tax_registration CASCADE');
   });
-
-  afterAll(() => system.stop());
 
   const sluice = (args: string[], env: Record<string, string> = {}): ReturnType<typeof runToEnd> =>
     runToEnd(process.execPath, [MAIN, ...args], {

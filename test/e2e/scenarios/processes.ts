@@ -1,18 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { expectHealthy } from '#local/services.js';
-import { type System, startSystem } from '../support/system.js';
-
 /** The services as processes: all of them can be lost and come back, and each of them ends when it is asked to. */
-describe('a system of real processes', () => {
+import { beforeAll, expect, it } from '@jest/globals';
+import { expectHealthy } from '#local/services.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
+
+/** None of the services runs afterwards. */
+export const processes = scenario('a system of real processes', {}, (running) => {
   let system: System;
-  const services = ['ingestor', 'validator', 'validator-2', 'loader', 'tracker'];
+  let services: readonly string[];
+
+  beforeAll(() => {
+    system = running();
+    services = system.services;
+  });
+
   const all = async (work: (name: string) => Promise<void>): Promise<void> => {
     await Promise.all(services.map(work));
   };
-  beforeAll(async () => {
-    system = await startSystem({ validators: 2 });
-  });
-  afterAll(() => system.stop());
 
   it('is live, ready and measured', async () => {
     await all(async (name) => {
@@ -31,8 +35,9 @@ describe('a system of real processes', () => {
 
   it('drains on SIGTERM and says so', async () => {
     await all(async (name) => {
+      const { length } = system.logsOf(name);
       await system.kill(name, 'SIGTERM');
-      expect(system.logsOf(name)).toContain('"msg":"drained"');
+      expect(system.logsOf(name).slice(length)).toContain('"msg":"drained"');
     });
   });
 });

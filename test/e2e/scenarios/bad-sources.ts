@@ -7,15 +7,22 @@ import type { ServerResponse } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { crc32 } from '@node-rs/crc32';
-import { query } from '../support/expect-tables.js';
-import { clientOf, jobEnd, runJob } from '../support/run-job.js';
-import { DATE_LINE, HEADER, fileOf, row, rows } from '../support/small-file.js';
-import { type SourceServer, startSourceServer } from '../support/source-server.js';
-import { type System, startSystem } from '../support/system.js';
+import { query } from '../../support/expect-tables.js';
+import { clientOf, jobEnd, runJob } from '../../support/run-job.js';
+import { DATE_LINE, HEADER, fileOf, row, rows } from '../../support/small-file.js';
+import { type SourceServer, startSourceServer } from '../../support/source-server.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const MIB = 1024 * 1024;
+/** A server that stalls is given up, and attempts follow each other, while one waits; a small bomb is enough. */
+export const BAD_SOURCES_ENV: Readonly<Record<string, string>> = {
+  SLUICE_SOURCE_RETRY_FACTOR_MS: '5',
+  SLUICE_SOURCE_IDLE_TIMEOUT_MS: '300',
+  SLUICE_SOURCE_RATIO_FREE_BYTES: String(MIB),
+};
 const CANARY = 'canary-9f3a';
 
 const bodies: Record<string, string | Buffer> = {
@@ -41,18 +48,13 @@ const bodies: Record<string, string | Buffer> = {
   'cut.gz': gzipSync(fileOf(...rows(2000))).subarray(0, 5000),
 };
 
-describe('a source that is refused', () => {
+export const badSources = scenario('a source that is refused', {}, (running) => {
   let system: System;
   let server: SourceServer;
 
   beforeAll(async () => {
-    system = await startSystem({
-      env: {
-        SLUICE_SOURCE_RETRY_FACTOR_MS: '5',
-        SLUICE_SOURCE_IDLE_TIMEOUT_MS: '300',
-        SLUICE_SOURCE_RATIO_FREE_BYTES: String(MIB),
-      },
-    });
+    system = running();
+    await query(system, 'TRUNCATE tax_registration CASCADE');
     server = await startSourceServer((request, response) => {
       answer(new URL(request.url ?? '/', 'http://source').pathname, response);
     });
@@ -60,10 +62,7 @@ describe('a source that is refused', () => {
     expect(await names()).toHaveLength(20);
   });
 
-  afterAll(async () => {
-    await server.close();
-    await system.stop();
-  });
+  afterAll(() => server.close());
 
   const names = async (): Promise<string[]> =>
     (

@@ -4,24 +4,24 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { JobDetail } from '#api/jobs.js';
-import { query } from '../support/expect-tables.js';
-import { clientOf, lettersOf, runJob } from '../support/run-job.js';
-import { fileOf, row, rows, validBan } from '../support/small-file.js';
-import { type System, startSystem } from '../support/system.js';
+import { query } from '../../support/expect-tables.js';
+import { clientOf, lettersOf, runJob } from '../../support/run-job.js';
+import { fileOf, row, rows, validBan } from '../../support/small-file.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const MIB = 1024 * 1024;
 const FIRST_LINE = 3;
 
-describe('a record that is refused', () => {
+export const badRecords = scenario('a record that is refused', {}, (running) => {
   let system: System;
 
   beforeAll(async () => {
-    system = await startSystem();
+    system = running();
+    await query(system, 'TRUNCATE tax_registration CASCADE');
   });
-
-  afterAll(() => system.stop());
 
   async function load(content: string | Buffer): Promise<JobDetail> {
     const source = join(system.folder, 'source.csv');

@@ -2,16 +2,16 @@
  * Files that are written in another way than RFC 4180 and UTF-8: datasets say so in words (`csv`, `encoding`), and the
  * rows are those that a person reads in the file. Everything on one running system, dead letters of both stages included.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { query } from '../support/expect-tables.js';
-import { clientOf, lettersOf, runJob } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { beforeAll, expect, it } from '@jest/globals';
+import { query } from '../../support/expect-tables.js';
+import { clientOf, lettersOf, runJob } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
-interface Scenario {
+interface Writing {
   readonly name: string;
   /** Column names of table and file; the first is the key. The last one of `optional` datasets may be missing. */
   readonly columns: readonly string[];
@@ -39,7 +39,7 @@ const BIG5: Readonly<Record<string, readonly number[]>> = {
 const big5 = (text: string): Buffer =>
   Buffer.from(Array.from(text).flatMap((letter) => BIG5[letter] ?? [letter.charCodeAt(0)]));
 
-const SCENARIOS: readonly Scenario[] = [
+const WRITINGS: readonly Writing[] = [
   {
     name: 'semicolons-latin',
     columns: ['id', 'straße', 'betrag'],
@@ -107,7 +107,7 @@ const SCENARIOS: readonly Scenario[] = [
 
 const tableOf = (name: string): string => name.replaceAll('-', '_');
 
-function filesOf({ name, columns, says, optional }: Scenario): Readonly<Record<string, string>> {
+function filesOf({ name, columns, says, optional }: Writing): Readonly<Record<string, string>> {
   const sql = columns.map((column, at) => `"${column}" text${at === 0 ? ' PRIMARY KEY' : ''}`).join(', ');
   const decorated = columns.map(
     (column) =>
@@ -132,27 +132,20 @@ function filesOf({ name, columns, says, optional }: Scenario): Readonly<Record<s
   };
 }
 
-describe('a file that is written in another way', () => {
-  let folder: string;
+const FILES = Object.fromEntries(
+  WRITINGS.flatMap((writing) =>
+    Object.entries(filesOf(writing)).map(([file, text]) => [`${writing.name}/${file}`, text]),
+  ),
+);
+
+export const writtenOtherwise = scenario('a file that is written in another way', FILES, (running) => {
   let system: System;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-written-'));
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    for (const scenario of SCENARIOS) {
-      mkdirSync(join(folder, scenario.name, 'migrations'), { recursive: true });
-      for (const [file, text] of Object.entries(filesOf(scenario)))
-        writeFileSync(join(folder, scenario.name, file), text);
-    }
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: folder } });
+  beforeAll(() => {
+    system = running();
   });
 
-  afterAll(async () => {
-    await system.stop();
-    rmSync(folder, { recursive: true });
-  });
-
-  it.each(SCENARIOS)('loads as it reads: $name', async ({ name, columns, file, rows, refused, skipped }) => {
+  it.each(WRITINGS)('loads as it reads: $name', async ({ name, columns, file, rows, refused, skipped }) => {
     const source = join(system.folder, `${name}.csv`);
     writeFileSync(source, file);
     const job = await runJob(system, { dataset: name, source });

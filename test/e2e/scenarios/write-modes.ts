@@ -5,39 +5,30 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { JobCounts } from '#api/job-facts.js';
 import type { JobDetail, JobRequest } from '#api/jobs.js';
 import { SeededRandom } from '#core/dataset/generate.js';
-import { checkoutFolder } from '#local/folders.js';
-import webshopOrders from '../fixtures/datasets/webshop-orders/dataset.js';
-import { generate as generateOrders } from '../fixtures/datasets/webshop-orders/generator.js';
-import { expectTables, query } from '../support/expect-tables.js';
+import webshopOrders from '../../fixtures/datasets/webshop-orders/dataset.js';
+import { generate as generateOrders } from '../../fixtures/datasets/webshop-orders/generator.js';
+import { expectTables, query } from '../../support/expect-tables.js';
 import { type CopiedRow, judgeWhole } from '#core/conformance/judge-file.js';
-import { type MergeCounts, MergeOracle, type MergeRecord } from '../support/merge-oracle.js';
-import { type Expectation, type OracleOptions, expectFile, judgeFile } from '../support/oracle.js';
-import { eventually } from '../support/eventually.js';
-import { type HeldSource, startHeldSource } from '../support/held-source.js';
-import { clientOf, jobEnd, runJob } from '../support/run-job.js';
-import { HEADER, row, validBan } from '../support/small-file.js';
-import { type System, startSystem } from '../support/system.js';
+import { type MergeCounts, MergeOracle, type MergeRecord } from '../../support/merge-oracle.js';
+import { type Expectation, type OracleOptions, expectFile, judgeFile } from '../../support/oracle.js';
+import { eventually } from '../../support/eventually.js';
+import { type HeldSource, startHeldSource } from '../../support/held-source.js';
+import { clientOf, jobEnd, runJob } from '../../support/run-job.js';
+import { HEADER, row, validBan } from '../../support/small-file.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
-describe('write modes', () => {
+export const writeModes = scenario('write modes', {}, (running) => {
   let system: System;
 
-  beforeAll(async () => {
-    system = await startSystem({
-      partitions: 3,
-      loaders: 2,
-      env: {
-        SLUICE_DATASET_PATHS: join(checkoutFolder(), 'dist', 'test', 'fixtures', 'datasets'),
-        SLUICE_BATCH_BYTES: String(16 * 1024),
-      },
-    });
+  beforeAll(() => {
+    system = running();
   });
-
-  afterAll(() => system.stop());
 
   async function load(bytes: Buffer, request: JobRequest): Promise<JobDetail> {
     const source = join(system.folder, 'source');

@@ -1,13 +1,11 @@
 /** What `@Provenance` stores, in the rows of a record and of its child tables: the same however often the job is interrupted. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { type HaltingSource, startHaltingSource } from '../support/halting-source.js';
-import { clientOf, jobEnd, lettersOf } from '../support/run-job.js';
-import { type System, startSystem } from '../support/system.js';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { type HaltingSource, startHaltingSource } from '../../support/halting-source.js';
+import { clientOf, jobEnd, lettersOf } from '../../support/run-job.js';
+import type { System } from '../../support/system.js';
+import { scenario } from './scenario.js';
 
 const DATASET = 'visits';
 const SECRET = 'a-secret-of-the-source';
@@ -16,13 +14,13 @@ const VISITS = 2_000;
 const REFUSED = 700;
 
 const FILES: Readonly<Record<string, string>> = {
-  'README.md': '# visits\n',
-  'migrations/001-tables.sql': `
+  [`${DATASET}/README.md`]: '# visits\n',
+  [`${DATASET}/migrations/001-tables.sql`]: `
     CREATE TABLE public.visit (number text PRIMARY KEY, source text NOT NULL, line bigint NOT NULL, job uuid NOT NULL,
       started_at timestamptz NOT NULL);
     CREATE TABLE public.note (number text NOT NULL REFERENCES public.visit, note text, source text NOT NULL, line bigint NOT NULL,
       job uuid NOT NULL, started_at timestamptz NOT NULL);`,
-  'dataset.js': `
+  [`${DATASET}/dataset.js`]: `
     import { ChildTable, Children, Column, FromParent, Provenance, Table } from '#core/dataset/columns.js';
     import { defineDataset } from '#core/dataset/define-dataset.js';
     function traced(type) {
@@ -50,32 +48,16 @@ const LINES = Array.from({ length: VISITS }, (_, at) => {
 /** Line of record N, from 1. */
 const lineOf = (at: number): number => at + 1 + Math.floor(at / 10);
 
-describe('provenance', () => {
+export const provenance = scenario('provenance', FILES, (running) => {
   let system: System;
-  let folder: string;
   let source: HaltingSource;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sluice-provenance-'));
-    const own = join(folder, DATASET);
-    mkdirSync(join(own, 'migrations'), { recursive: true });
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    for (const [file, text] of Object.entries(FILES)) writeFileSync(join(own, file), text);
+    system = running();
     source = await startHaltingSource(Buffer.from(LINES.join('')), '"v1"');
-    system = await startSystem({
-      env: {
-        SLUICE_DATASET_PATHS: folder,
-        SLUICE_BATCH_RECORDS: '50',
-        SLUICE_SOURCE_IDLE_TIMEOUT_MS: '120000',
-      },
-    });
   });
 
-  afterAll(async () => {
-    await system.stop();
-    await source.close();
-    rmSync(folder, { recursive: true });
-  });
+  afterAll(() => source.close());
 
   it('stores address without credentials, line, job and start, also of a job that was killed and resumed', async () => {
     const { host } = new URL(source.url);

@@ -7,24 +7,21 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { checkoutFolder } from '#local/folders.js';
-import { eventually } from '../support/eventually.js';
-import { query } from '../support/expect-tables.js';
-import { clientOf, jobEnd, lettersOf, runJob } from '../support/run-job.js';
-import { fileOf, row, rows, validBan } from '../support/small-file.js';
-import { type System, startSystem } from '../support/system.js';
+import { beforeAll, expect, it } from '@jest/globals';
+import { eventually } from '../../support/eventually.js';
+import { query } from '../../support/expect-tables.js';
+import { clientOf, jobEnd, lettersOf, runJob } from '../../support/run-job.js';
+import { fileOf, row, rows, validBan } from '../../support/small-file.js';
+import type { System } from '../../support/system.js';
+import { FIXTURE_DATASETS, scenario } from './scenario.js';
 
-const EXTRA_DATASETS = join(checkoutFolder(), 'dist', 'test', 'fixtures', 'datasets');
-
-describe('modes of a job', () => {
+export const modes = scenario('modes of a job', {}, (running) => {
   let system: System;
 
   beforeAll(async () => {
-    system = await startSystem({ env: { SLUICE_DATASET_PATHS: EXTRA_DATASETS } });
+    system = running();
+    await query(system, 'TRUNCATE tax_registration, webshop_order CASCADE');
   });
-
-  afterAll(() => system.stop());
 
   function file(name: string, content: string | Buffer): string {
     const path = join(system.folder, name);
@@ -37,11 +34,23 @@ describe('modes of a job', () => {
       ({ ban }) => ban,
     );
 
+  /** Tables and indexes in staging that are not among `known`. */
+  async function staging(known: readonly string[] = []): Promise<string[]> {
+    const found = await query<{ relname: string }>(
+      system,
+      `SELECT relname FROM pg_class
+       WHERE relnamespace = 'sluice_staging'::regnamespace AND relname <> ALL ($1::text[])`,
+      [known],
+    );
+    return found.map(({ relname }) => relname);
+  }
+
   it('replace: the file is the table, and its names and keys are as before', async () => {
     const shape = `
       SELECT conname AS name FROM pg_constraint WHERE conrelid IN ('tax_registration'::regclass, 'business_industry'::regclass)
       UNION ALL SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY name`;
     const before = await query(system, shape);
+    const stagingBefore = await staging();
     const first = await runJob(system, {
       dataset: 'tax-registration',
       source: file('a.csv', fileOf(...rows(30))),
@@ -51,9 +60,7 @@ describe('modes of a job', () => {
     await runJob(system, { dataset: 'tax-registration', source: second });
     expect(await bans()).toEqual([...Array.from({ length: 29 }, (_, i) => i), 99].map(validBan).sort());
     expect(await query(system, shape)).toEqual(before);
-    expect(
-      await query(system, `SELECT relname FROM pg_class WHERE relnamespace = 'sluice_staging'::regnamespace`),
-    ).toEqual([]);
+    expect(await staging(stagingBefore)).toEqual([]);
   });
 
   it('dry run: measured and settled to the end, and nothing is changed', async () => {
@@ -119,6 +126,7 @@ describe('modes of a job', () => {
 
   it('a replacement runs alone: a second job is refused, names it, and cancelling leaves the tables as they were', async () => {
     const before = await bans();
+    const stagingBefore = await staging();
     // More than the head of a source, which is read before a job runs.
     const slow = createServer((_, response) => {
       response.writeHead(200);
@@ -141,9 +149,7 @@ describe('modes of a job', () => {
     await clientOf(system).cancelJob(id);
     expect(await jobEnd(system, id)).toMatchObject({ state: 'cancelled' });
     await eventually(
-      async () =>
-        (await query(system, `SELECT FROM pg_class WHERE relnamespace = 'sluice_staging'::regnamespace`))
-          .length === 0,
+      async () => (await staging(stagingBefore)).length === 0,
       'its staging tables to be gone',
     );
     expect(await bans()).toEqual(before);
@@ -152,7 +158,7 @@ describe('modes of a job', () => {
   });
 
   it('a dataset from elsewhere, NDJSON with children, goes the whole way', async () => {
-    const folder = join(EXTRA_DATASETS, 'webshop-orders', 'fixtures');
+    const folder = join(FIXTURE_DATASETS, 'webshop-orders', 'fixtures');
     const bytes = readFileSync(join(folder, 'input.ndjson'));
     const letters = JSON.parse(readFileSync(join(folder, 'expected-dead-letters.json'), 'utf8')) as unknown[];
     const job = await runJob(system, {

@@ -6,10 +6,9 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import type { IncomingMessage, RawHeaders } from '#core/message/header-reader.js';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
-import { migrate } from '#core/schema/migrate.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { GroupLoader } from './group-loader.js';
 import { assertSections, loaderPlan } from './staging-targets.js';
 
@@ -90,8 +89,7 @@ describe('clean messages that are formed well and hold something odd', () => {
   let pool: pg.Pool;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 2 });
     await pool.query('CREATE TABLE public.thing (code text PRIMARY KEY)');
     await inTransaction(pool, (client) => createStaging(client, PLAN, { id: JOB, mode: 'replace' }));

@@ -8,6 +8,7 @@ import { createPool, inTransaction } from '#common/postgres/pool.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
+import { anyCharacter } from '#test/support/any-character.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { GroupLoader } from './group-loader.js';
 import { assertSections, loaderPlan } from './staging-targets.js';
@@ -31,7 +32,7 @@ const count = fc.oneof(
   fc.nat(),
 );
 const text = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 8 }),
+  fc.string({ unit: anyCharacter, maxLength: 8 }),
   fc.constantFrom('', '\0', '\ud800', 'a b', '__proto__', '😀', 'x'.repeat(2_000)),
 );
 const json = (value: fc.Arbitrary<unknown>): fc.Arbitrary<string> =>

@@ -1,7 +1,7 @@
 /** Three sizes, told apart by the file's suffix: `.spec` needs nothing, `.medium-spec` one real service, `.e2e-spec` the whole system. */
 const base = {
   rootDir: import.meta.dirname,
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/plain-environment.js',
   extensionsToTreatAsEsm: ['.ts'],
   testEnvironmentOptions: { customExportConditions: ['sluice-source', 'node', 'node-addons'] },
   transform: {

@@ -11,8 +11,7 @@ import { Digits, MaxCharacters, Required } from '#core/dataset/rules.js';
 import { Job } from '#core/job/job.entity.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { RegisteredDataset } from '#core/registry/registry.js';
-import { migrate } from '#core/schema/migrate.js';
-import { type TestDatabase, startTestDatabase } from './postgres.js';
+import { type TestDatabase, startMigratedDatabase } from './postgres.js';
 import type { FoldRepository } from '../../apps/tracker/src/fold/fold.repository.js';
 import { foldsOver } from '../../apps/tracker/src/testing/folds.js';
 import { type ReadApiApp, startReadApi } from '../../apps/tracker/src/testing/read-api-app.js';
@@ -67,8 +66,7 @@ export function correctionsOfShops(): Corrections {
   let api: ReadApiApp;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'edits test', maxConnections: 4 });
     folds = foldsOver(pool);
     api = await startReadApi({

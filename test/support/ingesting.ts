@@ -15,14 +15,13 @@ import type { Job } from '#core/job/job.entity.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { migrate } from '#core/schema/migrate.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { IngestorMetrics } from '../../apps/ingestor/src/ingestor.metrics.js';
 import { JobCommands } from '../../apps/ingestor/src/jobs/job-commands.js';
 import { JobRunner } from '../../apps/ingestor/src/jobs/job-runner.js';
 import type { MessageSource } from '../../apps/ingestor/src/sources/message-source.js';
 import { SourceOpener } from '../../apps/ingestor/src/sources/source-opener.js';
-import { startTestDatabase } from './postgres.js';
+import { startMigratedDatabase } from './postgres.js';
 import { RunFolder } from './run-folder.js';
 import { sourceSettings } from './source-settings.js';
 
@@ -133,8 +132,7 @@ export class Ingesting {
   }
 
   static async start(): Promise<Ingesting> {
-    const server = await startTestDatabase();
-    await migrate(server.url, []);
+    const server = await startMigratedDatabase();
     const database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
     await database.query('CREATE TABLE public.thing (number text PRIMARY KEY)');
     return new Ingesting(database, new RunFolder('ingesting'), () => server.stop());

@@ -2,8 +2,7 @@ import type { DataSource } from 'typeorm';
 import { JobRepository } from '#core/job/job.repository.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { migrate } from '#core/schema/migrate.js';
-import { type TestDatabase, startTestDatabase } from './postgres.js';
+import { type TestDatabase, startMigratedDatabase } from './postgres.js';
 
 /** Control tables on a real server, and who reads and writes jobs in them. */
 export interface JobDatabase {
@@ -18,8 +17,7 @@ export interface JobDatabase {
 
 /** A database of its own with all control tables and no dataset. */
 export async function startJobDatabase(): Promise<JobDatabase> {
-  const server = await startTestDatabase();
-  await migrate(server.url, []);
+  const server = await startMigratedDatabase();
   const database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
   return {
     server,

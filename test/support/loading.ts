@@ -4,13 +4,12 @@ import { v7 as uuidv7 } from 'uuid';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
-import { migrate } from '#core/schema/migrate.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
 import type { MergeAtOnce } from '../../apps/loader/src/finalize/merge-at-once.js';
 import { GroupLoader } from '../../apps/loader/src/load/group-loader.js';
 import { loaderPlan, stagingTargets } from '../../apps/loader/src/load/staging-targets.js';
-import { type TestDatabase, startTestDatabase } from './postgres.js';
+import { type TestDatabase, startMigratedDatabase } from './postgres.js';
 
 /** Things and their parts. */
 export const THING_PLAN: TablePlan[] = [
@@ -61,8 +60,7 @@ export class LoadingHarness {
   }
 
   static async start(): Promise<LoadingHarness> {
-    const server = await startTestDatabase();
-    await migrate(server.url, []);
+    const server = await startMigratedDatabase();
     const pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 4 });
     const harness = new LoadingHarness(server, pool);
     await pool.query(`

@@ -25,29 +25,66 @@ export async function startTestDatabase(): Promise<TestDatabase> {
   return createDatabase('');
 }
 
+/** A database of its own with all control tables and no dataset; the migrations run once a server. */
+export async function startMigratedDatabase(): Promise<TestDatabase> {
+  return createDatabase(` TEMPLATE ${MIGRATED}`, migrateOnce);
+}
+
 /** Another database with all that is in this one, to which nothing may be connected at the moment. */
 export async function copyTestDatabase({ url }: TestDatabase): Promise<TestDatabase> {
   return createDatabase(` TEMPLATE ${new URL(url).pathname.slice(1)}`);
 }
 
-async function createDatabase(how: string): Promise<TestDatabase> {
+async function createDatabase(
+  how: string,
+  prepare?: (serverUrl: string) => Promise<void>,
+): Promise<TestDatabase> {
   const server = await acquireServer();
   const name = `test_${randomBytes(8).toString('hex')}`;
   try {
+    await prepare?.(server.url);
     await onServer(server.url, `CREATE DATABASE ${name}${how}`);
   } catch (error) {
     await server.release();
     throw error;
   }
-  const url = new URL(server.url);
-  url.pathname = `/${name}`;
   return {
-    url: url.href,
+    url: urlOf(server.url, name),
     stop: async () => {
       await onServer(server.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
       await server.release();
     },
   };
+}
+
+/** The database that others are copied from. Nothing connects to it once it has this name. */
+const MIGRATED = 'migrated';
+/** Of an advisory lock on the server's own database: files run side by side, and the first one migrates. */
+const MIGRATING_LOCK = 20_261_130;
+
+async function migrateOnce(serverUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [MIGRATING_LOCK]);
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [MIGRATED]);
+    if (rowCount === 1) return;
+    const unfinished = `${MIGRATED}_unfinished`;
+    await client.query(`DROP DATABASE IF EXISTS ${unfinished} WITH (FORCE)`);
+    await client.query(`CREATE DATABASE ${unfinished}`);
+    // Most files find the database there, and have no use for the migrations.
+    const { migrate } = await import('#core/schema/migrate.js');
+    await migrate(urlOf(serverUrl, unfinished), []);
+    await client.query(`ALTER DATABASE ${unfinished} RENAME TO ${MIGRATED}`);
+  } finally {
+    await client.end();
+  }
+}
+
+function urlOf(serverUrl: string, database: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${database}`;
+  return url.href;
 }
 
 /** The oldest version that Sluice works on; its package stands beside that of local systems. */

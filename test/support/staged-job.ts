@@ -9,10 +9,9 @@ import { createPool, inTransaction } from '#common/postgres/pool.js';
 import type { ExistingKeys, WriteMode } from '#core/dataset/dataset.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { DELETED_SECTION } from '#core/dataset/deletes.js';
-import { migrate } from '#core/schema/migrate.js';
 import { copyIntoStaging, createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
-import { startTestDatabase } from './postgres.js';
+import { startMigratedDatabase } from './postgres.js';
 
 /**
  * Jobs that are loaded and not finalized yet, without Kafka: control tables by the migrations, one small
@@ -151,8 +150,7 @@ export class StagedJobs {
     ddl: string = SHOP_TABLES,
     settings: Readonly<Record<string, string>> = {},
   ): Promise<StagedJobs> {
-    const database = await startTestDatabase();
-    await migrate(database.url, []);
+    const database = await startMigratedDatabase();
     const url = new URL(database.url);
     const options = Object.entries(settings).map(
       ([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`,

@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { createPool } from '#common/postgres/pool.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { Executioner, type WatchedPool } from '#test/support/executioner.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { foldsOver } from './testing/folds.js';
 import { ParkedMessageRepository } from './fold/parked-message.repository.js';
 import { type ReadApiApp, startReadApi } from './testing/read-api-app.js';
@@ -17,8 +16,7 @@ describe('a tracker whose connection is ended between two statements', () => {
   let pool: pg.Pool;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     admin = new pg.Client({ connectionString: server.url });
     await admin.connect();
     api = await startReadApi({ databaseUrl: server.url, datasets: [registered()] });

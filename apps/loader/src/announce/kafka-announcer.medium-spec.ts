@@ -14,9 +14,8 @@ import { markAnnounced, recordRefusals, unannouncedBatches } from '#core/ledger/
 import { type DeadLetter, decodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import { planTopics, topicOf } from '#core/message/topics.js';
-import { migrate } from '#core/schema/migrate.js';
 import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { KafkaAnnouncer } from './kafka-announcer.js';
 
 /** Without it a dead letter that never comes would hang the spec instead of failing it. */
@@ -47,8 +46,7 @@ describe('KafkaAnnouncer on real Kafka and PostgreSQL', () => {
   let dataset: string;
 
   beforeAll(async () => {
-    [server, broker] = await Promise.all([startTestDatabase(), startTestKafka()]);
-    await migrate(server.url, []);
+    [server, broker] = await Promise.all([startMigratedDatabase(), startTestKafka()]);
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 2 });
     kafka = new kafkajs.Kafka({ brokers: broker.brokers, logLevel: kafkajs.logLevel.NOTHING });
     publisher = new Publisher(kafka);

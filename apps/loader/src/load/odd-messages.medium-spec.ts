@@ -6,10 +6,10 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import type { IncomingMessage, RawHeaders } from '#core/message/header-reader.js';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
 import { type CleanMessage, decodeCleanMessage } from '#core/message/clean-message.js';
-import { migrate } from '#core/schema/migrate.js';
 import { createStaging } from '#core/staging/staging-tables.js';
 import type { TablePlan } from '#core/staging/table-plan.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { anyCharacter } from '#test/support/any-character.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { GroupLoader } from './group-loader.js';
 import { assertSections, loaderPlan } from './staging-targets.js';
 
@@ -32,7 +32,7 @@ const count = fc.oneof(
   fc.nat(),
 );
 const text = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 8 }),
+  fc.string({ unit: anyCharacter, maxLength: 8 }),
   fc.constantFrom('', '\0', '\ud800', 'a b', '__proto__', '😀', 'x'.repeat(2_000)),
 );
 const json = (value: fc.Arbitrary<unknown>): fc.Arbitrary<string> =>
@@ -90,8 +90,7 @@ describe('clean messages that are formed well and hold something odd', () => {
   let pool: pg.Pool;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 2 });
     await pool.query('CREATE TABLE public.thing (code text PRIMARY KEY)');
     await inTransaction(pool, (client) => createStaging(client, PLAN, { id: JOB, mode: 'replace' }));

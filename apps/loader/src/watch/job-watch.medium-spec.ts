@@ -9,10 +9,9 @@ import type { Breaker } from '#core/dataset/dataset.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { CONSUMER_GROUPS, planTopics, topicOf } from '#core/message/topics.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { JobWatch } from './job-watch.js';
 
 interface Batch {
@@ -42,8 +41,7 @@ describe('JobWatch on real PostgreSQL and Kafka', () => {
   let looks = 0;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 4 });
     const query = pool.query.bind(pool) as (...args: unknown[]) => unknown;
     pool.query = ((...args: unknown[]) => {

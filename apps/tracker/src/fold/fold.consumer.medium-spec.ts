@@ -16,8 +16,7 @@ import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-mes
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { migrate } from '#core/schema/migrate.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { JobStreams } from '../live/job-streams.js';
 import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
 import { FoldConsumer } from './fold.consumer.js';
@@ -61,8 +60,7 @@ describe('FoldConsumer', () => {
   let logged: Record<string, unknown>[];
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     database = await controlDatabase({ url: server.url, applicationName: 'consumer test' }).initialize();
     pool = createPool({ url: server.url, applicationName: 'consumer test', maxConnections: 2 });
   });

@@ -7,9 +7,8 @@ import { beginAgain } from '#core/job/begin-again.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
-import { OWN_LOCKS, type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { OWN_LOCKS, type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { DeadLetterReader } from '../read-api/dead-letter.reader.js';
 import { DeadLetterColumns } from '../rows/dead-letter-columns.entity.js';
 import { DeadLetterGroupRow } from '../rows/dead-letter-group.entity.js';
@@ -34,8 +33,7 @@ describe('FoldRepository', () => {
   let folds: FoldRepository;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     database = await controlDatabase({ url: server.url, applicationName: 'fold test' }, [
       JobBatch,
       JobStage,

@@ -10,10 +10,9 @@ import { pruneStreamJobs } from '#core/job/prune-stream-jobs.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import { OpenDeadLetters } from '#core/repair/open-dead-letters.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { fillFinishedJobs } from '#test/support/finished-stream-jobs.js';
-import { OWN_LOCKS, type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { OWN_LOCKS, type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { foldsOver } from '../testing/folds.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 import type { FoldRepository } from './fold.repository.js';
@@ -29,8 +28,7 @@ describe('pruned jobs of streams', () => {
   let ids: string[];
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     api = await startReadApi({ databaseUrl: server.url });
     pool = createPool({ url: server.url, applicationName: 'pruned jobs', maxConnections: 4 });
     folds = foldsOver(pool);

@@ -10,10 +10,9 @@ import { createPool, inTransaction } from '#common/postgres/pool.js';
 import { pruneStreamJobs } from '#core/job/prune-stream-jobs.js';
 import { encodeDeadLetter } from '#core/message/dead-letter-message.js';
 import { HISTORY_TOPIC, topicOf } from '#core/message/topics.js';
-import { migrate } from '#core/schema/migrate.js';
 import { fillFinishedJobs } from '#test/support/finished-stream-jobs.js';
 import { type OwnKafka, startKafkaBroker } from '#test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { foldsOver } from '../testing/folds.js';
 import { HistoryPublisher } from './history-publisher.js';
 import { HistoryRestorer, type Restored } from './restore-history.js';
@@ -51,8 +50,7 @@ describe('the history of a database, on a broker of its own', () => {
       await server.stop();
     }
     isOpen = true;
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'history test', maxConnections: 4 });
     history = new HistoryPublisher(pool, publisher, pino({ level: 'silent' }));
   }

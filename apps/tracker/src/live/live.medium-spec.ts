@@ -6,9 +6,8 @@ import { pino } from 'pino';
 import type { JobDetail } from '#api/jobs.js';
 import { createPool } from '#common/postgres/pool.js';
 import { Job } from '#core/job/job.entity.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { foldsOver } from '../testing/folds.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 import { JobStreams } from './job-streams.js';
@@ -23,8 +22,7 @@ describe('GET /jobs/:id/events', () => {
   let clients: Client[];
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'live test', maxConnections: 2 });
   });
   afterAll(async () => {

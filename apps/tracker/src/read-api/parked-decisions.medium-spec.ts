@@ -9,9 +9,8 @@ import { readMessages } from '#common/kafka/transport/message-reader.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
 import { createTopics, withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
-import { migrate } from '#core/schema/migrate.js';
 import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { ParkedMessageRepository } from '../fold/parked-message.repository.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 
@@ -27,8 +26,7 @@ describe('what is done about a parked message', () => {
   let topic: string;
 
   beforeAll(async () => {
-    [server, broker] = await Promise.all([startTestDatabase(), startTestKafka()]);
-    await migrate(server.url, []);
+    [server, broker] = await Promise.all([startMigratedDatabase(), startTestKafka()]);
     pool = createPool({ url: server.url, applicationName: 'test', maxConnections: 2 });
     parking = new ParkedMessageRepository(pool);
     kafka = createKafka({ brokers: broker.brokers, clientId: 'test', logger: pino({ level: 'silent' }) });

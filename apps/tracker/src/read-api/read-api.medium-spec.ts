@@ -5,7 +5,7 @@ import type { BatchView, JobDetail, JobSummary } from '#api/jobs.js';
 import type { Page } from '#api/pages.js';
 import type { Problem } from '#api/problems.js';
 import { migrate } from '#core/schema/migrate.js';
-import { type TestDatabase, startPostgresServer, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startPostgresServer, startMigratedDatabase } from '#test/support/postgres.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 import { COUNTS, JOBS, MESSAGE, PARKED, PROBLEM, fill, registered } from '../testing/read-api-rows.js';
 
@@ -14,8 +14,7 @@ describe('read API', () => {
   let api: ReadApiApp;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     api = await startReadApi({ databaseUrl: server.url, datasets: [registered()] });
     await fill(api, server.url);
   });

@@ -4,9 +4,8 @@ import { pino } from 'pino';
 import type { DeadLettersDiscarded } from '#api/dead-letters.js';
 import { createPool, inTransaction } from '#common/postgres/pool.js';
 import { FOLD_LOCK_ALONE } from '#core/job/begin-again.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { OlderDeadLetters } from '../fold/older-dead-letters.js';
 import { foldsOver, unregisteredGroups } from '../testing/folds.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
@@ -20,8 +19,7 @@ describe('what waits for dead letters that another request holds', () => {
   let api: ReadApiApp;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'brief locks test', maxConnections: 6 });
     older = new OlderDeadLetters(pool, unregisteredGroups(), pino({ level: 'silent' }));
     api = await startReadApi({ databaseUrl: server.url });

@@ -8,8 +8,7 @@ import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import type { MessageFacts } from '#core/message/message-facts.js';
 import { countMoves } from '#core/repair/dead-letter-sums.js';
 import { markResubmitted } from '#core/repair/letters-to-send.js';
-import { migrate } from '#core/schema/migrate.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { queueJob } from '#test/support/queued-job.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { controlDatabase } from '#core/schema/control-database.js';
@@ -32,8 +31,7 @@ describe('the outcome of a repair job', () => {
   let repair: string;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
     pool = createPool({ url: server.url, applicationName: 'outcome test', maxConnections: 6 });
     folds = foldsOver(pool);

@@ -15,9 +15,8 @@ import { createPool, inTransaction } from '#common/postgres/pool.js';
 import type { DeadLetter } from '#core/message/dead-letter-message.js';
 import { MAX_SHAPES, OTHER_SHAPES } from '#core/repair/dead-letter-group.js';
 import { forgetDeadLetters } from '#core/repair/dead-letter-sums.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import type { FoldRepository } from '../fold/fold.repository.js';
 import { untilRow } from '#test/support/finalizing.js';
 import { OlderDeadLetters } from '../fold/older-dead-letters.js';
@@ -36,8 +35,7 @@ describe('repair', () => {
   let api: ReadApiApp;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     pool = createPool({ url: server.url, applicationName: 'repair test', maxConnections: 4 });
     folds = foldsOver(pool);
     older = new OlderDeadLetters(pool, unregisteredGroups(), pino({ level: 'silent' }));

@@ -14,11 +14,10 @@ import { defineDataset } from '#core/dataset/define-dataset.js';
 import { int64 } from '#core/dataset/kinds.js';
 import { encodeRawMessage } from '#core/message/raw-message.js';
 import type { RegisteredDataset } from '#core/registry/registry.js';
-import { migrate } from '#core/schema/migrate.js';
 import { eventually } from '#test/support/eventually.js';
 import { fillFinishedJobs } from '#test/support/finished-stream-jobs.js';
 import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { foldsOver } from '../testing/folds.js';
 import { type ReadApiApp, startReadApi } from '../testing/read-api-app.js';
 import { MAX_SIGHTINGS } from './sightings.js';
@@ -62,8 +61,7 @@ describe('POST /traces', () => {
   const names = Array.from({ length: 12 }, (_, at) => `things-${at}-${randomUUID().slice(0, 8)}`);
 
   beforeAll(async () => {
-    [server, broker] = await Promise.all([startTestDatabase(), startTestKafka()]);
-    await migrate(server.url, []);
+    [server, broker] = await Promise.all([startMigratedDatabase(), startTestKafka()]);
     pool = createPool({ url: server.url, applicationName: 'trace test', maxConnections: 3 });
     await pool.query('CREATE TABLE public.thing (id bigint PRIMARY KEY, name text)');
     await pool.query('CREATE TABLE public.part (thing bigint NOT NULL, part text)');

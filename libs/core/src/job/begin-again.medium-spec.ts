@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
-import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
+import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { controlDatabase } from '../schema/control-database.js';
-import { migrate } from '../schema/migrate.js';
 import { stagingTable } from '../staging/staging-names.js';
 import { JobRepository } from './job.repository.js';
 import { OperatorRepository } from './operator.repository.js';
@@ -18,8 +17,7 @@ describe('a job that begins again, on real PostgreSQL', () => {
   let id: string;
 
   beforeAll(async () => {
-    server = await startTestDatabase();
-    await migrate(server.url, []);
+    server = await startMigratedDatabase();
     database = await controlDatabase({ url: server.url, applicationName: 'test' }).initialize();
     jobs = new JobRepository(database);
     operator = new OperatorRepository(database, (dataset) => (dataset === 'things' ? 2 : null));

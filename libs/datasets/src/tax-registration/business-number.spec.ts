@@ -21,10 +21,10 @@ describe('checksum of business numbers (README section 5)', () => {
   });
 
   it('completes any seven digits to a number that passes', () => {
-    for (let index = 0; index < 20_000; index += 1) {
+    const numbers = Array.from({ length: 20_000 }, (_, index) => {
       const prefix = String((index * 7919) % 10_000_000).padStart(7, '0');
-      const number = prefix + lastDigitFor(prefix, index);
-      expect({ number, passes: passes(number) }).toEqual({ number, passes: true });
-    }
+      return prefix + lastDigitFor(prefix, index);
+    });
+    expect(numbers.filter((number) => !passes(number))).toEqual([]);
   });
 });

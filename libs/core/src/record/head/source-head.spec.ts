@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { anyCharacter } from '#test/support/any-character.js';
 import { chunksOf } from '#test/support/record/cutting.js';
 import { ORDER, SHOP } from '#test/support/record/sample-contracts.js';
 import { Column, Table } from '../../dataset/columns.js';
@@ -211,8 +212,8 @@ describe('a source’s head', () => {
       'CONTEXT_TOO_LARGE',
     ]);
     const facts = fc.dictionary(
-      fc.string({ unit: 'binary' }),
-      fc.string({ unit: 'binary', maxLength: 400 }),
+      fc.string({ unit: anyCharacter }),
+      fc.string({ unit: anyCharacter, maxLength: 400 }),
       {
         maxKeys: 12,
       },

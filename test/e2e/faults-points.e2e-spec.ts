@@ -1,9 +1,10 @@
 /**
- * Every named point (`FAULT_POINTS`), one after the other, in the middle of a job: whoever passes it is killed there
- * and started again, or is stopped there until somebody else has ended the job, and then wakes up.
+ * Every named point (`FAULT_POINTS`) in a job, one or two of its stages and one of its end in each: whoever passes it is
+ * killed there and started again, or is stopped there until somebody else has ended the job, and then wakes up.
  *
  * Each time (G1 to G5, G8): the outcome is the oracle's; no offset is beyond durable work; the rows of the job before
- * are there until the new ones are; nobody is wedged.
+ * are there until the new ones are; nobody is wedged. Offsets are compared as soon as somebody is gone, before anybody
+ * else could have made up for what was lost.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { FAULT_POINTS, type FaultPoint } from '#common/faults/fault-point.js';
@@ -15,6 +16,27 @@ import { DATASET, type FaultFile, FaultRig, type HalfJob } from '../support/faul
 import { jobEnd } from '../support/run-job.js';
 import type { ProcessName } from '../support/system.js';
 
+interface Meeting {
+  /** Passed while batches are under way, by different services. */
+  readonly onTheWay: readonly FaultPoint[];
+  /** Passed afterwards. */
+  readonly atTheEnd: FaultPoint;
+}
+
+/** The ingestor publishes again what a validator could have lost, so these two never meet. */
+const MEETINGS: readonly Meeting[] = [
+  { onTheWay: ['validator.before-dead', 'loader.before-begin'], atTheEnd: 'finalizer.settling' },
+  { onTheWay: ['validator.dead-sent', 'loader.in-copy'], atTheEnd: 'finalizer.index-build' },
+  { onTheWay: ['validator.clean-sent', 'loader.before-commit'], atTheEnd: 'finalizer.before-swap' },
+  { onTheWay: ['validator.status-sent', 'loader.committed'], atTheEnd: 'finalizer.in-swap' },
+  { onTheWay: ['ingestor.before-totals', 'loader.announced'], atTheEnd: 'finalizer.in-merge' },
+  { onTheWay: ['ingestor.published'], atTheEnd: 'finalizer.visible' },
+];
+const TITLED = MEETINGS.map((meeting) => ({
+  ...meeting,
+  title: [...meeting.onTheWay, meeting.atTheEnd].join(', '),
+}));
+
 describe('at every fault point', () => {
   let rig: FaultRig;
   let files: readonly FaultFile[];
@@ -22,7 +44,8 @@ describe('at every fault point', () => {
   let jobs = 0;
 
   beforeAll(async () => {
-    rig = await FaultRig.start({ ingestors: 2, validators: 2, loaders: 2 });
+    // Of the loaders one stops on the way and one at the end, and one goes on.
+    rig = await FaultRig.start({ ingestors: 2, validators: 2, loaders: 3 });
     files = [1, 2].map((seed) => rig.file({ rows: 2_000, seed, repeatShare: 0.01 }));
     unrepeated = rig.file({ rows: 2_000, seed: 3, repeatShare: 0 });
   });
@@ -31,9 +54,9 @@ describe('at every fault point', () => {
 
   afterEach(() => rig.mend());
 
-  /** A job of another file than the one before, half-way, in the mode that the point is passed in. */
-  async function startJob(point: FaultPoint): Promise<HalfJob & { file: FaultFile }> {
-    if (point === 'finalizer.in-merge') {
+  /** A job of another file than the one before, half-way, in the mode that the points are passed in. */
+  async function startJob({ atTheEnd }: Meeting): Promise<HalfJob & { file: FaultFile }> {
+    if (atTheEnd === 'finalizer.in-merge') {
       // A merge leaves what is there, and the oracle knows of the file alone.
       await query(rig.system, 'TRUNCATE public.tax_registration CASCADE');
       return { ...(await rig.startHalf(unrepeated, { mode: 'upsert' })), file: unrepeated };
@@ -42,34 +65,50 @@ describe('at every fault point', () => {
     return { ...(await rig.startHalf(file)), file };
   }
 
-  async function hit(point: FaultPoint, action: 'kill' | 'stall', job: HalfJob): Promise<ProcessName> {
-    armFaultPoint(rig.system, point, action);
-    job.goOn();
-    return faultPointHit(rig.system, point);
-  }
+  const arm = (action: 'kill' | 'stall', { onTheWay, atTheEnd }: Meeting): void => {
+    for (const point of [...onTheWay, atTheEnd]) armFaultPoint(rig.system, point, action);
+  };
+  const hit = (points: readonly FaultPoint[]): Promise<ProcessName[]> =>
+    Promise.all(points.map((point) => faultPointHit(rig.system, point)));
 
-  it.each(FAULT_POINTS)('%s: killed there and started again', async (point) => {
-    const job = await startJob(point);
+  it('none is left out', () => {
+    const all = MEETINGS.flatMap(({ onTheWay, atTheEnd }) => [...onTheWay, atTheEnd]);
+    expect(all.sort()).toEqual([...FAULT_POINTS].sort());
+  });
+
+  it.each(TITLED)('$title: killed there and started again', async (meeting) => {
+    const job = await startJob(meeting);
     const before = await rig.contents();
-    const name = await hit(point, 'kill', job);
-    await eventually(() => !rig.system.isRunning(name), `${name} to be gone`);
-    await rig.expectOffsetsBehindWork(job.id);
-    if (point !== 'finalizer.visible') expect(await rig.contents()).toBe(before);
-    await rig.system.restart(name);
+    arm('kill', meeting);
+    job.goOn();
+    for (const points of [meeting.onTheWay, [meeting.atTheEnd]]) {
+      const names = await hit(points);
+      for (const name of names) await eventually(() => !rig.system.isRunning(name), `${name} to be gone`);
+      await rig.expectOffsetsBehindWork(job.id);
+      if (!points.includes('finalizer.visible')) expect(await rig.contents()).toBe(before);
+      // The others go on meanwhile; whether it is ready again is seen at the end.
+      for (const name of names) await rig.system.restart(name, { waitsForReady: false });
+    }
     await rig.expectOutcome(job.id, job.file);
   });
 
-  it.each(FAULT_POINTS)('%s: stopped there while others go on, and woken up afterwards', async (point) => {
-    const job = await startJob(point);
+  it.each(TITLED)('$title: stopped there while others go on, and woken up afterwards', async (meeting) => {
+    const job = await startJob(meeting);
     const before = await rig.contents();
-    const name = await hit(point, 'stall', job);
-    // Its transaction may hold the tables, or have ended the job.
-    if (!HOLDS_TABLES.has(point)) expect(await rig.contents()).toBe(before);
-    await rig.expectOffsetsBehindWork(job.id);
+    arm('stall', meeting);
+    job.goOn();
+    const names: ProcessName[] = [];
+    for (const points of [meeting.onTheWay, [meeting.atTheEnd]]) {
+      names.push(...(await hit(points)));
+      // Its transaction may hold the tables, or have ended the job.
+      if (!points.some((point) => HOLDS_TABLES.has(point))) expect(await rig.contents()).toBe(before);
+      await rig.expectOffsetsBehindWork(job.id);
+    }
+    expect(new Set(names).size).toBe(names.length);
     const end = await jobEnd(rig.system, job.id);
     expect(end.state).toBe('succeeded');
     await expectTables(rig.system, job.file.expected);
-    rig.system.signal(name, 'SIGCONT');
+    for (const name of names) rig.system.signal(name, 'SIGCONT');
     await rig.expectOutcome(job.id, job.file);
   });
 

@@ -4,9 +4,9 @@
  */
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Admin } from 'kafkajs';
 import { pino } from 'pino';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
-import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
 import { topicOf } from '#core/message/topics.js';
@@ -23,6 +23,7 @@ const DATASET = 'tax-registration';
 
 describe('a job that is interrupted', () => {
   let system: System;
+  let admin: Admin;
   let file: { path: string; bytes: Buffer };
   let expected: Expectation;
   /** What the tables hold when a test begins that must not change them. */
@@ -39,12 +40,19 @@ describe('a job that is interrupted', () => {
         SLUICE_LEASE_SECONDS: '3',
       },
     });
+    admin = createKafka({
+      ...{ brokers: system.brokers, clientId: 'test', logger: pino({ level: 'silent' }) },
+    }).admin();
+    await admin.connect();
     file = generatedFile(system, { rows: 3_000, seed: 21, defectShare: 0.02, repeatShare: 0.005 });
     other = generatedFile(system, { rows: 300, seed: 22, defectShare: 0, repeatShare: 0 });
     expected = expectFile(file.bytes);
   });
 
-  afterAll(() => system.stop());
+  afterAll(async () => {
+    await admin.disconnect();
+    await system.stop();
+  });
 
   afterEach(async () => {
     for (const source of sources.splice(0)) await source.close();
@@ -72,12 +80,7 @@ describe('a job that is interrupted', () => {
 
   /** Messages that were ever published to the raw topic. */
   async function published(): Promise<number> {
-    const kafka = createKafka({
-      brokers: system.brokers,
-      clientId: 'test',
-      logger: pino({ level: 'silent' }),
-    });
-    const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topicOf(DATASET, 'raw')));
+    const offsets = await admin.fetchTopicOffsets(topicOf(DATASET, 'raw'));
     return offsets.reduce((sum, { high }) => sum + Number(high), 0);
   }
 
@@ -161,7 +164,7 @@ describe('a job that is interrupted', () => {
           [id],
         )
       )[0]?.lease;
-    for (let looks = 0; looks < 4; looks++) {
+    for (let looks = 0; looks < 2; looks++) {
       const lease = await leaseOf();
       await eventually(async () => (await leaseOf()) !== lease, 'the ingestor to keep its lease');
     }

@@ -15,7 +15,6 @@ export async function faultPointHit(system: System, point: FaultPoint): Promise<
   const hit = await eventually(
     () => readdirSync(system.faultFolder).find((file) => file.startsWith(prefix)),
     `somebody to pass ${point}`,
-    30_000,
   );
   return system.nameOf(Number(hit.slice(prefix.length)));
 }

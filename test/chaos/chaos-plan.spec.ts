@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { FAULT_POINTS } from '#common/faults/fault-point.js';
+import { FAULT_POINTS, STREAM_FAULT_POINTS } from '#common/faults/fault-point.js';
 import {
   type Fault,
   type RoundPlan,
@@ -48,16 +48,20 @@ describe('the plan of a chaos run', () => {
           ],
         },
       ],
+      beside: { kind: 'point', point: 'stream.job-row-written', action: 'stall' },
     });
   });
 
   it('CP2: every fault at every process and point, every mode, source and number of partitions comes up', () => {
     const all = rounds(1);
-    const texts = new Set(all.flatMap(faultsOf).map(faultText));
+    const texts = new Set(all.flatMap((plan) => [...faultsOf(plan), plan.beside]).map(faultText));
     const wanted = [
       ...[...SERVICES, ...SERVERS].map((name) => `kill ${name}`),
       ...SERVICES.flatMap((name) => [`terminate ${name}`, `stall ${name}`]),
-      ...FAULT_POINTS.flatMap((point) => [`kill at ${point}`, `stall at ${point}`]),
+      ...[...FAULT_POINTS, ...STREAM_FAULT_POINTS].flatMap((point) => [
+        `kill at ${point}`,
+        `stall at ${point}`,
+      ]),
       ...['raw', 'clean', 'dead'].map((topic) => `send ${topic} messages again`),
       ...['ingestor', 'validator', 'loader'].map((service) => `lose answers to ${service}`),
       'cut connections',

@@ -1,4 +1,4 @@
-import { FAULT_POINTS, type FaultPoint } from '#common/faults/fault-point.js';
+import { FAULT_POINTS, STREAM_FAULT_POINTS, type FaultPoint } from '#common/faults/fault-point.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { SeededRandom } from '#core/dataset/generate.js';
 
@@ -32,12 +32,18 @@ const MODES = ['replace', 'append', 'upsert'] as const satisfies readonly WriteM
 
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 
+export interface PointFault {
+  readonly kind: 'point';
+  readonly point: FaultPoint;
+  readonly action: 'kill' | 'stall';
+}
+
 export type Fault =
   | { readonly kind: 'kill'; readonly process: string }
   | { readonly kind: 'terminate'; readonly process: string }
   /** Stopped for longer than any session time-out and lease, then woken. */
   | { readonly kind: 'stall'; readonly process: string }
-  | { readonly kind: 'point'; readonly point: FaultPoint; readonly action: 'kill' | 'stall' }
+  | PointFault
   /** pg_terminate_backend of so many of the services' connections. */
   | { readonly kind: 'cut connections'; readonly share: number; readonly seed: number }
   /** The source's connections break, and it can be had again at once. */
@@ -91,6 +97,8 @@ export interface RoundPlan {
   readonly source: SourceKind;
   readonly file: FilePlan;
   readonly steps: readonly PlannedFaults[];
+  /** At a point that only the stream beside the job passes; from the start. */
+  readonly beside: PointFault;
 }
 
 export interface SystemPlan {
@@ -117,7 +125,20 @@ export function planRound(seed: number, round: number, maxRows = 8_000): RoundPl
     contentSeed: seed * CONTENT_SEEDS + random.below(CONTENT_SEEDS),
     firstKey: (random.below(FIRST_KEYS) * KEY_POOL) / FIRST_KEYS,
   };
-  return { round, mode, source, file, steps: planSteps(random, mode, source) };
+  return {
+    round,
+    mode,
+    source,
+    file,
+    steps: planSteps(random, mode, source),
+    beside: planBeside(seed, round),
+  };
+}
+
+/** By numbers of its own: what else a seed plans stays what it was before there were streams. */
+function planBeside(seed: number, round: number): PointFault {
+  const random = randomOf(~seed, round);
+  return { kind: 'point', point: random.pick(STREAM_FAULT_POINTS), action: random.pick(['kill', 'stall']) };
 }
 
 /** Its own stream of numbers for each pair: the golden ratio's multiples lie far apart. */

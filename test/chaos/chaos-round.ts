@@ -8,7 +8,7 @@ import type { System } from '../support/system.js';
 import type { ChaosDatabase, JobNow } from './chaos-database.js';
 import { chaosFile, packed } from './chaos-file.js';
 import type { ChaosExpectation, ChaosModel } from './chaos-model.js';
-import { type Fault, type Moment, type RoundPlan, SERVICES } from './chaos-plan.js';
+import { type Fault, type Moment, type PointFault, type RoundPlan, SERVICES } from './chaos-plan.js';
 import { ChaosSource } from './chaos-source.js';
 import { kindText } from './chaos-words.js';
 import { FaultDoer } from './fault-doer.js';
@@ -74,7 +74,7 @@ export class ChaosRound {
   readonly happened: string[] = [];
   private readonly writers: SecondWriter[] = [];
   private resumesMissing = false;
-  private readonly armed: (Fault & { kind: 'point' })[] = [];
+  private readonly armed: PointFault[] = [];
   private readonly file: Buffer;
   private readonly content: Buffer;
   private readonly path: string;
@@ -108,6 +108,7 @@ export class ChaosRound {
         () => false,
       ),
     );
+    if (this.parts.stream.isOn) this.arm(this.plan.beside);
     await this.parts.stream.begin();
     const readers = new ReaderWatch(database);
     try {
@@ -150,7 +151,7 @@ export class ChaosRound {
     this.happened.push(kindText(fault));
   }
 
-  arm(fault: Fault & { kind: 'point' }): void {
+  arm(fault: PointFault): void {
     this.armed.push(fault);
     this.parts.supervision.arm(fault.point, fault.action);
   }

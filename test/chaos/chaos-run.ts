@@ -29,7 +29,7 @@ export interface ChaosOptions {
   /** A fresh system after so many rounds. */
   readonly roundsPerSystem: number;
   /** A producer and a stream run beside every job. */
-  readonly hasStream?: boolean;
+  readonly hasStream: boolean;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
   /** Called for a round that was not as it must be, while its system still runs. */
@@ -86,7 +86,7 @@ class Stage {
     readonly model = new ChaosModel(),
   ) {}
 
-  static async open({ seed, say, signal, hasStream = false }: ChaosOptions, number: number): Promise<Stage> {
+  static async open({ seed, say, signal, hasStream }: ChaosOptions, number: number): Promise<Stage> {
     const { partitions } = planSystem(seed, number);
     say(`system ${number}: ${partitions} partitions, 2 ingestors, 2 validators, 2 loaders, 1 tracker`);
     const system = await startSystem({

@@ -2,11 +2,11 @@ import type { Fault, Moment, RoundPlan } from './chaos-plan.js';
 
 /** Plans in words, for whoever watches a run. */
 
-/** `upsert of 4,321 rows by http: at 40 % kill loader-2, kill kafka; while finalizing stall loader` */
-export function planText({ mode, source, file, steps }: RoundPlan): string {
+/** `upsert of 4,321 rows by http: at 40 % kill loader-2, kill kafka; when finalizing stall loader; in the stream kill at stream.range-open` */
+export function planText({ mode, source, file, steps, beside }: RoundPlan): string {
   const what = `${mode} of ${file.rows.toLocaleString('en')} rows by ${source}`;
   const parts = steps.map(({ at, faults }) => `${momentText(at)} ${faults.map(faultText).join(', ')}`);
-  return `${what}: ${parts.join('; ')}`;
+  return `${what}: ${parts.join('; ')}; in the stream ${faultText(beside)}`;
 }
 
 export function momentText(at: Moment): string {

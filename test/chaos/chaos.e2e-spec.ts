@@ -22,6 +22,7 @@ it(
       rounds: ROUNDS,
       maxRows: MAX_ROWS,
       roundsPerSystem: ROUNDS,
+      hasStream: true,
       signal: new AbortController().signal,
       say: (line) => said.push(line),
       onLost: (system) => {

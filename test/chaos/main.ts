@@ -1,6 +1,6 @@
 /**
- * `npm run chaos -- [--rounds 10] [--seed 1] [--from 0]`: random faults over random jobs on a real system, until the
- * rounds are over or Ctrl-C. The same seed plans the same rounds. Exits 1 when anything was lost, doubled or stuck.
+ * `npm run chaos -- [--rounds 10] [--seed 1] [--from 0]`: random faults over random jobs, and a stream beside them, on a real
+ * system, until the rounds are over or Ctrl-C. The same seed plans the same rounds. Exits 1 when anything was lost, doubled or stuck.
  */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { isAllRight, reportText, runChaos } from './chaos-run.js';
 import { planText } from './chaos-words.js';
 
 const USAGE =
-  'Usage: npm run chaos -- [--rounds N] [--seed S] [--from ROUND] [--rows MAX] [--stream] [--plan]';
+  'Usage: npm run chaos -- [--rounds N] [--seed S] [--from ROUND] [--rows MAX] [--no-stream] [--plan]';
 const ROUNDS_A_SYSTEM = 10;
 
 const { values } = parseArgs({
@@ -21,7 +21,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: '0' },
     rows: { type: 'string', default: '8000' },
-    stream: { type: 'boolean', default: false },
+    'no-stream': { type: 'boolean', default: false },
     plan: { type: 'boolean', default: false },
   },
 });
@@ -65,7 +65,7 @@ async function run(): Promise<number> {
       rounds,
       maxRows,
       roundsPerSystem: ROUNDS_A_SYSTEM,
-      hasStream: values.stream,
+      hasStream: !values['no-stream'],
       signal: stop.signal,
       say,
       onLost: keepLogs,

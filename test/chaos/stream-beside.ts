@@ -40,11 +40,12 @@ export class StreamBeside {
   private stopping = new AbortController();
   private turn = 0;
 
+  /** @param isOn false: nothing is sent, and nothing judged */
   constructor(
     private readonly system: System,
     private readonly database: ChaosDatabase,
     private readonly signal: AbortSignal,
-    private readonly isOn: boolean,
+    readonly isOn: boolean,
   ) {
     this.publisher = new Publisher(
       createKafka({ brokers: system.brokers, clientId: 'chaos-producer', logger: pino({ level: 'silent' }) }),

@@ -126,7 +126,7 @@ const SCRIPT_OPTIONS: Readonly<Record<string, readonly string[]>> = {
     '--list',
     '--help',
   ],
-  chaos: ['--rounds', '--seed', '--from', '--rows', '--plan'],
+  chaos: ['--rounds', '--seed', '--from', '--rows', '--no-stream', '--plan'],
   demo: [],
   jest: ['--selectProjects', '--experimental-vm-modules'],
   test: ['--match'],

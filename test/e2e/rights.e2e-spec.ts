@@ -192,8 +192,8 @@ describe('a system under the documented rights', () => {
   it('builds the read model again from the topics, as the tracker', async () => {
     const [before] = await lettersOf(system, await firstJob());
     await system.kill('tracker', 'SIGTERM');
-    const rebuild = join(checkoutFolder(), 'dist', 'apps', 'tracker', 'src', 'rebuild.js');
-    const { code, stderr } = await runToEnd(process.execPath, [rebuild], {
+    const main = join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js');
+    const { code, stderr } = await runToEnd(process.execPath, [main, 'rebuild'], {
       cwd: system.folder,
       env: childEnvironment({ ...system.env, ...envOf('tracker', system) }),
     });

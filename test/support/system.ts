@@ -304,7 +304,7 @@ class TestSystem implements System {
 
   async rebuildTracker(): Promise<void> {
     await this.kill('tracker', 'SIGTERM');
-    await this.runTool([join(checkoutFolder(), 'dist', 'apps', 'tracker', 'src', 'rebuild.js')]);
+    await this.runTool([join(checkoutFolder(), 'dist', 'apps', 'cli', 'src', 'main.js'), 'rebuild']);
     await this.restart('tracker');
   }
 

@@ -25,14 +25,21 @@ export class CliConfig extends KafkaSecurityConfig {
   @IsString()
   localTokenFile?: string;
 
-  @Variable('DATABASE_URL', 'Where `migrate` makes tables; else the system that `sluice up` started here', {
-    secret: true,
-  })
+  @Variable(
+    'DATABASE_URL',
+    'What `migrate` and `rebuild` work on; else the system that `sluice up` started here',
+    {
+      secret: true,
+    },
+  )
   @IsOptional()
   @IsPostgresUrl()
   databaseUrl?: string;
 
-  @Variable('KAFKA_BROKERS', 'Where `migrate` makes topics; else the system that `sluice up` started here')
+  @Variable(
+    'KAFKA_BROKERS',
+    'What `migrate`, `rebuild` and `produce` work on; else the system that `sluice up` started here',
+  )
   @IsOptional()
   @IsBrokerList()
   kafkaBrokers?: string;

@@ -1,10 +1,12 @@
 import { pathToFileURL } from 'node:url';
-import type { Kafka } from 'kafkajs';
+import type { Admin, Kafka } from 'kafkajs';
 import type pg from 'pg';
+import { pino } from 'pino';
 import { loadSettings } from '#common/config/environment.js';
+import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
+import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
-import { createLogger } from '#common/telemetry/logger.js';
 import { loadRegistry } from '#core/registry/registry.js';
 import { DatasetGroups } from './fold/dataset-groups.js';
 import { FoldRepository } from './fold/fold.repository.js';
@@ -18,8 +20,12 @@ import { TRACKER_GROUP, trackerTopics } from './tracker.module.js';
  * here, and from the topics at the tracker's next start. Each has what the other may have lost: the ledger does not expire
  * with the status topic, and the topic has batches that are not loaded.
  *
- * Every tracker has to be stopped: Kafka does not move the offsets of a group that is at work (it throws).
- * Offsets go first: if this ends in between, what is read again is known already and changes nothing.
+ * - TB1: no tracker may run. The group's members are counted first, so that nothing was changed when there is one.
+ * - TB2: the offsets are reset in the transaction that empties the read model, while every fold waits for it. Kafka does not reset
+ *   those of a group with members: then it is undone. A tracker that joins afterwards reads from the beginning, and what it folds
+ *   comes into the emptied tables. If the commit fails, what is read again is known already and changes nothing.
+ *
+ * @throws SluiceError TRACKER_RUNNING; DATABASE_UNAVAILABLE; what kafkajs throws
  */
 export async function rebuild(
   kafka: Kafka,
@@ -27,21 +33,43 @@ export async function rebuild(
   topics: readonly string[],
   groups: DatasetGroups,
 ): Promise<void> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    for (const topic of topics) await admin.resetOffsets({ groupId: TRACKER_GROUP, topic, earliest: true });
-  } finally {
-    await admin.disconnect();
-  }
   const folds = new FoldRepository(pool, groups);
-  await folds.clear();
+  await withAdmin(kafka, async (admin) => {
+    await assertNoTracker(admin);
+    await folds.clear(async () => {
+      for (const topic of topics) await resetOffsets(admin, topic);
+    });
+  });
   for await (const facts of ledgerFacts(pool)) await folds.foldFacts(facts);
+}
+
+async function resetOffsets(admin: Admin, topic: string): Promise<void> {
+  try {
+    await admin.resetOffsets({ groupId: TRACKER_GROUP, topic, earliest: true });
+  } catch (error) {
+    await assertNoTracker(admin);
+    throw error;
+  }
+}
+
+/** TB1 @throws SluiceError TRACKER_RUNNING */
+async function assertNoTracker(admin: Admin): Promise<void> {
+  const { groups } = await admin.describeGroups([TRACKER_GROUP]);
+  const hosts = groups.flatMap(({ members }) =>
+    members.map(({ clientHost }) => clientHost.replace(/^\//, '')),
+  );
+  if (hosts.length === 0) return;
+  throw new SluiceError(
+    'TRACKER_RUNNING',
+    `${hosts.length === 1 ? 'A tracker runs' : `${hosts.length} trackers run`} (${hosts.join(', ')}). One that was killed counts until its session is over (SLUICE_SESSION_TIMEOUT_MS).`,
+  );
 }
 
 /**
  * {@link rebuild}, and before it and behind it what a lost database had besides its read model, from the topic `sluice.history`:
- * jobs that had ended, the audit, what was decided about dead letters. A database that has lost nothing stays as it is.
+ * jobs that had ended, the audit, what was decided about dead letters. A database that has lost nothing stays as it is. It may be
+ * repeated, also after it was ended in the middle.
+ * @throws SluiceError as {@link rebuild}; DATABASE_REFUSED when rows are missing that the role may not insert
  */
 export async function rebuildAll(
   kafka: Kafka,
@@ -49,6 +77,7 @@ export async function rebuildAll(
   topics: { readonly status: readonly string[]; readonly dead: readonly string[] },
   groups: DatasetGroups,
 ): Promise<Restored> {
+  await withAdmin(kafka, assertNoTracker);
   const client = await pool.connect();
   try {
     const restorer = new HistoryRestorer(kafka, client);
@@ -63,13 +92,22 @@ export async function rebuildAll(
   }
 }
 
+/** The process behind `sluice rebuild`: one object on standard output, `Restored` or `{error}`, and code 0 or 1. */
 async function main(): Promise<void> {
-  const config = loadSettings(TrackerConfig);
-  const logger = createLogger('tracker', config.logLevel);
+  try {
+    process.stdout.write(`${JSON.stringify(await rebuildAsConfigured(loadSettings(TrackerConfig)))}\n`);
+  } catch (error) {
+    const { code, place } = error instanceof SluiceError ? error : { code: 'INTERNAL', place: {} };
+    process.stdout.write(`${JSON.stringify({ error: { code, message: messageOf(error), place } })}\n`);
+    process.exitCode = 1;
+  }
+}
+
+async function rebuildAsConfigured(config: TrackerConfig): Promise<Restored> {
   const registry = await loadRegistry(config.extraDatasetPaths());
   const { status, dead } = trackerTopics(registry.all().map(({ name }) => name));
   const kafka = createKafka({
-    ...{ brokers: config.brokers(), clientId: 'sluice-tracker-rebuild', logger },
+    ...{ brokers: config.brokers(), clientId: 'sluice-tracker-rebuild', logger: pino({ level: 'silent' }) },
     ...config.kafkaSecurity(),
   });
   const pool = createPool({
@@ -78,12 +116,7 @@ async function main(): Promise<void> {
     maxConnections: 2,
   });
   try {
-    const restored = await rebuildAll(kafka, pool, { status, dead }, new DatasetGroups(registry));
-    if (restored.jobs + restored.actions + restored.decisions > 0)
-      logger.info(restored, 'what the database had lost is back from sluice.history');
-    if (restored.unreadable > 0)
-      logger.warn({ unreadable: restored.unreadable }, 'messages of sluice.history cannot be read');
-    logger.info('the read model holds what the ledger holds; start the tracker to add what the topics hold');
+    return await rebuildAll(kafka, pool, { status, dead }, new DatasetGroups(registry));
   } finally {
     await pool.end();
   }

@@ -119,10 +119,13 @@ describe('the tracker on Kafka and PostgreSQL', () => {
     );
 
     await publisher.send(messages);
-    await stop(first);
-
     const kafka = createKafka({ brokers: broker.brokers, clientId: 'rebuild test', logger });
     const pool = createPool({ url: server.url, applicationName: 'rebuild test', maxConnections: 1 });
+    const refused = rebuild(kafka, pool, topics, unregisteredGroups());
+    await expect(refused).rejects.toMatchObject({ code: 'TRACKER_RUNNING' }); // TB1
+    expect(await folded(first)).toEqual(before);
+    await stop(first);
+
     await rebuild(kafka, pool, topics, unregisteredGroups());
     expect((await pool.query('SELECT FROM sluice.job_stage')).rowCount).toBe(0);
     await pool.end();

@@ -21,8 +21,15 @@ import { LocalConfig } from './local.config.js';
 import { showLogs } from './logs.js';
 import { type ProcessRef, endProcess, isAlive } from './process-identity.js';
 import { expectHealthy, instanceNames, servicesOf } from './services.js';
-import { type StartedProcess, endText, startProcess, withLogTail } from './start-process.js';
-import { Supervisor, endLeftovers, migrateCommand } from './supervisor.js';
+import {
+  type Outcome,
+  type StartedProcess,
+  endText,
+  runToEnd,
+  startProcess,
+  withLogTail,
+} from './start-process.js';
+import { Supervisor, endLeftovers, migrateCommand, rebuildCommand } from './supervisor.js';
 import { lockHolder } from './supervisor-lock.js';
 import {
   type ProcessState,
@@ -97,6 +104,11 @@ export class CheckoutSystem implements LocalSystem {
 
   doctor(): Promise<readonly Requirement[]> {
     return checkMachine(this.folder(), this.config());
+  }
+
+  rebuild(servers: Readonly<Record<string, string | undefined>>): Promise<Outcome> {
+    const env = childEnvironment(servers);
+    return runToEnd(process.execPath, rebuildCommand(checkoutFolder()), { cwd: checkoutFolder(), env });
   }
 
   logs(options: LogOptions): Promise<void> {

@@ -1,3 +1,5 @@
+import type { Outcome } from './start-process.js';
+
 /** The system of this checkout as the commands need it; `main.ts` gives the real one, a test its own. */
 export interface LocalSystem {
   /** What `up` has stored; undefined when nothing of this checkout runs. */
@@ -10,6 +12,11 @@ export interface LocalSystem {
   status(): Promise<SystemStatus>;
   /** Everything that `up` needs of this machine. */
   doctor(): Promise<readonly Requirement[]>;
+  /**
+   * Runs the tracker's rebuild to its end.
+   * @param servers changes of the environment: which database and brokers
+   */
+  rebuild(servers: Readonly<Record<string, string | undefined>>): Promise<Outcome>;
   /** Writes log lines of one service or all; with `follow` until `signal` aborts. */
   logs(options: LogOptions): Promise<void>;
 }

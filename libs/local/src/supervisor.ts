@@ -353,6 +353,11 @@ export function migrateCommand(checkout: string): string[] {
   return [join(checkout, 'dist', 'apps', 'cli', 'src', 'main.js'), 'migrate'];
 }
 
+/** The tracker's rebuild, as a process: the command line imports no service. */
+export function rebuildCommand(checkout: string): string[] {
+  return [join(checkout, 'dist', 'apps', 'tracker', 'src', 'rebuild.js')];
+}
+
 function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

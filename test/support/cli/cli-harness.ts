@@ -91,6 +91,7 @@ export function noLocalSystem(facts: Partial<LocalSystem> = {}): LocalSystem {
     down: unexpected,
     status: () => Promise.resolve({ processes: [], isReady: false, troubles: [] }),
     doctor: unexpected,
+    rebuild: unexpected,
     logs: unexpected,
     ...facts,
   };

@@ -1,5 +1,4 @@
 import type { Kafka } from 'kafkajs';
-import { SluiceError } from '#common/errors/sluice-error.js';
 import { correctTopics, countPartitions, createTopics } from '#common/kafka/transport/topics-admin.js';
 import { loadRegistry } from '#core/registry/registry.js';
 import { type TopicPlan, correctedSettings, inboxesOf, planTopics } from '#core/message/topics.js';
@@ -7,21 +6,13 @@ import { migrateAll } from '#core/schema/migrate.js';
 import type { Exit } from '../exit-codes.js';
 import { kafkaAt, reachingBrokers } from './brokers.js';
 import { type CliContext, write } from './context.js';
+import { knownServers } from './known-servers.js';
 import { warnOfLocalSystem } from './other-build.js';
 
 /** `sluice migrate`: brings tables and topics up to date; run again, it finds nothing to do. */
 export async function migrate(context: CliContext, options: { adopt?: string } = {}): Promise<Exit> {
   const settings = context.settings();
-  const running = await context.local.state();
-  const databaseUrl = settings.databaseUrl ?? running?.databaseUrl;
-  const brokers = settings.kafkaBrokers ?? running?.kafkaBrokers;
-  if (databaseUrl === undefined || brokers === undefined) {
-    const missing = databaseUrl === undefined ? 'DATABASE_URL' : 'KAFKA_BROKERS';
-    throw new SluiceError(
-      'SYSTEM_UNREACHABLE',
-      `${missing} is not set, and Sluice is not running in this checkout.`,
-    );
-  }
+  const { databaseUrl, brokers } = await knownServers(context);
   const registry = await loadRegistry(settings.extraDatasetPaths());
   const { adopt } = options;
   // An unknown name would adopt nothing, without a word.

@@ -18,6 +18,7 @@ import { addTraceCommands } from './program-trace.js';
 import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
 import { warnOfLocalSystem } from './other-build.js';
 import { PARKED_ACTIONS, type ParkedAction, parked } from './parked.js';
+import { rebuild } from './rebuild.js';
 import { watch } from './report-job.js';
 import { run } from './run.js';
 import { cancel, continueJob, discard, pause, resume } from './steer.js';
@@ -131,7 +132,20 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
       const { migrate } = await import('./migrate.js'); // TypeORM and kafkajs: no other command waits for them
       ended(await migrate(context, options));
     });
-  add('demo', 'Load a generated file from start to finish, then stop everything', 'demo --rows 50000 --keep')
+  add(
+    'rebuild',
+    'Build what the tracker shows, and job history, audit and decisions, again from ledger and topics',
+    'rebuild',
+  )
+    .option('--json', 'print JSON instead of text')
+    .action(async (options: { json?: boolean }) => {
+      ended(await rebuild(context, options));
+    });
+  add(
+    'demo',
+    'Load a generated file from start to finish, stream, repair, then stop everything',
+    'demo --rows 50000 --keep',
+  )
     .option('--keep', 'leave the system running')
     .option('--rows <N>', 'records in the file', parseCount, 300_000)
     .option('--dataset <name>', 'which dataset to generate; the first one that has a generator by default')

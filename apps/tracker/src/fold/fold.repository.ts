@@ -105,9 +105,13 @@ export class FoldRepository {
   /**
    * Empties the read model; with the group's offsets reset it is made again from the topics. What was decided about
    * dead letters is in no topic, so the decided ones stay (`clear-read-model.ts`).
+   * @param whileEmpty runs before the commit, while every fold waits; what it throws undoes everything
    */
-  async clear(): Promise<void> {
-    await foldInTransaction(this.pool, clearReadModel);
+  async clear(whileEmpty: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    await foldInTransaction(this.pool, async (client) => {
+      await clearReadModel(client);
+      await whileEmpty();
+    });
   }
 }
 

@@ -45,7 +45,7 @@ const APPLIES = `(decided.state <> 'open' AND (decided.state <> 'resubmitted'
  * - RH5: what the outbox still holds counts after all that the topic holds.
  */
 export class HistoryRestorer {
-  /** @param client kept for all of it: what was gathered is in temporary tables of its session */
+  /** @param client kept for all of it: what was gathered is in temporary tables of its session; closed when something throws */
   constructor(
     private readonly kafka: Kafka,
     private readonly client: pg.ClientBase,
@@ -87,6 +87,9 @@ export class HistoryRestorer {
           await folds.indexDeadLetters(letters.slice(at, at + 500));
       }
     }
+    // A tracker that starts meanwhile counts what it indexes: it waits until everything is counted again.
+    await this.client.query('BEGIN');
+    await this.client.query('LOCK TABLE sluice.dead_letter IN EXCLUSIVE MODE');
     const { rowCount } = await this.client.query(
       `UPDATE sluice.dead_letter AS letter
           SET state = decided.state, reason = decided.reason, successor_job = decided.successor_job,
@@ -95,6 +98,7 @@ export class HistoryRestorer {
         WHERE letter.job = decided.job AND letter.record = decided.record AND letter.state = 'open' AND ${APPLIES}`,
     );
     await this.countAgain();
+    await this.client.query('COMMIT');
     return rowCount ?? 0;
   }
 

@@ -102,6 +102,11 @@ export const ERROR_CODES = {
     meaning: 'As many traces are under way as the tracker makes at a time.',
     action: 'Try again when one of them has ended; `--job`, `--from` and `--to` make a trace shorter.',
   },
+  TRACKER_RUNNING: {
+    retryable: true,
+    meaning: 'A tracker runs, and what a rebuild empties is its work. Nothing was changed.',
+    action: 'Stop every tracker, run `sluice rebuild` again, and start them afterwards.',
+  },
   PARKED_MESSAGE_UNKNOWN: {
     retryable: false,
     meaning: 'No message of this topic, partition and offset was parked.',

@@ -63,7 +63,8 @@ async function confirmed(
   return client.resubmitDeadLetters(request);
 }
 
-function resubmittedText({
+/** What a resubmission has done, or would do, for people. PURE. */
+export function resubmittedText({
   dryRun,
   resubmitted,
   jobs,

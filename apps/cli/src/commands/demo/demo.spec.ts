@@ -6,7 +6,14 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { JobDetail } from '#api/jobs.js';
 import { loadRegistry } from '#core/registry/registry.js';
 import type { LocalState } from '#local/local-system.js';
-import { ApiServer, datasetView, deadLetter, JOB_ID, jobDetail } from '#test/support/cli/api-server.js';
+import {
+  ApiServer,
+  datasetView,
+  deadLetter,
+  JOB_ID,
+  jobDetail,
+  streamView,
+} from '#test/support/cli/api-server.js';
 import { proposed } from '#test/support/proposed-dataset.js';
 import { CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
 
@@ -140,6 +147,19 @@ describe('sluice demo', () => {
     });
   });
 
+  it.each([
+    [streamView({ state: 'paused' }), 'is paused'],
+    [streamView({ state: 'stopped', lagRecords: 3 }), 'has 3 records waiting in its inbox'],
+    [streamView({ state: 'stopped', lagRecords: null }), 'has an inbox that cannot be looked at now'],
+  ])('DI1: leaves a stream alone that an operator uses: %#', async (view, reason) => {
+    api.streamViews = [view];
+    expect(await demo()).toBe(0);
+    expect(cli.stderr.text).toContain(
+      `the stream of ${name} ${reason}: the demo leaves it alone, and ends here`,
+    );
+    expect(api.posted.map(({ path }) => path)).toEqual(['/jobs']);
+  });
+
   it('a dataset without a generator gets one from its contract', async () => {
     const coverage = fileURLToPath(new URL('../../../../../coverage', import.meta.url));
     mkdirSync(coverage, { recursive: true });
@@ -152,6 +172,7 @@ describe('sluice demo', () => {
       api.datasets = [datasetView({ name: 'parcels' })];
       expect(await cli.run('demo', '--rows', '100', '--dataset', 'parcels')).toBe(0);
       expect(api.posted[0]?.body).toMatchObject({ dataset: 'parcels' });
+      expect(cli.stderr.text).toContain('parcels declares no inbox, so the demo ends here');
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -18,14 +18,18 @@ import { type CliContext, connect, interruptible, paintOf, write } from '../cont
 import type { Ran } from '../report-job.js';
 import { findDataset, startAndReport } from '../run.js';
 import { addressesText, sayOn } from '../system.js';
+import { showRepair } from './demo-repair.js';
+import { DEMO_PATH, holdsDemoRows } from './demo-rows.js';
+import { showStream } from './demo-stream.js';
 import { serveFile } from './serve-file.js';
 
 /**
- * `sluice demo`: the complete path on real parts, from nothing to loaded rows and back to nothing.
+ * `sluice demo`: the complete path on real parts, from nothing to loaded rows and back to nothing. A file first, then the stream
+ * of its dataset, then the repair of what the stream has refused.
  *
- * - DM1: whatever happens (Ctrl-C, a failed job, an error), what the demo started is stopped and its file
+ * - DM1: whatever happens (Ctrl-C, a failed job, an error), what the demo started is stopped and its files
  *   removed; with `--keep` the system stays. A system that ran before is left running.
- * - DM2: rows that no demo loaded are only replaced after a "yes".
+ * - DM2: rows that no demo loaded are only replaced after a "yes". Which ones a demo has loaded: `holdsDemoRows`.
  */
 export interface DemoOptions {
   readonly dataset?: string;
@@ -37,8 +41,6 @@ const SEED = 20_260_101;
 const DEFECT_SHARE = 0.002;
 const SHOWN_LETTERS = 3;
 const LOOKED_AT_LETTERS = 200;
-/** Part of the address that a demo's file is served at: by it, DM2 knows a demo's rows. */
-const DEMO_PATH = '/sluice-demo/';
 
 export async function demo(context: CliContext, options: DemoOptions): Promise<Exit> {
   const { entry, generate } = await findGenerator(context, options.dataset);
@@ -49,7 +51,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
       const say = sayOn(context);
       const state = await context.local.up({ foreground: false, say, signal });
       if (signal.aborted) return 'detached';
-      exit = await runDemoJob(context, entry.name, generate, options.rows, signal);
+      exit = await runDemo(context, entry, generate, options.rows, signal);
       if (options.keep === true) await write(context.stdout, `\n${addressesText(state)}`);
       return exit;
     } finally {
@@ -69,35 +71,49 @@ async function answers(context: CliContext): Promise<boolean> {
   }
 }
 
-async function runDemoJob(
+async function runDemo(
   context: CliContext,
-  name: string,
+  entry: RegisteredDataset,
   generate: Generate,
   rows: number,
   signal: AbortSignal,
 ): Promise<Exit> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-demo-'));
   try {
-    const file = join(folder, 'source');
-    sayOn(context)(
-      `making a file of ${formatCount(rows)} records, ${DEFECT_SHARE * 100} % of them with a defect`,
-    );
-    const chunks = Readable.from(generate({ rows, seed: SEED, defectShare: DEFECT_SHARE }));
-    await pipeline(chunks, createWriteStream(file), { signal });
-    const served = await serveFile(file, `${DEMO_PATH}${name}`);
-    try {
-      const client = await connect(context);
-      const yes = await holdsDemoRows(client, name);
-      const ran = await startAndReport(context, client, name, { source: served.url, yes }, signal);
-      return await finish(context, client, ran);
-    } finally {
-      await served.close();
-    }
+    const client = await connect(context);
+    const exit = await loadFile(context, client, entry.name, { generate, rows, folder }, signal);
+    if (exit !== 'success') return exit;
+    const shown = await showStream(context, client, { entry, generate, rows, seed: SEED, folder }, signal);
+    if (shown !== null) await showRepair(context, client, entry.dataset, shown, signal);
+    return signal.aborted ? 'detached' : exit;
   } catch (error) {
     if (signal.aborted) return 'detached';
     throw error;
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function loadFile(
+  context: CliContext,
+  client: SluiceClient,
+  name: string,
+  { generate, rows, folder }: { readonly generate: Generate; readonly rows: number; readonly folder: string },
+  signal: AbortSignal,
+): Promise<Exit> {
+  const file = join(folder, 'source');
+  sayOn(context)(
+    `making a file of ${formatCount(rows)} records, ${DEFECT_SHARE * 100} % of them with a defect`,
+  );
+  const chunks = Readable.from(generate({ rows, seed: SEED, defectShare: DEFECT_SHARE }));
+  await pipeline(chunks, createWriteStream(file), { signal });
+  const served = await serveFile(file, `${DEMO_PATH}${name}`);
+  try {
+    const yes = await holdsDemoRows(context, client, name);
+    const ran = await startAndReport(context, client, name, { source: served.url, yes }, signal);
+    return await finish(context, client, ran);
+  } finally {
+    await served.close();
   }
 }
 
@@ -124,14 +140,6 @@ async function lettersWithDifferentReasons(client: SluiceClient, job: string): P
     if (byCodes.size === SHOWN_LETTERS || ++looked === LOOKED_AT_LETTERS) break;
   }
   return [...byCodes.values()];
-}
-
-/** DM2: the newest job that changed the tables was a demo's. */
-async function holdsDemoRows(client: SluiceClient, dataset: string): Promise<boolean> {
-  for await (const job of client.jobs({ dataset, state: 'succeeded' })) {
-    if (!job.dryRun) return job.source.includes(DEMO_PATH);
-  }
-  return false;
 }
 
 /**

@@ -2,6 +2,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SendableMessage } from '#common/kafka/message.js';
 import { requestsOf } from '#common/kafka/client/request-groups.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
+import type { Dataset } from '#core/dataset/dataset.js';
 import { inboxOf } from '#core/message/topics.js';
 import { loadRegistry } from '#core/registry/registry.js';
 import type { Exit } from '../../exit-codes.js';
@@ -19,9 +20,9 @@ export interface ProduceOptions {
 }
 
 /** What was sent, and what of the file was not. */
-interface Sent {
+export interface Sent {
   readonly topic: string;
-  records: number;
+  readonly records: number;
   readonly skipped: number;
   readonly tooLarge: number;
 }
@@ -40,17 +41,42 @@ export async function produce(
   const path = file === '-' ? null : resolveFile(file, context.cwd);
   const registry = await loadRegistry(context.settings().extraDatasetPaths());
   const { dataset } = findDataset(registry.entries(), name);
+  const chunks = path === null ? (context.stdin as AsyncIterable<Buffer>) : chunksOf(path);
+  return interruptible(context, async (signal) => {
+    const sent = await sendFile(context, dataset, { chunks, name: path ?? 'standard input' }, signal);
+    return report(context, sent, signal.aborted, options);
+  });
+}
+
+/** What is sent, and how it is called. */
+export interface ProducedFile {
+  readonly chunks: AsyncIterable<Buffer>;
+  readonly name: string;
+  /** Of every message, beside those that the dataset needs. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Sends the records of a file to the dataset's inbox, and waits until the brokers have acknowledged each.
+ * @param signal ends it between two requests
+ * @throws SluiceError NO_INBOX, SYSTEM_UNREACHABLE, BROKER_UNAVAILABLE, and what `recordsOfFile` throws; its message says how many
+ *   records had been sent before
+ */
+export async function sendFile(
+  context: CliContext,
+  dataset: Dataset,
+  { chunks, name, headers = {} }: ProducedFile,
+  signal: AbortSignal,
+): Promise<Sent> {
   const topic = inboxOf(dataset);
   const brokers = await knownBrokers(context);
-  const chunks = path === null ? (context.stdin as AsyncIterable<Buffer>) : chunksOf(path);
-  const source = await recordsOfFile(dataset, chunks, path ?? 'standard input');
+  const source = await recordsOfFile(dataset, chunks, name);
   const publisher = new Publisher(await kafkaAt(context, brokers, 'sluice-produce'));
-  const sent: Sent = { topic, records: 0, ...source.counts };
+  const sent = { topic, records: 0 };
+  const allHeaders = { ...headersOf(source, dataset), ...headers };
   try {
-    return await interruptible(context, async (signal) => {
-      await reachingBrokers(() => sendAll(publisher, source, sent, dataset.format === 'csv', signal));
-      return await report(context, { ...sent, ...source.counts }, signal.aborted, options);
-    });
+    await reachingBrokers(() => sendAll(publisher, source, allHeaders, sent, signal));
+    return { ...sent, ...source.counts };
   } catch (error) {
     if (sent.records === 0 || !(error instanceof SluiceError)) throw error;
     throw new SluiceError(
@@ -63,17 +89,20 @@ export async function produce(
   }
 }
 
-async function sendAll(
-  publisher: Publisher,
-  { columns, context, batches }: RecordsOfFile,
-  sent: Sent,
-  hasColumns: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const headers = {
-    ...(hasColumns ? { columns: JSON.stringify(columns) } : {}),
+function headersOf({ columns, context }: RecordsOfFile, { format }: Dataset): Record<string, string> {
+  return {
+    ...(format === 'csv' ? { columns: JSON.stringify(columns) } : {}),
     ...(Object.keys(context).length === 0 ? {} : { context: JSON.stringify(context) }),
   };
+}
+
+async function sendAll(
+  publisher: Publisher,
+  { batches }: RecordsOfFile,
+  headers: Readonly<Record<string, string>>,
+  sent: { readonly topic: string; records: number },
+  signal: AbortSignal,
+): Promise<void> {
   const { topic } = sent;
   const partitions = await publisher.partitionsOf(topic);
   // Records without a key take turns.

@@ -16,6 +16,8 @@ export interface Bench {
   readonly rows: number;
   /** How often each measurement is repeated, in turns. */
   readonly rounds: number;
+  /** So few rows that figures mean nothing: what is repeated within a round for exact figures alone, is done once. */
+  readonly isTrial: boolean;
   /** A scratch folder, removed afterwards; PostgreSQL's user can read what is in it. */
   readonly folder: string;
   /** A running system, made when first asked for and shared by the cases of one run. */

@@ -54,6 +54,13 @@ describe('a run of the bench', () => {
     expect(failures).toEqual([]);
   });
 
+  it('calls it a trial when a case gets a twentieth of its own rows, or fewer', async () => {
+    const seen: boolean[] = [];
+    const cases = [{ ...aCase('a', ({ isTrial }) => seen.push(isTrial)), defaultRows: 1_000 }];
+    for (const rows of [undefined, 51, 50]) await start(cases, { rows }).running;
+    expect(seen).toEqual([false, false, true]);
+  });
+
   it('reports what is known after each case', async () => {
     const { running, after } = start([aCase('a', () => 0), aCase('b', () => 0)]);
     await running;

@@ -8,6 +8,9 @@ import type { BenchResult, CaseResult } from './report/result.js';
 import { serverSettings, serverVersion } from './report/surroundings.js';
 import { BenchSystem } from './system/bench-system.js';
 
+/** Of a case's own rows. */
+const TRIAL_SHARE = 0.05;
+
 export interface BenchRunOptions {
   readonly cases: readonly BenchCase[];
   /** Instead of each case's own. */
@@ -50,7 +53,7 @@ export async function runBench(
       const rows = options.rows ?? bench.defaultRows;
       say(`${bench.name}: ${rows.toLocaleString('en-US')} rows`);
       try {
-        const work = bench.run(place.forCase(bench.name, rows, options.rounds));
+        const work = bench.run(place.forCase(bench, rows, options.rounds));
         // Rows as asked for, whatever a case makes of them: by these, results can be compared.
         const measured = { ...(await untilAborted(work, signal)), rows };
         result = { ...(await place.describe(result)), cases: [...result.cases, measured] };
@@ -79,10 +82,13 @@ class BenchPlace {
     private readonly profiling: Profiling | undefined,
   ) {}
 
-  forCase(name: string, rows: number, rounds: number): Bench {
+  forCase({ name, defaultRows }: BenchCase, rows: number, rounds: number): Bench {
     const folder = join(this.folder.path, name);
     mkdirSync(folder, { recursive: true, mode: 0o755 });
-    return { rows, rounds, folder, system: () => (this.system ??= this.start()), say: this.say };
+    return {
+      ...{ rows, rounds, folder, isTrial: rows <= defaultRows * TRIAL_SHARE },
+      ...{ system: () => (this.system ??= this.start()), say: this.say },
+    };
   }
 
   /** Adds what only a running system knows. */

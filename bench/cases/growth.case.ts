@@ -41,7 +41,7 @@ export const growth: BenchCase = {
         await writeExtract(file, { rows, seed: SEED });
       }
       const place = new RegistrationSystem(await bench.system());
-      await place.warmUp(bench.folder);
+      await place.warmUp(bench);
       const runs = await measureInTurns(
         bench,
         [...files].map(([rows, file]) => contestant(place, rows, file)),

@@ -45,7 +45,7 @@ export const partitions: BenchCase = {
           SLUICE_LOADERS: String(layout.instances),
         });
         const place = new RegistrationSystem(system);
-        await place.warmUp(bench.folder);
+        await place.warmUp(bench);
         await place.clear();
         const { seconds, parts, cpuSeconds, peakMb, brokerBytes } = await place.load(file, {
           read: bench.rows,

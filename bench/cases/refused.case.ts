@@ -28,7 +28,7 @@ export const refused: BenchCase = {
     await writeExtract(files[CLEAN], { rows: bench.rows, seed: SEED, defectShare: 0, repeatShare: 0 });
     await writeExtract(files[REFUSED], { rows: bench.rows, seed: SEED, defectShare: DEFECT_SHARE });
     const place = new RegistrationSystem(await bench.system());
-    await place.warmUp(bench.folder);
+    await place.warmUp(bench);
     const shares: string[] = [];
     const contestant = (label: keyof typeof files): Contestant => ({
       label,

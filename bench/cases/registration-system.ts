@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { BaselineDatabase, DATASET } from '../baselines/baseline-database.js';
 import { writeExtract } from '../baselines/extract.js';
+import type { Bench } from '../bench-case.js';
 import type { BenchSystem, MeasuredJob } from '../system/bench-system.js';
 import { assertExplained } from './explained.js';
 import { finalizeSteps, jobParts } from './job-parts.js';
@@ -19,14 +20,16 @@ export class RegistrationSystem {
 
   /**
    * Loads a small file: the first job of fresh processes takes seconds longer, whatever its size, and what is measured is
-   * a running system.
-   * @param folder for the file
+   * a running system. A trial loads no more than its own rows, and once for all cases of a system.
+   * @param bench whose folder the file is written to
    */
-  async warmUp(folder: string): Promise<void> {
+  async warmUp({ folder, rows, isTrial }: Pick<Bench, 'folder' | 'rows' | 'isTrial'>): Promise<void> {
+    if (isTrial && this.system.hasRunJobs) return;
     const file = join(folder, 'warm-up.csv');
-    await writeExtract(file, { rows: WARM_UP_ROWS, seed: 1 });
+    const read = isTrial ? Math.min(rows, WARM_UP_ROWS) : WARM_UP_ROWS;
+    await writeExtract(file, { rows: read, seed: 1 });
     // The system may be the one of an earlier case, and hold its rows.
-    await this.load(file, { read: WARM_UP_ROWS }, '--allow-shrink');
+    await this.load(file, { read }, '--allow-shrink');
   }
 
   /**

@@ -23,7 +23,7 @@ export interface StreamPlace {
 export async function withStream<T>(bench: Bench, work: (place: StreamPlace) => Promise<T>): Promise<T> {
   const system = await bench.system();
   const place = new RegistrationSystem(system);
-  await place.warmUp(bench.folder);
+  await place.warmUp(bench);
   await place.clear();
   const table = join(bench.folder, 'table.csv');
   await writePublishedForm(table, { rows: bench.rows, seed: SEED, date: '01-SEP-26' });

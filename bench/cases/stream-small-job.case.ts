@@ -30,7 +30,8 @@ export const streamSmallJob: BenchCase = {
   about: `batches of ${RECORDS} messages through a stream into a full table, beside the same statements on an open connection`,
   defaultRows: 200_000,
   async run(bench) {
-    const jobs = WARM_UP_JOBS + bench.rounds * JOBS_A_ROUND;
+    const warmUpJobs = bench.isTrial ? 1 : WARM_UP_JOBS;
+    const jobs = warmUpJobs + bench.rounds * (bench.isTrial ? 1 : JOBS_A_ROUND);
     const next = join(bench.folder, 'next.csv');
     await writePublishedForm(next, { rows: bench.rows + jobs * NEW_RECORDS, seed: SEED, date: '02-SEP-26' });
     const sources = await smallSources(bench.folder, next, bench.rows, jobs);
@@ -39,7 +40,7 @@ export const streamSmallJob: BenchCase = {
       await inbox.start({ maxRecords: RECORDS, maxMs: 10_000 });
       const runs: Run[] = [];
       for (const [index, source] of sources.entries()) {
-        const round = index + 1 - WARM_UP_JOBS;
+        const round = index + 1 - warmUpJobs;
         const turns = [
           (): Promise<Run> => streamed(inbox, round, source),
           (): Promise<Run> => plainly(plain, PLAIN, round, source),

@@ -30,7 +30,7 @@ export const upsert: BenchCase = {
     const first = await makeDay(bench, 'first', bench.rows, '01-SEP-26');
     const second = await makeDay(bench, 'second', Math.floor(bench.rows * 1.1), '02-SEP-26');
     const place = new RegistrationSystem(await bench.system());
-    await place.warmUp(bench.folder);
+    await place.warmUp(bench);
     const sums = new Map<string, string>();
     try {
       const runs = await measureInTurns(bench, [

@@ -44,7 +44,7 @@ export const wholeWay: BenchCase = {
     bench.say('making files');
     const files = await makeFiles(bench);
     const place = new RegistrationSystem(await bench.system());
-    await place.warmUp(bench.folder);
+    await place.warmUp(bench);
     const jobs: MeasuredJob[] = [];
     try {
       const runs = await measureInTurns(bench, [

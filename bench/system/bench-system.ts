@@ -54,6 +54,7 @@ export class BenchSystem {
   private readonly local: LocalFolder;
   private environment: Environment = {};
   private connection: pg.Client | undefined;
+  private jobs = 0;
 
   /** @param folder of its own, which PostgreSQL's user can enter */
   constructor(
@@ -67,6 +68,7 @@ export class BenchSystem {
   /** Starts it with empty tables and topics. */
   async up(environment: Environment = {}): Promise<void> {
     this.environment = environment;
+    this.jobs = 0;
     const names = Object.entries(environment).map(([name, value]) => `${name}=${value ?? ''}`);
     this.say(['starting a system', ...names].join(' '));
     await this.chooseUnusualPorts();
@@ -85,6 +87,11 @@ export class BenchSystem {
   /** Whether its settings are not those of `up()`. */
   get isChanged(): boolean {
     return Object.keys(this.environment).length > 0;
+  }
+
+  /** Whether {@link run} has loaded a file since it was started. */
+  get hasRunJobs(): boolean {
+    return this.jobs > 0;
   }
 
   /** Of the database with all tables; holds the password. */
@@ -148,6 +155,7 @@ export class BenchSystem {
       if (report.state !== 'succeeded') {
         throw new SluiceError('INTERNAL', `A job to be measured ended otherwise: ${JSON.stringify(report)}`);
       }
+      this.jobs += 1;
       const times = await jobTimesOf(this.database, report.job, reportedAt);
       const seconds = (times.reportedAt - times.createdAt) / 1000;
       const visibleSeconds = (times.visibleAt - times.createdAt) / 1000;

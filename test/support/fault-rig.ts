@@ -110,13 +110,14 @@ export class FaultRig {
   }
 
   /**
-   * A job whose source comes in three parts; during each of the later two `interrupt` is called at a moment that the
+   * A job whose source comes in five parts; during each of the later four `interrupt` is called at a moment that the
    * seed chooses, told by the batches that are loaded. @returns the job, with all of its source given
    */
   async startInterrupted(file: FaultFile, seed: number, interrupt: () => Promise<void>): Promise<string> {
     const random = new SeededRandom(seed);
-    const job = await this.startHalf(file, {}, [0.3, 0.6]);
-    for (let part = 0; part < 2; part++) {
+    const shares = [0.2, 0.4, 0.6, 0.8];
+    const job = await this.startHalf(file, {}, shares);
+    for (const _ of shares) {
       const loaded = (await this.ledger(job.id)).length;
       job.goOn();
       await this.untilLoaded(job.id, loaded + random.below(4));

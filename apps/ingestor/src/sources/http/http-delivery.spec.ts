@@ -38,6 +38,15 @@ function bytesOf(size: number, seed: string): Buffer {
   ).subarray(0, size);
 }
 
+const packedVersions = new WeakMap<Buffer, Buffer>();
+
+/** Once a version: most are asked for several times. */
+function packed(version: Buffer): Buffer {
+  const known = packedVersions.get(version) ?? gzipSync(version);
+  packedVersions.set(version, known);
+  return known;
+}
+
 interface Mishap {
   readonly cutAt?: number;
   readonly status?: number;
@@ -66,7 +75,7 @@ async function deliver({
 }: Case): Promise<{ bytes: Buffer; code: string | null }> {
   server = await startSourceServer((request, response, number) => {
     const version = versionOf(number);
-    const content = abilities.gzip ? gzipSync(version) : version;
+    const content = abilities.gzip ? packed(version) : version;
     const tag = createHash('md5').update(version).digest('hex');
     const headers: Record<string, string> = {
       ...(abilities.validator === 'strong' ? { etag: `"${tag}"` } : {}),

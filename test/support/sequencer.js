@@ -10,8 +10,8 @@ const Sequencer = sequencer.default ?? sequencer;
 
 /** Of those that take more than half a minute. Jest goes by the last run's times, and without them by the files' sizes. */
 const LONGEST = [
-  ...['faults-points', 'faults-kafka', 'e2e/bench', 'e2e/repeats', 'e2e/resume', 'e2e/loading'],
-  ...['new-dataset', 'e2e/clients', 'faults-postgres', 'e2e/streams', 'e2e/history', 'faults-processes'],
+  ...['faults-points', 'faults-kafka', 'e2e/bench', 'e2e/streams', 'e2e/replay', 'e2e/resume'],
+  ...['e2e/loading', 'new-dataset', 'e2e/clients', 'e2e/history', 'faults-postgres', 'faults-processes'],
   ...['chaos/chaos', 'up-and-down', 'bench-system', 'e2e/rights', 'e2e/datasets', 'e2e/refusals'],
 ].map((name) => `${name}.e2e-spec.ts`);
 

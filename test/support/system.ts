@@ -59,7 +59,7 @@ export interface System {
   /** What `Authorization: Bearer` takes for `file` sources of any folder; also in `tokenFile`. */
   readonly token: string;
   readonly tokenFile: string;
-  /** Empty; goes with the system. For source files. */
+  /** Goes with the system. For source files. */
   readonly folder: string;
   /** Where `datasets` of its options stand: what changes here is read by every service that is started from then on. */
   readonly datasetFolder: string;
@@ -177,7 +177,8 @@ class TestSystem implements System {
           cwd: this.folder,
           drainTimeoutMs: config.drainTimeoutMs,
           env: {
-            ...{ ...this.serverEnv(), SLUICE_LOCAL_TOKEN_FILE: this.tokenFile },
+            ...this.serverEnv(),
+            SLUICE_LOCAL_TOKEN_FILE: this.tokenFile,
             ...this.options.envOf?.(name, this),
           },
         });

@@ -1,4 +1,4 @@
-/** Records and jobs that are sent again, whatever is killed. */
+/** Records and jobs that are sent again, whatever is killed, in batches of few records. */
 import { FAULT_ENV } from '../support/fault-rig.js';
 import { repairResubmit } from './scenarios/repair-resubmit.js';
 import { replay } from './scenarios/replay.js';

@@ -21,6 +21,7 @@ const NO_SERVICES = {
   SLUICE_LOADERS: '0',
   SLUICE_TRACKERS: '0',
 };
+const ONE_SERVICE = { ...NO_SERVICES, SLUICE_VALIDATORS: '1' };
 
 beforeAll(() => {
   run = new RunFolder('up');
@@ -93,7 +94,7 @@ describe('sluice up', () => {
     await eventually(() => lockHolder(folder.lock) === null, 'the end of the supervisor');
     expect((await sluice(['status'])).output).toMatch(/supervisor +ended/);
     expect(refsOf(first).filter(isAlive)).toHaveLength(6);
-    const { code, output } = await sluice(['up']);
+    const { code, output } = await sluice(['up'], ONE_SERVICE);
     expect({ code, output }).toMatchObject({ code: 0 });
     expect(output).toContain('ended what an earlier start left running');
     expect(refsOf(first).filter(isAlive)).toEqual([]);
@@ -102,6 +103,7 @@ describe('sluice up', () => {
 
   it('is ended by `sluice down`, whole', async () => {
     const refs = refsOf(stateNow());
+    expect(refs.filter(isAlive)).toHaveLength(3);
     expect((await sluice(['down'])).code).toBe(0);
     expect(refs.filter(isAlive)).toEqual([]);
     expect(lockHolder(folder.lock)).toBeNull();

@@ -9,7 +9,10 @@ const THIS = 'test/structure/invariant-ids.spec.ts';
 
 const sources = sourceFiles(FOLDERS)
   .filter((file) => file !== THIS)
-  .map((file) => ({ file, prose: proseOfSource(file, readSource(file)) }));
+  .map((file) => ({ file, text: readSource(file) }))
+  // Two files of three have nothing that looks like an id, and to parse one takes milliseconds.
+  .filter(({ text }) => /[A-Z]\d/.test(text))
+  .map(({ file, text }) => ({ file, prose: proseOfSource(file, text) }));
 const definitions = sources.flatMap(({ file, prose }) => definitionsIn(file, prose));
 
 describe('ids of invariants', () => {

@@ -93,8 +93,13 @@ describe('sluice demo on a real system', () => {
       'dead-letters resubmit',
       `trace ${DATASET}`,
     ]);
-    expect(text.match(/300 records sent to sluice\.tax-registration\.inbox\./g)).toHaveLength(2);
-    expect(text).toMatch(/^In \d+ jobs?: 600 read, \d+ inserted, \d+ updated,.* \d+ refused/m);
+    // A defect may run over a line end: what is left of its record is blank, and is not sent.
+    const sent = [...text.matchAll(/^(\d+) records sent to sluice\.tax-registration\.inbox\.$/gm)].map(
+      ([, count]) => Number(count),
+    );
+    expect(sent).toEqual([expect.closeTo(300, -1), 300]);
+    const [, read] = /^In \d+ jobs?: (\d+) read, \d+ inserted, \d+ updated,.* \d+ refused/m.exec(text) ?? [];
+    expect(Number(read)).toBe((sent[0] ?? 0) + (sent[1] ?? 0));
     const [, refused, repaired] = /Of the stream: refused (\d+), later repaired (\d+)/.exec(text) ?? [];
     expect(Number(repaired)).toBeGreaterThan(0);
     expect(Number(refused)).toBeGreaterThan(Number(repaired));

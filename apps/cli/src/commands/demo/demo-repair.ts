@@ -8,20 +8,19 @@ import { FieldValues } from '#core/repair/field-value.js';
 import type { SluiceClient } from '../../client.js';
 import { formatCount } from '../../render/format.js';
 import { PROGRAM } from '../../render/program-name.js';
-import { progressOn } from '../../render/progress.js';
 import { chunksOf } from '../check/judge-file.js';
 import { type CliContext, write } from '../context.js';
 import { editedText } from '../dead-letters/edited-text.js';
 import { groups } from '../dead-letters/groups.js';
 import { resubmittedText } from '../dead-letters/resubmit.js';
 import { show } from '../dead-letters/show.js';
-import { followJob } from '../follow-job.js';
 import { shortId } from '../job-id.js';
 import { recordsOfFile } from '../produce/records-of-file.js';
 import { sayOn } from '../system.js';
 import { trace } from '../trace.js';
 import { userName } from '../user-name.js';
 import type { StreamShown } from './demo-stream.js';
+import { followSilently } from './follow-silently.js';
 import { typed } from './typed.js';
 
 /**
@@ -177,8 +176,7 @@ async function untilOver(
   id: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const silent = progressOn(context.stderr, context.now, true);
-  const { job } = await followJob(client, id, silent, signal, context.waiting);
+  const { job } = await followSilently(context, client, id, signal);
   if (signal.aborted && !isFinal(job.state)) {
     sayOn(context)('cancelling the repair job');
     await client.cancelJob(id).catch(() => undefined);

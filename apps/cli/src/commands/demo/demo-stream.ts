@@ -12,15 +12,14 @@ import type { SluiceClient } from '../../client.js';
 import { knownErrorCode } from '../../exit-codes.js';
 import { counted, formatCount, formatDuration } from '../../render/format.js';
 import { PROGRAM } from '../../render/program-name.js';
-import { progressOn } from '../../render/progress.js';
 import { detailText } from '../../render/stream-text.js';
 import { chunksOf } from '../check/judge-file.js';
 import { type CliContext, write } from '../context.js';
-import { followJob } from '../follow-job.js';
 import { sendFile } from '../produce/produce.js';
 import { streams } from '../streams.js';
 import { sayOn } from '../system.js';
 import { DEMO_HEADER } from './demo-rows.js';
+import { followSilently } from './follow-silently.js';
 import { typed } from './typed.js';
 
 /**
@@ -118,9 +117,10 @@ async function makeFiles(
     `making ${formatCount(RECORDS)} more records, ${DEFECT_SHARE * 100} % of them with a defect, and ${formatCount(known)} changed ones`,
   );
   // The number of a record decides about its key: with the seed of the file, and other shares, it gets other contents.
+  // The included generator counts on from where the seed says: that of 2 more is millions of keys away.
   const plans: readonly [string, GenerateOptions][] = [
-    ['more', { rows: RECORDS, seed: seed + 1, defectShare: DEFECT_SHARE, repeatShare: 0 }],
-    ['changed', { rows: known, seed, defectShare: 0, repeatShare: 0.05 }],
+    ['more', { rows: RECORDS, seed: seed + 2, defectShare: DEFECT_SHARE, repeatShare: 0 }],
+    ['changed', { rows: known, seed, defectShare: 0, repeatShare: 0.2 }],
   ];
   const names: string[] = [];
   for (const [stem, options] of plans) {
@@ -216,8 +216,7 @@ async function sumText(
 ): Promise<string> {
   const sums = new Map<keyof JobCounts, number>();
   for (const id of jobs) {
-    const silent = progressOn(context.stderr, context.now, true);
-    const { job } = await followJob(client, id, silent, signal, context.waiting);
+    const { job } = await followSilently(context, client, id, signal);
     signal.throwIfAborted();
     for (const name of SUMMED) sums.set(name, (sums.get(name) ?? 0) + (job.counts?.[name] ?? 0));
   }

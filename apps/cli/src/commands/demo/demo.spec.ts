@@ -57,11 +57,10 @@ describe('sluice demo', () => {
 
   afterEach(async () => {
     await api.close();
-    expect(
-      readdirSync(tmpdir()).filter((each) => each.startsWith('sluice-demo-') && !before.has(each)),
-    ).toEqual([]);
+    expect(readdirSync(tmpdir()).filter((each) => each.startsWith(`sluice-demo-${process.pid}-`))).toEqual(
+      [],
+    );
   });
-  const before = new Set(readdirSync(tmpdir()));
 
   const demo = (...args: string[]): Promise<number> =>
     cli.run('demo', '--rows', '100', '--dataset', name, ...args);

@@ -78,7 +78,7 @@ async function runDemo(
   rows: number,
   signal: AbortSignal,
 ): Promise<Exit> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-demo-'));
+  const folder = await mkdtemp(join(tmpdir(), `sluice-demo-${process.pid}-`));
   try {
     const client = await connect(context);
     const exit = await loadFile(context, client, entry.name, { generate, rows, folder }, signal);

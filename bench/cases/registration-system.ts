@@ -22,11 +22,11 @@ export class RegistrationSystem {
    * a running system.
    * @param folder for the file
    */
-  async warmUp(folder: string): Promise<void> {
+  async warmUp(folder: string): Promise<MeasuredJob> {
     const file = join(folder, 'warm-up.csv');
     await writeExtract(file, { rows: WARM_UP_ROWS, seed: 1 });
     // The system may be the one of an earlier case, and hold its rows.
-    await this.load(file, { read: WARM_UP_ROWS }, '--allow-shrink');
+    return this.load(file, { read: WARM_UP_ROWS }, '--allow-shrink');
   }
 
   /**

@@ -440,9 +440,47 @@ describe('a resubmission', () => {
     ]);
   });
 
+  it('reads large ones portion by portion, corrections included, and keeps their order (LQ3)', async () => {
+    const job = await ended();
+    const large = 'x'.repeat(250_000);
+    const values = Array.from({ length: 20 }, (_, at) => `${at % 3 === 0 ? '' : large}${at}`);
+    await refuse(job, values);
+    const corrected = `${large} corrected`;
+    await query(
+      `INSERT INTO sluice.dead_letter_edit (job, record, bytes, action) VALUES ($1, 9, convert_to($2, 'UTF8'), $3)`,
+      [job, corrected, randomUUID()],
+    );
+    expect(await resubmit()).toMatchObject({ resubmitted: 20, notSent: [] });
+    const [repair] = await repairJobs();
+    const sent = await messagesOf(repair?.source.display ?? '');
+    expect(sent.map(({ value }) => String(value))).toEqual(values.with(9, corrected));
+    expect(await states()).toEqual(values.map((_, record) => `resubmitted ${record}`));
+  });
+
   it('names the dead letters in one way, or not at all', async () => {
     await expect(resubmissions.resubmit({})).rejects.toMatchObject({ code: 'REQUEST_INVALID', status: 422 });
     await expect(resubmissions.resubmit({ filter: {} })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+
+  it('names the jobs that it has made when the brokers fail for a later dataset, and does the rest the next time', async () => {
+    const later = { ...dataset, name: `without-${randomUUID()}` };
+    resubmissions = ofIngestor([dataset, later]);
+    await refuse(await ended(), ['a', 'b']);
+    await refuse(await ended(), ['c'], { of: later.name });
+    const failure: unknown = await resubmit({ filter: { code: 'BAD' } }).catch((error: unknown) => error);
+    const [job] = await repairJobs();
+    expect(failure).toMatchObject({
+      ...{ code: 'TOPIC_MISSING', status: 422, message: expect.stringContaining(job?.id ?? 'no job') },
+      members: { jobs: [{ id: job?.id, dataset: dataset.name, records: 2 }] },
+    });
+    expect(await states()).toEqual(['resubmitted 0', 'resubmitted 1', 'open']);
+    expect(await query('SELECT finished_at IS NOT NULL AS done FROM sluice.repair_action')).toEqual([
+      { done: true },
+    ]);
+    await createTopics(kafka, [{ topic: topicOf(later.name, 'repair'), partitions: 1, config: {} }], 1);
+    expect(await resubmit({ filter: { code: 'BAD' } })).toMatchObject({
+      jobs: [{ dataset: later.name, records: 1 }],
+    });
   });
 
   it('says when the topic is missing', async () => {

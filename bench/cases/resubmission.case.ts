@@ -108,8 +108,8 @@ async function jobPage(system: BenchSystem, job: string): Promise<number> {
   return percentile(times, 0.99);
 }
 
-function untilEnded(system: BenchSystem, job: string): Promise<void> {
-  return eventually(
+async function untilEnded(system: BenchSystem, job: string): Promise<void> {
+  await eventually(
     async () => {
       const { rows } = await system.database.query<{ state: string }>(
         'SELECT state FROM sluice.job WHERE id = $1',
@@ -125,8 +125,8 @@ function untilEnded(system: BenchSystem, job: string): Promise<void> {
   );
 }
 
-function untilDecided(system: BenchSystem): Promise<void> {
-  return eventually(
+async function untilDecided(system: BenchSystem): Promise<void> {
+  await eventually(
     async () => {
       const waiting = `SELECT FROM sluice.dead_letter WHERE state = 'resubmitted' LIMIT 1`;
       return (await system.database.query(waiting)).rowCount === 0;

@@ -1,5 +1,3 @@
-import type { RepairJob } from './dead-letters.js';
-
 /** RFC 9457 problem details, with the members that Sluice adds. */
 export interface Problem {
   readonly type: string;
@@ -14,6 +12,4 @@ export interface Problem {
   readonly errors?: readonly { readonly field: string; readonly message: string }[];
   /** 409: the active job that excludes the one that was asked for. */
   readonly activeJob?: string;
-  /** Of a resubmission that broke off: the repair jobs that it had made by then. */
-  readonly jobs?: readonly RepairJob[];
 }

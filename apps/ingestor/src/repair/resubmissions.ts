@@ -29,7 +29,7 @@ function isHeldByAnother(error: unknown): boolean {
   return ['55P03', '40P01'].includes(sqlstateOf(error) ?? '');
 }
 
-/** What has ended a resubmission, with the jobs that it had made by then: they go on. */
+/** What has ended a resubmission, with the jobs that it had made by then: they continue. */
 function afterJobs(error: unknown, jobs: readonly RepairJob[]): unknown {
   const known = error instanceof SluiceError ? error : databaseProblem(error);
   if (known === null || jobs.length === 0) return error;

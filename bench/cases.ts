@@ -5,6 +5,7 @@ import { growth } from './cases/growth.case.js';
 import { partitions } from './cases/partitions.case.js';
 import { refused } from './cases/refused.case.js';
 import { refusedRecord } from './cases/refused-record.case.js';
+import { resubmission } from './cases/resubmission.case.js';
 import { seals } from './cases/seals.case.js';
 import { smallJob } from './cases/small-job.case.js';
 import { stages } from './cases/stages.case.js';
@@ -30,6 +31,7 @@ export const CASES: readonly BenchCase[] = [
   compression,
   refusedRecord,
   deadLetters,
+  resubmission,
   streamLists,
   partitions,
   seals,

@@ -23,13 +23,17 @@ export class RegistrationSystem {
    * a running system. A trial loads no more than its own rows, and once for all cases of a system.
    * @param bench whose folder the file is written to
    */
-  async warmUp({ folder, rows, isTrial }: Pick<Bench, 'folder' | 'rows' | 'isTrial'>): Promise<void> {
-    if (isTrial && this.system.hasRunJobs) return;
+  async warmUp(bench: Pick<Bench, 'folder' | 'rows' | 'isTrial'>): Promise<void> {
+    if (!bench.isTrial || !this.system.hasRunJobs) await this.loadSmall(bench);
+  }
+
+  /** A file as small as that, once more. @returns its job */
+  async loadSmall({ folder, rows, isTrial }: Pick<Bench, 'folder' | 'rows' | 'isTrial'>): Promise<MeasuredJob> {
     const file = join(folder, 'warm-up.csv');
     const read = isTrial ? Math.min(rows, WARM_UP_ROWS) : WARM_UP_ROWS;
     await writeExtract(file, { rows: read, seed: 1 });
     // The system may be the one of an earlier case, and hold its rows.
-    await this.load(file, { read }, '--allow-shrink');
+    return this.load(file, { read }, '--allow-shrink');
   }
 
   /**

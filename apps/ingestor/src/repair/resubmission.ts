@@ -8,11 +8,13 @@ import {
   PartitionTransaction,
   type TransactionMessage,
 } from '#common/kafka/transport/partition-transaction.js';
+import type { SqlClient } from '#common/postgres/sql-client.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { createJob } from '#core/job/create-job.js';
 import { assertLaneIsFree } from '#core/job/lanes.js';
 import { topicOf } from '#core/message/topics.js';
 import { planTables } from '#core/record/compile-contract.js';
+import { BY_INDEX } from '#core/repair/by-index.js';
 import { RecordChecker } from '#core/repair/check-record.js';
 import type { DeadLetterCondition } from '#core/repair/dead-letter-selection.js';
 import { type DeadLetterKey, type MovedCount, countMoves } from '#core/repair/dead-letter-sums.js';
@@ -21,7 +23,6 @@ import {
   type LetterToSend,
   type LockedDeadLetter,
   markResubmitted,
-  nextPage,
 } from '#core/repair/letters-to-send.js';
 import { isSendable, type RecordToSend, recordToSend } from '#core/repair/record-to-send.js';
 import { resubmittedMessage } from '#core/repair/resubmitted-record.js';
@@ -31,7 +32,7 @@ import { REPAIR_PARTITION, repairJob } from './repair-job.js';
 /**
  * Sends open dead letters of one dataset to its repair topic, and makes the job that reads them.
  *
- * lock a page → send and mark it → … → job row, counts, audit → commit in Kafka → commit in PostgreSQL.
+ * lock and read a portion → send and mark it → … → job row, counts, audit → commit in Kafka → commit in PostgreSQL.
  *
  * - RF1: one transaction of PostgreSQL holds it together. Before its commit no dead letter is resubmitted and no job is there,
  *   whatever Kafka has; a crash leaves at most committed messages that no job reads, and the next resubmission sends
@@ -43,6 +44,8 @@ import { REPAIR_PARTITION, repairJob } from './repair-job.js';
  *   the later record of a key wins, where `keepOfDuplicates` does not say otherwise. That job is a repair job where the record was
  *   refused again: it stands behind all that was refused before that repair, whatever the age of the job that it came with.
  * - RF5: a record that the contract would skip is not sent: a skipped one is neither loaded nor refused, and would count as landed.
+ * - RF6: while a portion is under way to Kafka, the next one is read, and while PostgreSQL marks it, the next one is made ready: two
+ *   portions are in memory at most (G9).
  */
 export interface ResubmissionParts {
   readonly kafka: Kafka;
@@ -89,12 +92,18 @@ interface Sendable {
   readonly message: TransactionMessage;
 }
 
-/** RF1 to RF5, for one job. */
+/** What is sent of a portion. */
+interface ReadyPortion {
+  readonly sendable: readonly Sendable[];
+  readonly last: DeadLetterKey;
+}
+
+/** RF1 to RF6, for one job. */
 export class Resubmission {
   private readonly letters = new LettersToSend();
   private readonly checker: RecordChecker;
   private readonly job = uuidv7();
-  private readonly moved = new Map<string, MovedCount>();
+  private readonly moved = new Map<string, { -readonly [name in keyof MovedCount]: MovedCount[name] }>();
   private transaction: PartitionTransaction | null = null;
   private records = 0;
 
@@ -120,13 +129,14 @@ export class Resubmission {
       await client.query(`SELECT set_config('idle_in_transaction_session_timeout', $1, true)`, [
         LONGEST_IDLE,
       ]);
+      await client.query(BY_INDEX);
       await client.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [RESUBMISSION_LOCK_CLASS, name]);
       await assertLaneIsFree(client, this.newJob({ from: 0, to: 0 }, null));
-      const next = await this.sendPages(client, after);
+      const next = await this.sendAll(client, after);
       const range = this.transaction?.sent ?? null;
       if (this.transaction === null || range === null) return { job: null, records: 0, next };
       await createJob(client, this.newJob(range, afterJob));
-      await countMoves(client, [...this.moved.values()], 'open', 'resubmitted');
+      await countMoves(client, 'open', [...this.moved.values()]);
       await this.audit(client);
       faultPoint('repair.published');
       await this.transaction.commit();
@@ -137,49 +147,65 @@ export class Resubmission {
     }
   }
 
-  /** What would be sent, without a lock. */
+  /** What would be sent, without a lock. @param client in a transaction */
   async count(client: pg.ClientBase): Promise<number> {
-    const { condition } = this.what;
-    for (let after: DeadLetterKey | null = null; ;) {
-      const page = await nextPage(client, condition, this.dataset.name, after, false);
-      const last = page.at(-1);
-      if (last === undefined) return this.records;
-      for await (const portion of this.letters.read(client, page))
-        this.records += this.sendableOf(portion).length;
-      after = last;
-    }
+    await client.query(BY_INDEX);
+    for await (const portion of this.walk(client, null, false))
+      this.records += this.sendableOf(portion).length;
+    return this.records;
   }
 
-  /** @returns where the next job begins; null when nothing is left */
-  private async sendPages(client: pg.PoolClient, after: DeadLetterKey | null): Promise<DeadLetterKey | null> {
+  /** RF6. @returns where the next job begins; null when nothing is left */
+  private async sendAll(client: pg.PoolClient, after: DeadLetterKey | null): Promise<DeadLetterKey | null> {
     const { maxRecords, maxMs } = this.parts.limits;
     const beganAt = performance.now();
-    for (let place = after; ;) {
-      const page = await nextPage(client, this.what.condition, this.dataset.name, place, true);
-      const last = page.at(-1);
-      if (last === undefined) return null;
-      faultPoint('repair.locked');
-      for await (const portion of this.letters.read(client, page)) await this.sendPortion(client, portion);
-      place = last;
-      if (this.records >= maxRecords || performance.now() - beganAt >= maxMs) return place;
+    const portions = this.walk(client, after, true);
+    for (let ready = this.ready(await nextOf(portions)); ready !== null;) {
+      const { sendable, last }: ReadyPortion = ready;
+      const isFull = this.records + sendable.length >= maxRecords || performance.now() - beganAt >= maxMs;
+      const [following] = await allEnded([
+        this.markAndRead(client, sendable, isFull ? null : portions),
+        this.publish(sendable),
+      ]);
+      this.records += sendable.length;
+      for (const { letter } of sendable) this.countMove(letter);
+      if (isFull) return last;
+      ready = following;
     }
+    return null;
   }
 
-  private async sendPortion(client: pg.PoolClient, portion: readonly LetterToSend[]): Promise<void> {
-    const sendable = this.sendableOf(portion);
+  private walk(client: SqlClient, after: DeadLetterKey | null, lock: boolean): Portions {
+    const { condition } = this.what;
+    return this.letters.walk(client, { condition, dataset: this.dataset.name, after, lock });
+  }
+
+  private async publish(sendable: readonly Sendable[]): Promise<void> {
     if (sendable.length === 0) return;
     const topic = topicOf(this.dataset.name, 'repair');
     const place = { topic, partition: REPAIR_PARTITION, transactionalId: topic };
     this.transaction ??= await PartitionTransaction.begin(this.parts.kafka, place);
+    await this.transaction.send(sendable.map(({ message }) => message));
+  }
+
+  /** Reads the next portion, and makes it ready while this one is marked: one statement at a time. */
+  private async markAndRead(
+    client: pg.PoolClient,
+    sendable: readonly Sendable[],
+    portions: Portions | null,
+  ): Promise<ReadyPortion | null> {
+    const portion = portions === null ? null : await nextOf(portions);
     const letters = sendable.map(({ letter }) => letter);
-    // Both have ended before anything is rolled back: neither may use its connection any more then.
-    const outcomes = await Promise.allSettled([
-      this.transaction.send(sendable.map(({ message }) => message)),
-      markResubmitted(client, letters, this.job, this.records),
-    ]);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason as Error;
-    this.records += sendable.length;
-    for (const letter of letters) this.countMove(letter);
+    const marking = letters.length > 0 ? markResubmitted(client, letters, this.job, this.records) : null;
+    const [, ready] = await allEnded([marking, Promise.resolve(portion).then((next) => this.ready(next))]);
+    return ready;
+  }
+
+  private ready(portion: readonly LetterToSend[] | null): ReadyPortion | null {
+    const last = portion?.at(-1);
+    if (portion === null || last === undefined) return null;
+    faultPoint('repair.locked');
+    return { sendable: this.sendableOf(portion), last: { job: last.job, record: last.record } };
   }
 
   private sendableOf(portion: readonly LetterToSend[]): Sendable[] {
@@ -187,16 +213,16 @@ export class Resubmission {
     const { maxRecordBytes } = this.parts;
     const sendable: Sendable[] = [];
     const records: RecordToSend[] = [];
-    for (const { letter, origin, edit, ...key } of portion) {
-      const record = recordToSend(this.dataset, letter, origin, edit, { force, maxRecordBytes });
+    for (const letter of portion) {
+      const record = recordToSend(this.dataset, letter.letter, letter.origin, letter.edit, {
+        force,
+        maxRecordBytes,
+      });
       if (isSendable(record)) {
-        const { value } = record;
+        const { key, headers } = resubmittedMessage(letter, letter.letter.attempt, record);
         records.push(record);
-        sendable.push({
-          letter: key,
-          message: { ...resubmittedMessage(key, letter.attempt, record), value },
-        });
-      } else this.notSent.add(record.reason, record.message, `${key.job}:${key.record}`);
+        sendable.push({ letter, message: { key, headers, value: record.value } });
+      } else this.notSent.add(record.reason, record.message, `${letter.job}:${letter.record}`);
     }
     const blank = this.blankOf(records);
     for (const at of blank) {
@@ -220,7 +246,8 @@ export class Resubmission {
   private countMove({ job, stage, group }: LockedDeadLetter): void {
     const id = `${job} ${stage} ${group ?? ''}`;
     const known = this.moved.get(id);
-    this.moved.set(id, { ...{ job, stage, group }, count: (known?.count ?? 0) + 1 });
+    if (known === undefined) this.moved.set(id, { job, stage, group, to: 'resubmitted', count: 1 });
+    else known.count += 1;
   }
 
   private newJob(range: { from: number; to: number }, afterJob: string | null) {
@@ -236,4 +263,22 @@ export class Resubmission {
       [action, JSON.stringify(selection), reason, by, this.records],
     );
   }
+}
+
+type Portions = AsyncGenerator<readonly LetterToSend[], void>;
+
+async function nextOf(portions: Portions): Promise<readonly LetterToSend[] | null> {
+  const step = await portions.next();
+  return step.done === true ? null : step.value;
+}
+
+/**
+ * Waits for all of them, failed ones too: none uses its connection any more when the transaction is rolled back.
+ * @throws what the first of them has failed with
+ */
+async function allEnded<T extends readonly unknown[]>(
+  work: T,
+): Promise<{ -readonly [at in keyof T]: Awaited<T[at]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }

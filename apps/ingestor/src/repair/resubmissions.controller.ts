@@ -27,7 +27,8 @@ export class ResubmissionsController {
   @ApiConflictResponse({ description: 'A job that replaces the tables is active; `activeJob` names it' })
   @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
   @ApiServiceUnavailableResponse({
-    description: 'Kafka or PostgreSQL does not answer; the same request does the rest',
+    description:
+      'Kafka or PostgreSQL does not answer; `jobs` are those that were made before, and the same request does the rest',
   })
   resubmit(@Body() request: ResubmitRequestDto): Promise<DeadLettersResubmittedDto> {
     return this.resubmissions.resubmit(request) as Promise<DeadLettersResubmittedDto>;

@@ -7,7 +7,6 @@ import { v7 as uuidv7 } from 'uuid';
 import type { DeadLettersResubmitted, ResubmitDeadLetters } from '#api/dead-letters.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { ReadMessage } from '#common/kafka/message.js';
-import { TopicReader } from '#common/kafka/transport/topic-reader.js';
 import { createTopics } from '#common/kafka/transport/topics-admin.js';
 import { inTransaction } from '#common/postgres/pool.js';
 import { poolOf } from '#common/postgres/typeorm.js';
@@ -17,11 +16,10 @@ import { defineDataset } from '#core/dataset/define-dataset.js';
 import { topicOf } from '#core/message/topics.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { PAGE_DEAD_LETTERS } from '#core/repair/letters-to-send.js';
-import { eventually } from '#test/support/eventually.js';
 import { type JobDatabase, startJobDatabase } from '#test/support/job-database.js';
 import { type TestKafka, startTestKafka } from '#test/support/kafka.js';
-import { parseTopicAddress } from '../sources/topic/topic-address.js';
 import { IngestorConfig } from '../ingestor.config.js';
+import { messagesOf } from '../testing/messages-of.js';
 import { NotSentCounts } from './not-sent.js';
 import { RepairMetrics } from './repair.metrics.js';
 import { Resubmission, type SentLot } from './resubmission.js';
@@ -159,6 +157,18 @@ describe('a resubmission', () => {
         : facts,
     );
 
+  /** A job's share of a resubmission of all dead letters. */
+  const newLot = (maxRecords: number, action: string = uuidv7()): Resubmission =>
+    new Resubmission(
+      { kafka, maxRecordBytes: 1024, limits: { maxRecords, maxMs: 600_000 } },
+      dataset,
+      {
+        ...{ action, selection: {}, condition: { where: `'BAD' = ANY (letter.codes)`, parameters: [] } },
+        ...{ reason: null, by: null, force: false },
+      },
+      new NotSentCounts(),
+    );
+
   const states = async (): Promise<string[]> =>
     (
       await query<{ state: string; job: string | null; record: string | null }>(
@@ -176,25 +186,6 @@ describe('a resubmission', () => {
   }
   const repairJobs = (): Promise<JobRow[]> =>
     query<JobRow>(`SELECT * FROM sluice.job WHERE repair IS NOT NULL AND state = 'queued' ORDER BY id`);
-
-  /** What the job at the address would read. */
-  async function messagesOf(address: string): Promise<ReadMessage[]> {
-    const { topic: name, ranges } = parseTopicAddress(address);
-    const [range] = ranges;
-    const { from, to } = range ?? { from: 0, to: 0 };
-    const reader = await TopicReader.open(kafka, name, new Map([[0, BigInt(from)]]), { maxWaitMs: 100 });
-    try {
-      const messages: ReadMessage[] = [];
-      await eventually(async () => {
-        const fetched = await reader.fetch(new AbortController().signal);
-        messages.push(...fetched.filter(({ place }) => Number(place.offset) < to));
-        return Number(reader.next.get(0)) >= to;
-      }, `the messages up to ${to}`);
-      return messages;
-    } finally {
-      await reader.close();
-    }
-  }
 
   const textsOf = (messages: readonly ReadMessage[]): string[] =>
     messages.map(({ key, value, headers }) =>
@@ -236,7 +227,7 @@ describe('a resubmission', () => {
       ...{ mode: 'upsert', repair: answer.action, after_job: null },
       source: { display: `topic://${topic()}?0=0-4` },
     });
-    expect(textsOf(await messagesOf(job?.source.display ?? ''))).toEqual([
+    expect(textsOf(await messagesOf(kafka, job?.source.display ?? ''))).toEqual([
       `${first}:0 a 2 {"day":"1"} ["number"]`,
       `${first}:1 B 2 {"day":"1"} ["number"]`,
       `${second}:0 c 1 {"day":"1"} ["number"]`,
@@ -297,7 +288,7 @@ describe('a resubmission', () => {
     });
     expect(await resubmit({ force: true })).toMatchObject({ resubmitted: 1, notSent: [] });
     const [repair] = await repairJobs();
-    expect(textsOf(await messagesOf(repair?.source.display ?? ''))[0]).toContain(' a 4 ');
+    expect(textsOf(await messagesOf(kafka, repair?.source.display ?? ''))[0]).toContain(' a 4 ');
   });
 
   it('leaves out dead letters whose job may load their records itself, or whose record is open elsewhere (LQ1)', async () => {
@@ -385,14 +376,9 @@ describe('a resubmission', () => {
   it('that does not come to its commit has sent nothing, and the next one sends all of it (RF1)', async () => {
     await refuse(await ended(), ['a', 'b']);
     const broken = new Error('the connection is gone');
-    const parts = { kafka, maxRecordBytes: 1024, limits: { maxRecords: 10, maxMs: 60_000 } };
-    const what = {
-      ...{ action: uuidv7(), selection: {}, condition: { where: 'true', parameters: [] } },
-      ...{ reason: null, by: null, force: false },
-    };
     await expect(
       inTransaction(poolOf(base.database), async (client) => {
-        await new Resubmission(parts, dataset, what, new NotSentCounts()).send(client, null, null);
+        await newLot(10).send(client, null, null);
         throw broken;
       }),
     ).rejects.toBe(broken);
@@ -402,7 +388,7 @@ describe('a resubmission', () => {
     const [job] = await repairJobs();
     // Behind the two that no job covers, and the mark of their transaction.
     expect(job?.source.display).toBe(`topic://${topic()}?0=3-5`);
-    expect((await messagesOf(job?.source.display ?? '')).map(({ value }) => String(value))).toEqual([
+    expect((await messagesOf(kafka, job?.source.display ?? '')).map(({ value }) => String(value))).toEqual([
       'a',
       'b',
     ]);
@@ -414,20 +400,12 @@ describe('a resubmission', () => {
       await ended(),
       Array.from({ length: records }, (_, at) => String(at)),
     );
-    const parts = { kafka, maxRecordBytes: 1024, limits: { maxRecords: 1, maxMs: 60_000 } };
-    const what = {
-      ...{ action: uuidv7(), selection: {}, condition: { where: 'true', parameters: [] } },
-      ...{ reason: null, by: null, force: false },
-    };
+    const action = uuidv7();
     const lots: SentLot[] = [];
     for (let last: SentLot | undefined; lots.length === 0 || (last?.next ?? null) !== null;) {
       const before: SentLot | undefined = last;
       last = await inTransaction(poolOf(base.database), (client) =>
-        new Resubmission(parts, dataset, what, new NotSentCounts()).send(
-          client,
-          before?.next ?? null,
-          before?.job ?? null,
-        ),
+        newLot(1, action).send(client, before?.next ?? null, before?.job ?? null),
       );
       lots.push(last);
     }
@@ -440,9 +418,66 @@ describe('a resubmission', () => {
     ]);
   });
 
+  it('reads as many rows for a page wherever it stands (LQ4)', async () => {
+    const records = 10 * PAGE_DEAD_LETTERS;
+    await refuse(
+      await ended(),
+      Array.from({ length: records }, (_, at) => String(at)),
+    );
+    await query('ANALYZE sluice.dead_letter, sluice.job');
+    const read = await inTransaction(poolOf(base.database), async (client) => {
+      await newLot(2 * records).send(client, null, null);
+      const { rows } = await client.query<{ all: string; byIndex: string }>(
+        `SELECT seq_tup_read AS all, idx_tup_fetch AS "byIndex" FROM pg_stat_xact_user_tables WHERE relid = 'sluice.dead_letter'::regclass`,
+      );
+      return { all: Number(rows[0]?.all), byIndex: Number(rows[0]?.byIndex) / records };
+    });
+    // To be found, to be read, to be marked, and some old versions; to read what stands behind each page takes six and more.
+    expect(read.all).toBe(0);
+    expect(read.byIndex).toBeLessThan(5);
+  });
+
+  it('reads large ones portion by portion, corrections included, and keeps their order (LQ3)', async () => {
+    const job = await ended();
+    const large = 'x'.repeat(250_000);
+    const values = Array.from({ length: 20 }, (_, at) => `${at % 3 === 0 ? '' : large}${at}`);
+    await refuse(job, values);
+    const corrected = `${large} corrected`;
+    await query(
+      `INSERT INTO sluice.dead_letter_edit (job, record, bytes, action) VALUES ($1, 9, convert_to($2, 'UTF8'), $3)`,
+      [job, corrected, randomUUID()],
+    );
+    expect(await resubmit()).toMatchObject({ resubmitted: 20, notSent: [] });
+    const [repair] = await repairJobs();
+    const sent = await messagesOf(kafka, repair?.source.display ?? '');
+    expect(sent.map(({ value }) => String(value))).toEqual(values.with(9, corrected));
+    expect(await states()).toEqual(values.map((_, record) => `resubmitted ${record}`));
+  });
+
   it('names the dead letters in one way, or not at all', async () => {
     await expect(resubmissions.resubmit({})).rejects.toMatchObject({ code: 'REQUEST_INVALID', status: 422 });
     await expect(resubmissions.resubmit({ filter: {} })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+
+  it('names the jobs that it has made when the brokers fail for a later dataset, and does the rest the next time', async () => {
+    const later = { ...dataset, name: `without-${randomUUID()}` };
+    resubmissions = ofIngestor([dataset, later]);
+    await refuse(await ended(), ['a', 'b']);
+    await refuse(await ended(), ['c'], { of: later.name });
+    const failure: unknown = await resubmit({ filter: { code: 'BAD' } }).catch((error: unknown) => error);
+    const [job] = await repairJobs();
+    expect(failure).toMatchObject({
+      ...{ code: 'TOPIC_MISSING', status: 422, message: expect.stringContaining(job?.id ?? 'no job') },
+      members: { jobs: [{ id: job?.id, dataset: dataset.name, records: 2 }] },
+    });
+    expect(await states()).toEqual(['resubmitted 0', 'resubmitted 1', 'open']);
+    expect(await query('SELECT finished_at IS NOT NULL AS done FROM sluice.repair_action')).toEqual([
+      { done: true },
+    ]);
+    await createTopics(kafka, [{ topic: topicOf(later.name, 'repair'), partitions: 1, config: {} }], 1);
+    expect(await resubmit({ filter: { code: 'BAD' } })).toMatchObject({
+      jobs: [{ dataset: later.name, records: 1 }],
+    });
   });
 
   it('says when the topic is missing', async () => {

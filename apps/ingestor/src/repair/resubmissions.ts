@@ -8,6 +8,7 @@ import { messageOf, SluiceError } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { ProblemError } from '#common/http/problem-details.filter.js';
 import { inTransaction } from '#common/postgres/pool.js';
+import { databaseProblem } from '#common/postgres/database-problem.js';
 import { sqlstateOf } from '#common/postgres/sqlstate.js';
 import { poolOf } from '#common/postgres/typeorm.js';
 import { KAFKA, LOGGER } from '#common/providers/tokens.js';
@@ -26,6 +27,24 @@ import { RESUBMISSION_LIMITS, Resubmission, type Resubmitted, type SentLot } fro
 /** lock_not_available, deadlock_detected. */
 function isHeldByAnother(error: unknown): boolean {
   return ['55P03', '40P01'].includes(sqlstateOf(error) ?? '');
+}
+
+/** What has ended a resubmission, with the jobs that it had made by then: they continue. */
+function afterJobs(error: unknown, jobs: readonly RepairJob[]): unknown {
+  const known = error instanceof SluiceError ? error : databaseProblem(error);
+  if (known === null || jobs.length === 0) return error;
+  const made = jobs
+    .map(({ id, dataset, records }) => `${id} (${dataset}, ${records} dead letters)`)
+    .join(', ');
+  const status = known instanceof ProblemError ? known.status : known.retryable ? 503 : 422;
+  const problem = new ProblemError(
+    known.code,
+    `${known.message} What was sent before stays sent, by job ${made}; the same request does the rest.`,
+    status,
+    { ...(known instanceof ProblemError ? known.members : {}), jobs },
+  );
+  problem.cause = error;
+  return problem;
 }
 
 /** Sends refused records again, as they are or as they were corrected (`resubmission.ts`). */
@@ -47,8 +66,8 @@ export class Resubmissions {
   /**
    * Resolves when every dead letter that can be sent has its job.
    * @throws ProblemError 422; 409 with the active job that excludes the repair, where it is that of the only dataset
-   * @throws SluiceError BROKER_UNAVAILABLE, BROKER_FAULT, TOPIC_MISSING: what was sent before stays sent, and the same request
-   * does the rest
+   * @throws SluiceError BROKER_UNAVAILABLE, BROKER_FAULT, TOPIC_MISSING, DATABASE_UNAVAILABLE: what was sent before stays sent, and
+   * the same request does the rest; a ProblemError whose `jobs` are those that were made before, where there are some
    */
   async resubmit(request: ResubmitDeadLetters): Promise<DeadLettersResubmitted> {
     const chosen = selectionOf(request);
@@ -98,10 +117,12 @@ export class Resubmissions {
             await leave('JOB_ACTIVE', `${error.message} Send them again when it has ended`, name);
           }
       }
+    } catch (error) {
+      throw afterJobs(error, jobs);
     } finally {
       if (jobs.length > 0) {
         this.poller.wake();
-        await pool.query('UPDATE sluice.repair_action SET finished_at = now() WHERE id = $1', [what.action]);
+        await this.finish(what.action);
       }
     }
     return {
@@ -113,6 +134,17 @@ export class Resubmissions {
       decided: decided.length,
       unknown: [...unknown],
     };
+  }
+
+  /** The audit says when an action has ended. Where that cannot be written, the answer is all the same what was sent. */
+  private async finish(action: string): Promise<void> {
+    try {
+      await poolOf(this.database).query('UPDATE sluice.repair_action SET finished_at = now() WHERE id = $1', [
+        action,
+      ]);
+    } catch (error) {
+      this.logger.warn({ err: error, action }, 'the end of a resubmission is not in the audit');
+    }
   }
 
   /** @param jobs gets each job as soon as it is there */
@@ -133,7 +165,7 @@ export class Resubmissions {
         if (isHeldByAnother(error))
           throw new SluiceError(
             'DATABASE_UNAVAILABLE',
-            `Another request or job of dataset ${dataset.name} holds what this one needs (${messageOf(error)}); the jobs that were made before stay, and the same request does the rest: send it again.`,
+            `Another request or job of dataset ${dataset.name} holds what this one needs (${messageOf(error)}). Send it again.`,
             { dataset: dataset.name },
             { cause: error },
           );

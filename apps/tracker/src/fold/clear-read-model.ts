@@ -16,7 +16,9 @@ const countsOfStates = DECIDED.map(
 export async function clearReadModel(client: pg.PoolClient): Promise<void> {
   await client.query('LOCK TABLE sluice.dead_letter IN EXCLUSIVE MODE');
   await client.query('TRUNCATE sluice.job_batch, sluice.job_stage');
-  const { rowCount } = await client.query(`SELECT FROM sluice.dead_letter WHERE state <> 'open' LIMIT 1`);
+  const { rowCount } = await client.query('SELECT FROM sluice.dead_letter WHERE state = ANY($1) LIMIT 1', [
+    DECIDED,
+  ]);
   if (rowCount === 0) {
     await client.query('TRUNCATE sluice.dead_letter, sluice.letter_columns, sluice.dead_letter_group');
     return;

@@ -67,7 +67,11 @@ describe('the outcome of a repair job', () => {
     const { rows } = await pool.query<{ job: string; stage: string; group: string; count: number }>(
       `SELECT job, stage, group_id AS group, count(*)::integer AS count FROM sluice.dead_letter GROUP BY 1, 2, 3`,
     );
-    await countMoves(pool, rows, 'open', 'resubmitted');
+    await countMoves(
+      pool,
+      'open',
+      rows.map((row) => ({ ...row, to: 'resubmitted' })),
+    );
   }
 
   /** What the repair job refuses: its records of these numbers. */

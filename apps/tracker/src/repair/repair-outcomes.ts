@@ -15,6 +15,7 @@ import {
   type DeadLetterKey,
   type DeadLetterMove,
   type MovedDeadLetters,
+  type OneOfTwo,
   moveDeadLetters,
 } from '#core/repair/dead-letter-sums.js';
 import { foldInTransaction } from '../fold/fold-transaction.js';
@@ -125,10 +126,7 @@ export class RepairOutcomes implements OnApplicationBootstrap, BeforeApplication
 
   private async decide(job: RepairJobRow): Promise<void> {
     if (isGivenUp(job)) await this.moveAll(job, { ...OF_SUCCESSOR, to: 'open' });
-    else if (isDecided(job)) {
-      await this.moveAll(job, { ...OF_SUCCESSOR, where: REFUSED_AGAIN, to: 'refused-again' });
-      await this.moveAll(job, { ...OF_SUCCESSOR, where: LANDED, to: 'landed' });
-    }
+    else if (isDecided(job)) await this.moveAll(job, { ...OF_SUCCESSOR, to: OUTCOME });
   }
 
   /** Step by step; the job is looked at again in each of them (RO3). */
@@ -136,13 +134,14 @@ export class RepairOutcomes implements OnApplicationBootstrap, BeforeApplication
     { id, dataset }: Pick<RepairJobRow, 'id' | 'dataset'>,
     move: Omit<DeadLetterMove, 'parameters' | 'limit' | 'after'>,
   ): Promise<void> {
-    let moved = 0;
+    const moved = new Map<DeadLetterState, number>();
     for (let after: DeadLetterKey | null = null; !this.loop.isStopping;) {
       const place: DeadLetterKey | null = after;
       const step: MovedDeadLetters = await foldInTransaction(this.pool, async (client) => {
         await client.query(FOLD_LOCK);
         const job = await repairJob(client, id);
-        if (job === null || (!isGivenUp(job) && !isDecided(job))) return { moved: 0, last: null };
+        if (job === null || (!isGivenUp(job) && !isDecided(job)))
+          return { moved: 0, states: new Map(), last: null };
         return moveDeadLetters(client, {
           ...move,
           parameters: [id],
@@ -150,13 +149,15 @@ export class RepairOutcomes implements OnApplicationBootstrap, BeforeApplication
           after: place,
         });
       });
-      moved += step.moved;
-      if (step.moved > 0) this.decided.inc({ dataset, state: move.to }, step.moved);
+      for (const [state, count] of step.states) {
+        this.decided.inc({ dataset, state }, count);
+        moved.set(state, (moved.get(state) ?? 0) + count);
+      }
       if (step.last === null) break;
       after = step.last;
     }
-    if (moved > 0)
-      this.logger.info({ job: id, dataset, state: move.to, moved }, 'decided about dead letters');
+    for (const [state, count] of moved)
+      this.logger.info({ job: id, dataset, state, moved: count }, 'decided about dead letters');
   }
 }
 
@@ -167,11 +168,13 @@ const OF_SUCCESSOR = {
 } as const satisfies Partial<DeadLetterMove> & { from: DeadLetterState };
 const OF_JOB = { where: 'letter.job = $1' } as const;
 
-/** Its record in the job was refused: that dead letter names it as its predecessor. */
-const HAS_NEXT = `EXISTS (SELECT FROM sluice.dead_letter AS next
-  WHERE next.job = letter.successor_job AND next.record = letter.successor_record)`;
-const REFUSED_AGAIN = `${OF_SUCCESSOR.where} AND ${HAS_NEXT}`;
-const LANDED = `${OF_SUCCESSOR.where} AND NOT ${HAS_NEXT}`;
+/** Whether its record in the job was refused: that dead letter names it as its predecessor. Looked up for each that is moved. */
+const OUTCOME: OneOfTwo = {
+  where: `EXISTS (SELECT FROM sluice.dead_letter AS next
+    WHERE next.job = letter.successor_job AND next.record = letter.successor_record)`,
+  then: 'refused-again',
+  otherwise: 'landed',
+};
 
 /** RO2 */
 function isGivenUp({ state, resumable }: RepairJobRow): boolean {

@@ -10,7 +10,8 @@ import type { MessageFacts } from '#core/message/message-facts.js';
 @Index('dead_letter_by_group', ['groupId', 'job', 'record'], { where: 'group_id IS NOT NULL' })
 @Index('dead_letter_ungrouped', ['job', 'record'], { where: 'group_id IS NULL' })
 @Index('dead_letter_more_codes', ['job', 'record'], { where: 'cardinality(codes) > 1' })
-@Index('dead_letter_decided', ['job', 'record'], { where: `state <> 'open'` })
+@Index('dead_letter_by_state', ['state', 'job', 'record'])
+@Index('dead_letter_of_load', ['job', 'record'], { where: `stage = 'load'` })
 @Index('dead_letter_resubmitted', ['successorJob', 'job', 'record'], { where: `state = 'resubmitted'` })
 export class DeadLetterRow {
   @PrimaryColumn('uuid')

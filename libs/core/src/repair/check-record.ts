@@ -113,22 +113,27 @@ export class RecordChecker {
   }
 }
 
-const headersOf = new WeakMap<readonly string[], Buffer>();
+/** Headers of the record before: those of one job have the same, the same objects. */
+let lastHeaders:
+  (Pick<RecordToSend, 'columns' | 'context'> & { readonly headers: ReadMessage['headers'] }) | null = null;
 
-function messageOf({ value, columns, context }: RecordToSend, index: number): ReadMessage {
-  let names = headersOf.get(columns);
-  if (names === undefined) {
-    names = Buffer.from(JSON.stringify(columns));
-    headersOf.set(columns, names);
+function headersOf({ columns, context }: RecordToSend): ReadMessage['headers'] {
+  if (lastHeaders?.columns !== columns || lastHeaders.context !== context) {
+    const headers = {
+      ...(columns.length === 0 ? {} : { columns: Buffer.from(JSON.stringify(columns)) }),
+      context: Buffer.from(JSON.stringify(context)),
+    };
+    lastHeaders = { columns, context, headers };
   }
+  return lastHeaders.headers;
+}
+
+function messageOf(record: RecordToSend, index: number): ReadMessage {
   return {
     place: { topic: TOPIC, partition: 0, offset: String(index) },
     key: null,
     timestamp: -1,
-    value,
-    headers: {
-      ...(columns.length === 0 ? {} : { columns: names }),
-      context: Buffer.from(JSON.stringify(context)),
-    },
+    value: record.value,
+    headers: headersOf(record),
   };
 }

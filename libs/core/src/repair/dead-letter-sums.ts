@@ -1,6 +1,7 @@
 import type { DeadLetterState } from '#api/dead-letters.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
+import { BY_INDEX } from './by-index.js';
 import { type DeadLetterGroup, MAX_SHAPES, OTHER_SHAPES } from './dead-letter-group.js';
 import { COUNT_COLUMNS, countColumn, mayBecome } from './dead-letter-state.js';
 
@@ -138,10 +139,17 @@ function sumsOf(changes: readonly CountChange[]): Map<string, Map<string, number
   return sums;
 }
 
+/** Of each dead letter one of two states, by SQL over `letter`. */
+export interface OneOfTwo {
+  readonly where: string;
+  readonly then: DeadLetterState;
+  readonly otherwise: DeadLetterState;
+}
+
 /** Which dead letters move, and what is written about them. */
 export interface DeadLetterMove {
   readonly from: DeadLetterState;
-  readonly to: DeadLetterState;
+  readonly to: DeadLetterState | OneOfTwo;
   readonly reason: string | null;
   /** SQL over `letter`, with parameters from $1 on. */
   readonly where: string;
@@ -159,6 +167,8 @@ export interface DeadLetterKey {
 
 export interface MovedDeadLetters {
   readonly moved: number;
+  /** By the state that they have now; those that none has are left out. */
+  readonly states: ReadonlyMap<DeadLetterState, number>;
   /** The last one that was moved; null when none was. */
   readonly last: DeadLetterKey | null;
 }
@@ -167,44 +177,55 @@ interface MovedRow {
   readonly job: string;
   readonly stage: string;
   readonly group_id: string | null;
+  readonly state: DeadLetterState;
   readonly count: string;
   readonly last: string;
 }
 
 /**
  * Moves dead letters to another state, with the counts of their groups and jobs (DS2, GC1).
- * @param client in a transaction that holds FOLD_LOCK
+ * @param client in a transaction that holds FOLD_LOCK; it finds rows by indexes from now on (`BY_INDEX`)
  * @throws SluiceError INTERNAL for a change that `dead-letter-state.ts` does not allow
  */
 export async function moveDeadLetters(client: SqlClient, move: DeadLetterMove): Promise<MovedDeadLetters> {
   const { from, to, reason, where, parameters, limit, after } = move;
-  if (!mayBecome(from, to))
-    throw new SluiceError('INTERNAL', `A dead letter that is ${from} cannot be ${to}.`);
+  const targets = typeof to === 'string' ? [to] : [to.then, to.otherwise];
+  for (const target of targets)
+    if (!mayBecome(from, target))
+      throw new SluiceError('INTERNAL', `A dead letter that is ${from} cannot be ${target}.`);
   const values = [...parameters];
   const next = (value: unknown): string => `$${values.push(value)}`;
   const behind =
     after === null
       ? ''
       : `AND (letter.job, letter.record) > (${next(after.job)}::uuid, ${next(after.record)}::bigint)`;
+  const state =
+    typeof to === 'string'
+      ? next(to)
+      : `CASE WHEN ${to.where} THEN ${next(to.then)} ELSE ${next(to.otherwise)} END`;
+  const forgets = targets.includes('open') ? ', successor_job = NULL, successor_record = NULL' : '';
+  await client.query(BY_INDEX);
   const { rows } = await client.query<MovedRow>(
     `WITH chosen AS MATERIALIZED (
        SELECT job, record FROM sluice.dead_letter AS letter
         WHERE letter.state = ${next(from)} AND (${where}) ${behind}
         ORDER BY letter.job, letter.record LIMIT ${next(limit)} FOR UPDATE
      ), moved AS (
-       UPDATE sluice.dead_letter AS letter SET state = ${next(to)}, reason = ${next(reason)}${to === 'open' ? ', successor_job = NULL, successor_record = NULL' : ''}
+       UPDATE sluice.dead_letter AS letter SET state = ${state}, reason = ${next(reason)}${forgets}
          FROM chosen WHERE letter.job = chosen.job AND letter.record = chosen.record
-       RETURNING letter.job, letter.record, letter.stage, letter.group_id
+       RETURNING letter.job, letter.record, letter.stage, letter.group_id, letter.state
      )
-     SELECT job, stage, group_id, count(*) AS count, max(record) AS last FROM moved GROUP BY job, stage, group_id`,
+     SELECT job, stage, group_id, state, count(*) AS count, max(record) AS last FROM moved GROUP BY job, stage, group_id, state`,
     values,
   );
-  const moved = rows.map(({ job, stage, group_id: group, count }) => ({
-    ...{ job, stage, group },
+  const moved = rows.map(({ job, stage, group_id: group, state: now, count }) => ({
+    ...{ job, stage, group, to: now },
     count: Number(count),
   }));
-  await countMoves(client, moved, from, to);
-  return { moved: rows.reduce((sum, { count }) => sum + Number(count), 0), last: lastOf(rows) };
+  await countMoves(client, from, moved);
+  const states = new Map<DeadLetterState, number>();
+  for (const { to: now, count } of moved) states.set(now, (states.get(now) ?? 0) + count);
+  return { moved: moved.reduce((sum, { count }) => sum + count, 0), states, last: lastOf(rows) };
 }
 
 /** How many dead letters of one stage of a job, in one group, have changed their state. */
@@ -212,46 +233,50 @@ export interface MovedCount {
   readonly job: string;
   readonly stage: string;
   readonly group: string | null;
+  readonly to: DeadLetterState;
   readonly count: number;
 }
 
 /** GC1 for dead letters that a statement has moved. */
 export async function countMoves(
   client: SqlClient,
-  moved: readonly MovedCount[],
   from: DeadLetterState,
-  to: DeadLetterState,
+  moved: readonly MovedCount[],
 ): Promise<void> {
-  await addToStages(client, moved, from, to);
+  await addToStages(client, from, moved);
   await addToGroups(
     client,
-    moved.map(({ group, count }) => ({ group, from, to, count })),
+    moved.map(({ group, to, count }) => ({ group, from, to, count })),
   );
 }
 
 /** By job the known dead letters are counted in `dead_letters`; what is in none of the other columns is open. */
+const STAGE_COLUMNS = COUNT_COLUMNS.filter((column) => column !== countColumn('open'));
+
 async function addToStages(
   client: SqlClient,
-  rows: readonly MovedCount[],
   from: DeadLetterState,
-  to: DeadLetterState,
+  moved: readonly MovedCount[],
 ): Promise<void> {
-  if (rows.length === 0) return;
-  const [less, more] = [from, to].map((state) => (state === 'open' ? null : countColumn(state)));
-  const changes = [
-    ...(less === null || less === undefined ? [] : [`${less} = known.${less} - moved.count`]),
-    ...(more === null || more === undefined ? [] : [`${more} = known.${more} + moved.count`]),
-  ];
+  if (moved.length === 0) return;
+  const added = (column: string): number[] =>
+    moved.map(({ to, count }) => {
+      if (column === countColumn(to)) return count;
+      return column === countColumn(from) ? -count : 0;
+    });
+  const sums = STAGE_COLUMNS.map((column) => `sum(${column}) AS ${column}`);
   await client.query(
     `WITH moved AS (
-       SELECT job, stage, sum(count) AS count FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS moved (job, stage, count)
+       SELECT job, stage, ${sums.join(', ')}
+         FROM unnest($1::uuid[], $2::text[], ${STAGE_COLUMNS.map((_, at) => `$${at + 3}::bigint[]`).join(', ')})
+           AS moved (job, stage, ${STAGE_COLUMNS.join(', ')})
         GROUP BY job, stage
      ), locked AS MATERIALIZED (
-       SELECT job, stage, moved.count FROM sluice.job_stage JOIN moved USING (job, stage) ORDER BY job, stage FOR UPDATE OF job_stage
+       SELECT job, stage FROM sluice.job_stage JOIN moved USING (job, stage) ORDER BY job, stage FOR UPDATE OF job_stage
      )
-     UPDATE sluice.job_stage AS known SET ${changes.join(', ')}
-       FROM locked AS moved WHERE known.job = moved.job AND known.stage = moved.stage`,
-    [rows.map(({ job }) => job), rows.map(({ stage }) => stage), rows.map(({ count }) => count)],
+     UPDATE sluice.job_stage AS known SET ${STAGE_COLUMNS.map((column) => `${column} = known.${column} + moved.${column}`).join(', ')}
+       FROM moved JOIN locked USING (job, stage) WHERE known.job = moved.job AND known.stage = moved.stage`,
+    [moved.map(({ job }) => job), moved.map(({ stage }) => stage), ...STAGE_COLUMNS.map(added)],
   );
 }
 

@@ -13,7 +13,8 @@ import type { KeptDeadLetter, OriginJob, RecordEdit } from './record-to-send.js'
  *   the record itself; one of a repair job that did not succeed is not the last word about its record, which is open again.
  * - LQ2: what is read was committed before the lock was taken or after it, never an older correction: it is read by a
  *   statement of its own.
- * - LQ3: rows are locked a page at a time, and read MAX_BYTES and one dead letter at a time at most (G9).
+ * - LQ3: rows are locked a page at a time, and read MAX_BYTES or one dead letter at a time at most (G9).
+ * - LQ4: a page costs the same wherever it stands: each of its statements finds its rows by an index (`BY_INDEX`).
  */
 export interface LockedDeadLetter extends DeadLetterKey {
   readonly stage: string;
@@ -28,16 +29,20 @@ export interface LetterToSend extends LockedDeadLetter {
   readonly edit: RecordEdit | null;
 }
 
-export const PAGE_DEAD_LETTERS = 2_000;
+/** Few enough for their objects to be gone before the collector moves them to where only its slow pass finds them. */
+export const PAGE_DEAD_LETTERS = 1_000;
 /** Of records and of what their messages said. */
 const MAX_BYTES = 2 * 1024 * 1024;
 /** What is known of that number of lists of columns, and of jobs, is kept from page to page. */
 const MAX_KEPT = 1_000;
 
-/** WHERE, of `letter` (LQ1). A job whose row is gone has ended. */
-const MAY_STILL_CHANGE = `EXISTS (SELECT FROM sluice.job AS origin WHERE origin.id = letter.job
-  AND (origin.state NOT IN ('succeeded', 'failed', 'cancelled') OR origin.state = 'failed' AND origin.resumable
-    OR origin.repair IS NOT NULL AND origin.state <> 'succeeded'))`;
+/**
+ * LQ1: jobs whose dead letters are left alone; one whose row is gone has ended. The condition is that of the index `job_undecided`.
+ * The planner takes it as a filter. As a join it would expect one row of a page, and read and sort all that stand behind it.
+ */
+const UNDECIDED = `(SELECT origin.id FROM sluice.job AS origin
+  WHERE origin.state NOT IN ('succeeded', 'failed', 'cancelled') OR origin.state = 'failed' AND origin.resumable
+    OR origin.repair IS NOT NULL AND origin.state <> 'succeeded')`;
 
 function open({ where }: DeadLetterCondition): string {
   return `letter.state = 'open' AND (${where})`;
@@ -65,7 +70,7 @@ export function countOpen(
   dataset: string,
 ): Promise<CountedDeadLetters> {
   const { where, parameters } = behind(condition, dataset, null);
-  return countOf(client, `${open({ where, parameters })} AND NOT ${MAY_STILL_CHANGE}`, parameters);
+  return countOf(client, `${open({ where, parameters })} AND letter.job NOT IN ${UNDECIDED}`, parameters);
 }
 
 /** Open ones that are left alone because of their jobs (LQ1). */
@@ -73,7 +78,7 @@ export function countUndecided(
   client: SqlClient,
   condition: DeadLetterCondition,
 ): Promise<CountedDeadLetters> {
-  return countOf(client, `${open(condition)} AND ${MAY_STILL_CHANGE}`, condition.parameters);
+  return countOf(client, `${open(condition)} AND letter.job IN ${UNDECIDED}`, condition.parameters);
 }
 
 async function countOf(
@@ -109,30 +114,48 @@ interface KeyRow {
   readonly record: string;
   readonly stage: string;
   readonly group: string | null;
+  readonly bytes: number;
 }
 
-/**
- * The next page.
- * @param lock FOR UPDATE, in the order of the keys; another session that holds one of them is waited for
- * @returns none at the end only
- */
-export async function nextPage(
+/** One of a page, with the bytes that reading it takes. */
+interface FoundDeadLetter extends LockedDeadLetter {
+  readonly bytes: number;
+}
+
+/** Which dead letters of a dataset are walked over. */
+export interface Walk {
+  readonly condition: DeadLetterCondition;
+  readonly dataset: string;
+  /** Where it begins; null: at the first one. */
+  readonly after: DeadLetterKey | null;
+  /** FOR UPDATE, in the order of the keys; another session that holds one of them is waited for. */
+  readonly lock: boolean;
+}
+
+/** @returns none at the end only */
+async function nextPage(
   client: SqlClient,
-  condition: DeadLetterCondition,
-  dataset: string,
+  { condition, dataset, lock }: Walk,
   after: DeadLetterKey | null,
-  lock: boolean,
-): Promise<LockedDeadLetter[]> {
+): Promise<FoundDeadLetter[]> {
   const { where, parameters } = behind(condition, dataset, after);
-  const eligible = `letter.state = 'open' AND ${where} AND NOT ${MAY_STILL_CHANGE}`;
+  const eligible = `letter.state = 'open' AND ${where} AND letter.job NOT IN ${UNDECIDED}`;
   for (;;) {
     const { rows } = await client.query<KeyRow>(
-      `SELECT letter.job, letter.record, letter.stage, letter.group_id AS group
+      `SELECT letter.job, letter.record, letter.stage, letter.group_id AS group,
+              octet_length(letter.bytes) + coalesce(pg_column_size(letter.message), 0) AS bytes
          FROM sluice.dead_letter AS letter WHERE ${eligible}
         ORDER BY letter.job, letter.record LIMIT ${PAGE_DEAD_LETTERS} ${lock ? 'FOR UPDATE OF letter' : ''}`,
       [...parameters],
     );
-    if (rows.length > 0) return rows.map((row) => ({ ...row, record: Number(row.record) }));
+    if (rows.length > 0)
+      return rows.map(({ job, record, stage, group, bytes }) => ({
+        job,
+        record: Number(record),
+        stage,
+        group,
+        bytes,
+      }));
     // A page of rows that another session has decided about meanwhile is empty, and others may stand behind it.
     const { rowCount } = await client.query(
       `SELECT FROM sluice.dead_letter AS letter WHERE ${eligible} LIMIT 1`,
@@ -140,6 +163,41 @@ export async function nextPage(
     );
     if (rowCount === 0) return [];
   }
+}
+
+/** LQ2: with the bytes of corrections, where there are some. */
+async function withCorrections(
+  client: SqlClient,
+  page: readonly FoundDeadLetter[],
+): Promise<FoundDeadLetter[]> {
+  const { rows } = await client.query<{ place: string; bytes: number }>(
+    `SELECT asked.place, octet_length(edit.bytes) AS bytes
+       FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS asked (job, record, place)
+       JOIN sluice.dead_letter_edit AS edit USING (job, record)`,
+    keysOf(page),
+  );
+  const corrections = new Map(rows.map(({ place, bytes }) => [Number(place) - 1, bytes]));
+  return page.map((letter, at) => ({ ...letter, bytes: letter.bytes + (corrections.get(at) ?? 0) }));
+}
+
+/** LQ3 */
+function* portionsOf(page: readonly FoundDeadLetter[]): Generator<FoundDeadLetter[]> {
+  let portion: FoundDeadLetter[] = [];
+  let sum = 0;
+  for (const letter of page) {
+    if (portion.length > 0 && sum + letter.bytes > MAX_BYTES) {
+      yield portion;
+      portion = [];
+      sum = 0;
+    }
+    portion.push(letter);
+    sum += letter.bytes;
+  }
+  if (portion.length > 0) yield portion;
+}
+
+function keysOf(letters: readonly DeadLetterKey[]): [string[], number[]] {
+  return [letters.map(({ job }) => job), letters.map(({ record }) => record)];
 }
 
 interface LetterRow {
@@ -160,41 +218,36 @@ export class LettersToSend {
   private readonly lists = new Map<string, readonly string[]>();
   private readonly jobs = new Map<string, OriginJob | null>();
 
-  /** A page, portion by portion (LQ3). */
-  async *read(client: SqlClient, page: readonly LockedDeadLetter[]): AsyncGenerator<LetterToSend[]> {
-    for (let at = 0; at < page.length;) {
-      const rest = page.slice(at);
-      const rows = await this.readPortion(client, rest);
-      await this.readLists(client, rows);
-      await this.readJobs(client, rest.slice(0, rows.length));
-      const portion = rows.map((row, place) => this.letterOf(row, rest[place]));
-      if (portion.length === 0)
-        throw new SluiceError('INTERNAL', `${rest.length} dead letters are gone that were found before.`);
-      yield portion;
-      at += portion.length;
+  /**
+   * Portion by portion (LQ3), none of them empty. One that is gone by the time it is read is left out; locked ones stay.
+   * @param client in a transaction with `BY_INDEX`
+   */
+  async *walk(client: SqlClient, walk: Walk): AsyncGenerator<readonly LetterToSend[], void> {
+    for (let place = walk.after; ;) {
+      const page = await nextPage(client, walk, place);
+      const last = page.at(-1);
+      if (last === undefined) return;
+      for (const portion of portionsOf(await withCorrections(client, page))) {
+        const letters = await this.readPortion(client, portion);
+        if (letters.length > 0) yield letters;
+      }
+      place = last;
     }
   }
 
-  private async readPortion(client: SqlClient, page: readonly LockedDeadLetter[]): Promise<LetterRow[]> {
+  private async readPortion(client: SqlClient, portion: readonly FoundDeadLetter[]): Promise<LetterToSend[]> {
     const { rows } = await client.query<LetterRow>(
-      `WITH asked AS (
-         SELECT * FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS asked (job, record, place)
-       ), sized AS (
-         SELECT asked.*, octet_length(coalesce(edit.bytes, letter.bytes)) + coalesce(pg_column_size(letter.message), 0) AS size
-           FROM asked JOIN sluice.dead_letter AS letter USING (job, record)
-           LEFT JOIN sluice.dead_letter_edit AS edit USING (job, record)
-       ), bounded AS (
-         SELECT *, sum(size) OVER (ORDER BY place) - size AS before FROM sized
-       )
-       SELECT bounded.place, letter.codes, letter.attempt, letter.byte_start, letter.byte_end, letter.columns_id,
+      `SELECT asked.place, letter.codes, letter.attempt, letter.byte_start, letter.byte_end, letter.columns_id,
               letter.message, letter.bytes, edit.bytes AS edit_bytes, edit.columns AS edit_columns
-         FROM bounded JOIN sluice.dead_letter AS letter USING (job, record)
+         FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS asked (job, record, place)
+         JOIN sluice.dead_letter AS letter USING (job, record)
          LEFT JOIN sluice.dead_letter_edit AS edit USING (job, record)
-        WHERE bounded.before < ${MAX_BYTES} ORDER BY bounded.place`,
-      [page.map(({ job }) => job), page.map(({ record }) => record)],
+        ORDER BY asked.place`,
+      keysOf(portion),
     );
-    const wrong = rows.findIndex(({ place }, at) => Number(place) !== at + 1);
-    return wrong === -1 ? rows : rows.slice(0, wrong);
+    await this.readLists(client, rows);
+    await this.readJobs(client, portion);
+    return rows.map((row) => this.letterOf(row, portion[Number(row.place) - 1]));
   }
 
   private async readLists(client: SqlClient, rows: readonly LetterRow[]): Promise<void> {
@@ -223,17 +276,25 @@ export class LettersToSend {
     for (const { id, ...origin } of rows) this.jobs.set(id, origin);
   }
 
-  private letterOf(row: LetterRow, locked: LockedDeadLetter | undefined): LetterToSend {
-    if (locked === undefined)
+  private letterOf(row: LetterRow, found: FoundDeadLetter | undefined): LetterToSend {
+    if (found === undefined)
       throw new SluiceError('INTERNAL', 'A dead letter was read that was not asked for.');
+    // Plain members: to spread them costs as much as all the rest, half a million times.
     return {
-      ...locked,
+      job: found.job,
+      record: found.record,
+      stage: found.stage,
+      group: found.group,
       letter: {
-        ...{ bytes: row.bytes, byteStart: Number(row.byte_start), byteEnd: Number(row.byte_end) },
-        ...{ columns: this.lists.get(row.columns_id) ?? [], codes: row.codes },
-        ...{ attempt: Number(row.attempt), message: row.message },
+        bytes: row.bytes,
+        byteStart: Number(row.byte_start),
+        byteEnd: Number(row.byte_end),
+        columns: this.lists.get(row.columns_id) ?? [],
+        codes: row.codes,
+        attempt: Number(row.attempt),
+        message: row.message,
       },
-      origin: this.jobs.get(locked.job) ?? null,
+      origin: this.jobs.get(found.job) ?? null,
       edit: row.edit_bytes === null ? null : { bytes: row.edit_bytes, columns: row.edit_columns },
     };
   }
@@ -242,6 +303,7 @@ export class LettersToSend {
 /**
  * Marks locked dead letters: `first` and the numbers behind it are those of their records in the repair job. Their counts are
  * the caller's to change (`countMoves`).
+ * @param client in a transaction with `BY_INDEX`
  */
 export async function markResubmitted(
   client: SqlClient,
@@ -254,7 +316,7 @@ export async function markResubmitted(
         SET state = 'resubmitted', reason = NULL, successor_job = $1, successor_record = $2::bigint + sent.place - 1
        FROM unnest($3::uuid[], $4::bigint[]) WITH ORDINALITY AS sent (job, record, place)
       WHERE letter.job = sent.job AND letter.record = sent.record AND letter.state = 'open'`,
-    [job, first, letters.map((letter) => letter.job), letters.map(({ record }) => record)],
+    [job, first, ...keysOf(letters)],
   );
   if (rowCount !== letters.length)
     throw new SluiceError(

@@ -26,6 +26,7 @@ import { Resubmission1700000000022 } from './migrations/0022-resubmission.js';
 import { Replays1700000000023 } from './migrations/0023-replays.js';
 import { StreamHours1700000000024 } from './migrations/0024-stream-hours.js';
 import { History1700000000025 } from './migrations/0025-history.js';
+import { ResubmissionPages1700000000026 } from './migrations/0026-resubmission-pages.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -52,6 +53,7 @@ export const CONTROL_MIGRATIONS = [
   Replays1700000000023,
   StreamHours1700000000024,
   History1700000000025,
+  ResubmissionPages1700000000026,
 ];
 
 export interface ControlDatabaseOptions {

@@ -80,8 +80,14 @@ export class PartitionTransaction {
    */
   async send(messages: readonly TransactionMessage[]): Promise<void> {
     const { topic, partition } = this.place;
-    for (const request of requestsOf(messages.map((message) => ({ ...message, topic, partition })))) {
-      const sent = request.messages.map(({ message, body }) => ({ ...message, body }));
+    const placed = messages.map(({ key, headers, value }) => ({ key, headers, value, topic, partition }));
+    for (const request of requestsOf(placed)) {
+      const sent = request.messages.map(({ message: { key, headers, value }, body }) => ({
+        key,
+        headers,
+        value,
+        body,
+      }));
       const { from, to } = this.range ?? { from: null, to: null };
       const first = await this.sendRequest(sent);
       if (to !== null && first !== to)

@@ -1,7 +1,7 @@
-/** Node's test environment, which shows the logs of the running systems (system.ts) when a test fails. */
-import { TestEnvironment } from 'jest-environment-node';
+/** The environment of all tests, which shows the logs of the running systems (system.ts) when a test fails. */
+import PlainEnvironment from './plain-environment.js';
 
-export default class E2eEnvironment extends TestEnvironment {
+export default class E2eEnvironment extends PlainEnvironment {
   async handleTestEvent(event) {
     if (event.name !== 'test_fn_failure' && event.name !== 'hook_failure') return;
     const title = event.test?.name ?? `a ${event.hook.type} hook`;

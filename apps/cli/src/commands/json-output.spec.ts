@@ -91,8 +91,10 @@ describe('--json', () => {
         dataset: ['describe', 'x'],
         trace: ['customers', '1'],
       };
-      const listing = ['run', 'check', 'jobs', 'datasets', 'dead-letters', 'parked', 'streams', 'replays'];
-      const id = listing.includes(command) ? [] : [JOB_ID];
+      const withoutId = [
+        ...['run', 'check', 'jobs', 'datasets', 'dead-letters', 'parked', 'streams', 'replays', 'rebuild'],
+      ];
+      const id = withoutId.includes(command) ? [] : [JOB_ID];
       const rest = args[command] ?? id;
       const code = await cli.run(command, ...rest);
       expect(cli.stdout.text).toBe('');

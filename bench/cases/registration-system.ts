@@ -28,7 +28,11 @@ export class RegistrationSystem {
   }
 
   /** A file as small as that, once more. @returns its job */
-  async loadSmall({ folder, rows, isTrial }: Pick<Bench, 'folder' | 'rows' | 'isTrial'>): Promise<MeasuredJob> {
+  async loadSmall({
+    folder,
+    rows,
+    isTrial,
+  }: Pick<Bench, 'folder' | 'rows' | 'isTrial'>): Promise<MeasuredJob> {
     const file = join(folder, 'warm-up.csv');
     const read = isTrial ? Math.min(rows, WARM_UP_ROWS) : WARM_UP_ROWS;
     await writeExtract(file, { rows: read, seed: 1 });

@@ -46,7 +46,7 @@ const FINGERPRINT = `
     (SELECT concat_ws(':', count(*), sum(hashtextextended(concat_ws('|', business_id, industry_code), 0)))
      FROM public.business_industry)) AS fingerprint`;
 
-/** The database as somebody sees it who stands beside Sluice; may be away at any time. */
+/** The database as a process beside Sluice sees it; may be away at any time. */
 export class ChaosDatabase {
   private readonly pool: pg.Pool;
 

@@ -44,7 +44,7 @@ export type Fault =
   /** Stopped for longer than any session time-out and lease, then woken. */
   | { readonly kind: 'stall'; readonly process: string }
   | PointFault
-  /** pg_terminate_backend of so many of the services' connections. */
+  /** pg_terminate_backend of N of the services' connections. */
   | { readonly kind: 'cut connections'; readonly share: number; readonly seed: number }
   /** The source's connections break, and it can be had again at once. */
   | { readonly kind: 'break source' }

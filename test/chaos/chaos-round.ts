@@ -47,7 +47,7 @@ export interface RoundParts {
 export interface RoundOutcome extends RoundVerdict {
   /** Faults that happened, by kind. */
   readonly injected: readonly string[];
-  /** Fault points that nobody came by. */
+  /** Fault points that no process passed. */
   readonly notMet: readonly string[];
   /** Processes that ended by themselves, and the like. */
   readonly remarks: readonly string[];
@@ -199,13 +199,13 @@ export class ChaosRound {
     });
   }
 
-  /** So many are surely whole when the source has given this share; decompression holds some bytes back. */
+  /** At least this number is whole when the source has given this share; decompression holds some bytes back. */
   private batchesWithin(share: number): number {
     const heldBack = this.plan.source === 'http, gzip' ? 3 : 1;
     return Math.max(1, Math.floor((this.file.length * share) / LONGEST_USUAL_BATCH_BYTES) - heldBack);
   }
 
-  /** Everybody is back, awake and ready, and nothing is left to be told or to be cleared away. */
+  /** Every process is back, awake and ready, and nothing is left to be announced or cleaned up. */
   private async settle(): Promise<void> {
     const { system, supervision } = this.parts;
     // A job is announced after the last point that it comes by.

@@ -12,7 +12,7 @@ import { StuckError } from './patience.js';
 import { Supervision, problemOf } from './supervision.js';
 import { ChaosTopics } from './topics.js';
 
-/** Whoever is silent for so long is missed: Kafka members, and holders of leases. */
+/** A process that is silent for so long is missed: Kafka members, and holders of leases. */
 const SESSION_MS = 3_000;
 const LEASE_SECONDS = 3;
 /** A job whose batches the broker has lost says so after this. */
@@ -26,7 +26,7 @@ export interface ChaosOptions {
   readonly rounds: number;
   /** Rows of a file at most. */
   readonly maxRows?: number;
-  /** A fresh system after so many rounds. */
+  /** A fresh system after N rounds. */
   readonly roundsPerSystem: number;
   /** A producer and a stream run beside every job. */
   readonly hasStream: boolean;
@@ -164,7 +164,7 @@ async function runRound(
   return false;
 }
 
-/** What everybody says of themselves when nothing moves any more. */
+/** What every process says of itself when nothing moves any more. */
 async function stuck(stage: Stage, round: ChaosRound, error: Error): Promise<RoundOutcome> {
   const health = await Promise.all(
     SERVICES.flatMap((name) =>

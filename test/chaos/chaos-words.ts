@@ -1,6 +1,6 @@
 import type { Fault, Moment, RoundPlan } from './chaos-plan.js';
 
-/** Plans in words, for whoever watches a run. */
+/** Plans in words, for the person who watches a run. */
 
 /** `upsert of 4,321 rows by http: at 40 % kill loader-2, kill kafka; when finalizing stall loader; in the stream kill at stream.range-open` */
 export function planText({ mode, source, file, steps, beside }: RoundPlan): string {

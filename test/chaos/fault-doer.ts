@@ -12,10 +12,10 @@ import { truncateLogs } from './truncate-logs.js';
 /** How long a paused job is looked at: several looks of an ingestor and of a loader's back-off. */
 const PAUSE_MS = 700;
 const FULL_DISK_MS = 1_000;
-/** What a paused job's source has given. Not all: whoever cancels the job next wants it not to be over. */
+/** What a paused job's source has given. Not all: the job must not be over when it is cancelled next. */
 const MOST_WHILE_PAUSED = 0.98;
 
-/** Makes planned faults happen. Each waits until it can: nobody kills a process that is not there. */
+/** Makes planned faults happen. Each waits until it can: a process that is not there cannot be killed. */
 export class FaultDoer {
   constructor(private readonly round: ChaosRound) {}
 

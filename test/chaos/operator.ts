@@ -6,7 +6,7 @@ import type { System } from '../support/system.js';
 import type { ChaosDatabase } from './chaos-database.js';
 
 const INGESTORS = ['ingestor', 'ingestor-2'];
-/** The ingestor is away, or the database is for it, or the job has gone on since it was looked at. */
+/** The ingestor is away, or the database is for it, or the job has changed since it was looked at. */
 const PASSING = [
   'SYSTEM_UNREACHABLE',
   'INTERNAL',
@@ -35,7 +35,7 @@ export class Operator {
     private readonly database: ChaosDatabase,
   ) {}
 
-  /** Null when nobody took the job now. */
+  /** Null when no ingestor took the job now. */
   async start(request: JobRequest, after: string): Promise<string | null> {
     const taken = await this.database.rowsOrNull<{ id: string }>(
       'SELECT id FROM sluice.job WHERE id > $1 AND stream IS NULL ORDER BY id LIMIT 1',
@@ -64,7 +64,7 @@ export class Operator {
     await this.ask((client) => client.resumeJob(id, {}));
   }
 
-  /** @returns null when somebody has to ask again */
+  /** @returns null when the caller has to ask again */
   private async ask<T>(work: (client: SluiceClient) => Promise<T>): Promise<T | null> {
     const name = INGESTORS[this.turn++ % INGESTORS.length] ?? '';
     const { trackerUrl, token } = this.system;

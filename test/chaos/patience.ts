@@ -12,7 +12,7 @@ export class StuckError extends Error {}
 
 /**
  * Waits as long as anything moves: bounded by standstill, not by time.
- * @param look what progress can be seen by, as text; null while nobody can look
+ * @param look what progress can be seen by, as text; null while it cannot be looked at
  */
 export class Patience {
   private seen: string | null = null;

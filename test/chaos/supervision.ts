@@ -19,14 +19,14 @@ interface Stall {
 
 /**
  * Looks after a system as a supervisor does: what ended is started again, what says that it is not live is killed.
- * Also wakes what was stalled, when its time is over, and tells which armed fault points were met.
+ * Also wakes what was stalled, when its time is over, and says which armed fault points were met.
  */
 export class Supervision {
   /** What a supervisor would have logged. */
   readonly remarks: string[] = [];
   private readonly silentProbes = new Map<string, number>();
   private stalls: Stall[] = [];
-  /** Files of the fault folder: `<point>.hit-<pid>`. They stay until the round's end, for whoever met them reads them. */
+  /** Files of the fault folder: `<point>.hit-<pid>`. They stay until the round's end, for the process that met one reads it. */
   private readonly met: string[] = [];
   private readonly stopping = new AbortController();
   private readonly killedPids = new Map<string, number>();
@@ -113,7 +113,7 @@ export class Supervision {
     writeFileSync(join(this.system.faultFolder, point), action);
   }
 
-  /** What nobody has met is met by nobody any more. @returns the points that were met since the last call */
+  /** A point that no process has met is met by none from now on. @returns the points that were met since the last call */
   disarm(): FaultPoint[] {
     this.wakeAndCollect();
     for (const file of readdirSync(this.system.faultFolder)) {

@@ -10,7 +10,7 @@ import { poisonMessages } from './poison.js';
 /** Partition → offset, of one topic: ends of partitions, or a group's next offsets to read. */
 export type Offsets = ReadonlyMap<number, number>;
 
-/** The topics as somebody sees them who stands beside Sluice. Every call may fail while the broker is away. */
+/** The topics as a process beside Sluice sees them. Every call may fail while the broker is away. */
 export class ChaosTopics {
   private readonly kafka: Kafka;
 

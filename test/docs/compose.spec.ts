@@ -149,7 +149,7 @@ describe('Dockerfile', () => {
     expect(read('docs/operations.md')).toContain(`\`node ${options} dist/apps/ingestor/src/main.js\``);
   });
 
-  it('asks for readiness where the services answer it, and runs as nobody special', () => {
+  it('asks for readiness where the services answer it, and runs as an ordinary user', () => {
     expect(dockerfile).toMatch(/^USER node$/m);
     expect(dockerfile).toContain('/health/ready`');
     expect(read('libs/common/src/http/health.controller.ts')).toMatch(

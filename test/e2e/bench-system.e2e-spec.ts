@@ -1,4 +1,4 @@
-/** The system that `npm run bench` measures: what it tells of a job, and what a new one with other settings is. */
+/** The system that `npm run bench` measures: what it reports of a job, and what a new one with other settings is. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -32,7 +32,7 @@ describe('a system to be measured', () => {
   }, LONGEST_MS);
 
   it(
-    'begins anew with other settings, at other ports, with empty tables',
+    'begins again with other settings, at other ports, with empty tables',
     async () => {
       // Only what a new one is compared with.
       await system.up(NO_SERVICES);
@@ -58,7 +58,7 @@ describe('a system to be measured', () => {
     LONGEST_MS,
   );
 
-  it('tells of a job what came of it, how long it took and what it cost', async () => {
+  it('reports what came of a job, how long it took and what it cost', async () => {
     const startedAt = Date.now();
     const job = await system.run('tax-registration', file);
     expect(job.report).toMatchObject({ state: 'succeeded', counts: { read: ROWS + 1, loaded: ROWS } });
@@ -79,7 +79,7 @@ describe('a system to be measured', () => {
     await expect(system.run('tax-registration', broken)).rejects.toThrow('ended otherwise');
   });
 
-  it('tells what other work cost, none of it in the broker', async () => {
+  it('reports what other work cost, none of it in the broker', async () => {
     const { result, seconds, brokerBytes, cpuSeconds } = await system.measure(async () => {
       const query = 'SELECT count(md5(n::text))::int AS count FROM generate_series(1, 200000) AS n';
       return (await system.database.query<{ count: number }>(query)).rows[0]?.count;

@@ -29,10 +29,10 @@ const SCRIPT = join(ROOT, 'scripts', 'bench.js');
 const LONGEST_MS = 1_800_000;
 /** `partitions` starts six systems (bench-system.e2e-spec.ts starts one with such settings); the other needs Kafka Connect, which is fetched. */
 const LEFT_OUT = ['partitions', 'stream-backlog'];
-/** Tells what an idle stream costs, and compares it with nothing. */
+/** Reports what an idle stream costs, and compares it with nothing. */
 const WITHOUT_RATIOS = ['stream-idle'];
 const MEASURED = CASES.map(({ name }) => name).filter((name) => !LEFT_OUT.includes(name));
-/** A ratio of the whole way. */
+/** A ratio of `whole-way`. */
 const INDEXED = 'to psql, cleaned rows into indexed tables';
 
 const describeWithPsql = HAS_PSQL ? describe : describe.skip;
@@ -130,7 +130,7 @@ describeWithPsql('npm run bench', () => {
     }
   });
 
-  it('tells of a job where its seconds went, and what it cost each process', () => {
+  it('reports where the seconds of a job went, and what it cost each process', () => {
     const run = result.cases[0]!.runs.find(({ label }) => label === 'sluice')!;
     const parts = Object.values(run.parts ?? {});
     expect(parts.reduce((total, part) => total + part, 0)).toBeCloseTo(run.seconds, 3);

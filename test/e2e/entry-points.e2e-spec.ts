@@ -46,7 +46,7 @@ describe('entry points', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it('a process whose log cannot be written goes on', async () => {
+  it('a process whose log cannot be written continues', async () => {
     // Standard output is a file that was opened for reading: every write fails, as on a full disk.
     const logger = pathToFileURL(join(checkoutFolder(), 'dist/libs/common/src/telemetry/logger.js')).href;
     const script = `

@@ -94,7 +94,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
     },
   );
 
-  it('the broker refuses clean batches as too large: the validator says so, and goes on when it may', async () => {
+  it('the broker refuses clean batches as too large: the validator says so, and continues when it may', async () => {
     const job = await rig.startHalf(file);
     await rig.kafka.setLargestMessage(CLEAN, 1_000);
     job.goOn();
@@ -171,7 +171,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
     await rig.expectOutcome(job.id, file);
   });
 
-  it('poison in every topic: parked with its reason and counted, and what stands behind it goes on', async () => {
+  it('poison in every topic: parked with its reason and counted, and what stands behind it is processed', async () => {
     const job = await rig.startHalf(file);
     const parkedBefore = (await parked()).length;
     const letterOf = (await rig.kafka.messages(DEAD)).at(-1)!;
@@ -181,7 +181,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
     const poison = [
       ...poisoned(raw!, 'batch', raw!.value!.subarray(0, 100)),
       ...poisoned(clean!, 'raw', clean!.value!.subarray(0, 100)),
-      // A letter is any bytes; only their absence is wrong.
+      // A dead letter is any bytes; only their absence is wrong.
       ...poisoned(letterOf, 'record', null),
       ...poisoned(eventOf, 'v', eventOf.value!.subarray(0, 20)),
     ];
@@ -228,8 +228,8 @@ describe('a broker in trouble, and trouble in its topics', () => {
   it.each([
     ['clean batches', [CLEAN]],
     ['raw and clean batches', [RAW, CLEAN]],
-  ])('%s expire under a job: it names them, and is mended by resuming it', async (_, topics) => {
-    // A repeat that is found at the end needs its raw batch, for its letter.
+  ])('%s expire under a job: it names them, and a resume completes it', async (_, topics) => {
+    // A repeat that is found at the end needs its raw batch, for its dead letter.
     const source = topics.includes(RAW) ? unrepeated : file;
     const job = await judgedJob(source);
     for (const topic of topics) await rig.kafka.expire(topic);
@@ -249,7 +249,7 @@ describe('a broker in trouble, and trouble in its topics', () => {
 
 const TOO_LARGE = /bytes that it takes \(max\.message\.bytes\)/;
 
-/** Of a batch, a letter or an event: repeats of it are the same. Events are told at a time, which differs. */
+/** Of a batch, a dead letter or an event: repeats of it are the same. Events carry a time, which differs. */
 function identity({ key, value, topic }: SeenMessage): string {
   if (topic !== STATUS_TOPIC) return String(key);
   const { type, batch, stage, step } = JSON.parse(String(value)) as Record<string, unknown>;

@@ -1,9 +1,9 @@
 /**
- * Every named point (`FAULT_POINTS`) in a job, one or two of its stages and one of its end in each: whoever passes it is
- * killed there and started again, or is stopped there until somebody else has ended the job, and then wakes up.
+ * Every named point (`FAULT_POINTS`) in a job, one or two of its stages and one of its end in each: the process that
+ * passes it is killed there and started again, or stopped there until others have ended the job, and then woken up.
  *
  * Each time (G1 to G5, G8): the outcome is the oracle's; no offset is beyond durable work; the rows of the job before
- * are there until the new ones are; nobody is wedged. Offsets are compared as soon as somebody is gone, before anybody
+ * are there until the new ones are; no process is wedged. Offsets are compared as soon as one is gone, before any
  * else could have made up for what was lost.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -44,7 +44,7 @@ describe('at every fault point', () => {
   let jobs = 0;
 
   beforeAll(async () => {
-    // Of the loaders one stops on the way and one at the end, and one goes on.
+    // Of the loaders one stops on the way and one at the end, and one works.
     rig = await FaultRig.start({ ingestors: 2, validators: 2, loaders: 3 });
     files = [1, 2].map((seed) => rig.file({ rows: 2_000, seed, repeatShare: 0.01 }));
     unrepeated = rig.file({ rows: 2_000, seed: 3, repeatShare: 0 });
@@ -86,13 +86,13 @@ describe('at every fault point', () => {
       for (const name of names) await eventually(() => !rig.system.isRunning(name), `${name} to be gone`);
       await rig.expectOffsetsBehindWork(job.id);
       if (!points.includes('finalizer.visible')) expect(await rig.contents()).toBe(before);
-      // The others go on meanwhile; whether it is ready again is seen at the end.
+      // The others work meanwhile; whether it is ready again is seen at the end.
       for (const name of names) await rig.system.restart(name, { waitsForReady: false });
     }
     await rig.expectOutcome(job.id, job.file);
   });
 
-  it.each(TITLED)('$title: stopped there while others go on, and woken up afterwards', async (meeting) => {
+  it.each(TITLED)('$title: stopped there while others work, and woken up afterwards', async (meeting) => {
     const job = await startJob(meeting);
     const before = await rig.contents();
     arm('stall', meeting);
@@ -112,7 +112,7 @@ describe('at every fault point', () => {
     await rig.expectOutcome(job.id, job.file);
   });
 
-  it('two ingestors told to run one dataset at once: one job, and the other caller hears of it', async () => {
+  it('two ingestors asked to run one dataset at once: one job, and the other caller is refused with its id', async () => {
     const [file] = files;
     const { token, trackerUrl } = rig.system;
     const requests = ['ingestor', 'ingestor-2'].map((name) =>

@@ -1,5 +1,5 @@
 /**
- * Faults of the database delay a job and change nothing about its outcome (G5, G8, G10): not one of them makes a dead
+ * Faults of the database delay a job and change nothing about its outcome (G5, G8, G10): none of them makes a dead
  * letter. Only what PostgreSQL refuses of a record itself does.
  *
  * Covered elsewhere: what a swap keeps and refuses, views on views, grants, comments and policies among it
@@ -96,7 +96,7 @@ describe('a database in trouble', () => {
     return rowCount ?? 0;
   }
 
-  /** Takes every slot, then cuts those that have one, until nobody else has. */
+  /** Takes every slot, then cuts those that have one, until no other process has any. */
   async function takeAllConnections(): Promise<void> {
     await eventually(async () => {
       try {
@@ -245,7 +245,7 @@ describe('a database in trouble', () => {
     await rig.expectOutcome(id, file);
   });
 
-  it('records that only the database refuses: each a letter that says why, and their neighbours are loaded', async () => {
+  it('records that only the database refuses: each a dead letter that says why, and their neighbours are loaded', async () => {
     await query(
       rig.system,
       `TRUNCATE public.tax_registration CASCADE;

@@ -1,5 +1,5 @@
 /**
- * Services that are killed, ended, stopped, or lose their clock at moments that nobody chose (G8). The named moments stand in faults-points.
+ * Services that are killed, ended, stopped, or lose their clock at random moments (G8). The named moments stand in faults-points.
  */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -50,7 +50,7 @@ describe('services at any moment', () => {
     await rig.expectOutcome(job.id, file);
   });
 
-  it('SIGTERM of each of them in the middle of a batch: it drains, and what it leaves is gone on with', async () => {
+  it('SIGTERM of each of them in the middle of a batch: it drains, and others continue what it leaves', async () => {
     const job = await rig.startHalf(file);
     // A load transaction takes about a second, so the loader has one in hand; the others have what half a file brings.
     await gate.slow(0.0005);
@@ -59,7 +59,7 @@ describe('services at any moment', () => {
     await Promise.all(SERVICES.map((name) => rig.system.kill(name, 'SIGTERM')));
     for (const name of SERVICES) expect(rig.system.logsOf(name)).toContain('"msg":"drained"');
     await rig.expectOffsetsBehindWork(job.id);
-    // Left, not missed: nobody has to wait for a session to run out.
+    // Left, not missed: no process has to wait for a session to run out.
     for (const group of ['sluice-validator', 'sluice-loader', 'sluice-tracker'])
       expect(await rig.kafka.membersOf(group)).toBe(0);
     await gate.open();

@@ -1,5 +1,5 @@
 /**
- * Jobs that are interrupted, fail, are paused or cancelled in the middle, on a whole system: what goes on comes to the
+ * Jobs that are interrupted, fail, are paused or cancelled in the middle, on a whole system: what continues comes to the
  * end of an uninterrupted run, as the oracle says it, and what does not leaves the tables as they were.
  */
 import { gzipSync } from 'node:zlib';
@@ -175,7 +175,7 @@ describe('a job that is interrupted', () => {
     await expectOutcome(id);
   });
 
-  it('goes on with its own source only: another one is refused as often as it is tried', async () => {
+  it('continues with its own source only: another one is refused as often as it is tried', async () => {
     await loadOther();
     const source = await haltingSource(file.bytes, '"v1"');
     const { id } = await jobHalfWay(source);
@@ -208,7 +208,7 @@ describe('a job that is interrupted', () => {
     await expectOutcome(id);
   });
 
-  it('by a source that fails for good goes on when it is resumed', async () => {
+  it('by a source that fails for good continues when it is resumed', async () => {
     await loadOther();
     const source = await haltingSource(file.bytes, '"v1"');
     source.serves({ at: 'cut' });

@@ -226,7 +226,7 @@ describe('a system under the documented rights', () => {
     expect(judgementsIn(system.logsOf('kafka')).filter(({ isAllowed }) => !isAllowed)).toEqual([]);
   });
 
-  it('a loader that loses READ on the clean topic waits, names it in log, health and job, and goes on', async () => {
+  it('a loader that loses READ on the clean topic waits, names it in log, health and job, and continues', async () => {
     const pid = system.pidOf('loader');
     const isLost = (acl: AclEntry): boolean =>
       acl.principal === 'User:sluice-loader' &&
@@ -255,7 +255,7 @@ describe('a system under the documented rights', () => {
     await setAcls(admin, rights);
     expect(await jobEnd(system, id)).toMatchObject({ state: 'succeeded', wait: null, counts: { loaded: 2 } });
     expect(await readiness('loader')).toMatchObject({ status: 'ok', problems: [] });
-    // It waited itself; nobody had to start it again.
+    // It waited itself; no one had to start it again.
     expect(system.pidOf('loader')).toBe(pid);
     expect(system.isRunning('loader')).toBe(true);
   });

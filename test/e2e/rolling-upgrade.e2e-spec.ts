@@ -14,7 +14,7 @@ import { type System, startSystem } from '../support/system.js';
 import { type VersionedDataset, versionedDataset } from '../support/versioned-dataset.js';
 
 const DATASET = 'webshop-orders';
-/** Half of them are more than the head of a file, which is read first. */
+/** Half of them are more than what is read first, before the job runs. */
 const ROWS = 1_500;
 
 describe('a rolling upgrade with a job under way', () => {

@@ -15,7 +15,7 @@ import { readCopyText } from '../support/record/read-copy-text.js';
 import { ORDER, SHOP, SHOP_COLUMNS } from '../support/record/sample-contracts.js';
 
 interface Verdict {
-  /** `refused`: the head; `nothing`: not one record is accepted. */
+  /** `refused`: the head; `nothing`: no record is accepted. */
   readonly is: 'judged' | 'nothing' | 'refused';
   readonly counts: Readonly<
     Record<'read' | 'accepted' | 'refused' | 'skipped' | 'warnings' | 'superseded', number>

@@ -31,7 +31,7 @@ describe('ids of invariants', () => {
     expect(problemsOfDefinitions(defined('a.ts', 'AB1', 'AB2 (G5)'))).toEqual([]);
   });
 
-  it('have two letters, of one module, and numbers without gap', () => {
+  it('have two capital letters, of one module, and numbers without gap', () => {
     expect(problemsOfDefinitions(defined('a.ts', 'A1', 'A2'))).toEqual(['A of a.ts has not two letters']);
     expect(problemsOfDefinitions([...defined('a.ts', 'AB1'), ...defined('b.ts', 'AB2')])).toEqual([
       'AB belongs to several modules: a.ts, b.ts',
@@ -66,7 +66,7 @@ describe('ids of invariants', () => {
     ]);
   });
 
-  it('have two letters and one module everywhere, numbered from 1', () => {
+  it('have two capital letters and one module everywhere, numbered from 1', () => {
     expect(definitions.length).toBeGreaterThan(250);
     expect(problemsOfDefinitions(definitions)).toEqual([]);
   });

@@ -10,7 +10,7 @@ export interface Definition {
 
 /** What looks like an id and is none. */
 const OTHER_NAMES = new Set(['CP437', 'E3', 'MD5', 'S3', 'V8', 'X509']);
-/** Guarantees of docs/guarantees.md: the only ids of one letter. */
+/** Guarantees of docs/guarantees.md: the only ids with one capital letter. */
 const GUARANTEES = 10;
 
 const DEFINITION = /^ - ([A-Z]{1,3})(\d+)(?: \(G\d+(?:, G\d+)*\))?: /;
@@ -27,7 +27,7 @@ export function definitionsIn(file: string, prose: readonly Prose[]): Definition
     );
 }
 
-/** @returns a sentence for each prefix that is not two letters of one module, and each gap in a module's numbers */
+/** @returns a sentence for each prefix that is not two capital letters of one module, and each gap in a module's numbers */
 export function problemsOfDefinitions(definitions: readonly Definition[]): string[] {
   const prefixes = new Set(definitions.map(({ prefix }) => prefix));
   return [...prefixes].flatMap((prefix) => {

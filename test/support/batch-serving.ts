@@ -19,7 +19,7 @@ import { type TestKafka, startTestKafka } from './kafka.js';
 
 const logger = pino({ level: 'silent' });
 
-/** A topic, a consumer group and batch servers that a test tells what to do with a delivery, on a real broker. */
+/** A topic, a consumer group and batch servers for which a test decides what becomes of a delivery, on a real broker. */
 export class ServingHarness {
   /** What the handler does with a delivery; set by each test. */
   onDelivery: (delivery: Delivery) => Promise<void> = () => Promise.resolve();

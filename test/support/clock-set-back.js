@@ -1,6 +1,6 @@
 /**
  * Preloaded into a service (`NODE_OPTIONS=--import=…`): SIGUSR2 sets its clock back by an hour, as an operator or a
- * time server may. Only the clock of the wall: `performance.now()` and timers go on, as they do in life.
+ * time server may. Only the clock of the wall: `performance.now()` and timers continue, as they do in life.
  */
 const BACK_MS = 60 * 60 * 1000;
 const RealDate = Date;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import kafkajs, { type AclEntry } from 'kafkajs';
 
-/** What docs/operations.md tells an operator to grant, taken from its text: tests run under exactly this. */
+/** What docs/operations.md asks an operator to grant, taken from its text: tests run under exactly this. */
 const PAGE = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 
 /** The dataset that stands in the page's commands. */

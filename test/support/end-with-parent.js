@@ -1,6 +1,6 @@
 /**
  * Guards the servers of a test run: when the process that started it goes away, however that happens
- * (Ctrl-C, `kill -9`, a crashed Jest worker), this one's standard input ends, and it ends what it was told to watch
+ * (Ctrl-C, `kill -9`, a crashed Jest worker), this one's standard input ends, and it ends what it was asked to watch
  * and removes the folders. Start it detached, so that Ctrl-C does not reach it. Plain JavaScript, because it must
  * run without a build.
  *

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-/** The guard of test servers: what it is told to watch ends when its standard input does. */
+/** The guard of test servers: what it is asked to watch ends when its standard input does. */
 describe('end-with-parent', () => {
   let guard: ChildProcess;
   let folder: string;
@@ -46,7 +46,7 @@ describe('end-with-parent', () => {
     expect(existsSync(folder)).toBe(false);
   });
 
-  it('leaves alone what it was told to forget', async () => {
+  it('leaves alone what it was asked to forget', async () => {
     const server = startServer();
     tell(
       { watch: server.pid, signal: 'SIGTERM' },

@@ -68,7 +68,7 @@ function expectSame<T extends object>(found: readonly T[], wanted: readonly T[])
   expect(found).toHaveLength(wanted.length);
 }
 
-/** Every refused record has one letter, with its line, stage and codes; and all sums of the job are right. */
+/** Every refused record has one dead letter, with its line, stage and codes; and all sums of the job are right. */
 export async function expectReport(system: System, job: JobDetail, expected: Expectation): Promise<void> {
   expect(job).toMatchObject({ state: 'succeeded', error: null });
   expect(job.counts).toMatchObject({ ...expected.counts, superseded: 0 });

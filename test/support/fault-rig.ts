@@ -75,7 +75,7 @@ export class FaultRig {
     await this.system.stop();
   }
 
-  /** 2 % of the rows have a defect, 0.5 % repeat an earlier one unless told otherwise. */
+  /** 2 % of the rows have a defect, 0.5 % repeat an earlier one unless an option says otherwise. */
   file(options: { rows?: number; seed?: number; repeatShare?: number } = {}): FaultFile {
     const { rows = 4_000, seed = 7, repeatShare = 0.005 } = options;
     const { bytes, path } = generatedFile(this.system, { rows, seed, defectShare: 0.02, repeatShare });
@@ -111,7 +111,7 @@ export class FaultRig {
 
   /**
    * A job whose source comes in five parts; during each of the later four `interrupt` is called at a moment that the
-   * seed chooses, told by the batches that are loaded. @returns the job, with all of its source given
+   * seed chooses, counted in batches that are loaded. @returns the job, with all of its source given
    */
   async startInterrupted(file: FaultFile, seed: number, interrupt: () => Promise<void>): Promise<string> {
     const random = new SeededRandom(seed);
@@ -148,7 +148,7 @@ export class FaultRig {
     for (const source of this.sources.splice(0)) await source.close();
   }
 
-  /** Tells any two contents of the tables apart. */
+  /** Differs for any two contents of the tables. */
   async contents(): Promise<string> {
     const [row] = await query<{ digest: string }>(
       this.system,
@@ -177,21 +177,21 @@ export class FaultRig {
     );
   }
 
-  /** The job has ended, the tables and every sum are the oracle's, nothing is left behind and nobody is wedged. */
+  /** The job has ended, the tables and every sum are the oracle's, nothing is left behind and no process is wedged. */
   async expectOutcome(id: string, { expected }: FaultFile): Promise<void> {
     await expectReport(this.system, await jobEnd(this.system, id), expected);
     await expectTables(this.system, expected);
     await this.expectOffsetsBehindWork(id);
     await this.expectAtRest();
     await this.expectProgress(id, expected);
-    // Whoever woke up late has done so by now.
+    // A process that woke up late has done so by now.
     await expectTables(this.system, expected);
     const batches = await this.ledger(id);
     expect(batches).toEqual([...batches.keys()]);
   }
 
   /**
-   * G7: what the tracker made of the events, of which some were told twice and none in order. Of a job that has ended
+   * G7: what the tracker made of the events, of which some came twice and none in order. Of a job that has ended
    * batches and records come from its row; the other sums are the events' own.
    */
   private async expectProgress(id: string, { counts }: Expectation): Promise<void> {

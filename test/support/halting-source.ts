@@ -16,7 +16,7 @@ export interface HaltingSource {
   /** The Range headers that were asked for, in order. */
   readonly ranges: readonly (string | undefined)[];
   serves(change: Partial<Halting>): void;
-  /** Sends the rest, to whoever waits. */
+  /** Sends the rest, to all that wait. */
   goOn(): void;
   close(): Promise<void>;
 }

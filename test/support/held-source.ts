@@ -5,7 +5,7 @@ import { eventually } from './eventually.js';
 /** An HTTP source that comes in parts, so that a test can act in the middle of a job. */
 export interface HeldSource {
   readonly url: string;
-  /** Lets the next part pass, to those who wait and to whoever asks from now on. */
+  /** Lets the next part pass, to those that wait and to those that ask from now on. */
   goOn(): void;
   close(): Promise<void>;
 }

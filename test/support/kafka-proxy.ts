@@ -2,9 +2,9 @@ import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 
 /**
  * A TCP proxy before a Kafka broker that can lose the broker's answer to a produce request: the messages are in
- * their topics, and whoever sent them never hears of it.
+ * their topics, and their sender never hears of it.
  *
- * Kafka's protocol (kafka.apache.org/protocol): a frame is its length in four bytes and then so many bytes. A request
+ * Kafka's protocol (kafka.apache.org/protocol): a frame is its length in four bytes and then that number of bytes. A request
  * begins with api key (int16, 0 = Produce), api version (int16), correlation id (int32) and client id (int16 length,
  * bytes); its response begins with the same correlation id.
  */

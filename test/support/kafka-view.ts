@@ -161,7 +161,7 @@ export class KafkaView {
   ): void {
     const place = `${topic}/${partition}`;
     const offset = Number(message.offset);
-    // After a broker's restart it begins anew.
+    // After a broker's restart it begins again.
     if (offset < (this.nextOffset.get(place) ?? 0)) return;
     this.nextOffset.set(place, offset + 1);
     const { key, value, headers = {} } = message;

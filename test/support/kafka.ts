@@ -15,7 +15,7 @@ export interface TestKafka {
 
 /**
  * A broker: the run's when `npm test` started one (TEST_KAFKA_BROKERS), else one of its own (about 3 s).
- * It may be shared, so choose names of topics and groups that nobody else has; topics are not created by use.
+ * It may be shared, so choose names of topics and groups that no one else has; topics are not created by use.
  */
 export async function startTestKafka(): Promise<TestKafka> {
   const runBrokers = process.env.TEST_KAFKA_BROKERS;

@@ -97,7 +97,7 @@ export class LoadingHarness {
     await inTransaction(this.pool, (client) => createStaging(client, THING_PLAN, { id: this.job, mode }));
   }
 
-  /** A batch of two things, each with a part, unless told otherwise. */
+  /** A batch of two things, each with a part, unless an option says otherwise. */
   batch(number: number, rows: { thing?: string; part?: string } = {}): CleanMessage {
     const first = number * 2;
     const thing = rows.thing ?? `${first}\tt${first}\t1\n${first + 1}\tt${first + 1}\t2\n`;

@@ -24,7 +24,7 @@ export async function describeSchemas(url: string, schemas: readonly string[]): 
   return rows.map(({ line }) => line);
 }
 
-/** NOT NULL is told by the columns: version 18 names such constraints, by the statement that made them. */
+/** NOT NULL is read from the columns: version 18 names such constraints, by the statement that made them. */
 const SCHEMA_LINES = `
   WITH relation AS (
     SELECT c.oid, c.relkind, c.oid::regclass::text AS name

@@ -65,7 +65,7 @@ function* readGroup(file: Buffer, group: readonly Span[], firstRecord: number): 
   const readable = texts.filter((text) => text !== null);
   const parsed: string[][] = parse(readable.join(''), {
     record_delimiter: ['\r\r\n', '\r\n', '\n'],
-    // Lengths are judged by the rules, and a quote inside a bare field is a letter.
+    // Lengths are judged by the rules, and a quote inside a bare field is a character.
     relax_column_count: true,
     relax_quotes: true,
   });

@@ -181,7 +181,7 @@ describe('oracle', () => {
     ]);
   });
 
-  it('refuses an undecodable byte and goes on', () => {
+  it('refuses an undecodable byte and continues', () => {
     const bad = Buffer.concat([file(row()).subarray(0, -3), Buffer.from([0xff]), Buffer.from(',,\n')]);
     expect(summary(Buffer.concat([bad, Buffer.from(`${row({ 1: '04595257' })}\n`)]))).toEqual([
       '0@3 refused MALFORMED_ROW',
@@ -223,7 +223,7 @@ describe('oracle', () => {
     expect(outcomes[0]).toMatchObject({ codes: ['MALFORMED_ROW'] });
   });
 
-  it('refuses a record over the size limit unread, and goes on at its line end', () => {
+  it('refuses a record over the size limit unread, and continues at its line end', () => {
     const source = file(row({ 3: `"${'長'.repeat(500)}"` }), row({ 1: '04595257' }));
     expect(summary(source, { maxRecordBytes: 1000 })).toEqual(['0@3 refused RECORD_TOO_LARGE', '1@4 loaded']);
   });

@@ -7,7 +7,7 @@ import { readRecords } from './oracle-records.js';
  *
  * Written from the dataset's README (its section numbers are cited), plainly and apart: it shares no
  * code with `libs/`, decodes every record to strings and keeps what it needs in maps. It judges a
- * right file only; what a wrong file gets is told by the prologue's own spec.
+ * right file only; what a wrong file gets is shown by the prologue's own spec.
  */
 
 export interface OracleOptions {

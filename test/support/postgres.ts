@@ -7,7 +7,7 @@ import { THROW_AWAY_SETTINGS, planPostgres } from '#local/postgres/postgres-serv
 import { RunFolder } from './run-folder.js';
 
 export interface TestDatabase {
-  /** Of an empty database that nobody else uses; its user may do everything. */
+  /** Of an empty database that no one else uses; its user may do everything. */
   readonly url: string;
   stop(): Promise<void>;
 }

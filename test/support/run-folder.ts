@@ -30,7 +30,7 @@ export class RunFolder {
     tellGuard({ remove: folder });
   }
 
-  /** A process that somebody else started for the test; it is sent SIGTERM when this process goes away. */
+  /** A process that another program started for the test; it is sent SIGTERM when this process goes away. */
   alsoEnd(pid: number): void {
     tellGuard({ watch: pid, signal: 'SIGTERM' });
   }

@@ -28,7 +28,7 @@ export interface SystemOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Datasets of its own, on top of those that SLUICE_DATASET_PATHS in `env` names; they stand in `system.datasetFolder`. */
   readonly datasets?: DatasetFiles;
-  /** A PostgreSQL of its own, so that `kill('postgres')` harms nobody else; else a database on the run's server. */
+  /** A PostgreSQL of its own, so that `kill('postgres')` harms no one else; else a database on the run's server. */
   readonly ownPostgres?: boolean;
   /** Of that PostgreSQL, on top of THROW_AWAY_SETTINGS. */
   readonly postgresSettings?: Readonly<Record<string, string | number>>;

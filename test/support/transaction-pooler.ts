@@ -67,7 +67,7 @@ const STARTUP_PARAMETERS = [
   'standard_conforming_strings',
   'application_name',
 ];
-/** TP4. What the server reports when it changes, whoever changes it. */
+/** TP4. What the server reports when it changes, whichever session changes it. */
 const TRACKED = [
   'client_encoding',
   'DateStyle',

@@ -1,6 +1,6 @@
 /**
  * A record that cannot be loaded costs itself and nothing else: it becomes a dead letter with its line and reasons,
- * its neighbours are loaded, and the job goes on.
+ * its neighbours are loaded, and the job continues.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

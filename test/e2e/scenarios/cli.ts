@@ -1,5 +1,5 @@
 /**
- * The command line as somebody's script sees it, on a real system: what it prints, and how it ends.
+ * The command line as a user's script sees it, on a real system: what it prints, and how it ends.
  * Standard input is no terminal here, so a question is never asked.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -182,7 +182,7 @@ export const cli = scenario('sluice on a real system', {}, (running) => {
     expect(JSON.parse(asJson.stdout)).toMatchObject({ ok: false, error: { code: 'USAGE_INVALID' } });
   });
 
-  /** More than the head of a source, 64 KiB of which are read before a job runs; less than a batch. */
+  /** More than the 64 KiB of a source that are read before a job runs; less than a batch. */
   const HELD_ROWS = 1_000;
 
   /** A running job whose source does not end before `release`. */

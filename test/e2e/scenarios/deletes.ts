@@ -1,5 +1,5 @@
 /**
- * A dataset whose files say by a column which rows go: the whole way, against the plain model of a merge.
+ * A dataset whose files say by a column which rows go: from file to table, against the plain model of a merge.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -87,7 +87,7 @@ export const modes = scenario('modes of a job', {}, (running) => {
     expect(await bans()).toEqual(Array.from({ length: limit }, (_, i) => validBan(i)).sort());
   });
 
-  it('shrink limit: a snapshot that is too small is not swapped in, unless told', async () => {
+  it('shrink limit: a snapshot that is too small is not swapped in, unless the request allows it', async () => {
     await runJob(system, { dataset: 'tax-registration', source: file('full.csv', fileOf(...rows(100))) });
     const small = file('small.csv', fileOf(...rows(79)));
     const refused = await runJob(system, { dataset: 'tax-registration', source: small });
@@ -127,7 +127,7 @@ export const modes = scenario('modes of a job', {}, (running) => {
   it('a replacement runs alone: a second job is refused, names it, and cancelling leaves the tables as they were', async () => {
     const before = await bans();
     const stagingBefore = await staging();
-    // More than the head of a source, which is read before a job runs.
+    // More than what is read of a source before a job runs.
     const slow = createServer((_, response) => {
       response.writeHead(200);
       response.write(fileOf(...rows(1_500)));
@@ -157,7 +157,7 @@ export const modes = scenario('modes of a job', {}, (running) => {
     await new Promise((resolve) => slow.close(resolve));
   });
 
-  it('a dataset from elsewhere, NDJSON with children, goes the whole way', async () => {
+  it('a dataset from elsewhere, NDJSON with children, gets from file to tables', async () => {
     const folder = join(FIXTURE_DATASETS, 'webshop-orders', 'fixtures');
     const bytes = readFileSync(join(folder, 'input.ndjson'));
     const letters = JSON.parse(readFileSync(join(folder, 'expected-dead-letters.json'), 'utf8')) as unknown[];

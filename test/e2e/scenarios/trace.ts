@@ -1,5 +1,5 @@
 /**
- * Why is this row missing, or as it is? The whole way: files, messages, refusals, deletes, snapshots, cancelled jobs and what
+ * Why is this row missing, or as it is? All of it: files, messages, refusals, deletes, snapshots, cancelled jobs and what
  * retention has deleted, asked by the command line.
  */
 import { writeFileSync } from 'node:fs';
@@ -116,7 +116,7 @@ export const trace = scenario('sluice trace', FILES, (running) => {
   let second: JobDetail;
   let snapshot: JobDetail;
 
-  it('tells by which job and line a row was loaded, and what superseded every other record', async () => {
+  it('says by which job and line a row was loaded, and what superseded every other record', async () => {
     first = await load(
       GOODS,
       [
@@ -169,7 +169,7 @@ export const trace = scenario('sluice trace', FILES, (running) => {
     expect(there.row.rows).toBe(1);
   });
 
-  it('tells why a record was refused, by the contract or by the database', async () => {
+  it('says why a record was refused, by the contract or by the database', async () => {
     const byContract = await trace(GOODS, 'TPE', '3');
     expect(byContract).toMatchObject({
       verdict: 'refused',
@@ -197,7 +197,7 @@ export const trace = scenario('sluice trace', FILES, (running) => {
     expect(stdout).toContain('DUPLICATE');
   });
 
-  it('tells of jobs that are under way, cancelled, failed or rehearsals', async () => {
+  it('reports jobs that are under way, cancelled, failed or rehearsals', async () => {
     // More than what a source's head may take.
     const lines = Array.from({ length: 12_000 }, (_, at) => `,HEL,${at},1,1,padding,\n`);
     const source = await startHeldSource(Buffer.from(HEADER + lines.join('')));
@@ -224,7 +224,7 @@ export const trace = scenario('sluice trace', FILES, (running) => {
     expect(told(view)).toEqual([[failed.id, 2, 'job-failed']]);
   });
 
-  it('tells of messages by their place, and of deletes without a value', async () => {
+  it('reports messages by their place, and of deletes without a value', async () => {
     const client = clientOf(system);
     await client.startStream(GOODS, {});
     const topic = `sluice.${GOODS}.inbox`;
@@ -265,7 +265,7 @@ export const trace = scenario('sluice trace', FILES, (running) => {
     await eventually(async () => (await client.stream(GOODS)).state === 'stopped', 'the stream to end');
   });
 
-  it('tells that a later snapshot does not have the key', async () => {
+  it('says that a later snapshot does not have the key', async () => {
     snapshot = await load(GOODS, ',TPE,1,99,1,,\n,TPE,9,1,1,,\n', { mode: 'replace', allowShrink: true });
     const view = await trace(GOODS, 'TPE', '4');
     expect(view).toMatchObject({

@@ -125,7 +125,7 @@ export const writeModes = scenario('write modes', {}, (running) => {
       expect(await versions(TABLES)).toEqual(before);
     });
 
-    it('append fails for numbers that are there, when told to', async () => {
+    it('append fails for numbers that are there, when the request says so', async () => {
       await query(system, 'TRUNCATE tax_registration CASCADE');
       const first = await load(middle, { dataset: 'tax-registration', mode: 'append', existingKeys: 'fail' });
       expect(first.counts).toMatchObject({ superseded: 0 });

@@ -75,7 +75,7 @@ export class ApiServer {
   }[] = [];
   readonly asked: string[] = [];
 
-  /** true: every connection is torn, as if nobody were there. */
+  /** true: every connection is torn, as if no server were there. */
   isSilent = false;
   turnedAway = 0;
 
@@ -103,7 +103,7 @@ export class ApiServer {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  /** The job is now like this, and whoever listens is told; streams end as the tracker's do, when there is no more to tell. */
+  /** The job is now like this, and all listeners get it; streams end as the tracker's do, when there is no more to send. */
   tell(job: JobDetail): void {
     this.jobs.set(job.id, job);
     for (const [stream, id] of this.streams) {
@@ -289,7 +289,7 @@ export class ApiServer {
     this.page(url, hasSome, response, { ungrouped: this.ungrouped });
   }
 
-  /** Two a page, so that whoever reads has to turn pages. */
+  /** Two a page, so that a reader has to turn pages. */
   private page(url: URL, all: readonly object[], response: ServerResponse, more: object = {}): void {
     const wanted = all.filter((item) => fits(item as Record<string, unknown>, url.searchParams));
     const from = Number(url.searchParams.get('cursor') ?? 0);

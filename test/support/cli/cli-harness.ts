@@ -56,7 +56,7 @@ export class CliHarness {
   }
 }
 
-/** Keeps what is written to it, and tells when a text has appeared. */
+/** Keeps what is written to it, and says when a text has appeared. */
 export class TextSink extends PassThrough {
   text = '';
   private readonly looks = new Set<() => void>();

@@ -6,7 +6,7 @@ import type { JobDetail, StageProgress } from '#api/jobs.js';
 import { ApiServer, datasetView, jobDetail } from './api-server.js';
 import { CliHarness } from './cli-harness.js';
 
-/** What the tests of `sluice run` tell of jobs and tables. */
+/** What the tests of `sluice run` have of jobs and tables. */
 
 export const COUNTS: JobCounts = {
   read: 300_000,

@@ -14,7 +14,7 @@ export function cutChunks(
   const cutter = createCutter(options, from);
   const batches: RawBatch[] = [];
   for (const chunk of chunks) {
-    // The cutter must not keep what it is given: chunks are reused by whoever reads the source.
+    // The cutter must not keep what it is given: chunks are reused by the reader of the source.
     const reused = Buffer.from(chunk);
     batches.push(...cutter.push(reused));
     reused.fill(0xff);
@@ -54,7 +54,7 @@ const emptyBatch = {
   unreadable: [],
 };
 
-/** Bytes out of few letters, so that quotes, commas and line ends meet in every way. */
+/** Bytes out of few characters, so that quotes, commas and line ends meet in every way. */
 export function trickySource(maxPieces = 80, ownPieces: readonly string[] = []): fc.Arbitrary<Buffer> {
   const piece = fc.constantFrom(
     ...ownPieces,

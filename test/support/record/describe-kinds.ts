@@ -25,7 +25,7 @@ export function describeKinds(cases: readonly KindCase[]): void {
       expect(refused.filter((value) => kind.accepts(value))).toEqual([]);
     });
 
-    it('takes no longer than its text for long runs of one letter', () => {
+    it('takes no longer than its text for long runs of one character', () => {
       // Where time grew with the square of the length, this would not end within the test's time.
       for (const letter of ['0', '9', ' ', '-', '.', ',', '[']) {
         for (const rest of ['', 'x', '.0'])

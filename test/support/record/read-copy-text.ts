@@ -1,7 +1,7 @@
 const LETTERS: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
 
 /**
- * Reads COPY text as PostgreSQL does ("COPY, Text Format"): an escape that means nothing is its letter, `\N` alone is
+ * Reads COPY text as PostgreSQL does ("COPY, Text Format"): an escape that means nothing is its character, `\N` alone is
  * NULL, a line `\.` ends everything. So a writer's mistake shows as another value, as it would in the table.
  */
 export function readCopyText(text: Buffer): (string | null)[][] {

@@ -118,7 +118,7 @@ export class Shop {
 }
 
 export const SHOP = { name: 'shop', contract: Shop, format: 'csv' } as const;
-/** The file's columns; `note` is read by nobody. */
+/** The file's columns; `note` is read by no column. */
 export const SHOP_COLUMNS = [
   'name',
   'no',

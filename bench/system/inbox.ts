@@ -8,6 +8,9 @@ import type { BenchSystem } from './bench-system.js';
 /** A bound for what hangs. */
 const LONGEST_MS = 300_000;
 
+/** A stream keeps its settings when it is stopped: those of the case before. */
+const USUAL_RANGE = { maxRecords: 20_000, maxMs: 1_000 };
+
 /** What the head of the table's extract says. */
 const EXTRACT_HEADERS = { context: JSON.stringify({ date: '2026-09-01' }) };
 
@@ -55,11 +58,11 @@ export class Inbox {
     await this.drain();
   }
 
-  /** Runs the stream with these settings; resolves when an ingestor attends to it. */
+  /** Runs the stream with these settings, and else with the usual ones; resolves when an ingestor attends to it. */
   async start(settings: { readonly maxRecords?: number; readonly maxMs?: number }): Promise<void> {
     const { client } = this.system;
     await this.drain();
-    await client.startStream(this.dataset, settings);
+    await client.startStream(this.dataset, { ...USUAL_RANGE, ...settings });
     await eventually(
       async () => (await client.stream(this.dataset)).attended,
       'an ingestor to attend to the stream',

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { loadSettings } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
+import { GroupOffsets } from '#common/kafka/transport/group-offsets.js';
 import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { createPool } from '#common/postgres/pool.js';
 import { loadRegistry } from '#core/registry/registry.js';
@@ -25,7 +26,7 @@ import { TRACKER_GROUP, trackerTopics } from './tracker.module.js';
  *   those of a group with members: then it is undone. A tracker that joins afterwards reads from the beginning, and what it folds
  *   comes into the emptied tables. If the commit fails, what is read again is known already and changes nothing.
  *
- * @throws SluiceError TRACKER_RUNNING; DATABASE_UNAVAILABLE; what kafkajs throws
+ * @throws SluiceError TRACKER_RUNNING; BROKER_UNAVAILABLE; DATABASE_UNAVAILABLE; what kafkajs throws
  */
 export async function rebuild(
   kafka: Kafka,
@@ -36,16 +37,27 @@ export async function rebuild(
   const folds = new FoldRepository(pool, groups);
   await withAdmin(kafka, async (admin) => {
     await assertNoTracker(admin);
-    await folds.clear(async () => {
-      for (const topic of topics) await resetOffsets(admin, topic);
-    });
+    const offsets = new GroupOffsets(kafka);
+    try {
+      await folds.clear(async () => {
+        for (const topic of topics) await resetOffsets(offsets, admin, topic);
+      });
+    } finally {
+      await offsets.close();
+    }
   });
   for await (const facts of ledgerFacts(pool)) await folds.foldFacts(facts);
 }
 
-async function resetOffsets(admin: Admin, topic: string): Promise<void> {
+/** kafkajs' own way starts a consumer for each topic, and waits seconds for it. */
+async function resetOffsets(offsets: GroupOffsets, admin: Admin, topic: string): Promise<void> {
+  const ends = await admin.fetchTopicOffsets(topic);
   try {
-    await admin.resetOffsets({ groupId: TRACKER_GROUP, topic, earliest: true });
+    await offsets.commit(
+      TRACKER_GROUP,
+      topic,
+      new Map(ends.map(({ partition, low }) => [partition, Number(low)])),
+    );
   } catch (error) {
     await assertNoTracker(admin);
     throw error;

@@ -128,18 +128,24 @@ export class Streaming {
     return stream;
   }
 
-  /** An ingestor that claims the stream and runs it. @returns null when there is nothing to claim */
+  /**
+   * An ingestor that claims the stream and runs it.
+   * @param brokers that it begins with
+   * @returns null when there is nothing to claim
+   */
   async ingestor(
     instance = 'one',
+    brokers = this.brokers,
   ): Promise<{ drain: AbortController; ended: Promise<void>; run: StreamRun } | null> {
     const [stream] = await this.streams.claim(instance, { [this.name]: this.dataset.contractVersion });
     if (!stream) return null;
     const drain = new AbortController();
+    const kafka = createKafka({ brokers, clientId: instance, logger: pino({ level: 'silent' }) });
     const run = new StreamRun(
       stream,
       this.dataset,
       {
-        ...{ streams: this.streams, kafka: this.kafka, instance, leaseSeconds: LEASE_SECONDS },
+        ...{ streams: this.streams, kafka, instance, leaseSeconds: LEASE_SECONDS },
         metrics: new StreamMetrics(new Registry()),
         logger: pino({ level: 'silent' }),
         runner: {

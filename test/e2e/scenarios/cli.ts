@@ -257,6 +257,17 @@ export const cli = scenario('sluice on a real system', {}, (running) => {
     expect((await sluice(['check', 'tax-registration', 'clean.csv'], nowhere)).code).toBe(0);
   });
 
+  it('rebuild beside a tracker: exit 1, which one runs, and its read model as it was', async () => {
+    const jobs = await sluice(['jobs', '--json']);
+    const { code, stdout } = await sluice(['rebuild', '--json']);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
+      error: { code: 'TRACKER_RUNNING', message: expect.stringContaining('127.0.0.1') },
+    });
+    expect((await sluice(['jobs', '--json'])).stdout).toBe(jobs.stdout);
+  });
+
   it('jobs, job and datasets show what there is', async () => {
     const [job] = JSON.parse((await sluice(['jobs', '--json'])).stdout) as { id: string; state: string }[];
     expect((await sluice(['job', job?.id ?? ''])).stdout).toContain(job?.state);

@@ -19,8 +19,10 @@ import { type InboxMessage, fingerprintOf, inboxMessage } from './stream-job.js'
 export const LONGEST_FETCH_MS = 1_000;
 /** A broker answers an idle stream's question after this. */
 const MAX_WAIT_MS = 2_000;
-/** And a busy one after so much more. */
+/** And a busy one after this much more. */
 const MAX_ANSWER_MS = 3_000;
+/** Brokers that have not answered for longer are away, or cannot be reached. */
+export const LONGEST_ANSWER_MS = MAX_WAIT_MS + MAX_ANSWER_MS;
 const MAX_FETCH_BYTES = 4 * 1024 * 1024;
 const MAX_PARTITION_BYTES = 1024 * 1024;
 
@@ -96,7 +98,7 @@ export class InboxReader {
 
   /** The brokers have not answered for longer than a question may take: they are away, or cannot be reached. */
   get isSilent(): boolean {
-    return performance.now() - this.answeredAt > MAX_WAIT_MS + MAX_ANSWER_MS;
+    return performance.now() - this.answeredAt > LONGEST_ANSWER_MS;
   }
 
   /**

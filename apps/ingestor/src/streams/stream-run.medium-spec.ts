@@ -3,6 +3,7 @@ import kafkajs from 'kafkajs';
 import pg from 'pg';
 import { withAdmin } from '#common/kafka/transport/topics-admin.js';
 import { eventually } from '#test/support/eventually.js';
+import { startHeldBroker } from '#test/support/held-broker.js';
 import { growTopic } from '#test/support/kafka.js';
 import { queueJob } from '#test/support/queued-job.js';
 import { Streaming, nexts } from '#test/support/streaming.js';
@@ -46,6 +47,25 @@ describe('a stream on a real broker and PostgreSQL', () => {
       'SELECT id, after_job FROM sluice.job ORDER BY id',
     );
     expect(jobs.map(({ after_job }) => after_job)).toEqual([null, ...jobs.slice(0, -1).map(({ id }) => id)]);
+  });
+
+  it('says that it waits for brokers that take a connection and do not answer (SR3)', async () => {
+    const [broker = ''] = streaming.brokers;
+    const held = await startHeldBroker(broker);
+    try {
+      await streaming.send(0, 'a');
+      await streaming.startStream();
+      await streaming.ingestor('one', [held.address]);
+      const wait = await eventually(async () => (await streaming.stream()).wait, 'the stream to say so');
+      expect(wait).toMatchObject({ code: 'SERVER_AWAY', message: expect.stringContaining(streaming.topic) });
+      held.release();
+      await streaming.untilTaken(['a']);
+      await eventually(async () => (await streaming.stream()).wait === null, 'the wait to be over');
+    } finally {
+      held.release();
+      await streaming.leave();
+      await held.close();
+    }
   });
 
   it('makes no job while nothing comes, and begins a new one where it had ended (SR4)', async () => {

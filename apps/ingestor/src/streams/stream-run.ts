@@ -25,7 +25,7 @@ import type { NewJob } from '#core/job/create-job.js';
 import type { Claim } from '#core/job/ingest-claim.js';
 import type { JobAtBirth } from '../jobs/job-at-birth.js';
 import type { MessageSource } from '../sources/message-source.js';
-import { InboxReader, LONGEST_FETCH_MS, lossDetail } from './inbox-reader.js';
+import { InboxReader, LONGEST_ANSWER_MS, LONGEST_FETCH_MS, lossDetail } from './inbox-reader.js';
 import { isServerAway } from './server-away.js';
 import { ShownOffsets } from './shown-offsets.js';
 import { type InboxMessage, type InboxRange, heldMessages, rangeToTake } from './stream-job.js';
@@ -167,7 +167,7 @@ export class StreamRun {
   /** From opening the inbox until the stream ends here; an error gives up what was read (SR1). */
   private async attend(): Promise<void> {
     this.builder = this.newBuilder();
-    const reader = await InboxReader.open(this.parts.kafka, this.topic);
+    const reader = await this.answered(InboxReader.open(this.parts.kafka, this.topic));
     try {
       if (!(await this.begin(reader))) return;
       await this.waitsFor(null);
@@ -192,7 +192,7 @@ export class StreamRun {
     const begun = stream?.position ?? null;
     this.position = begun ?? beginningOf(this.ends);
     if (begun === null) await streams.setPosition(this.claim, this.position);
-    const found = await reader.compare(this.position, this.ends, this.signal);
+    const found = await this.answered(reader.compare(this.position, this.ends, this.signal));
     if (found.lost.length + found.recreated.length > 0) {
       const detail = lossDetail(this.dataset.name, this.topic, found);
       if (stream?.skipLost !== true) {
@@ -211,8 +211,7 @@ export class StreamRun {
     const longest = this.isDrainedOf(reader) ? SLOT_POLL_MS : LONGEST_FETCH_MS;
     const wait = Math.min(longest, this.builder.msToClose(performance.now()));
     const messages = await reader.fetch(Math.max(1, wait), this.signal);
-    if (reader.isSilent)
-      await this.waitsFor('SERVER_AWAY', `Kafka does not answer: ${this.topic} is not read.`);
+    if (reader.isSilent) await this.waitsForBrokers();
     else await this.waitsFor(null);
     this.builder.offer(messages, performance.now());
     if (!this.builder.isEmpty) faultPoint('stream.range-open');
@@ -368,8 +367,23 @@ export class StreamRun {
     return true;
   }
 
+  /** Says so when it takes longer than brokers take that are there (SR3): kafkajs repeats what fails, for minutes. */
+  private async answered<T>(question: Promise<T>): Promise<T> {
+    const end = new AbortController();
+    const late = delay(LONGEST_ANSWER_MS, undefined, { signal: end.signal }).then(
+      () => this.waitsForBrokers(),
+      () => undefined,
+    );
+    try {
+      return await question;
+    } finally {
+      end.abort();
+      await late;
+    }
+  }
+
   private async measure(reader: InboxReader): Promise<void> {
-    this.ends = await reader.ends();
+    this.ends = await this.answered(reader.ends());
     this.endsAt = performance.now();
   }
 
@@ -443,6 +457,10 @@ export class StreamRun {
     } catch (error) {
       this.log.warn(`what the stream waits for cannot be written: ${messageOf(error)}`);
     }
+  }
+
+  private async waitsForBrokers(): Promise<void> {
+    await this.waitsFor('SERVER_AWAY', `Kafka does not answer: ${this.topic} is not read.`);
   }
 
   private async backOff(attempt: number): Promise<void> {

@@ -4,6 +4,8 @@ import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 export interface HeldBroker {
   /** `host:port`, to begin with: brokers name their own addresses to clients. */
   readonly address: string;
+  /** How many clients have closed a connection before it was released. */
+  readonly givenUp: number;
   release(): void;
   close(): Promise<void>;
 }
@@ -11,28 +13,45 @@ export interface HeldBroker {
 /** @param broker `host:port` */
 export async function startHeldBroker(broker: string): Promise<HeldBroker> {
   const [host = '', port = ''] = broker.split(':');
-  const held = new Set<Socket>();
-  const open = new Set<Socket>();
+  /** With what they have sent. */
+  const held = new Map<Socket, Buffer[]>();
+  const sockets = new Set<Socket>();
   let isReleased = false;
-  const pass = (client: Socket): void => {
+  let givenUp = 0;
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => sockets.delete(socket));
+  };
+  const pass = (client: Socket, sent: readonly Buffer[]): void => {
     const server = connect(Number(port), host);
-    for (const socket of [client, server]) {
-      open.add(socket);
-      socket.on('error', () => socket.destroy());
-      socket.on('close', () => open.delete(socket));
-    }
+    keep(server);
+    for (const chunk of sent) server.write(chunk);
+    client.removeAllListeners('data');
     client.pipe(server).pipe(client);
   };
-  const listener = createServer({ pauseOnConnect: true }, (client) => {
-    if (isReleased) pass(client);
-    else held.add(client.on('error', () => client.destroy()));
+  const listener = createServer((client) => {
+    keep(client);
+    if (isReleased) {
+      pass(client, []);
+      return;
+    }
+    const sent: Buffer[] = [];
+    held.set(client, sent);
+    client.on('data', (chunk) => sent.push(chunk));
+    client.on('close', () => {
+      if (held.delete(client)) givenUp += 1;
+    });
   });
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    get givenUp() {
+      return givenUp;
+    },
     release: () => {
       isReleased = true;
-      for (const client of held) pass(client);
+      for (const [client, sent] of held) pass(client, sent);
       held.clear();
     },
     close: () =>
@@ -40,7 +59,7 @@ export async function startHeldBroker(broker: string): Promise<HeldBroker> {
         listener.close(() => {
           resolve();
         });
-        for (const socket of [...held, ...open]) socket.destroy();
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }

@@ -58,6 +58,8 @@ describe('a stream on a real broker and PostgreSQL', () => {
       await streaming.ingestor('one', [held.address]);
       const wait = await eventually(async () => (await streaming.stream()).wait, 'the stream to say so');
       expect(wait).toMatchObject({ code: 'SERVER_AWAY', message: expect.stringContaining(streaming.topic) });
+      // Not by the error that comes when the client gives up, half a minute later, or minutes where calls repeat calls.
+      expect(held.givenUp).toBe(0);
       held.release();
       await streaming.untilTaken(['a']);
       await eventually(async () => (await streaming.stream()).wait === null, 'the wait to be over');

@@ -1,18 +1,16 @@
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { EXPORT_FORMATS, type ExportFormat } from '#api/dead-letter-edits.js';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import type { SluiceClient } from '../../client.js';
 import type { Exit } from '../../exit-codes.js';
 import { successJson } from '../../render/envelope.js';
 import { type CliContext, interruptible, write } from '../context.js';
 import type { ActionOptions } from './action-options.js';
 import { chosenBy } from './choose.js';
+import { writeWholeFile } from './whole-file.js';
 
 /**
- * `dead-letters export FILE`: open refused records of one dataset as a file that `import` finds again. Only the user who
- * exports them can read it (0600); it is written beside the wanted file and renamed when it is whole.
+ * `dead-letters export FILE`: open refused records of one dataset as a file that `import` finds again, whole or not at all.
  */
 export async function exportFile(
   context: CliContext,
@@ -41,36 +39,14 @@ function formatOf(name: string): ExportFormat | undefined {
   return EXPORT_FORMATS.find((known) => known === format);
 }
 
-async function written(chunks: AsyncIterable<Uint8Array>, path: string): Promise<number> {
-  const partial = `${path}.${randomUUID()}.partial`;
-  let file: FileHandle | undefined;
-  let bytes = 0;
-  try {
+/** @returns how many bytes */
+function written(chunks: AsyncIterable<Uint8Array>, path: string): Promise<number> {
+  return writeWholeFile(path, async (put) => {
+    let bytes = 0;
     for await (const chunk of chunks) {
-      file ??= await open(partial, 'wx', 0o600).catch(unwritable(path));
-      await file.write(chunk).catch(unwritable(path));
+      await put(chunk);
       bytes += chunk.length;
     }
-    file ??= await open(partial, 'wx', 0o600).catch(unwritable(path));
-    await file.sync();
-    await file.close();
-    await rename(partial, path).catch(unwritable(path));
     return bytes;
-  } catch (error) {
-    await file?.close().catch(() => undefined);
-    await rm(partial, { force: true });
-    throw error;
-  }
-}
-
-function unwritable(path: string): (cause: unknown) => never {
-  return (cause) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new SluiceError(
-      'OUTPUT_UNWRITABLE',
-      `${path} cannot be written (${code ?? messageOf(cause)}).`,
-      {},
-      { cause },
-    );
-  };
+  });
 }

@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { DeadLetterView } from '#api/dead-letters.js';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { SluiceError } from '#common/errors/sluice-error.js';
 import type { CsvDialect } from '#core/dataset/csv-dialect.js';
 import { loadRegistry } from '#core/registry/registry.js';
 import type { SluiceClient } from '../../client.js';
@@ -15,6 +13,7 @@ import { type CliContext, connect, paintOf, write } from '../context.js';
 import { jobId } from '../job-id.js';
 import { requireDataset } from '../known-dataset.js';
 import { groupId } from './choose.js';
+import { writeWholeFile } from './whole-file.js';
 
 /** `sluice dead-letters`: the refused records, on the screen, as JSON lines, or as a CSV for a spreadsheet. */
 export interface DeadLettersOptions {
@@ -82,48 +81,33 @@ async function* taken<T>(items: AsyncIterable<T>, limit = Infinity): AsyncGenera
 }
 
 /**
- * Refused records are data: only the user who exports them can read the file (0600).
- *
- * Writes dead letter after dead letter into a file beside the wanted one and renames it when it is whole: half an
- * export is never opened, and an older file stays until then.
+ * Writes dead letter after dead letter as CSV.
  * @returns how many
  * @throws SluiceError OUTPUT_UNWRITABLE; USAGE_INVALID when the dead letters belong to several datasets
  */
-async function exportLetters(
+function exportLetters(
   context: CliContext,
   client: SluiceClient,
   letters: AsyncIterable<DeadLetterView>,
   path: string,
 ): Promise<number> {
-  const partial = `${path}.${randomUUID()}.partial`;
-  let count = 0;
-  let file: FileHandle | undefined;
-  try {
-    file = await open(partial, 'wx', 0o600).catch(unwritable(path));
+  return writeWholeFile(path, async (put) => {
+    let count = 0;
     let first: DeadLetterView | undefined;
     let csv: CsvDialect | undefined;
     for await (const letter of letters) {
       if (first === undefined) {
         csv = await dialectOf(context, letter.dataset);
-        await file.write(BYTE_ORDER_MARK + csvHeader(letter.columns)).catch(unwritable(path));
+        await put(BYTE_ORDER_MARK + csvHeader(letter.columns));
       }
       first ??= letter;
       if (letter.dataset !== first.dataset) throw severalDatasets(first.dataset, letter.dataset);
-      await file
-        .write(csvRow(first.columns, letter, await wholeText(client, letter), csv))
-        .catch(unwritable(path));
+      await put(csvRow(first.columns, letter, await wholeText(client, letter), csv));
       count++;
     }
-    if (first === undefined) await file.write(BYTE_ORDER_MARK + csvHeader([])).catch(unwritable(path));
-    await file.sync();
-    await file.close();
-    await rename(partial, path).catch(unwritable(path));
+    if (first === undefined) await put(BYTE_ORDER_MARK + csvHeader([]));
     return count;
-  } catch (error) {
-    await file?.close().catch(() => undefined);
-    await rm(partial, { force: true });
-    throw error;
-  }
+  });
 }
 
 /** The command may run where the dataset is not: its records are taken for ordinary CSV there. */
@@ -142,18 +126,6 @@ async function wholeText(client: SluiceClient, letter: DeadLetterView): Promise<
 
 /** `DeadLetterView.text` in lists is cut at this length. */
 const LISTED_CHARACTERS = 1000;
-
-function unwritable(path: string): (cause: unknown) => never {
-  return (cause) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new SluiceError(
-      'OUTPUT_UNWRITABLE',
-      `${path} cannot be written (${code ?? messageOf(cause)}).`,
-      {},
-      { cause },
-    );
-  };
-}
 
 function severalDatasets(a: string, b: string): SluiceError {
   return new SluiceError(

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { listVariables, loadAllSettings, loadSettings } from '#common/config/environment.js';
+import { LogConfig } from '#common/telemetry/log.config.js';
 import { PROGRAMS, type SettingsClass, settingsClassesOf } from '../support/docs/settings-classes.js';
 
 /**
@@ -22,6 +23,7 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   SLUICE_INGESTOR_URL: 'ingestor',
   SLUICE_LOCAL_FOLDER: null,
   SLUICE_LOCAL_TOKEN_FILE: '/no/such/file',
+  SLUICE_LOG_FOLDER: null,
   SLUICE_LOG_LEVEL: 'loud',
   SLUICE_MAINTENANCE_WORK_MEM: '1kB',
   SLUICE_MESSAGE_KEY: 'short',
@@ -36,7 +38,8 @@ const WRONG_NUMBERS = ['abc', '1.5', '-1', '1e99'];
 
 const cases: { app: string; settings: SettingsClass; variable: string; wrong: string }[] = [];
 for (const app of PROGRAMS) {
-  for (const settings of await settingsClassesOf(app)) {
+  const ofService = app === 'cli' ? [] : [LogConfig as unknown as SettingsClass];
+  for (const settings of [...(await settingsClassesOf(app)), ...ofService]) {
     for (const { variable } of listVariables(settings)) {
       const wrong = WRONG[variable];
       const values = wrong === undefined ? WRONG_NUMBERS : wrong === null ? [] : [wrong].flat();
@@ -59,7 +62,8 @@ describe('every setting of every app', () => {
   );
 
   it.each(PROGRAMS)('%s takes every one of its own defaults as a value', async (app) => {
-    for (const settings of await settingsClassesOf(app)) {
+    const ofService = app === 'cli' ? [] : [LogConfig as unknown as SettingsClass];
+    for (const settings of [...(await settingsClassesOf(app)), ...ofService]) {
       const defaults = new settings();
       const environment: Record<string, string> = {};
       for (const { property, variable } of listVariables(settings)) {

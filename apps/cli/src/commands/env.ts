@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
 import { listVariables } from '#common/config/environment.js';
+import { LogConfig } from '#common/telemetry/log.config.js';
 import type { Exit } from '../exit-codes.js';
 import { renderTable } from '../render/table.js';
 import { type CliContext, write } from './context.js';
@@ -52,13 +53,14 @@ const APPS = join(import.meta.dirname, '../../..');
 
 /**
  * The settings classes stand in files named `<name>.config` of each app. They are found on disk, because no
- * app imports another one; only their metadata is read.
+ * app imports another one; only their metadata is read. Log files are a setting of whatever runs as a service.
  */
 async function findSettings(): Promise<Setting[]> {
   const found: Setting[] = [];
   for (const app of (await readdir(APPS)).sort()) {
     const folder = join(APPS, app, 'src');
     const files = await readdir(folder, { recursive: true }).catch(() => []);
+    if (files.length > 0 && app !== 'cli') found.push(...settingsOf(app, LogConfig));
     for (const file of files.filter((name) => /\.config\.[jt]s$/.test(name)).sort()) {
       const module = (await import(pathToFileURL(join(folder, file)).href)) as Record<string, unknown>;
       for (const exported of Object.values(module)) found.push(...settingsOf(app, exported));

@@ -10,7 +10,8 @@ import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { createHttpApp } from '../http/http-app.js';
 import { BatchServer } from '../kafka/transport/batch-server.js';
-import { NestLogger, createLogger, loggableMessage } from '../telemetry/logger.js';
+import { LogConfig } from '../telemetry/log.config.js';
+import { NestLogger, createLogger, createServiceLogger, loggableMessage } from '../telemetry/logger.js';
 import { SERVICE_EXIT } from './service-exit.js';
 import { serveWhileStarting } from './starting-server.js';
 
@@ -65,7 +66,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
   const settings = settingsOrExit(definition);
   const config = settings.of(definition.settings[0]);
-  const logger = createLogger(definition.name, config.logLevel);
+  const logger = await loggerOrExit(definition.name, config.logLevel, settings);
   watchFaultPoints(config.faultFolder);
   if (config.faultFolder !== '') logger.warn({ folder: config.faultFolder }, 'fault points are armed');
   const fatal = (error: Error): void => {
@@ -117,9 +118,18 @@ function settingsOrExit<C extends ConnectionConfig & { port: number }>(
   definition: ServiceDefinition<C>,
 ): Settings {
   try {
-    return loadAllSettings(definition.settings);
+    return loadAllSettings([...definition.settings, LogConfig]);
   } catch (error) {
     createLogger(definition.name, 'info').fatal(messageOf(error));
+    process.exit(SERVICE_EXIT.wrongSettings);
+  }
+}
+
+async function loggerOrExit(name: string, level: string, settings: Settings): Promise<Logger> {
+  try {
+    return await createServiceLogger(name, level, settings.of(LogConfig).logFiles());
+  } catch (error) {
+    createLogger(name, 'info').fatal(messageOf(error));
     process.exit(SERVICE_EXIT.wrongSettings);
   }
 }

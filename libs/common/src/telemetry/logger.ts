@@ -1,17 +1,18 @@
 import type { LoggerService } from '@nestjs/common';
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, multistream, pino } from 'pino';
 import { type ErrorCode, errorFacts } from '../errors/error-codes.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import { standardLog } from './log-destination.js';
+import { type LogFileSettings, type LogFiles, openLogFiles } from './log-files.js';
 
 /**
  * JSON lines on standard output. The level says what the operator has to do:
  * error = act; warn = nothing is lost, look when it does not stop; info = nothing.
  */
-export function createLogger(service: string, level: string): Logger {
+export function createLogger(service: string, level: string, files?: LogFiles): Logger {
   const log = standardLog();
-  const logger = loggerTo(log, service, level);
+  const logger = loggerTo(files === undefined ? log : alsoTo(log, files), service, level);
   log.onRecovered = (droppedLines) => {
     logger.warn(
       { droppedLines },
@@ -19,6 +20,35 @@ export function createLogger(service: string, level: string): Logger {
     );
   };
   return logger;
+}
+
+/**
+ * The log of a service: standard output, and files where the settings name a folder.
+ * @throws SluiceError SETTING_INVALID when nothing can be written in the folder
+ */
+export async function createServiceLogger(
+  service: string,
+  level: string,
+  settings: LogFileSettings | undefined,
+): Promise<Logger> {
+  if (settings === undefined) return createLogger(service, level);
+  const toConsole = createLogger(service, level);
+  const files = await openLogFiles(service, settings, (error) => {
+    toConsole.warn(
+      { err: error, folder: settings.folder },
+      'a log file cannot be written; lines are missing there',
+    );
+  });
+  return createLogger(service, level, files);
+}
+
+/** Every line to the console and the file of all lines, and errors to their own file as well. */
+export function alsoTo(console: DestinationStream, { all, errors }: LogFiles): DestinationStream {
+  return multistream([
+    { stream: console, level: 'trace' },
+    { stream: all, level: 'trace' },
+    { stream: errors, level: 'error' },
+  ]);
 }
 
 /** The same into any stream. */

@@ -38,6 +38,8 @@ const CONNECT_TOPIC = 'bench.registrations';
 const CONNECT_TABLE = 'connect_registration';
 /** A bound for what hangs. */
 const LONGEST_MS = 900_000;
+/** A table that has not grown for so long will not: Connect retries some failures for ever and calls its task running. */
+const LONGEST_REST_MS = 120_000;
 
 const ONE = 'sluice, one table';
 const BOTH = 'sluice, both tables';
@@ -302,11 +304,31 @@ class ConnectBacklog implements Backlog {
     const { result, ...cost } = await system.measure(async () => {
       const beganAt = performance.now();
       await worker.create(name, sinkSettings(target));
-      await place.untilVisible(CONNECT_TABLE, sent.lastKeys, files.rows, () => worker.assertRuns(name));
+      const assertProgress = this.progressOf(name);
+      await place.untilVisible(CONNECT_TABLE, sent.lastKeys, files.rows, assertProgress);
       return (performance.now() - beganAt) / 1_000;
     }, [worker.process]);
     await worker.remove(name);
     await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [topic] }));
     return { ...cost, rows: files.rows, seconds: result };
+  }
+  /** A check that throws when the connector has failed, or its table rests before it is complete. */
+  private progressOf(name: string): () => Promise<void> {
+    const { place, worker } = this;
+    const { database } = place.system;
+    const sizeQuery = `SELECT pg_relation_size('public.${CONNECT_TABLE}')::text AS bytes`;
+    let [seen, grewAt] = ['', performance.now()];
+    return async () => {
+      await worker.assertRuns(name);
+      const { bytes = '' } = (await database.query<{ bytes: string }>(sizeQuery)).rows[0] ?? {};
+      if (bytes !== seen) [seen, grewAt] = [bytes, performance.now()];
+      if (performance.now() - grewAt < LONGEST_REST_MS) return;
+      const count = `SELECT count(*)::int AS n FROM public.${CONNECT_TABLE}`;
+      const rows = (await database.query<{ n: number }>(count)).rows[0]?.n ?? 0;
+      throw new SluiceError(
+        'INTERNAL',
+        `Connect rests with ${rows} rows in ${CONNECT_TABLE}: ${await worker.describe(name)}`,
+      );
+    };
   }
 }

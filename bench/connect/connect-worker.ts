@@ -1,4 +1,4 @@
-import { copyFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { childEnvironment } from '#common/config/environment.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
@@ -14,6 +14,9 @@ import type { ConnectJars } from './connect-jars.js';
 
 /** Connect's own default is at most 2 GB; memory is not measured against it, so it begins with all of it. */
 const JVM = ['-Xms2g', '-Xmx2g'];
+const LOG_FILE = 'connect.log';
+/** Of a failure's message. */
+const LOG_END_CHARS = 3_000;
 
 interface ConnectorStatus {
   readonly connector: { readonly state: string };
@@ -62,7 +65,7 @@ export class ConnectWorker {
       cwd: place,
       env: childEnvironment(),
       port,
-      logFile: join(place, 'connect.log'),
+      logFile: join(place, LOG_FILE),
       probe: async () => {
         await (await fetch(`${url}/connectors`)).json();
       },
@@ -93,6 +96,13 @@ export class ConnectWorker {
     const failed = tasks.find(({ state }) => state === 'FAILED');
     if (failed !== undefined || connector.state === 'FAILED')
       throw new SluiceError('INTERNAL', `Connect has failed: ${(failed?.trace ?? '').slice(0, 3_000)}`);
+  }
+
+  /** The status of a connector and the end of the worker's log, for a failure's message. */
+  async describe(name: string): Promise<string> {
+    const status = await (await fetch(`${this.url}/connectors/${name}/status`)).text();
+    const log = await readFile(join(this.folder.path, LOG_FILE), 'utf8');
+    return `${status}\n${log.slice(-LOG_END_CHARS)}`;
   }
 
   async remove(name: string): Promise<void> {

@@ -29,7 +29,8 @@ COPY --from=build /app/dist/build.json dist/
 COPY --from=build /app/dist/apps dist/apps
 COPY --from=build /app/dist/libs dist/libs
 COPY package.json LICENSE ./
-USER node
+# Numeric: Kubernetes checks runAsNonRoot by the number. It is the user `node` of the base image.
+USER 1000
 # SLUICE_PORT is set for each service by docker-compose.yml.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
   CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.SLUICE_PORT}/health/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]

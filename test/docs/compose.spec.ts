@@ -150,7 +150,7 @@ describe('Dockerfile', () => {
   });
 
   it('asks for readiness where the services answer it, and runs as an ordinary user', () => {
-    expect(dockerfile).toMatch(/^USER node$/m);
+    expect(dockerfile).toMatch(/^USER 1000$/m);
     expect(dockerfile).toContain('/health/ready`');
     expect(read('libs/common/src/http/health.controller.ts')).toMatch(
       /@Controller\('health'\)[\s\S]*@Get\('ready'\)/,

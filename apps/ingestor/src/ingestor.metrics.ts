@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { type Counter, Registry } from 'prom-client';
+import { counter } from '#common/telemetry/metrics.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
 
 /** What the ingestor counts; by dataset, never by job. */
@@ -9,18 +10,8 @@ export class IngestorMetrics {
   private readonly bytes: Counter<'dataset'>;
 
   constructor(registry: Registry) {
-    this.records = new Counter({
-      name: 'sluice_published_records_total',
-      help: 'Records in raw batches that the brokers have acknowledged',
-      labelNames: ['dataset'],
-      registers: [registry],
-    });
-    this.bytes = new Counter({
-      name: 'sluice_published_bytes_total',
-      help: 'Bytes of the source that those batches cover, uncompressed',
-      labelNames: ['dataset'],
-      registers: [registry],
-    });
+    this.records = counter(registry, 'sluice_published_records_total');
+    this.bytes = counter(registry, 'sluice_published_bytes_total');
   }
 
   published(dataset: string, { records, byteStart, byteEnd }: RawBatch): void {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { type Counter, Registry } from 'prom-client';
+import { counter } from '#common/telemetry/metrics.js';
 import type { JobCounts } from '#api/job-facts.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 
@@ -15,35 +16,11 @@ export class LoaderMetrics {
   private readonly announceFailures: Counter;
 
   constructor(registry: Registry) {
-    this.rows = new Counter({
-      name: 'sluice_staged_rows_total',
-      help: 'Rows copied into staging tables',
-      labelNames: ['dataset', 'table'],
-      registers: [registry],
-    });
-    this.batches = new Counter({
-      name: 'sluice_clean_batches_total',
-      help: 'Clean batches taken: loaded into staging, or dropped because their job had ended',
-      labelNames: ['dataset', 'outcome'],
-      registers: [registry],
-    });
-    this.merged = new Counter({
-      name: 'sluice_merged_records_total',
-      help: 'Records of visible merges, by what became of them: inserted, updated, unchanged, deleted, superseded',
-      labelNames: ['dataset', 'outcome'],
-      registers: [registry],
-    });
-    this.faults = new Counter({
-      name: 'sluice_job_faults_total',
-      help: 'Jobs paused because an error that is not known came again and again',
-      labelNames: ['dataset'],
-      registers: [registry],
-    });
-    this.announceFailures = new Counter({
-      name: 'sluice_announce_failures_total',
-      help: 'Attempts to announce the refusals or the end of a job that failed',
-      registers: [registry],
-    });
+    this.rows = counter(registry, 'sluice_staged_rows_total');
+    this.batches = counter(registry, 'sluice_clean_batches_total');
+    this.merged = counter(registry, 'sluice_merged_records_total');
+    this.faults = counter(registry, 'sluice_job_faults_total');
+    this.announceFailures = counter(registry, 'sluice_announce_failures_total');
   }
 
   mergedRecords(dataset: string, counts: JobCounts): void {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { type Counter, Registry } from 'prom-client';
+import { counter } from '#common/telemetry/metrics.js';
 import type { BatchVerdict } from '#core/record/verdict.js';
 
 /** What the validator counts; by dataset, never by job. */
@@ -9,18 +10,8 @@ export class ValidatorMetrics {
   private readonly findings: Counter<'dataset' | 'code'>;
 
   constructor(registry: Registry) {
-    this.records = new Counter({
-      name: 'sluice_validated_records_total',
-      help: 'Records judged, by verdict. Repeats after a restart count again.',
-      labelNames: ['dataset', 'verdict'],
-      registers: [registry],
-    });
-    this.findings = new Counter({
-      name: 'sluice_findings_total',
-      help: 'Findings given, errors and warnings, by code',
-      labelNames: ['dataset', 'code'],
-      registers: [registry],
-    });
+    this.records = counter(registry, 'sluice_validated_records_total');
+    this.findings = counter(registry, 'sluice_findings_total');
   }
 
   judged(dataset: string, { counts, findings }: BatchVerdict): void {

@@ -3,6 +3,7 @@ import { format, resolveConfig } from 'prettier';
 import { configurationPage } from './configuration-page.js';
 import { contractPage } from './contract-page.js';
 import { errorsPage } from './errors-page.js';
+import { metricsPage } from './metrics-page.js';
 
 /** A page of docs/ that is written from the code: `npm run docs` writes it, a test compares. */
 export interface GeneratedPage {
@@ -15,6 +16,7 @@ const PAGES: Readonly<Record<string, (root: string) => string | Promise<string>>
   'docs/errors.md': errorsPage,
   'docs/configuration.md': configurationPage,
   'docs/contract.md': contractPage,
+  'docs/metrics.md': metricsPage,
 };
 
 /** @param root the top folder: its formatter's settings are used */

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { type Counter, Registry } from 'prom-client';
+import { counter } from '#common/telemetry/metrics.js';
 
 /** What resubmissions do; by dataset. */
 @Injectable()
@@ -7,12 +8,7 @@ export class RepairMetrics {
   private readonly records: Counter<'dataset'>;
 
   constructor(registry: Registry) {
-    this.records = new Counter({
-      name: 'sluice_resubmitted_records_total',
-      help: 'Dead letters that were sent again and have a repair job',
-      labelNames: ['dataset'],
-      registers: [registry],
-    });
+    this.records = counter(registry, 'sluice_resubmitted_records_total');
   }
 
   resubmitted(dataset: string, records: number): void {

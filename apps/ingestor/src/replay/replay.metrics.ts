@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { type Counter, type Gauge, Registry } from 'prom-client';
+import { counter, gauge } from '#common/telemetry/metrics.js';
 
 /** What the ingestor counts of replays. */
 @Injectable()
@@ -8,16 +9,8 @@ export class ReplayMetrics {
   private readonly begun: Counter;
 
   constructor(registry: Registry) {
-    this.openReplays = new Gauge({
-      name: 'sluice_replays_open',
-      help: 'Replays that have not ended',
-      registers: [registry],
-    });
-    this.begun = new Counter({
-      name: 'sluice_replay_jobs_total',
-      help: 'Jobs of replays that this ingestor has begun',
-      registers: [registry],
-    });
+    this.openReplays = gauge(registry, 'sluice_replays_open');
+    this.begun = counter(registry, 'sluice_replay_jobs_total');
   }
 
   open(replays: number): void {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { type Counter, type Gauge, Registry } from 'prom-client';
+import { counter, gauge } from '#common/telemetry/metrics.js';
 import { STREAM_STATES, type StreamState } from '#api/stream-words.js';
 
 /** What the streams do; by dataset. Lag is exported by the ingestor that holds the stream. */
@@ -12,37 +13,11 @@ export class StreamMetrics {
   private readonly state: Gauge<'dataset' | 'state'>;
 
   constructor(registry: Registry) {
-    const registers = [registry];
-    this.records = new Counter({
-      name: 'sluice_stream_records_total',
-      help: 'Messages of the inbox that became part of a job',
-      labelNames: ['dataset'],
-      registers,
-    });
-    this.jobs = new Counter({
-      name: 'sluice_stream_jobs_total',
-      help: 'Jobs of the stream, by the bound that closed their range: records, bytes or time',
-      labelNames: ['dataset', 'closed_by'],
-      registers,
-    });
-    this.lagRecords = new Gauge({
-      name: 'sluice_stream_lag_records',
-      help: 'Messages of the inbox that are in no job yet',
-      labelNames: ['dataset'],
-      registers,
-    });
-    this.lagSeconds = new Gauge({
-      name: 'sluice_stream_lag_seconds',
-      help: 'Age of the oldest message that is not visible yet, in seconds',
-      labelNames: ['dataset'],
-      registers,
-    });
-    this.state = new Gauge({
-      name: 'sluice_stream_state',
-      help: '1 for the state that the stream is in, else 0',
-      labelNames: ['dataset', 'state'],
-      registers,
-    });
+    this.records = counter(registry, 'sluice_stream_records_total');
+    this.jobs = counter(registry, 'sluice_stream_jobs_total');
+    this.lagRecords = gauge(registry, 'sluice_stream_lag_records');
+    this.lagSeconds = gauge(registry, 'sluice_stream_lag_seconds');
+    this.state = gauge(registry, 'sluice_stream_state');
   }
 
   taken(dataset: string, records: number, closedBy: string): void {

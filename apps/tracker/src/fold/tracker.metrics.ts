@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { type Counter, type Gauge, Registry } from 'prom-client';
+import { counter, gauge } from '#common/telemetry/metrics.js';
 import { DataSource } from 'typeorm';
 import { LOGGER } from '#common/providers/tokens.js';
 import type { BatchEvent } from '#core/message/status-event.js';
@@ -25,32 +26,10 @@ export class TrackerMetrics {
     @Inject(LOGGER) private readonly logger: Logger,
     private readonly labels: MetricLabels,
   ) {
-    const registers = [registry];
-    this.records = new Counter({
-      name: 'sluice_records_total',
-      help: 'Records that a stage has handled, whatever became of them',
-      labelNames: ['dataset', 'stage'],
-      registers,
-    });
-    this.refused = new Counter({
-      name: 'sluice_refused_records_total',
-      help: 'Refused records by reason; one with several reasons counts under each',
-      labelNames: ['dataset', 'code'],
-      registers,
-    });
-    this.lag = new Gauge({
-      name: 'sluice_tracker_lag_seconds',
-      help: 'Time between the announcement and the folding of the newest event of the last delivery',
-      labelNames: ['dataset'],
-      registers,
-    });
-    const jobs: Gauge<'dataset' | 'state'> = new Gauge({
-      name: 'sluice_jobs',
-      help: 'Jobs by state, as the job rows say',
-      labelNames: ['dataset', 'state'],
-      registers,
-      collect: () => this.countJobs(jobs),
-    });
+    this.records = counter(registry, 'sluice_records_total');
+    this.refused = counter(registry, 'sluice_refused_records_total');
+    this.lag = gauge(registry, 'sluice_tracker_lag_seconds');
+    gauge(registry, 'sluice_jobs', (jobs) => this.countJobs(jobs));
   }
 
   /** @param newEvents those that were not known before */

@@ -6,7 +6,8 @@ import {
 } from '@nestjs/common';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { type Counter, type Gauge, Registry } from 'prom-client';
+import { counter, gauge } from '#common/telemetry/metrics.js';
 import type { DeadLetterState } from '#api/dead-letters.js';
 import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import { LOGGER, PG_POOL } from '#common/providers/tokens.js';
@@ -71,18 +72,8 @@ export class RepairOutcomes implements OnApplicationBootstrap, BeforeApplication
     @Inject(LOGGER) private readonly logger: Logger,
     registry: Registry,
   ) {
-    this.decided = new Counter({
-      name: 'sluice_repair_outcomes_total',
-      help: 'Resubmitted dead letters by what became of them: landed, refused-again, or open again',
-      labelNames: ['dataset', 'state'],
-      registers: [registry],
-    });
-    this.late = new Gauge({
-      name: 'sluice_repair_jobs_undecided',
-      help: `Repair jobs that succeeded more than ${LATE_MINUTES} minutes ago, and of which not all dead letters are indexed`,
-      labelNames: ['dataset'],
-      registers: [registry],
-    });
+    this.decided = counter(registry, 'sluice_repair_outcomes_total');
+    this.late = gauge(registry, 'sluice_repair_jobs_undecided');
     this.loop = new BackgroundLoop({
       duty: 'decide about resubmitted dead letters',
       turn: () => this.turn(),

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { type Counter, Registry } from 'prom-client';
+import { counter } from '#common/telemetry/metrics.js';
 import type { RepairActionKind } from '#api/dead-letters.js';
 import { MetricLabels } from '../fold/metric-labels.js';
 
@@ -12,12 +13,7 @@ export class RepairMetrics {
     registry: Registry,
     private readonly labels: MetricLabels,
   ) {
-    this.corrections = new Counter({
-      name: 'sluice_dead_letter_corrections_total',
-      help: 'Corrections of dead letters that were stored or taken back, by what made them',
-      labelNames: ['dataset', 'action'],
-      registers: [registry],
-    });
+    this.corrections = counter(registry, 'sluice_dead_letter_corrections_total');
   }
 
   corrected(action: RepairActionKind, letters: readonly { readonly dataset: string }[]): void {

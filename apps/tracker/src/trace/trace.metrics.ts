@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { type Counter, Registry } from 'prom-client';
+import { counter } from '#common/telemetry/metrics.js';
 import type { TraceVerdict } from '#api/trace.js';
 
 /** Traces that came to an answer, by dataset and answer; never by key. */
@@ -8,12 +9,7 @@ export class TraceMetrics {
   private readonly traces: Counter<'dataset' | 'verdict'>;
 
   constructor(registry: Registry) {
-    this.traces = new Counter({
-      name: 'sluice_traces_total',
-      help: 'Traces that came to an answer',
-      labelNames: ['dataset', 'verdict'],
-      registers: [registry],
-    });
+    this.traces = counter(registry, 'sluice_traces_total');
   }
 
   /** @param dataset a registered one */

@@ -2,7 +2,8 @@ import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/
 import { ModuleRef } from '@nestjs/core';
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { Counter, Registry, collectDefaultMetrics } from 'prom-client';
+import { Registry, collectDefaultMetrics } from 'prom-client';
+import { counter } from '../telemetry/metrics.js';
 import type { ConnectionConfig } from '../config/connection.config.js';
 import { Health, HealthController } from '../http/health.controller.js';
 import { MetricsController } from '../http/metrics.controller.js';
@@ -76,13 +77,8 @@ export class ServiceModule implements OnApplicationShutdown {
 }
 
 function countDroppedLines(registry: Registry): void {
-  new Counter({
-    name: 'sluice_log_lines_dropped_total',
-    help: 'Log lines that could not be written, as on a full disk',
-    registers: [registry],
-    collect() {
-      this.reset();
-      this.inc(standardLog().losses().droppedLines);
-    },
+  counter(registry, 'sluice_log_lines_dropped_total', (dropped) => {
+    dropped.reset();
+    dropped.inc(standardLog().losses().droppedLines);
   });
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { Counter, type Registry } from 'prom-client';
+import { type Counter, type Registry } from 'prom-client';
+import { counter } from '../../telemetry/metrics.js';
 import { SluiceError } from '../../errors/sluice-error.js';
 import type { IncomingMessage, MessagePlace } from '../message.js';
 
@@ -38,12 +39,7 @@ export class MessageParking {
     private readonly logger: Logger,
     private readonly report: ReportParked,
   ) {
-    this.parked = new Counter({
-      name: 'sluice_parked_messages_total',
-      help: 'Messages skipped because they cannot be read, decoded or handled; alert on any',
-      labelNames: ['topic'],
-      registers: [registry],
-    });
+    this.parked = counter(registry, 'sluice_parked_messages_total');
   }
 
   /** @returns null when the message is parked (PK1); any other error of `decode`, or of reporting, is rethrown (PK3) */

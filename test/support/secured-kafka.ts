@@ -7,6 +7,7 @@ import { planKafka } from '#local/kafka/kafka-broker.js';
 import { runToEnd } from '#local/start-process.js';
 import { eventually } from './eventually.js';
 import { RunFolder } from './run-folder.js';
+import { SELF_SIGNED } from './self-signed.js';
 
 /** Who may do everything, and logs in by PLAIN; all others have the rights that a test gives them, and no more. */
 const ADMIN = { username: 'admin', password: 'admin' } as const;
@@ -47,9 +48,32 @@ export function securedSettings(
   };
 }
 
+/**
+ * Adds a listener for logins over TLS to such settings. It shows SELF_SIGNED, and lets in only clients that show it as well.
+ * @param pemFile where to write key and certificate
+ */
+function withTls(settings: Record<string, string>, tlsPort: number, pemFile: string): Record<string, string> {
+  writeFileSync(pemFile, `${SELF_SIGNED.key}\n${SELF_SIGNED.cert}\n`, { mode: 0o600 });
+  writeFileSync(`${pemFile}.trusted`, `${SELF_SIGNED.cert}\n`);
+  const listener = `,TLS://127.0.0.1:${tlsPort}`;
+  return {
+    ...settings,
+    listeners: `${settings['listeners']}${listener}`,
+    'advertised.listeners': `${settings['advertised.listeners']}${listener}`,
+    'listener.security.protocol.map': `${settings['listener.security.protocol.map']},TLS:SASL_SSL`,
+    'listener.name.tls.sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+    'listener.name.tls.scram-sha-512.sasl.jaas.config': `${SCRAM_MODULE} required;`,
+    'listener.name.tls.ssl.keystore.type': 'PEM',
+    'listener.name.tls.ssl.keystore.location': pemFile,
+    'listener.name.tls.ssl.truststore.type': 'PEM',
+    'listener.name.tls.ssl.truststore.location': `${pemFile}.trusted`,
+    'listener.name.tls.ssl.client.auth': 'required',
+  };
+}
+
 export interface SecuredKafka {
-  /** Where it asks for no login, for one, and its controller for one by PLAIN alone. */
-  readonly ports: { readonly port: number; readonly loginPort: number; readonly controllerPort: number };
+  /** Where it asks for no login, for one, for one over TLS, and its controller for one by PLAIN alone. */
+  readonly ports: Readonly<Record<'port' | 'loginPort' | 'tlsPort' | 'controllerPort', number>>;
   /** Of its settings and jars. */
   readonly folder: string;
   log(): string;
@@ -63,12 +87,14 @@ export async function startSecuredKafka(plainUsers: Readonly<Record<string, stri
   const ports = {
     port: await chooser.choose(),
     loginPort: await chooser.choose(),
+    tlsPort: await chooser.choose(),
     controllerPort: await chooser.choose(),
   };
+  const { port, controllerPort } = ports;
   const [folder, logFile] = [join(run.path, 'kafka'), join(run.path, 'kafka.log')];
-  const settings = securedSettings(ports, plainUsers);
+  const settings = withTls(securedSettings(ports, plainUsers), ports.tlsPort, join(run.path, 'broker.pem'));
   try {
-    await run.start(await planKafka({ folder, logFile, ...ports, heapMb: 384, settings }));
+    await run.start(await planKafka({ folder, logFile, port, controllerPort, heapMb: 384, settings }));
   } catch (error) {
     await run.remove();
     chooser.release();

@@ -28,9 +28,7 @@ export class CliConfig extends KafkaSecurityConfig {
   @Variable(
     'DATABASE_URL',
     'What `migrate` and `rebuild` work on; else the system that `sluice up` started here',
-    {
-      secret: true,
-    },
+    { secret: true, reread: true },
   )
   @IsOptional()
   @IsPostgresUrl()
@@ -74,5 +72,10 @@ export class CliConfig extends KafkaSecurityConfig {
 
   extraDatasetPaths(): string[] {
     return this.datasetPaths.split(':').filter((path) => path !== '');
+  }
+
+  override crossCheck(): readonly string[] {
+    const brokers = (this.kafkaBrokers ?? '').split(',').map((broker) => broker.trim());
+    return [...super.crossCheck(), ...this.plainProblems(brokers.filter((broker) => broker !== ''))];
   }
 }

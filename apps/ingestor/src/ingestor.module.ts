@@ -51,7 +51,7 @@ export class IngestorModule {
           provide: DataSource,
           useFactory: () =>
             connectDatabase({
-              url: config.databaseUrl,
+              url: () => config.databaseUrl,
               applicationName: `sluice ${name} ${instance}`,
               logger,
             }),

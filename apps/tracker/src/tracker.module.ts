@@ -120,7 +120,7 @@ export class TrackerModule implements OnApplicationShutdown {
           useFactory: () =>
             connectDatabase(
               {
-                url: config.databaseUrl,
+                url: () => config.databaseUrl,
                 applicationName: `sluice ${name} ${instance}`.slice(0, 63),
                 maxConnections: READ_CONNECTIONS,
                 logger,

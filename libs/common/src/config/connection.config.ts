@@ -5,7 +5,7 @@ import { MessageKeyConfig } from './message-key.config.js';
 
 /** What every service needs: Kafka, PostgreSQL, its own port, the datasets. */
 export class ConnectionConfig extends MessageKeyConfig {
-  @Variable('DATABASE_URL', 'postgres://user:password@host:port/database', { secret: true })
+  @Variable('DATABASE_URL', 'postgres://user:password@host:port/database', { secret: true, reread: true })
   @IsPostgresUrl()
   databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
 

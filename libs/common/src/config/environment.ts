@@ -10,12 +10,16 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
  *
  * Each property of the settings class is filled from the variable that `@Variable` names; `NAME_FILE`
  * instead of `NAME` reads the value from that file (secrets). Errors name the variable, never its value.
+ * A variable that is `reread` takes the file's newer content whenever its property is read, so that new connections use a
+ * rotated password or certificate.
  */
 export interface VariableFacts {
   readonly property: string;
   readonly variable: string;
   readonly help: string;
   readonly secret: boolean;
+  /** Whether its file, if it has one, is read again each time. */
+  readonly reread: boolean;
 }
 
 const variablesOf = new Map<object, VariableFacts[]>();
@@ -24,11 +28,12 @@ const variablesOf = new Map<object, VariableFacts[]>();
 export function Variable(
   variable: string,
   help: string,
-  facts: { secret?: boolean } = {},
+  facts: { secret?: boolean; reread?: boolean } = {},
 ): PropertyDecorator {
   return (prototype, property) => {
     const own = variablesOf.get(prototype) ?? [];
-    own.push({ property: String(property), variable, help, secret: facts.secret ?? false });
+    const { secret = false, reread = false } = facts;
+    own.push({ property: String(property), variable, help, secret, reread });
     variablesOf.set(prototype, own);
   };
 }
@@ -121,7 +126,26 @@ function readSettings<T extends object>(
   );
   if (problems.length === 0 && 'crossCheck' in instance)
     problems.push(...(instance as CrossChecked).crossCheck());
+  for (const { property, variable, reread } of variables) {
+    const file = environment[`${variable}_FILE`];
+    if (reread && file && given[property] !== undefined)
+      rereadFrom(file, instance, property, given[property]);
+  }
   return { instance, problems };
+}
+
+/** While the file is away or empty, as for a moment when it is replaced, the last value stays. */
+function rereadFrom(file: string, instance: object, property: string, first: string): void {
+  let last = first;
+  const get = (): string => {
+    try {
+      last = readFileSync(file, 'utf8').trim() || last;
+    } catch {
+      // The service that needs the new value is refused with the old one, and says so.
+    }
+    return last;
+  };
+  Object.defineProperty(instance, property, { get, enumerable: true, configurable: true });
 }
 
 function describe(error: ValidationError, nameOf: (property: string) => string): string[] {

@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import { ConnectionConfig } from './connection.config.js';
 import { childEnvironment, loadSettings, unset } from './environment.js';
 import { KafkaSecurityConfig } from './kafka-security.config.js';
@@ -46,4 +48,63 @@ describe('the login at the brokers', () => {
     const left = childEnvironment({ ...given, ...unset(KafkaSecurityConfig) });
     expect(Object.keys(given).filter((name) => left[name] !== undefined)).toEqual([]);
   });
+
+  it('takes the newer content of a file, and keeps the last while the file is away', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-login-'));
+    const file = join(folder, 'password');
+    writeFileSync(file, 'first');
+    const given = { ...LOGIN, KAFKA_PASSWORD: undefined, KAFKA_PASSWORD_FILE: file };
+    const { sasl } = loadSettings(ConnectionConfig, given).kafkaSecurity();
+    expect(sasl).toMatchObject({ password: 'first' });
+    writeFileSync(file, 'second\n');
+    expect(sasl).toMatchObject({ password: 'second' });
+    rmSync(folder, { recursive: true });
+    expect(sasl).toMatchObject({ password: 'second' });
+  });
 });
+
+describe('TLS to the brokers', () => {
+  const { cert, key } = SELF_SIGNED;
+  const TLS = { KAFKA_TLS: 'on', KAFKA_TLS_CA: cert, KAFKA_TLS_CERTIFICATE: cert, KAFKA_TLS_KEY: key };
+
+  it('is what the variables say, and without an authority trusts those of Node.js', () => {
+    expect(loadSettings(ConnectionConfig, TLS).kafkaSecurity().tls?.()).toEqual({ ca: cert, cert, key });
+    expect(loadSettings(ConnectionConfig, { KAFKA_TLS: 'on' }).kafkaSecurity().tls?.()).toEqual({});
+  });
+
+  it.each([
+    ['KAFKA_TLS_CA is set without KAFKA_TLS', { KAFKA_TLS: undefined }],
+    ['KAFKA_TLS_CERTIFICATE is set without KAFKA_TLS_KEY', { KAFKA_TLS_KEY: undefined }],
+    ['KAFKA_TLS_KEY is set without KAFKA_TLS_CERTIFICATE', { KAFKA_TLS_CERTIFICATE: undefined }],
+    ['KAFKA_TLS_CA is no PEM certificate', { KAFKA_TLS_CA: 'secret' }],
+    ['KAFKA_TLS_KEY is no PEM key', { KAFKA_TLS_KEY: 'secret' }],
+    ['KAFKA_TLS_KEY is not the key of KAFKA_TLS_CERTIFICATE', { KAFKA_TLS_KEY: otherKey() }],
+  ])('is refused when it is half given or cannot be right: %s', (text, change) => {
+    const load = (): unknown => loadSettings(ConnectionConfig, { ...TLS, ...change });
+    expect(load).toThrow(text);
+    expect(load).not.toThrow('secret');
+  });
+
+  it('is needed for PLAIN, unless the brokers are on this machine or a setting allows it', () => {
+    const problemOf = (changes: Record<string, string>): unknown => {
+      const given = { ...LOGIN, KAFKA_SASL_MECHANISM: 'PLAIN', ...changes };
+      try {
+        loadSettings(ConnectionConfig, given);
+        return null;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    const elsewhere = { KAFKA_BROKERS: '127.0.0.1:9092,kafka.example:9092' };
+    expect(problemOf(elsewhere)).toContain('would send KAFKA_PASSWORD unencrypted');
+    expect(problemOf({ KAFKA_BROKERS: '127.0.0.1:9092,localhost:9093,[::1]:9094' })).toBeNull();
+    expect(problemOf({ ...elsewhere, KAFKA_TLS: 'on' })).toBeNull();
+    expect(problemOf({ ...elsewhere, KAFKA_PLAIN_WITHOUT_TLS: 'allow' })).toBeNull();
+    expect(problemOf({ ...elsewhere, KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512' })).toBeNull();
+  });
+});
+
+function otherKey(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}

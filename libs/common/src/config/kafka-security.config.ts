@@ -1,16 +1,71 @@
-import { Matches } from 'class-validator';
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { IsIn, IsString, Matches } from 'class-validator';
 import type { SASLOptions } from 'kafkajs';
 import { type CrossChecked, Variable } from './environment.js';
 
-/** What a Kafka client needs to log in, besides addresses. */
+/** PEM texts, as they are now. */
+export interface TlsTexts {
+  /** Undefined for the authorities that Node.js trusts. */
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** What a Kafka client needs besides addresses. Password and certificates are read again for each connection. */
 export interface KafkaSecurity {
   readonly sasl?: SASLOptions;
+  /** Connections are encrypted, and the broker's certificate and host name verified. */
+  readonly tls?: () => TlsTexts;
 }
 
 const NO_CONTROLS = /^\P{Cc}*$/u;
 
-/** How Kafka clients authenticate: the same for every service and for the command line. */
+/** As kafkajs names them. */
+const MECHANISMS = {
+  PLAIN: 'plain',
+  'SCRAM-SHA-256': 'scram-sha-256',
+  'SCRAM-SHA-512': 'scram-sha-512',
+} as const;
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/i;
+
+/** How Kafka clients encrypt and authenticate: the same for every service and for the command line. */
 export class KafkaSecurityConfig implements CrossChecked {
+  @Variable(
+    'KAFKA_TLS',
+    'on: connections to the brokers are encrypted, and the brokers’ certificates verified',
+  )
+  @IsIn(['on', 'off'])
+  kafkaTls: 'on' | 'off' = 'off';
+
+  @Variable(
+    'KAFKA_TLS_CA',
+    'Certificates of the authorities that the brokers’ certificates come from, as PEM; without it those that Node.js trusts',
+    { reread: true },
+  )
+  @IsString()
+  kafkaTlsCa: string = '';
+
+  @Variable('KAFKA_TLS_CERTIFICATE', 'Certificate that this client shows to the brokers, as PEM', {
+    reread: true,
+  })
+  @IsString()
+  kafkaTlsCertificate: string = '';
+
+  @Variable('KAFKA_TLS_KEY', 'Private key of KAFKA_TLS_CERTIFICATE, as PEM, not encrypted', {
+    secret: true,
+    reread: true,
+  })
+  @IsString()
+  kafkaTlsKey: string = '';
+
+  @Variable(
+    'KAFKA_PLAIN_WITHOUT_TLS',
+    'allow or deny: may PLAIN send the password unencrypted to brokers on other machines',
+  )
+  @IsIn(['allow', 'deny'])
+  plainWithoutTls: 'allow' | 'deny' = 'deny';
+
   @Variable('KAFKA_SASL_MECHANISM', 'How to log in to the brokers; without it there is no login')
   @Matches(/^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)?$/, {
     message: 'saslMechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512',
@@ -25,28 +80,83 @@ export class KafkaSecurityConfig implements CrossChecked {
   @Matches(NO_CONTROLS, { message: 'kafkaUsername must hold no control characters' })
   kafkaUsername: string = '';
 
-  @Variable('KAFKA_PASSWORD', 'Password for the login to the brokers', { secret: true })
+  @Variable('KAFKA_PASSWORD', 'Password for the login to the brokers', { secret: true, reread: true })
   @Matches(NO_CONTROLS, { message: 'kafkaPassword must hold no control characters' })
   kafkaPassword: string = '';
 
   /** What `createKafka` takes besides addresses; nothing when no login is set. */
   kafkaSecurity(): KafkaSecurity {
-    const { kafkaUsername: username, kafkaPassword: password } = this;
-    // The names that kafkajs has for its mechanisms are types of their own.
-    switch (this.saslMechanism) {
-      case '':
-        return {};
-      case 'PLAIN':
-        return { sasl: { mechanism: 'plain', username, password } };
-      case 'SCRAM-SHA-256':
-        return { sasl: { mechanism: 'scram-sha-256', username, password } };
-      case 'SCRAM-SHA-512':
-        return { sasl: { mechanism: 'scram-sha-512', username, password } };
-    }
+    const sasl = this.login();
+    return {
+      ...(sasl === undefined ? {} : { sasl }),
+      ...(this.kafkaTls === 'off' ? {} : { tls: () => this.tlsTexts() }),
+    };
+  }
+
+  private login(): SASLOptions | undefined {
+    if (this.saslMechanism === '') return undefined;
+    const passwordNow = (): string => this.kafkaPassword;
+    return {
+      mechanism: MECHANISMS[this.saslMechanism],
+      username: this.kafkaUsername,
+      get password() {
+        return passwordNow();
+      },
+    } as SASLOptions;
+  }
+
+  private tlsTexts(): TlsTexts {
+    const { kafkaTlsCa: ca, kafkaTlsCertificate: cert, kafkaTlsKey: key } = this;
+    return { ...(ca !== '' && { ca }), ...(cert !== '' && { cert }), ...(key !== '' && { key }) };
   }
 
   /** A login of which a part is missing would be found only by the brokers, or not at all. */
   crossCheck(): readonly string[] {
+    return [...this.loginProblems(), ...this.tlsProblems()];
+  }
+
+  /** What the addresses forbid: PLAIN sends the password as it is. */
+  protected plainProblems(brokers: readonly string[]): readonly string[] {
+    const isOpen =
+      this.saslMechanism === 'PLAIN' && this.kafkaTls === 'off' && this.plainWithoutTls === 'deny';
+    return isOpen && !brokers.every((broker) => LOOPBACK.test(broker))
+      ? [
+          'KAFKA_SASL_MECHANISM PLAIN would send KAFKA_PASSWORD unencrypted to another machine: set KAFKA_TLS to on, or KAFKA_PLAIN_WITHOUT_TLS to allow',
+        ]
+      : [];
+  }
+
+  private tlsProblems(): readonly string[] {
+    const texts = [
+      ['KAFKA_TLS_CA', this.kafkaTlsCa],
+      ['KAFKA_TLS_CERTIFICATE', this.kafkaTlsCertificate],
+      ['KAFKA_TLS_KEY', this.kafkaTlsKey],
+    ] as const;
+    const given = texts.filter(([, text]) => text !== '').map(([name]) => name);
+    if (this.kafkaTls === 'off') return given.map((name) => `${name} is set without KAFKA_TLS`);
+    const { kafkaTlsCa: ca, kafkaTlsCertificate: cert, kafkaTlsKey: key } = this;
+    if ((cert === '') !== (key === ''))
+      return [
+        `${cert === '' ? 'KAFKA_TLS_KEY' : 'KAFKA_TLS_CERTIFICATE'} is set without ${cert === '' ? 'KAFKA_TLS_CERTIFICATE' : 'KAFKA_TLS_KEY'}`,
+      ];
+    const unreadable = [
+      ...(ca !== '' && !canParse(() => new X509Certificate(ca))
+        ? ['KAFKA_TLS_CA is no PEM certificate']
+        : []),
+      ...(cert !== '' && !canParse(() => new X509Certificate(cert))
+        ? ['KAFKA_TLS_CERTIFICATE is no PEM certificate']
+        : []),
+      ...(key !== '' && !canParse(() => createPrivateKey(key))
+        ? ['KAFKA_TLS_KEY is no PEM key, or an encrypted one']
+        : []),
+    ];
+    if (unreadable.length > 0 || cert === '') return unreadable;
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
+      ? []
+      : ['KAFKA_TLS_KEY is not the key of KAFKA_TLS_CERTIFICATE'];
+  }
+
+  private loginProblems(): readonly string[] {
     const given = [
       ['KAFKA_USERNAME', this.kafkaUsername],
       ['KAFKA_PASSWORD', this.kafkaPassword],
@@ -58,5 +168,14 @@ export class KafkaSecurityConfig implements CrossChecked {
       : given
           .filter(([, value]) => value === '')
           .map(([name]) => `KAFKA_SASL_MECHANISM is set without ${name}`);
+  }
+}
+
+function canParse(parse: () => unknown): boolean {
+  try {
+    parse();
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -14,4 +14,8 @@ export class KafkaConfig extends KafkaSecurityConfig {
       .map((broker) => broker.trim())
       .filter((broker) => broker !== '');
   }
+
+  override crossCheck(): readonly string[] {
+    return [...super.crossCheck(), ...this.plainProblems(this.brokers())];
+  }
 }

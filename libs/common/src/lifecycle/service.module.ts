@@ -47,7 +47,7 @@ export class ServiceModule implements OnApplicationShutdown {
     const applicationName = `sluice ${name} ${instance}`.slice(0, 63);
     const pool =
       poolSize > 0
-        ? createPool({ url: config.databaseUrl, applicationName, maxConnections: poolSize })
+        ? createPool({ url: () => config.databaseUrl, applicationName, maxConnections: poolSize })
         : null;
     const databaseHealth = pool && new DatabaseHealth(pool);
     if (databaseHealth) health.add(databaseHealth);

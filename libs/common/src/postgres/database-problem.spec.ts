@@ -38,6 +38,18 @@ describe('what a server refuses', () => {
       'sslrootcert',
     ],
     [
+      'another host name',
+      failing("Hostname/IP does not match certificate's altnames", 'ERR_TLS_CERT_ALTNAME_INVALID'),
+      'DATABASE_REFUSED',
+      'other host names',
+    ],
+    [
+      'an expired certificate',
+      failing('certificate has expired', 'CERT_HAS_EXPIRED'),
+      'DATABASE_REFUSED',
+      'Renew',
+    ],
+    [
       'a missing right',
       failing('permission denied for schema public', '42501'),
       'DATABASE_REFUSED',

@@ -37,6 +37,24 @@ const RULES: readonly Rule[] = [
   },
   {
     code: 'DATABASE_REFUSED',
+    when: ['ERR_TLS_CERT_ALTNAME_INVALID'],
+    advice:
+      'The certificate of the server is for other host names: write in DATABASE_URL one that it has, or renew it with this one.',
+  },
+  {
+    code: 'DATABASE_REFUSED',
+    when: ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'],
+    advice:
+      "Renew the certificate of the server, or of its authority in sslrootcert of DATABASE_URL; or correct this machine's clock.",
+  },
+  {
+    code: 'DATABASE_REFUSED',
+    when: [/^ERR_SSL_.*ALERT/, /requires a valid client certificate|certificate authentication failed/i],
+    advice:
+      'The server does not accept the certificate that sslcert and sslkey in DATABASE_URL name, or asks for one and DATABASE_URL names none.',
+  },
+  {
+    code: 'DATABASE_REFUSED',
     when: [
       /^(SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_|CERT_|ERR_TLS_CERT)/,
       /self.signed certificate|unable to (verify|get).*certificate|certificate has expired|does not match certificate/i,
@@ -58,7 +76,7 @@ const RULES: readonly Rule[] = [
     code: 'DATABASE_REFUSED',
     when: ['28000', '28'],
     advice:
-      'Correct the user in DATABASE_URL, or admit it in pg_hba.conf; where TLS is required, add ?sslmode=require.',
+      'Correct the user in DATABASE_URL, or admit it in pg_hba.conf; where TLS is required, add ?sslmode=verify-full.',
   },
   {
     code: 'DATABASE_REFUSED',

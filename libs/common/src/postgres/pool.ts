@@ -3,7 +3,8 @@ import { noteConnection, prepared } from './prepared.js';
 import type { SqlClient } from './sql-client.js';
 
 export interface PoolOptions {
-  readonly url: string;
+  /** A function is asked for each new connection: a rotated password is used without a restart. */
+  readonly url: string | (() => string);
   /** Shown in pg_stat_activity; at most 63 bytes. */
   readonly applicationName: string;
   readonly maxConnections: number;
@@ -60,7 +61,8 @@ const SET = `
 /** What every connection of Sluice's is opened with: fit for `pg.Pool`, and for TypeORM's `extra`. */
 export function poolConfig({ url, applicationName, maxConnections }: PoolOptions): pg.PoolConfig {
   return {
-    connectionString: url,
+    // Parsed for each new connection as well, and the files that it names are read then.
+    ...(typeof url === 'string' ? { connectionString: url } : { Client: clientAt(url) }),
     application_name: applicationName,
     max: maxConnections,
     connectionTimeoutMillis: 10_000,
@@ -74,6 +76,15 @@ export function poolConfig({ url, applicationName, maxConnections }: PoolOptions
         done();
       }, done);
     },
+  };
+}
+
+/** What the pool makes its connections of, when the address may change. */
+function clientAt(urlNow: () => string): typeof pg.Client {
+  return class extends pg.Client {
+    constructor(config: pg.ClientConfig) {
+      super({ ...config, connectionString: urlNow() });
+    }
   };
 }
 

@@ -57,7 +57,7 @@ export const CONTROL_MIGRATIONS = [
 ];
 
 export interface ControlDatabaseOptions {
-  readonly url: string;
+  readonly url: string | (() => string);
   readonly applicationName: string;
   readonly maxConnections?: number;
 }
@@ -70,7 +70,7 @@ export function controlDatabase(
   const maxConnections = options.maxConnections ?? 4;
   return new DataSource({
     type: 'postgres',
-    url: options.url,
+    url: typeof options.url === 'string' ? options.url : options.url(),
     schema: 'sluice',
     applicationName: options.applicationName,
     poolSize: maxConnections,

@@ -1,6 +1,7 @@
-import kafkajs, { type Kafka, type LogEntry, logLevel } from 'kafkajs';
+import kafkajs, { type Kafka, type LogEntry, type SASLOptions, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { KafkaSecurity } from '../../config/kafka-security.config.js';
+import { tlsSockets } from './kafka-tls.js';
 import { installProduceEncoding } from './produce-request.js';
 import { installRecordDecoding } from './record-decoding.js';
 import { installRefusedGroups } from './refused-groups.js';
@@ -17,7 +18,7 @@ export interface KafkaOptions extends KafkaSecurity {
  * A kafkajs client that logs through pino. kafkajs logs ERROR for what it then retries by itself, so
  * its errors become warnings here: a final error arrives as a rejected promise or a CRASH event.
  */
-export function createKafka({ brokers, clientId, logger, sasl }: KafkaOptions): Kafka {
+export function createKafka({ brokers, clientId, logger, sasl, tls }: KafkaOptions): Kafka {
   installProduceEncoding();
   installRecordDecoding();
   installRefusedGroups();
@@ -25,8 +26,9 @@ export function createKafka({ brokers, clientId, logger, sasl }: KafkaOptions): 
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,
-    // A copy, because kafkajs keeps its own state in it.
-    ...(sasl === undefined ? {} : { sasl: { ...sasl } }),
+    // A copy, because kafkajs keeps its own state in it; with its getters, by which each login takes the password of now.
+    ...(sasl && { sasl: Object.defineProperties({}, Object.getOwnPropertyDescriptors(sasl)) as SASLOptions }),
+    ...(tls && { ssl: true, socketFactory: tlsSockets(tls) }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: { initialRetryTime: 200, maxRetryTime: 5_000, retries: 8 },

@@ -44,6 +44,30 @@ describe('the table of Kafka errors', () => {
     expect(textOf('UNSUPPORTED_SASL_MECHANISM')).toContain('KAFKA_SASL_MECHANISM');
   });
 
+  it.each([
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'from no authority in KAFKA_TLS_CA'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'from no authority in KAFKA_TLS_CA'],
+    ['CERT_HAS_EXPIRED', 'has expired'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'other host names'],
+    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'does not accept KAFKA_TLS_CERTIFICATE'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'does not speak TLS'],
+  ])('says of %s which setting to look at, as a fault of the setup', (code, text) => {
+    const error = givenUpAfter(new KafkaJSConnectionError('Connection error: x', { code }));
+    expect(brokerErrorText(error)).toContain(text);
+    expect(classifyBrokerError(error)).toBe('setup');
+    expect(brokerErrorCode(error)).toBe('BROKER_FAULT');
+  });
+
+  it('says of a handshake that was cut what it can mean, and waits', () => {
+    // What a listener without TLS gave.
+    const words = 'Client network socket disconnected before secure TLS connection was established';
+    const error = givenUpAfter(
+      new KafkaJSConnectionError(`Connection error: ${words}`, { code: 'ECONNRESET' }),
+    );
+    expect(brokerErrorText(error)).toContain('name one with TLS in KAFKA_BROKERS');
+    expect(classifyBrokerError(error)).toBe('wait');
+  });
+
   it('reports a code for each', () => {
     expect(brokerErrorCode(protocolError('NOT_ENOUGH_REPLICAS'))).toBe('BROKER_UNAVAILABLE');
     expect(brokerErrorCode(protocolError('MESSAGE_TOO_LARGE'))).toBe('MESSAGE_TOO_LARGE');

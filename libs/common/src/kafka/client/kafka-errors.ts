@@ -78,6 +78,38 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['RECORD_LIST_TOO_LARGE', { kind: 'message', meaning: 'larger than a log segment' }],
 ]);
 
+/** What is wrong with a certificate or with TLS itself, by Node's codes, and the setting to look at. */
+const TLS_FAULTS: readonly { readonly codes: RegExp; readonly text: string }[] = [
+  {
+    codes: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    text: "the broker's certificate is for other host names than KAFKA_BROKERS or the broker's advertised.listeners have",
+  },
+  {
+    codes: /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/,
+    text: "the certificate of the broker, or of its authority in KAFKA_TLS_CA, has expired or is not valid yet: renew it, or correct this machine's clock",
+  },
+  {
+    codes: /^(SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_|CERT_)/,
+    text: "the broker's certificate comes from no authority in KAFKA_TLS_CA",
+  },
+  {
+    codes: /^ERR_SSL_.*(ALERT|UNKNOWN_CA)/,
+    text: 'the broker does not accept KAFKA_TLS_CERTIFICATE, or asks for one and none is set',
+  },
+  {
+    codes: /^(ERR_SSL_|EPROTO$)/,
+    text: 'the listener in KAFKA_BROKERS does not speak TLS as KAFKA_TLS asks for: name one that does',
+  },
+];
+
+/** The words for a fault of TLS beneath the error, or null. */
+function tlsFault(error: unknown): string | null {
+  if (!isNativeError(error)) return null;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const fault = TLS_FAULTS.find(({ codes }) => codes.test(code));
+  return fault?.text ?? (error.cause === undefined ? null : tlsFault(error.cause));
+}
+
 /** What kafkajs wraps around the error that it gave up with. */
 const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError', 'KafkaJSError']);
 
@@ -117,8 +149,13 @@ export function brokerErrorText(error: unknown, asked: AskedFor = {}): string {
   }
   const login = LOGIN_FAULTS.get(name);
   if (login !== undefined) return `${login} (${text})`;
+  const tls = tlsFault(error);
+  if (tls !== null) return `${tls} (${text})`;
+  // A broker that is being stopped cuts a handshake as well, so this stays a matter of waiting.
+  if (CUT_HANDSHAKE.test(text))
+    return `${text}. A listener without TLS cuts the handshake like this: name one with TLS in KAFKA_BROKERS, or set KAFKA_TLS to off`;
   return CLOSED_CONNECTION.test(text)
-    ? `${text}. A listener that requires a login or TLS closes plain connections like this: set KAFKA_SASL_MECHANISM, or name a PLAINTEXT listener in KAFKA_BROKERS`
+    ? `${text}. A listener that requires a login or TLS closes plain connections like this: set KAFKA_SASL_MECHANISM or KAFKA_TLS, or name a PLAINTEXT listener in KAFKA_BROKERS`
     : text;
 }
 
@@ -137,9 +174,11 @@ const AUTHORIZED_RESOURCES: ReadonlyMap<string, 'topic' | 'group' | 'transaction
   ['CLUSTER_AUTHORIZATION_FAILED', 'cluster'],
 ] as const);
 
+const CUT_HANDSHAKE = /before secure TLS connection was established/;
 const CLOSED_CONNECTION = /closed connection/i;
 
 export function classifyBrokerError(error: unknown): BrokerFaultKind {
+  if (tlsFault(error) !== null) return 'setup';
   return KAFKA_ERRORS.get(kafkaErrorName(error) ?? '')?.kind ?? 'unknown';
 }
 

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -13,6 +17,7 @@ import {
   setAcls,
   startSecuredKafka,
 } from '#test/support/secured-kafka.js';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import { loadSettings } from '../../config/environment.js';
 import { KafkaSecurityConfig } from '../../config/kafka-security.config.js';
 import { BatchHandler } from '../transport/batch-handler.decorator.js';
@@ -247,6 +252,88 @@ describe('a broker that asks for logins and judges by ACLs', () => {
       await untilItSays(server, `do not allow READ on topic ${READABLE}`);
       await setAcls(admin, [allowed('READ', 'TOPIC', READABLE), allowed('READ', 'GROUP', GROUP)]);
       await untilReady(server);
+    });
+  });
+
+  describe('over TLS, with a certificate of the client', () => {
+    const TLS = {
+      ...{ KAFKA_TLS: 'on', KAFKA_TLS_CA: SELF_SIGNED.cert },
+      ...{ KAFKA_TLS_CERTIFICATE: SELF_SIGNED.cert, KAFKA_TLS_KEY: SELF_SIGNED.key },
+    };
+    /** Of 127.0.0.1, as no certificate has it. */
+    const OTHER_NAME = '127.1';
+
+    const overTls = (
+      changes: Record<string, string | undefined> = {},
+    ): Record<string, string | undefined> => ({
+      ...{ ...loginBy('SCRAM-SHA-512'), ...TLS, ...changes },
+    });
+
+    /** @returns what it fails with */
+    async function failureOf(
+      settings: Record<string, string | undefined>,
+      address = `127.0.0.1:${broker.ports.tlsPort}`,
+    ): Promise<unknown> {
+      const kafka = createKafka({
+        ...{ brokers: [address], clientId: 'tls', logger: pino({ level: 'silent' }) },
+        ...loadSettings(KafkaSecurityConfig, settings).kafkaSecurity(),
+      });
+      const connection = kafka.admin();
+      const asking = connection.connect().then(() => connection.listTopics());
+      const error = await asking.then(
+        () => null,
+        (failure: unknown) => failure,
+      );
+      await connection.disconnect();
+      return error;
+    }
+
+    it('lets in who shows it and knows the authority of the broker', async () => {
+      expect(await failureOf(overTls())).toBeNull();
+    });
+
+    it.each([
+      ['an unknown authority', { KAFKA_TLS_CA: undefined }, undefined, 'from no authority in KAFKA_TLS_CA'],
+      ['another host name', {}, OTHER_NAME, 'is for other host names than KAFKA_BROKERS'],
+      [
+        'no certificate of the client',
+        { KAFKA_TLS_CERTIFICATE: undefined, KAFKA_TLS_KEY: undefined },
+        undefined,
+        'does not accept KAFKA_TLS_CERTIFICATE',
+      ],
+      ['a wrong password', { KAFKA_PASSWORD: WRONG }, undefined, NOT_ACCEPTED],
+    ])('says of %s which setting to look at', async (_, changes, host, text) => {
+      const error = await failureOf(overTls(changes), host && `${host}:${broker.ports.tlsPort}`);
+      expect(brokerErrorText(error)).toContain(text);
+      expect(classifyBrokerError(error)).toBe('setup');
+    });
+
+    it('takes a password and an authority that are corrected in their files for the next connection', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
+      const [password, ca] = [join(folder, 'password'), join(folder, 'ca')];
+      writeFileSync(password, WRONG);
+      writeFileSync(ca, rootCertificates[0] ?? '');
+      const settings = { KAFKA_PASSWORD: undefined, KAFKA_TLS_CA: undefined };
+      const security = loadSettings(KafkaSecurityConfig, {
+        ...{ ...overTls(settings), KAFKA_PASSWORD_FILE: password, KAFKA_TLS_CA_FILE: ca },
+      }).kafkaSecurity();
+      const kafka = createKafka({
+        ...{ brokers: [`127.0.0.1:${broker.ports.tlsPort}`], clientId: 'tls' },
+        ...{ logger: pino({ level: 'silent' }), ...security },
+      });
+      const textOfTrying = async (): Promise<string> => {
+        const connection = kafka.admin();
+        const asking = connection.connect().then(() => connection.listTopics());
+        const text = await asking.then(() => 'connected', brokerErrorText);
+        await connection.disconnect();
+        return text;
+      };
+      expect(await textOfTrying()).toContain('from no authority in KAFKA_TLS_CA');
+      writeFileSync(ca, SELF_SIGNED.cert);
+      expect(await textOfTrying()).toContain(NOT_ACCEPTED);
+      writeFileSync(password, PASSWORD);
+      expect(await textOfTrying()).toBe('connected');
+      rmSync(folder, { recursive: true });
     });
   });
 });

@@ -1,0 +1,157 @@
+import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { PortChooser } from '#local/free-ports.js';
+import { THROW_AWAY_SETTINGS, planPostgres } from '#local/postgres/postgres-server.js';
+import { RunFolder } from '#test/support/run-folder.js';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
+import { loadSettings } from '../config/environment.js';
+import { ConnectionConfig } from '../config/connection.config.js';
+import { databaseProblem } from './database-problem.js';
+import { createPool } from './pool.js';
+
+describe('a PostgreSQL that takes connections over TLS alone', () => {
+  const run = new RunFolder('postgres-tls');
+  const chooser = new PortChooser({ reserves: true });
+  const files = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
+  const ca = join(files, 'ca.pem');
+  const [cert, key] = [join(files, 'client.pem'), join(files, 'client.key')];
+  let url: URL;
+
+  beforeAll(async () => {
+    writeFileSync(ca, SELF_SIGNED.cert);
+    writeFileSync(cert, SELF_SIGNED.cert);
+    writeFileSync(key, SELF_SIGNED.key, { mode: 0o600 });
+    const plan = await planPostgres({
+      folder: join(run.path, 'postgres'),
+      logFile: join(run.path, 'postgres.log'),
+      port: await chooser.choose(),
+      settings: {
+        ...THROW_AWAY_SETTINGS,
+        ...{ ssl: 'on', ssl_cert_file: 'server.pem', ssl_key_file: 'server.key', ssl_ca_file: 'server.pem' },
+      },
+    });
+    if (plan.home.movedTo !== null) run.alsoRemove(plan.home.movedTo);
+    const own = {
+      'server.pem': SELF_SIGNED.cert,
+      'server.key': SELF_SIGNED.key,
+      'pg_hba.conf': [
+        'hostssl sluice shown all cert',
+        // The certificate names another role: `localhost`.
+        'hostssl all localhost all cert',
+        'hostssl sluice sluice all scram-sha-256',
+        'hostssl sluice loader all scram-sha-256',
+        'host postgres sluice all scram-sha-256', // The probe of its start.
+      ].join('\n'),
+    };
+    for (const [name, text] of Object.entries(own)) {
+      const path = join(plan.cwd, name);
+      writeFileSync(path, `${text}\n`, { mode: 0o600 });
+      if (plan.home.user !== undefined) chownSync(path, plan.home.user.uid, plan.home.user.gid);
+    }
+    await run.start(plan);
+    url = new URL(plan.url);
+    await asking(addressOf({}), 'CREATE ROLE localhost LOGIN');
+    await asking(addressOf({}), 'CREATE ROLE shown LOGIN');
+    await asking(addressOf({}), "CREATE ROLE loader LOGIN PASSWORD 'first'");
+  });
+
+  afterAll(async () => {
+    await run.remove();
+    chooser.release();
+    rmSync(files, { recursive: true });
+  });
+
+  interface Change {
+    readonly sslmode?: string;
+    readonly authority?: string;
+    readonly host?: string;
+    readonly user?: string;
+    readonly password?: string;
+    readonly shows?: boolean;
+  }
+
+  function addressOf({
+    sslmode = 'verify-full',
+    authority = ca,
+    host,
+    user,
+    password,
+    shows,
+  }: Change): string {
+    const address = new URL(url);
+    if (host !== undefined) address.hostname = host;
+    if (user !== undefined) address.username = user;
+    if (password !== undefined) address.password = password;
+    if (sslmode !== '') address.searchParams.set('sslmode', sslmode);
+    if (sslmode !== '' && authority !== '') address.searchParams.set('sslrootcert', authority);
+    if (shows === true) {
+      address.searchParams.set('sslcert', cert);
+      address.searchParams.set('sslkey', key);
+    }
+    return address.href;
+  }
+
+  /** On one connection of a pool as services have it. */
+  async function asking(address: string | (() => string), sql = IS_ENCRYPTED): Promise<unknown> {
+    const pool = createPool({ url: address, applicationName: 'tls test', maxConnections: 1 });
+    try {
+      const { rows } = await pool.query<{ answer: unknown }>(sql);
+      return rows[0]?.answer;
+    } finally {
+      await pool.end();
+    }
+  }
+
+  const problemOf = async (address: string): Promise<unknown> =>
+    databaseProblem(await asking(address).catch((error: unknown) => error));
+
+  it.each(['require', 'verify-ca', 'verify-full'])('verifies the server by sslmode=%s', async (sslmode) => {
+    expect(await asking(addressOf({ sslmode }))).toBe(true);
+    expect(await problemOf(addressOf({ sslmode, authority: '' }))).toMatchObject({
+      code: 'DATABASE_REFUSED',
+      message: expect.stringContaining('sslrootcert in DATABASE_URL'),
+    });
+  });
+
+  it('takes a certificate of the client for a login, and the role that it names', async () => {
+    const login = { user: 'localhost', password: '', shows: true };
+    expect(await asking(addressOf(login))).toBe(true);
+    expect(await problemOf(addressOf({ ...login, shows: false }))).toMatchObject({
+      code: 'DATABASE_REFUSED',
+      message: expect.stringContaining('sslcert and sslkey'),
+    });
+    expect(await problemOf(addressOf({ ...login, user: 'shown' }))).toMatchObject({
+      code: 'DATABASE_REFUSED',
+    });
+  });
+
+  it('says of a host name that the certificate does not have, and of a connection without TLS, what to do', async () => {
+    expect(await problemOf(addressOf({ host: OTHER_NAME }))).toMatchObject({
+      code: 'DATABASE_REFUSED',
+      message: expect.stringContaining('is for other host names'),
+    });
+    expect(await problemOf(addressOf({ sslmode: '' }))).toMatchObject({
+      code: 'DATABASE_REFUSED',
+      message: expect.stringContaining('sslmode=verify-full'),
+    });
+  });
+
+  it('takes a new password from DATABASE_URL_FILE for the next connection', async () => {
+    const file = join(files, 'url');
+    writeFileSync(file, addressOf({ user: 'loader', password: 'first' }));
+    const config = loadSettings(ConnectionConfig, { DATABASE_URL_FILE: file });
+    const ask = (): Promise<unknown> => asking(() => config.databaseUrl);
+    expect(await ask()).toBe(true);
+    await asking(addressOf({}), "ALTER ROLE loader PASSWORD 'second'");
+    await expect(ask()).rejects.toMatchObject({ code: '28P01' });
+    writeFileSync(file, addressOf({ user: 'loader', password: 'second' }));
+    expect(await ask()).toBe(true);
+  });
+});
+
+/** Of 127.0.0.1, as no certificate has it. */
+const OTHER_NAME = '127.1';
+
+const IS_ENCRYPTED = 'SELECT ssl AS answer FROM pg_stat_ssl WHERE pid = pg_backend_pid()';

@@ -31,7 +31,7 @@ export async function token(
   if (name === undefined || !NAME.test(name))
     throw new SluiceError(
       'USAGE_INVALID',
-      `\`token ${action}\` needs a name: letters, digits and . _ @ -, at most 63, for example grafana.`,
+      `\`token ${action}\` needs a name: A to Z, a to z, digits and . _ @ -, at most 63, for example grafana.`,
     );
   if (action === 'revoke') {
     await onDatabase(context, (client) => revokeToken(client, name));

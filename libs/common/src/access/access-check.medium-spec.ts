@@ -84,7 +84,7 @@ describe('access by tokens', () => {
       database: {
         query: ((...given: Parameters<typeof pool.query>) => {
           queries += 1;
-          return pool.query(...given);
+          pool.query(...given);
         }) as typeof pool.query,
       },
       now: () => now,
@@ -136,14 +136,14 @@ describe('access by tokens', () => {
     expect(queries).toBe(0);
   });
 
-  it('the metrics are for every token, and for everybody where they are open', async () => {
+  it('the metrics are for every token, and for every caller where they are open', async () => {
     expect((await ask('/metrics', await make('prometheus', 'read'))).status).toBe(200);
     await serve({ isMetricsOpen: true });
     expect((await ask('/metrics')).status).toBe(200);
     expect((await ask('/things')).status).toBe(401);
   });
 
-  it('each role includes those before it, and a route without a role is for nobody', async () => {
+  it('each role includes those before it, and a route without a role is for no caller', async () => {
     const statuses: Record<string, number[]> = {};
     for (const role of ['read', 'operate', 'admin'] as const) {
       const token = await make(role, role);
@@ -206,11 +206,14 @@ describe('access by tokens', () => {
     await gone.end();
   });
 
-  it.each(['local', 'open'] as const)('with SLUICE_ACCESS=%s nobody is asked for a token', async (mode) => {
-    await serve({ mode });
-    expect((await ask('/things', undefined, 'POST')).status).toBe(201);
-    expect(queries).toBe(0);
-  });
+  it.each(['local', 'open'] as const)(
+    'with SLUICE_ACCESS=%s no caller is asked for a token',
+    async (mode) => {
+      await serve({ mode });
+      expect((await ask('/things', undefined, 'POST')).status).toBe(201);
+      expect(queries).toBe(0);
+    },
+  );
 
   it('the database holds a hash, the last use, and each name once', async () => {
     const token = await make('one', 'read');

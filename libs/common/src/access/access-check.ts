@@ -17,7 +17,7 @@ export interface AccessOptions {
   readonly now?: () => number;
 }
 
-/** A revoked or expired token works so much longer at most. */
+/** A revoked or expired token works for this time more at most. */
 const TRUSTED_MS = 10_000;
 const MAX_REMEMBERED = 1_000;
 
@@ -45,7 +45,7 @@ export class AccessCheck {
   }
 
   /**
-   * @returns null for a request that needs nobody to be named
+   * @returns null for a request that needs no name of its caller
    * @throws ProblemError UNAUTHENTICATED, ACCESS_ATTEMPTS
    * @throws the database's error when a token cannot be looked up
    */

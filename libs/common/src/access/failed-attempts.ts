@@ -1,10 +1,10 @@
-/** So many wrong tokens an address may send within the window. */
+/** The limit of wrong tokens that an address may send within the window. */
 const MAX_FAILURES = 20;
 const WINDOW_MS = 60_000;
 /** An address costs some 200 bytes. When all are taken, the oldest is forgotten. */
 const MAX_ADDRESSES = 10_000;
 
-/** Counts wrong tokens by address, so that somebody who tries many costs the database no query for each. */
+/** Counts wrong tokens by address, so that a caller who tries many costs the database no query for each. */
 export class FailedAttempts {
   private readonly byAddress = new Map<string, { count: number; since: number }>();
 

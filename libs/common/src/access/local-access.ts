@@ -1,7 +1,7 @@
 import { AccessCheck } from './access-check.js';
 import { LocalToken } from './local-token.js';
 
-/** Of a port that only this machine reaches: nobody is asked for a token. */
+/** Of a port that only this machine reaches: no caller is asked for a token. */
 export function localAccess(): AccessCheck {
   const database = { query: () => Promise.reject(new RangeError('local access asks no database')) };
   return new AccessCheck({

@@ -13,7 +13,7 @@ export function noteCaller(request: IncomingMessage, caller: Caller): void {
   callers.set(request, caller);
 }
 
-/** Compares the caller's role with the one of the route; a route that names none is refused to everybody. */
+/** Compares the caller's role with the one of the route; a route that names none is refused to every caller. */
 export class RoleGuard implements CanActivate {
   private readonly reflector = new Reflector();
 

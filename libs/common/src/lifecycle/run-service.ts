@@ -122,7 +122,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
 }
 
 const OPEN_WARNING =
-  'SLUICE_ACCESS is open: whoever reaches the port may do everything, unless a proxy in front asks for a login';
+  'SLUICE_ACCESS is open: every caller that reaches the port may do everything, unless a proxy in front asks for a login';
 
 /** Tokens have connections of their own, opened when one is looked up: the validator has no others. */
 function accessOf(config: ConnectionConfig, applicationName: string): AccessCheck {

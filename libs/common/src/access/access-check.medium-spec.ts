@@ -200,7 +200,7 @@ describe('access by tokens', () => {
   });
 
   it('a database that does not answer is not taken for a wrong token', async () => {
-    const gone = new pg.Pool({ connectionString: 'postgres://nobody@127.0.0.1:1/none' });
+    const gone = new pg.Pool({ connectionString: 'postgres://none@127.0.0.1:1/none' });
     await serve({ database: gone });
     expect((await ask('/things', newToken())).status).toBe(503);
     await gone.end();

@@ -1,4 +1,4 @@
-import { IsInt, IsOptional, IsString, IsUrl, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from 'class-validator';
 import { IsBrokerList, IsFolderList, IsPostgresUrl } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';
@@ -26,8 +26,19 @@ export class CliConfig extends KafkaSecurityConfig {
   localTokenFile?: string;
 
   @Variable(
+    'SLUICE_TOKEN',
+    'Token of the services, where SLUICE_ACCESS is token; made by `sluice token create`',
+    {
+      secret: true,
+    },
+  )
+  @IsOptional()
+  @Matches(/^[\x21-\x7e]{1,8192}$/, { message: 'token must be one word of ASCII' })
+  token?: string;
+
+  @Variable(
     'DATABASE_URL',
-    'What `migrate` and `rebuild` work on; else the system that `sluice up` started here',
+    'What `migrate`, `token` and `rebuild` work on; else the system that `sluice up` started here',
     { secret: true, reread: true },
   )
   @IsOptional()

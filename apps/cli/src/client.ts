@@ -48,6 +48,8 @@ export interface SystemAddresses {
   readonly trackerUrl: string;
   /** Proves a caller on the same machine to the ingestor; undefined when there is none. */
   readonly token?: string | undefined;
+  /** Names its holder to both services; undefined where they ask for none. */
+  readonly accessToken?: string | undefined;
 }
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
@@ -330,11 +332,8 @@ export class SluiceClient {
   }
 
   private post<T>(path: string, body: object, timeoutMs?: number): Promise<T> {
-    const { ingestorUrl, token } = this.addresses;
-    // The token opens any file of this machine: it is sent to this machine only.
-    const proof: Record<string, string> =
-      token !== undefined && isLoopback(ingestorUrl) ? { authorization: `Bearer ${token}` } : {};
-    const headers = { 'content-type': 'application/json', ...proof };
+    const { ingestorUrl } = this.addresses;
+    const headers = { 'content-type': 'application/json' };
     const init = { method: 'POST', headers, body: JSON.stringify(body) };
     return this.answer('ingestor', ingestorUrl + path, init, timeoutMs);
   }
@@ -356,11 +355,27 @@ export class SluiceClient {
   }
 
   private async send(service: string, url: string, init: RequestInit): Promise<Response> {
+    const token = this.tokenFor(service, url);
     try {
-      return await fetch(url, init);
+      if (token === undefined) return await fetch(url, init);
+      const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
+      // A redirect could lead the token elsewhere.
+      return await fetch(url, { ...init, headers, redirect: 'error' });
     } catch (cause) {
       throw unreachable(service, url, cause);
     }
+  }
+
+  /** @throws SluiceError USAGE_INVALID when the token could be read on its way */
+  private tokenFor(service: string, url: string): string | undefined {
+    const { accessToken, token } = this.addresses;
+    // The token of the machine opens any file of it: it is sent to this machine only.
+    if (accessToken === undefined) return isLoopback(url) ? token : undefined;
+    if (isLoopback(url) || url.startsWith('https:')) return accessToken;
+    throw new SluiceError(
+      'USAGE_INVALID',
+      `The token is not sent to the ${service} at ${new URL(url).origin}: it could be read on the way. Use an https address.`,
+    );
   }
 }
 

@@ -1,5 +1,4 @@
 import { IsInt, Max, Min } from 'class-validator';
-import { IsReadableFile } from '#common/config/checks.js';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 import { DEFAULT_LEASE_SECONDS } from '#core/job/job.repository.js';
@@ -61,13 +60,6 @@ export class IngestorConfig extends ConnectionConfig implements CrossChecked {
   @Min(1)
   @Max(8760)
   streamJobHours: number = 48;
-
-  @Variable(
-    'SLUICE_LOCAL_TOKEN_FILE',
-    'File with the token by which callers on this machine prove themselves',
-  )
-  @IsReadableFile()
-  localTokenFile: string = '';
 
   override crossCheck(): readonly string[] {
     // A batch is at most one record over its bound, and grows when it becomes COPY text.

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { LocalToken } from '#common/access/local-token.js';
 import { Settings } from '#common/config/environment.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
@@ -17,7 +18,6 @@ import { INSTANCE, JobPoller } from './jobs/job-poller.js';
 import { JobRunner } from './jobs/job-runner.js';
 import { JobStarter } from './jobs/job-starter.js';
 import { JobsController } from './jobs/jobs.controller.js';
-import { LocalToken } from './jobs/local-token.js';
 import { RepairMetrics } from './repair/repair.metrics.js';
 import { ResubmissionsController } from './repair/resubmissions.controller.js';
 import { Resubmissions } from './repair/resubmissions.js';

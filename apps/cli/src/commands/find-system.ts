@@ -18,6 +18,7 @@ export async function findSystem(settings: CliConfig, local: LocalSystem): Promi
   return {
     ingestorUrl: ingestorUrl.replace(/\/+$/, ''),
     trackerUrl: trackerUrl.replace(/\/+$/, ''),
+    accessToken: settings.token,
     token: await readToken(settings.localTokenFile ?? running?.tokenFile),
   };
 }

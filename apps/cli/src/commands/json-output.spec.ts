@@ -89,6 +89,7 @@ describe('--json', () => {
         check: ['x', 'customers.csv'],
         produce: ['x', 'customers.csv'],
         dataset: ['describe', 'x'],
+        token: ['list'],
         trace: ['customers', '1'],
       };
       const withoutId = [

@@ -44,6 +44,13 @@ export function collectOption(
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
+/** `90d` or `90`; ten years at most. */
+export function parseDays(text: string): number {
+  const days = Number(/^(\d{1,4})d?$/.exec(text)?.[1]);
+  if (days >= 1 && days <= 3650) return days;
+  throw new InvalidArgumentError('It must be a number of days from 1 to 3650, like 90d.');
+}
+
 /**
  * A source as the ingestor understands it: addresses as they stand, file names made absolute.
  * @throws SluiceError USAGE_INVALID when it is empty, a file is not there or a file URL names none, which is noticed here rather

@@ -1,4 +1,6 @@
 import { Body, Controller, Headers, HttpCode, Param, ParseUUIDPipe, Post, Res } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
+import { LocalToken } from '#common/access/local-token.js';
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,
@@ -16,7 +18,6 @@ import { JobCommands } from './job-commands.js';
 import { JobPoller } from './job-poller.js';
 import { JobRequestDto } from './job-request.dto.js';
 import { JobStarter } from './job-starter.js';
-import { LocalToken } from './local-token.js';
 
 const UNKNOWN = 'No job has this id';
 const REFUSED = 'The job is not in a state that allows this';
@@ -42,6 +43,7 @@ export class JobsController {
   ) {}
 
   /** Queues a job; the tracker at `/jobs/:id` reports its progress. */
+  @NeedsRole('operate')
   @Post()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
@@ -61,6 +63,7 @@ export class JobsController {
   }
 
   /** Resumes the newest job that failed, stands still or was interrupted. */
+  @NeedsRole('operate')
   @Post('resume')
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
@@ -75,6 +78,7 @@ export class JobsController {
   }
 
   /** Resumes a job where it stopped; an ingestor or finalizer continues it. */
+  @NeedsRole('operate')
   @Post(':id/resume')
   @ById()
   @HttpCode(202)
@@ -92,6 +96,7 @@ export class JobsController {
   }
 
   /** After this answer nothing more is published or loaded for the job, and its tables are as they were. */
+  @NeedsRole('operate')
   @Post(':id/cancel')
   @ById()
   @HttpCode(200)
@@ -103,6 +108,7 @@ export class JobsController {
   }
 
   /** After this answer nothing more is loaded for the job until it is continued. */
+  @NeedsRole('operate')
   @Post(':id/pause')
   @ById()
   @HttpCode(200)
@@ -114,6 +120,7 @@ export class JobsController {
   }
 
   /** Continues a paused job, whatever paused it. */
+  @NeedsRole('operate')
   @Post(':id/continue')
   @ById()
   @HttpCode(200)
@@ -125,6 +132,7 @@ export class JobsController {
   }
 
   /** Gives a failed job up: it cannot be resumed any more, and the loaders drop what it had staged. */
+  @NeedsRole('operate')
   @Post(':id/discard')
   @ById()
   @HttpCode(202)

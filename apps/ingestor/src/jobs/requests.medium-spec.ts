@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type INestApplication, Module } from '@nestjs/common';
 import fc from 'fast-check';
 import { Writable } from 'node:stream';
+import { localAccess } from '#common/access/local-access.js';
+import { LocalToken } from '#common/access/local-token.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { loggerTo } from '#common/telemetry/logger.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
@@ -13,7 +15,6 @@ import { JobCommands } from './job-commands.js';
 import { JobPoller } from './job-poller.js';
 import { JobStarter } from './job-starter.js';
 import { JobsController } from './jobs.controller.js';
-import { LocalToken } from './local-token.js';
 
 /** No request is our own fault: whatever is asked is done, or refused with what is wrong about it. */
 describe('requests to the ingestor', () => {
@@ -45,7 +46,12 @@ describe('requests to the ingestor', () => {
         { provide: LocalToken, useValue: LocalToken.fromFile('') },
       ],
     })(RequestsModule);
-    const options = { nestLogger: false, listeningHost: '127.0.0.1', allowedHosts: [] } as const;
+    const options = {
+      nestLogger: false,
+      access: localAccess(),
+      listeningHost: '127.0.0.1',
+      allowedHosts: [],
+    } as const;
     app = await createHttpApp(RequestsModule, { ...options, logger: loggerTo(stream, 'test', 'info') });
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();

@@ -1,4 +1,5 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import {
   ApiBadRequestResponse,
   ApiConflictResponse,
@@ -21,6 +22,7 @@ export class ResubmissionsController {
   constructor(private readonly resubmissions: Resubmissions) {}
 
   /** Sends refused records again, as they are or as they were corrected; the answer comes when their jobs are there. */
+  @NeedsRole('operate')
   @Post()
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersResubmittedDto })

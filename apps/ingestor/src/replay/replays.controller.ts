@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, ParseUUIDPipe, Post, Query, Res } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,
@@ -44,6 +45,7 @@ export class ReplaysController {
   ) {}
 
   /** Loads earlier jobs again from their raw batches; with `dryRun` only says what that would cover. */
+  @NeedsRole('operate')
   @Post()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: ReplayAcceptedDto })
@@ -62,6 +64,7 @@ export class ReplaysController {
   }
 
   /** The newest first. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: ReplayPageDto })
   @ApiUnprocessableEntityResponse({ description: '`errors` lists every wrong field' })
@@ -69,6 +72,7 @@ export class ReplaysController {
     return this.reader.list(dataset ?? null, cursor ?? null, limit) as Promise<ReplayPageDto>;
   }
 
+  @NeedsRole('read')
   @Get(':id')
   @ById()
   @ApiOkResponse({ type: ReplayViewDto })
@@ -78,6 +82,7 @@ export class ReplaysController {
   }
 
   /** Its jobs in their order. */
+  @NeedsRole('read')
   @Get(':id/jobs')
   @ById()
   @ApiOkResponse({ type: ReplayJobPageDto })
@@ -91,6 +96,7 @@ export class ReplaysController {
   }
 
   /** After this answer no job of it begins, and nothing more is loaded by those that were active. */
+  @NeedsRole('operate')
   @Post(':id/cancel')
   @ById()
   @HttpCode(200)

@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import {
   ApiBadRequestResponse,
   ApiConflictResponse,
@@ -40,6 +41,7 @@ export class StreamsController {
   ) {}
 
   /** How the stream of every dataset with an inbox stands, by name. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: [StreamViewDto] })
   list(): Promise<StreamViewDto[]> {
@@ -47,6 +49,7 @@ export class StreamsController {
   }
 
   /** How one stream stands. */
+  @NeedsRole('read')
   @Get(':dataset')
   @ByDataset()
   @ApiOkResponse({ type: StreamViewDto })
@@ -57,6 +60,7 @@ export class StreamsController {
   }
 
   /** What the jobs that succeeded add up to by the hour, the newest first; also those whose rows were pruned. */
+  @NeedsRole('read')
   @Get(':dataset/hours')
   @ByDataset()
   @ApiOkResponse({ type: [StreamHourDto] })
@@ -67,6 +71,7 @@ export class StreamsController {
   }
 
   /** Makes jobs of what is in the inbox and of what arrives; settings that are given replace those that the stream had. */
+  @NeedsRole('operate')
   @Post(':dataset/start')
   @ByDataset()
   @HttpCode(200)
@@ -82,6 +87,7 @@ export class StreamsController {
   }
 
   /** After this answer no job of the stream begins; those that have begun run to their end. */
+  @NeedsRole('operate')
   @Post(':dataset/pause')
   @ByDataset()
   @HttpCode(200)
@@ -93,6 +99,7 @@ export class StreamsController {
   }
 
   /** Continues a paused stream, whatever paused it, and before it those of its jobs that are paused or have failed. */
+  @NeedsRole('operate')
   @Post(':dataset/resume')
   @ByDataset()
   @HttpCode(200)
@@ -108,6 +115,7 @@ export class StreamsController {
   }
 
   /** Takes what is in the inbox now; when all of it is visible the stream is stopped. */
+  @NeedsRole('operate')
   @Post(':dataset/drain')
   @ByDataset()
   @HttpCode(200)

@@ -9,6 +9,7 @@ import {
   Sse,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiExtraModels, ApiOkResponse, ApiTags, getSchemaPath } from '#common/http/api-decorators.js';
 import { type Observable, endWith, ignoreElements, interval, map, merge, takeUntil } from 'rxjs';
 import { JobReader } from '../read-api/job.reader.js';
@@ -43,6 +44,7 @@ export class LiveController implements BeforeApplicationShutdown {
    * The job as it is now, then again after each change, at most once a second. Ends when the job is final
    * and all its dead letters are known. Comments in between are heartbeats.
    */
+  @NeedsRole('read')
   @Sse(':id/events')
   @ApiExtraModels(JobDetailDto)
   @ApiOkResponse({

@@ -1,4 +1,5 @@
 import { Controller, Get, Query } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { DatasetView } from '#api/datasets.js';
 import { DatasetReader } from './dataset.reader.js';
@@ -12,6 +13,7 @@ export class DatasetsController {
   constructor(private readonly datasets: DatasetReader) {}
 
   /** Every registered dataset, with the exact row counts of its tables. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: [DatasetDto] })
   @ProblemResponses(400, 503)

@@ -1,4 +1,5 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { DeadLetterView } from '#api/dead-letters.js';
 import type { Page } from '#api/pages.js';
@@ -14,6 +15,7 @@ export class DeadLettersController {
   constructor(private readonly letters: DeadLetterReader) {}
 
   /** Refused records, those of the newest job first, in order of records. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: DeadLetterPageDto })
   @ProblemResponses(400, 503)
@@ -22,6 +24,7 @@ export class DeadLettersController {
   }
 
   /** One refused record with its exact bytes. */
+  @NeedsRole('read')
   @Get(':job/:record')
   @ApiOkResponse({ type: DeadLetterDto })
   @ProblemResponses(400, 404, 503)

@@ -1,4 +1,5 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { BatchView, JobDetail, JobSummary } from '#api/jobs.js';
 import type { Page } from '#api/pages.js';
@@ -14,6 +15,7 @@ export class JobsController {
   constructor(private readonly jobs: JobReader) {}
 
   /** Jobs, newest first. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: JobPageDto })
   @ProblemResponses(400, 503)
@@ -22,6 +24,7 @@ export class JobsController {
   }
 
   /** One job: its sums, and how far each stage has come. */
+  @NeedsRole('read')
   @Get(':id')
   @ApiOkResponse({ type: JobDetailDto })
   @ProblemResponses(400, 404, 503)
@@ -30,6 +33,7 @@ export class JobsController {
   }
 
   /** Its batches, and what each stage has announced of them. */
+  @NeedsRole('read')
   @Get(':id/batches')
   @ApiOkResponse({ type: BatchPageDto })
   @ProblemResponses(400, 404, 503)

@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { ParkedMessageContent, ParkedMessageView } from '#api/parked-messages.js';
 import type { MessagePlace } from '#common/kafka/message.js';
@@ -13,6 +14,7 @@ export class ParkedDecisionsController {
   constructor(private readonly decisions: ParkedDecisions) {}
 
   /** The message itself, read from its topic. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: ParkedMessageContentDto })
   @ProblemResponses(400, 404, 422, 503)
@@ -21,6 +23,7 @@ export class ParkedDecisionsController {
   }
 
   /** Publishes it again to its topic, and marks it. */
+  @NeedsRole('operate')
   @Post('retry')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })
@@ -30,6 +33,7 @@ export class ParkedDecisionsController {
   }
 
   /** Marks it as skipped for good. */
+  @NeedsRole('operate')
   @Post('skip')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })

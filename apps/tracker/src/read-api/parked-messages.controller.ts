@@ -1,4 +1,5 @@
 import { Controller, Get, Query } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { Page } from '#api/pages.js';
 import type { ParkedMessageView } from '#api/parked-messages.js';
@@ -13,6 +14,7 @@ export class ParkedMessagesController {
   constructor(private readonly parked: ParkedMessageReader) {}
 
   /** Kafka messages that a consumer could not decode and skipped, newest first. */
+  @NeedsRole('read')
   @Get()
   @ApiOkResponse({ type: ParkedMessagePageDto })
   @ProblemResponses(400, 503)

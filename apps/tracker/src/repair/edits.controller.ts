@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { Body, Controller, Get, HttpCode, Inject, Post, Query, Res } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiProduces, ApiTags } from '#common/http/api-decorators.js';
 import type { Logger } from 'pino';
 import type { DeadLettersChecked, DeadLettersEdited } from '#api/dead-letter-edits.js';
@@ -31,6 +32,7 @@ export class EditsController {
   ) {}
 
   /** Corrects open dead letters: each gets the record that is to be sent in its place. */
+  @NeedsRole('operate')
   @Post('edits')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -40,6 +42,7 @@ export class EditsController {
   }
 
   /** Corrects fields of open dead letters by a rule. */
+  @NeedsRole('operate')
   @Post('fix')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -49,6 +52,7 @@ export class EditsController {
   }
 
   /** Takes a page of an edited export. */
+  @NeedsRole('operate')
   @Post('import')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -58,6 +62,7 @@ export class EditsController {
   }
 
   /** What would become of open dead letters if they were sent again now. */
+  @NeedsRole('read')
   @Post('check')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersCheckedDto })
@@ -67,6 +72,7 @@ export class EditsController {
   }
 
   /** Open dead letters of one dataset, corrections included, to be corrected and imported again. */
+  @NeedsRole('read')
   @Get('export')
   @ApiProduces(...Object.values(CONTENT_TYPES))
   @ApiOkResponse({

@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { DeadLetterGroupPage, DeadLettersDiscarded, RepairActionView } from '#api/dead-letters.js';
 import type { Page } from '#api/pages.js';
@@ -23,6 +24,7 @@ export class RepairController {
   ) {}
 
   /** Refused records by reason and shape of the value, the largest group first. */
+  @NeedsRole('read')
   @Get('dead-letters/groups')
   @ApiOkResponse({ type: DeadLetterGroupPageDto })
   @ProblemResponses(400, 503)
@@ -31,6 +33,7 @@ export class RepairController {
   }
 
   /** Gives open dead letters up, with a reason. */
+  @NeedsRole('operate')
   @Post('dead-letters/discard')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersDiscardedDto })
@@ -40,6 +43,7 @@ export class RepairController {
   }
 
   /** What was done about dead letters, newest first. */
+  @NeedsRole('read')
   @Get('repair-actions')
   @ApiOkResponse({ type: RepairActionPageDto })
   @ProblemResponses(400, 503)

@@ -3,6 +3,7 @@ import type { Kafka } from 'kafkajs';
 import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
+import { localAccess } from '#common/access/local-access.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { serveOpenApi } from '#common/http/open-api.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
@@ -71,7 +72,7 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
         },
       ],
     },
-    { logger, nestLogger: false, listeningHost: '127.0.0.1', allowedHosts: [] },
+    { logger, nestLogger: false, access: localAccess(), listeningHost: '127.0.0.1', allowedHosts: [] },
   );
   serveOpenApi(app, 'test', 'test');
   await app.listen(0, '127.0.0.1');

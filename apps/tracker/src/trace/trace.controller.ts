@@ -9,6 +9,7 @@ import {
   Post,
   Res,
 } from '@nestjs/common';
+import { NeedsRole } from '#common/access/role.js';
 import { ApiExtraModels, ApiOkResponse, ApiTags, getSchemaPath } from '#common/http/api-decorators.js';
 import type { Logger } from 'pino';
 import type { TraceLine, TraceProgress } from '#api/trace.js';
@@ -40,6 +41,7 @@ export class TraceController implements BeforeApplicationShutdown {
    * Why a row is missing, or as it is. The answer is NDJSON: lines of progress, then one line with the trace, or with the error
    * that ended it. A client that leaves ends the search.
    */
+  @NeedsRole('read')
   @Post('traces')
   @HttpCode(200)
   @ApiExtraModels(TraceLineDto)

@@ -1,5 +1,7 @@
-import { IsInt, IsString, Matches, Max, Min } from 'class-validator';
-import { IsFolderList, IsListenAddress, IsPostgresUrl } from './checks.js';
+import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import ipaddr from 'ipaddr.js';
+import { ACCESS_MODES, type AccessMode } from '../access/access-modes.js';
+import { IsFolderList, IsListenAddress, IsPostgresUrl, IsReadableFile } from './checks.js';
 import { Variable } from './environment.js';
 import { MessageKeyConfig } from './message-key.config.js';
 
@@ -15,6 +17,24 @@ export class ConnectionConfig extends MessageKeyConfig {
   )
   @IsListenAddress()
   host: string = '127.0.0.1';
+
+  @Variable(
+    'SLUICE_ACCESS',
+    'local: only this machine reaches the port; token: every caller needs a token (`sluice token`); open: a proxy in front asks for a login',
+  )
+  @IsIn(ACCESS_MODES)
+  access: AccessMode = 'local';
+
+  @Variable('SLUICE_METRICS_OPEN', 'true: with SLUICE_ACCESS=token, /metrics needs no token')
+  @Matches(/^(true|false)$/, { message: 'metricsOpen must be true or false' })
+  metricsOpen: string = 'false';
+
+  @Variable(
+    'SLUICE_LOCAL_TOKEN_FILE',
+    'File with the token by which callers on this machine prove themselves',
+  )
+  @IsReadableFile()
+  localTokenFile: string = '';
 
   @Variable(
     'SLUICE_ALLOWED_HOSTS',
@@ -56,6 +76,15 @@ export class ConnectionConfig extends MessageKeyConfig {
   @IsString()
   faultFolder: string = '';
 
+  override crossCheck(): readonly string[] {
+    const problems = super.crossCheck();
+    if (this.access !== 'local' || isLoopback(this.host)) return problems;
+    return [
+      ...problems,
+      `SLUICE_HOST ${this.host} opens the port to other machines, and SLUICE_ACCESS is local: set SLUICE_ACCESS=token, and make tokens with \`sluice token create\`, or set SLUICE_ACCESS=open where a proxy in front asks for a login`,
+    ];
+  }
+
   /** Names and addresses that requests may come by, besides those of the socket (libs/common/src/http). */
   extraHosts(): string[] {
     return this.allowedHosts
@@ -67,4 +96,9 @@ export class ConnectionConfig extends MessageKeyConfig {
   extraDatasetPaths(): string[] {
     return this.datasetPaths.split(':').filter((path) => path !== '');
   }
+}
+
+/** A name other than `localhost` may mean any address. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
 }

@@ -12,6 +12,21 @@ export const ERROR_CODES = {
     meaning: 'A setting is missing, malformed, or contradicts another one.',
     action: 'Correct the named environment variable; `sluice env --settings` lists them all.',
   },
+  UNAUTHENTICATED: {
+    retryable: false,
+    meaning: 'The service asks for a token, and the request has none that is valid.',
+    action: 'Set SLUICE_TOKEN or SLUICE_TOKEN_FILE to a token that `sluice token create` has made.',
+  },
+  ROLE_MISSING: {
+    retryable: false,
+    meaning: 'The token is valid, and its role does not include what was asked for.',
+    action: 'Use a token with the role that the message names; `sluice token create` makes one.',
+  },
+  ACCESS_ATTEMPTS: {
+    retryable: true,
+    meaning: 'Too many wrong tokens came from this address.',
+    action: 'Correct the token, and wait for the seconds that the message names.',
+  },
   SCHEMA_OUTDATED: {
     retryable: false,
     meaning: 'The control tables are older than this service.',

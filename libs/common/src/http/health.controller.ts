@@ -1,4 +1,5 @@
 import { Controller, Get, Injectable, Res } from '@nestjs/common';
+import { NeedsRole } from '../access/role.js';
 import { ApiExcludeController } from './api-decorators.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 
@@ -14,6 +15,7 @@ export interface HealthSource {
 @Injectable()
 export class Health {
   private readonly sources: HealthSource[] = [];
+  private readonly noted: string[] = [];
   private isDraining = false;
 
   add(source: HealthSource): void {
@@ -22,6 +24,15 @@ export class Health {
 
   drain(): void {
     this.isDraining = true;
+  }
+
+  /** A sentence about how the service is set up; it does not make the service unhealthy. */
+  warn(sentence: string): void {
+    this.noted.push(sentence);
+  }
+
+  warnings(): readonly string[] {
+    return this.noted;
   }
 
   notLive(): string[] {
@@ -38,6 +49,8 @@ export class Health {
 export interface HealthAnswer {
   readonly status: 'ok' | 'not ok';
   readonly problems: readonly string[];
+  /** What is risky in the settings; left out when nothing is. */
+  readonly warnings?: readonly string[];
   /** Identifies the process: whatever started the service can distinguish it from another one on the same port. */
   readonly pid: number;
   /** The build that the process runs; null when it does not run from a build. */
@@ -49,6 +62,7 @@ interface StatusSetter {
 }
 
 @ApiExcludeController()
+@NeedsRole('none')
 @Controller('health')
 export class HealthController {
   constructor(private readonly health: Health) {}
@@ -56,17 +70,24 @@ export class HealthController {
   /** 503 when only a restart can help: progress, not mere life. */
   @Get('live')
   live(@Res({ passthrough: true }) response: StatusSetter): HealthAnswer {
-    return answer(this.health.notLive(), response);
+    return this.answer(this.health.notLive(), response);
   }
 
   /** 503 while starting, waiting for a dependency, or draining. */
   @Get('ready')
   ready(@Res({ passthrough: true }) response: StatusSetter): HealthAnswer {
-    return answer(this.health.notReady(), response);
+    return this.answer(this.health.notReady(), response);
   }
-}
 
-function answer(problems: readonly string[], response: StatusSetter): HealthAnswer {
-  if (problems.length > 0) response.status(503);
-  return { status: problems.length === 0 ? 'ok' : 'not ok', problems, pid: process.pid, build: OWN_BUILD };
+  private answer(problems: readonly string[], response: StatusSetter): HealthAnswer {
+    if (problems.length > 0) response.status(503);
+    const warnings = this.health.warnings();
+    return {
+      status: problems.length === 0 ? 'ok' : 'not ok',
+      problems,
+      ...(warnings.length > 0 ? { warnings } : {}),
+      pid: process.pid,
+      build: OWN_BUILD,
+    };
+  }
 }

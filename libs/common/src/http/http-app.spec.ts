@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, Get, type INestApplication, Module, Post } from '@nestjs/common';
 import pg from 'pg';
 import { pino } from 'pino';
+import { NeedsRole } from '../access/role.js';
+import { localAccess } from '../access/local-access.js';
 import { createHttpApp } from './http-app.js';
 import { depthOf } from './json-depth.js';
 
@@ -23,6 +25,7 @@ class EchoController {
   }
 }
 Controller()(EchoController);
+NeedsRole('read')(EchoController);
 decorate('read', Get());
 decorate('fail', Get('fail'));
 decorate('write', Post());
@@ -45,6 +48,7 @@ describe('the HTTP side of a service', () => {
     app = await createHttpApp(EchoModule, {
       logger,
       nestLogger: false,
+      access: localAccess(),
       listeningHost: '127.0.0.1',
       allowedHosts: ['ingestor'],
     });

@@ -4,6 +4,8 @@ import type { DynamicModule, INestApplication, LoggerService, Type } from '@nest
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
+import type { AccessCheck } from '../access/access-check.js';
+import { RoleGuard, noteCaller } from '../access/role.guard.js';
 import { depthOf } from './json-depth.js';
 import { requestValidation } from './request-validation.js';
 import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';
@@ -48,6 +50,8 @@ export interface HttpAppOptions extends GuardSettings {
   readonly logger: Logger;
   /** The errors of Nest itself. */
   readonly nestLogger: LoggerService | false;
+  /** Says who a caller is. */
+  readonly access: Pick<AccessCheck, 'callerOf'>;
 }
 
 /** The HTTP side of every service: guarded (request-guard.ts), bounded, JSON only, errors as problem details. */
@@ -63,9 +67,11 @@ export async function createHttpApp(
   });
   app.disable('x-powered-by');
   app.use(guard(options));
+  app.use(identify(options.access));
   app.useBodyParser('json', { limit: MAX_RECORDS_BYTES, verify: markUnlessUtf8, type: carriesRecords });
   app.useBodyParser('json', { limit: MAX_BODY_BYTES, verify: markUnlessUtf8 });
   app.use(refuseOddBodies);
+  app.useGlobalGuards(new RoleGuard());
   app.useGlobalFilters(new ProblemDetailsFilter(options.logger));
   app.useGlobalPipes(requestValidation());
   return app;
@@ -94,6 +100,26 @@ function guard(settings: GuardSettings) {
     // A body that is not read must not be taken for the next request.
     const headers = { 'Content-Type': 'application/problem+json', Connection: 'close' };
     response.writeHead(status, headers).end(JSON.stringify(problem(code, status, detail)));
+  };
+}
+
+/** Before a body is read, and before the pages of `/docs`, which no route of Nest serves: any role may read these. */
+function identify(access: HttpAppOptions['access']) {
+  return (request: IncomingMessage, response: ServerResponse, next: Next): void => {
+    access.callerOf(request).then(
+      (caller) => {
+        if (caller !== null) noteCaller(request, caller);
+        next();
+      },
+      (error: unknown) => {
+        response.setHeader('Connection', 'close');
+        if (error instanceof ProblemError && error.status === 401)
+          response.setHeader('WWW-Authenticate', 'Bearer realm="sluice"');
+        const seconds = error instanceof ProblemError ? error.members['retryAfterSeconds'] : undefined;
+        if (typeof seconds === 'number') response.setHeader('Retry-After', seconds);
+        next(error);
+      },
+    );
   };
 }
 

@@ -1,8 +1,10 @@
 import { Controller, Get, Header } from '@nestjs/common';
+import { NeedsRole } from '../access/role.js';
 import { ApiExcludeController } from './api-decorators.js';
 import { Registry } from 'prom-client';
 
 @ApiExcludeController()
+@NeedsRole('read')
 @Controller('metrics')
 export class MetricsController {
   constructor(private readonly registry: Registry) {}

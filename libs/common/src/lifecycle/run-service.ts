@@ -2,6 +2,8 @@ import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { DynamicModule, INestApplication } from '@nestjs/common';
 import type { Logger } from 'pino';
+import { AccessCheck } from '../access/access-check.js';
+import { LocalToken } from '../access/local-token.js';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { type Settings, loadAllSettings } from '../config/environment.js';
 import type { ErrorCode } from '../errors/error-codes.js';
@@ -10,6 +12,7 @@ import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { createHttpApp } from '../http/http-app.js';
 import { BatchServer } from '../kafka/transport/batch-server.js';
+import { createPool } from '../postgres/pool.js';
 import { LogConfig } from '../telemetry/log.config.js';
 import { NestLogger, createLogger, createServiceLogger, loggableMessage } from '../telemetry/logger.js';
 import { SERVICE_EXIT } from './service-exit.js';
@@ -92,7 +95,12 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
       nestLogger: new NestLogger(logger),
       listeningHost: config.host,
       allowedHosts: config.extraHosts(),
+      access: accessOf(config, `sluice ${definition.name} access`),
     });
+    if (config.access === 'open') {
+      logger.warn({ host: config.host }, OPEN_WARNING);
+      app.get(Health).warn(OPEN_WARNING);
+    }
     await definition.prepare?.(app, config);
     drainOnSignals(app, logger, config.drainTimeoutMs);
     await endStarting();
@@ -112,6 +120,19 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     }
     fatal(error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error)));
   }
+}
+
+const OPEN_WARNING =
+  'SLUICE_ACCESS is open: every caller that reaches the port may do everything, unless a proxy in front asks for a login';
+
+/** Tokens have connections of their own, opened when one is looked up: the validator has no others. */
+function accessOf(config: ConnectionConfig, applicationName: string): AccessCheck {
+  return new AccessCheck({
+    mode: config.access,
+    isMetricsOpen: config.metricsOpen === 'true',
+    localToken: LocalToken.fromFile(config.localTokenFile),
+    database: createPool({ url: config.databaseUrl, applicationName, maxConnections: 2 }),
+  });
 }
 
 function settingsOrExit<C extends ConnectionConfig & { port: number }>(

@@ -27,6 +27,7 @@ import { Replays1700000000023 } from './migrations/0023-replays.js';
 import { StreamHours1700000000024 } from './migrations/0024-stream-hours.js';
 import { History1700000000025 } from './migrations/0025-history.js';
 import { ResubmissionPages1700000000026 } from './migrations/0026-resubmission-pages.js';
+import { AccessTokens1700000000027 } from './migrations/0027-access-tokens.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -54,6 +55,7 @@ export const CONTROL_MIGRATIONS = [
   StreamHours1700000000024,
   History1700000000025,
   ResubmissionPages1700000000026,
+  AccessTokens1700000000027,
 ];
 
 export interface ControlDatabaseOptions {

@@ -1,0 +1,93 @@
+import type { IncomingMessage } from 'node:http';
+import type pg from 'pg';
+import { ProblemError } from '../http/problem-details.filter.js';
+import type { AccessMode } from './access-modes.js';
+import { type Caller, hashOfToken, holderOf } from './access-tokens.js';
+import { FailedAttempts } from './failed-attempts.js';
+import type { LocalToken } from './local-token.js';
+
+export interface AccessOptions {
+  readonly mode: AccessMode;
+  /** Whether metrics are shown without a token. */
+  readonly isMetricsOpen: boolean;
+  readonly localToken: LocalToken;
+  /** Where the hashes of tokens are; opens connections only when a token is to be looked up. */
+  readonly database: Pick<pg.Pool, 'query'>;
+  /** Milliseconds that only grow. */
+  readonly now?: () => number;
+}
+
+/** A revoked or expired token works for this time more at most. */
+const TRUSTED_MS = 10_000;
+const MAX_REMEMBERED = 1_000;
+
+const LOCAL: Caller = { name: 'local', role: 'admin' };
+const PROBES = new Set(['/health/live', '/health/ready']);
+
+/**
+ * Says who sends a request, before its body is read.
+ *
+ * - AC1: with mode `token`, a request without a token that is known, not revoked and not expired is refused (401), whatever
+ *   its address is; only the probes, and the metrics where they are open, need none.
+ * - AC2: a token's holder is remembered for 10 s, so that a request costs no query; a refused token is not remembered.
+ * - AC3: an address that has sent too many wrong tokens is refused (429) without a query. A token that was right before
+ *   passes: who shares an address with an attacker is not shut out.
+ * - AC4: the token of the machine (`SLUICE_LOCAL_TOKEN_FILE`) counts as one with the role `admin`.
+ */
+export class AccessCheck {
+  private readonly attempts: FailedAttempts;
+  private readonly now: () => number;
+  private readonly remembered = new Map<string, { caller: Caller; at: number }>();
+
+  constructor(private readonly options: AccessOptions) {
+    this.now = options.now ?? (() => performance.now());
+    this.attempts = new FailedAttempts(this.now);
+  }
+
+  /**
+   * @returns null for a request that needs no name of its caller
+   * @throws ProblemError UNAUTHENTICATED, ACCESS_ATTEMPTS
+   * @throws the database's error when a token cannot be looked up
+   */
+  async callerOf(request: IncomingMessage): Promise<Caller | null> {
+    if (this.options.mode !== 'token') return LOCAL;
+    const [path = ''] = (request.url ?? '').split('?');
+    const isReading = request.method === 'GET' || request.method === 'HEAD';
+    if (isReading && PROBES.has(path)) return null;
+    if (isReading && path === '/metrics' && this.options.isMetricsOpen)
+      return { name: 'metrics', role: 'read' };
+    return this.holderOf(request.headers.authorization, request.socket.remoteAddress ?? '');
+  }
+
+  private async holderOf(authorization: string | undefined, address: string): Promise<Caller> {
+    if (authorization === undefined)
+      throw new ProblemError(
+        'UNAUTHENTICATED',
+        'The request has no token; send one as Authorization: Bearer.',
+        401,
+      );
+    if (this.options.localToken.isProvedBy(authorization)) return LOCAL;
+    const hash = hashOfToken(/^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '');
+    const key = hash?.toString('base64') ?? '';
+    const known = this.remembered.get(key);
+    if (known !== undefined && this.now() - known.at < TRUSTED_MS) return known.caller;
+    const seconds = this.attempts.waitOf(address);
+    if (seconds > 0 && known === undefined)
+      throw new ProblemError(
+        'ACCESS_ATTEMPTS',
+        `Too many wrong tokens came from this address; it may try again in ${seconds} s.`,
+        429,
+        { retryAfterSeconds: seconds },
+      );
+    const caller = hash === null ? null : await holderOf(this.options.database, hash);
+    this.remembered.delete(key);
+    if (caller === null) {
+      this.attempts.note(address);
+      throw new ProblemError('UNAUTHENTICATED', 'The token is not known, is revoked, or has expired.', 401);
+    }
+    const [oldest] = this.remembered.keys();
+    if (this.remembered.size >= MAX_REMEMBERED && oldest !== undefined) this.remembered.delete(oldest);
+    this.remembered.set(key, { caller, at: this.now() });
+    return caller;
+  }
+}

@@ -1,0 +1,35 @@
+import type { IncomingMessage } from 'node:http';
+import type { CanActivate, ExecutionContext } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ProblemError } from '../http/problem-details.filter.js';
+import type { Caller } from './access-tokens.js';
+import { ROLE_OF_ROUTE } from './role.js';
+import { type Role, includesRole } from './role-names.js';
+
+const callers = new WeakMap<IncomingMessage, Caller>();
+
+/** For the guard, which sees the request later, when its route is known. */
+export function noteCaller(request: IncomingMessage, caller: Caller): void {
+  callers.set(request, caller);
+}
+
+/** Compares the caller's role with the one of the route; a route that names none is refused to every caller. */
+export class RoleGuard implements CanActivate {
+  private readonly reflector = new Reflector();
+
+  canActivate(context: ExecutionContext): boolean {
+    const needed = this.reflector.getAllAndOverride<Role | 'none' | undefined>(ROLE_OF_ROUTE, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
+    if (needed === 'none') return true;
+    const caller = callers.get(context.switchToHttp().getRequest<IncomingMessage>());
+    if (needed !== undefined && caller !== undefined && includesRole(caller.role, needed)) return true;
+    const has = caller === undefined ? 'no token was sent' : `this token has ${caller.role}`;
+    throw new ProblemError(
+      'ROLE_MISSING',
+      needed === undefined ? 'The route names no role.' : `This needs role ${needed}; ${has}.`,
+      403,
+    );
+  }
+}

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
@@ -119,8 +119,11 @@ interface Files {
   readonly industries: number;
 }
 
-async function makeFiles({ folder }: Bench, name: string, rows: number): Promise<Files> {
-  const raw = join(folder, `${name}.csv`);
+async function makeFiles(bench: Bench, name: string, rows: number): Promise<Files> {
+  // Cleaned files are named after their tables.
+  const folder = join(bench.folder, name);
+  await mkdir(folder);
+  const raw = join(folder, 'published.csv');
   await writePublishedForm(raw, { rows, seed: SEED });
   const [registrations, industries] = await writeCleaned(raw, folder);
   if (registrations === undefined) throw new SluiceError('INTERNAL', 'There is no main table.');
@@ -295,6 +298,8 @@ class ConnectBacklog implements Backlog {
     await createTopics(kafka, [{ topic, partitions, config: {} }], 1);
     const { path, columns } = files.registrations;
     const sent = await place.send({ topic, partitions, headers: {} }, sinkMessages(path, columns));
+    if (sent.messages !== files.rows)
+      throw new SluiceError('INTERNAL', `Of ${files.rows} rows, ${sent.messages} were sent for Connect.`);
     const target = {
       topic,
       table: `public.${CONNECT_TABLE}`,

@@ -98,11 +98,12 @@ export class ConnectWorker {
       throw new SluiceError('INTERNAL', `Connect has failed: ${(failed?.trace ?? '').slice(0, 3_000)}`);
   }
 
-  /** The status of a connector and the end of the worker's log, for a failure's message. */
+  /** The status of a connector and the end of the worker's log without its requests, for a failure's message. */
   async describe(name: string): Promise<string> {
     const status = await (await fetch(`${this.url}/connectors/${name}/status`)).text();
     const log = await readFile(join(this.folder.path, LOG_FILE), 'utf8');
-    return `${status}\n${log.slice(-LOG_END_CHARS)}`;
+    const told = log.split('\n').filter((line) => !line.endsWith('(RestServer)'));
+    return `${status}\n${told.join('\n').slice(-LOG_END_CHARS)}`;
   }
 
   async remove(name: string): Promise<void> {

@@ -18,6 +18,7 @@ import { DeadLetterPace } from './fold/dead-letter-pace.js';
 import { OlderDeadLetters } from './fold/older-dead-letters.js';
 import { MetricLabels } from './fold/metric-labels.js';
 import { ParkedMessageRepository } from './fold/parked-message.repository.js';
+import { StateMetrics } from './fold/state.metrics.js';
 import { TrackerMetrics } from './fold/tracker.metrics.js';
 import { JobStreams } from './live/job-streams.js';
 import { DEFAULT_LIVE_TIMING, LIVE_TIMING } from './live/live-timing.js';
@@ -169,6 +170,7 @@ export class TrackerModule implements OnApplicationShutdown {
         Tracer,
         TraceMetrics,
         TrackerMetrics,
+        StateMetrics,
         ...READ_API.providers,
       ],
     };

@@ -86,7 +86,7 @@ describe('FoldConsumer', () => {
       folds,
       pace,
       parkedMessages,
-      new TrackerMetrics(registry, database, logger, new MetricLabels(SHOPS)),
+      new TrackerMetrics(registry, new MetricLabels(SHOPS)),
       new MessageParking(registry, logger, (parked) => parkedMessages.keep(parked)),
       new JobStreams({ detail: () => Promise.resolve(null) }, logger, DEFAULT_LIVE_TIMING),
     );
@@ -262,17 +262,6 @@ describe('FoldConsumer', () => {
     await consumer.foldStatus(delivery([encodeStatusEvent(batchEvent({ at }))]));
     const { shops } = await counted('sluice_tracker_lag_seconds');
     expect(shops).toBeGreaterThanOrEqual(60);
-  });
-
-  it('reports jobs by dataset and state from their rows, and everything else without the database', async () => {
-    await database
-      .getRepository(Job)
-      .insert([job('1', 'failed'), job('2', 'failed'), job('3', 'running')] as never);
-    expect(await counted('sluice_jobs')).toEqual({ 'failed shops': 2, 'running shops': 1 });
-    await database.query('ALTER TABLE sluice.job RENAME TO job_away');
-    expect(await counted('sluice_jobs')).toEqual({});
-    expect(await registry.metrics()).toContain('sluice_records_total');
-    await database.query('ALTER TABLE sluice.job_away RENAME TO job');
   });
 });
 

@@ -1,9 +1,6 @@
-import { Inject, Injectable } from '@nestjs/common';
-import type { Logger } from 'pino';
+import { Injectable } from '@nestjs/common';
 import { type Counter, type Gauge, Registry } from 'prom-client';
 import { counter, gauge } from '#common/telemetry/metrics.js';
-import { DataSource } from 'typeorm';
-import { LOGGER } from '#common/providers/tokens.js';
 import type { BatchEvent } from '#core/message/status-event.js';
 import type { JobFact } from './fold-stages.js';
 import { MetricLabels } from './metric-labels.js';
@@ -22,14 +19,11 @@ export class TrackerMetrics {
 
   constructor(
     registry: Registry,
-    private readonly database: DataSource,
-    @Inject(LOGGER) private readonly logger: Logger,
     private readonly labels: MetricLabels,
   ) {
     this.records = counter(registry, 'sluice_records_total');
     this.refused = counter(registry, 'sluice_refused_records_total');
     this.lag = gauge(registry, 'sluice_tracker_lag_seconds');
-    gauge(registry, 'sluice_jobs', (jobs) => this.countJobs(jobs));
   }
 
   /** @param newEvents those that were not known before */
@@ -48,19 +42,6 @@ export class TrackerMetrics {
     for (const { dataset: name, codes } of newLetters) {
       const dataset = this.labels.dataset(name);
       for (const code of codes) this.refused.inc({ dataset, code: this.labels.code(name, code) });
-    }
-  }
-
-  /** While the database is unavailable this one metric is left out, not all of them. */
-  private async countJobs(gauge: Gauge<'dataset' | 'state'>): Promise<void> {
-    gauge.reset();
-    try {
-      const rows = await this.database.query<{ dataset: string; state: string; jobs: number }[]>(
-        'SELECT dataset, state, count(*)::integer AS jobs FROM sluice.job GROUP BY dataset, state',
-      );
-      for (const { dataset, state, jobs } of rows) gauge.set({ dataset, state }, jobs);
-    } catch (error) {
-      this.logger.warn({ err: error }, 'jobs cannot be counted for the metrics');
     }
   }
 }

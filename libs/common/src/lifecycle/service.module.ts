@@ -3,7 +3,7 @@ import { ModuleRef } from '@nestjs/core';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { Registry, collectDefaultMetrics } from 'prom-client';
-import { counter } from '../telemetry/metrics.js';
+import { counter, gauge } from '../telemetry/metrics.js';
 import type { ConnectionConfig } from '../config/connection.config.js';
 import { Health, HealthController } from '../http/health.controller.js';
 import { MetricsController } from '../http/metrics.controller.js';
@@ -11,7 +11,9 @@ import { createKafka } from '../kafka/client/kafka-client.js';
 import { Publisher } from '../kafka/transport/publisher.js';
 import { DatabaseHealth } from '../postgres/database-health.js';
 import { createPool } from '../postgres/pool.js';
+import { OWN_BUILD } from '../telemetry/build.js';
 import { standardLog } from '../telemetry/log-destination.js';
+import { loggedLines } from '../telemetry/logger.js';
 import { KAFKA, LOGGER, PG_POOL } from '../providers/tokens.js';
 
 export interface ServiceFacts {
@@ -40,6 +42,8 @@ export class ServiceModule implements OnApplicationShutdown {
     registry.setDefaultLabels({ service: name });
     collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_LOOKS_MS });
     countDroppedLines(registry);
+    countLogLines(registry);
+    gauge(registry, 'sluice_build_info').set({ build: OWN_BUILD ?? 'unknown' }, 1);
     const kafka = createKafka({
       ...{ brokers: config.brokers(), clientId: `sluice-${name}`, logger },
       ...config.kafkaSecurity(),
@@ -80,5 +84,12 @@ function countDroppedLines(registry: Registry): void {
   counter(registry, 'sluice_log_lines_dropped_total', (dropped) => {
     dropped.reset();
     dropped.inc(standardLog().losses().droppedLines);
+  });
+}
+
+function countLogLines(registry: Registry): void {
+  counter(registry, 'sluice_log_lines_total', (lines) => {
+    lines.reset();
+    for (const [level, count] of loggedLines()) lines.inc({ level }, count);
   });
 }

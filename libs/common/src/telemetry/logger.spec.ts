@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { SluiceError } from '../errors/sluice-error.js';
-import { loggableMessage, loggerTo, withoutCredentials } from './logger.js';
+import { loggableMessage, loggedLines, loggerTo, withoutCredentials } from './logger.js';
 
 /** What a logger writes, parsed. */
 function logged(write: (logger: ReturnType<typeof loggerTo>) => void): {
@@ -35,6 +35,16 @@ describe('the log', () => {
     });
     expect(line).toMatchObject({ level: 'warn', service: 'test', job: 'j', msg: 'waiting' });
     expect(Date.parse(String(line['time']))).not.toBeNaN();
+  });
+
+  it('counts lines by level, those of child loggers and no suppressed ones', () => {
+    const before = new Map(loggedLines());
+    logged((logger) => {
+      logger.child({ job: 'j' }).error('one');
+      logger.debug('suppressed');
+    });
+    expect(loggedLines().get('error')).toBe((before.get('error') ?? 0) + 1);
+    expect(loggedLines().get('debug')).toBe(before.get('debug'));
   });
 
   it('never holds the value that PostgreSQL refused', () => {

@@ -51,6 +51,15 @@ export function alsoTo(console: DestinationStream, { all, errors }: LogFiles): D
   ]);
 }
 
+/** Lines that this process has logged, by level; each level is there from the start. */
+const lines = new Map<string, number>(
+  ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, 0]),
+);
+
+export function loggedLines(): ReadonlyMap<string, number> {
+  return lines;
+}
+
 /** The same into any stream. */
 export function loggerTo(stream: DestinationStream, service: string, level: string): Logger {
   return pino(
@@ -58,7 +67,16 @@ export function loggerTo(stream: DestinationStream, service: string, level: stri
       level,
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: {
+        level: (label) => ({ level: label }),
+      },
+      hooks: {
+        logMethod(inputs, method, level) {
+          const label = this.levels.labels[level] ?? 'other';
+          lines.set(label, (lines.get(label) ?? 0) + 1);
+          method.apply(this, inputs);
+        },
+      },
       serializers: { err: describeError },
     },
     stream,

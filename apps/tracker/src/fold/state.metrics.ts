@@ -1,0 +1,133 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { type Gauge, Registry } from 'prom-client';
+import { DataSource } from 'typeorm';
+import { JOB_STATES } from '#api/job-words.js';
+import { LOGGER } from '#common/providers/tokens.js';
+import { gauge } from '#common/telemetry/metrics.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
+import { MetricLabels } from './metric-labels.js';
+
+/** How long a sample answers scrapes: two Prometheus servers and a person with curl cost one look. */
+const SAMPLE_MS = 10_000;
+
+interface Sample {
+  readonly jobs: readonly { dataset: string; state: string; reason: string | null; jobs: number }[];
+  /** Seconds since 1970. */
+  readonly successes: readonly { dataset: string; at: number }[];
+  readonly openDeadLetters: readonly { dataset: string; open: number }[];
+  readonly oldestOpenJob: string | null;
+  readonly parked: number;
+}
+
+/**
+ * What the database says at the moment of a scrape: states, and ages that go on while nothing happens.
+ *
+ * - SM1: While the database is unavailable these series are left out, and no other metric is.
+ * - SM2: The database is asked at most once in {@link SAMPLE_MS}, however often the metrics are read.
+ * - SM3: Every registered dataset has a series for every state from the start on, so that a first failure is a rise.
+ */
+@Injectable()
+export class StateMetrics {
+  private sampled: { readonly atMs: number; readonly sample: Promise<Sample | null> } | undefined;
+
+  constructor(
+    registry: Registry,
+    private readonly database: DataSource,
+    @Inject(LOGGER) private readonly logger: Logger,
+    private readonly labels: MetricLabels,
+    private readonly datasets: DatasetRegistry,
+  ) {
+    gauge(registry, 'sluice_jobs', (jobs) => this.refill(jobs, (sample) => this.setJobs(jobs, sample)));
+    gauge(registry, 'sluice_paused_jobs', (paused) =>
+      this.refill(paused, ({ jobs }) => {
+        for (const { reason, jobs: count } of jobs) if (reason !== null) paused.inc({ reason }, count);
+      }),
+    );
+    gauge(registry, 'sluice_last_success_timestamp_seconds', (success) =>
+      this.refill(success, ({ successes }) => {
+        for (const { dataset, at } of successes) success.set({ dataset: labels.dataset(dataset) }, at);
+      }),
+    );
+    gauge(registry, 'sluice_open_dead_letters', (letters) =>
+      this.refill(letters, ({ openDeadLetters }) => {
+        for (const dataset of this.names()) letters.set({ dataset }, 0);
+        for (const { dataset, open } of openDeadLetters)
+          letters.inc({ dataset: labels.dataset(dataset) }, open);
+      }),
+    );
+    gauge(registry, 'sluice_oldest_open_dead_letter_seconds', (age) =>
+      this.refill(age, ({ oldestOpenJob }) => {
+        age.set(oldestOpenJob === null ? 0 : Math.max(0, Date.now() - createdAtMs(oldestOpenJob)) / 1000);
+      }),
+    );
+    gauge(registry, 'sluice_parked_messages', (parked) =>
+      this.refill(parked, (sample) => {
+        parked.set(sample.parked);
+      }),
+    );
+  }
+
+  private async refill<L extends string>(gauge: Gauge<L>, fill: (sample: Sample) => void): Promise<void> {
+    const sample = await this.sample();
+    // Without a wait from here on: two scrapes at once must not add up.
+    gauge.remove();
+    gauge.reset();
+    if (sample !== null) fill(sample);
+  }
+
+  private setJobs(gauge: Gauge<'dataset' | 'state'>, { jobs }: Sample): void {
+    for (const dataset of this.names()) for (const state of JOB_STATES) gauge.set({ dataset, state }, 0);
+    for (const { dataset, state, jobs: count } of jobs)
+      gauge.inc({ dataset: this.labels.dataset(dataset), state }, count);
+  }
+
+  private names(): string[] {
+    return this.datasets.all().map(({ name }) => name);
+  }
+
+  private sample(): Promise<Sample | null> {
+    const now = performance.now();
+    if (this.sampled === undefined || now - this.sampled.atMs >= SAMPLE_MS)
+      this.sampled = { atMs: now, sample: this.ask() };
+    return this.sampled.sample;
+  }
+
+  /** @returns null while the database is unavailable */
+  private async ask(): Promise<Sample | null> {
+    try {
+      const [jobs, successes, openDeadLetters, oldest, parked] = [
+        await this.database.query<Sample['jobs'][number][]>(
+          `SELECT dataset, state, pause_reason AS reason, count(*)::integer AS jobs
+           FROM sluice.job GROUP BY dataset, state, pause_reason`,
+        ),
+        await this.database.query<Sample['successes'][number][]>(
+          `SELECT dataset, extract(epoch FROM max(finished_at))::float8 AS at
+           FROM sluice.job WHERE state = 'succeeded' GROUP BY dataset`,
+        ),
+        await this.database.query<Sample['openDeadLetters'][number][]>(
+          `SELECT dataset, sum(open)::float8 AS open FROM sluice.dead_letter_group GROUP BY dataset`,
+        ),
+        // The first of the index by state.
+        await this.database.query<{ job: string }[]>(
+          `SELECT job FROM sluice.dead_letter WHERE state = 'open' ORDER BY job, record LIMIT 1`,
+        ),
+        await this.database.query<{ parked: number }[]>(
+          `SELECT count(*)::integer AS parked FROM sluice.parked_message`,
+        ),
+      ];
+      return {
+        ...{ jobs, successes, openDeadLetters },
+        ...{ oldestOpenJob: oldest[0]?.job ?? null, parked: parked[0]?.parked ?? 0 },
+      };
+    } catch (error) {
+      this.logger.warn({ err: error }, 'the database cannot be asked for the metrics');
+      return null;
+    }
+  }
+}
+
+/** A UUIDv7 begins with the milliseconds since 1970. */
+function createdAtMs(job: string): number {
+  return Number.parseInt(job.replaceAll('-', '').slice(0, 12), 16);
+}

@@ -102,7 +102,7 @@ export class KafkaSecurityConfig implements CrossChecked {
       get password() {
         return passwordNow();
       },
-    } as SASLOptions;
+    };
   }
 
   private tlsTexts(): TlsTexts {

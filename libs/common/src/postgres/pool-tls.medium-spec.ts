@@ -1,10 +1,8 @@
-import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PortChooser } from '#local/free-ports.js';
-import { THROW_AWAY_SETTINGS, planPostgres } from '#local/postgres/postgres-server.js';
-import { RunFolder } from '#test/support/run-folder.js';
+import { type SecuredPostgres, startSecuredPostgres } from '#test/support/secured-postgres.js';
 import { SELF_SIGNED } from '#test/support/self-signed.js';
 import { loadSettings } from '../config/environment.js';
 import { ConnectionConfig } from '../config/connection.config.js';
@@ -12,54 +10,29 @@ import { databaseProblem } from './database-problem.js';
 import { createPool } from './pool.js';
 
 describe('a PostgreSQL that takes connections over TLS alone', () => {
-  const run = new RunFolder('postgres-tls');
-  const chooser = new PortChooser({ reserves: true });
   const files = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
   const ca = join(files, 'ca.pem');
   const [cert, key] = [join(files, 'client.pem'), join(files, 'client.key')];
-  let url: URL;
+  let server: SecuredPostgres;
 
   beforeAll(async () => {
     writeFileSync(ca, SELF_SIGNED.cert);
     writeFileSync(cert, SELF_SIGNED.cert);
     writeFileSync(key, SELF_SIGNED.key, { mode: 0o600 });
-    const plan = await planPostgres({
-      folder: join(run.path, 'postgres'),
-      logFile: join(run.path, 'postgres.log'),
-      port: await chooser.choose(),
-      settings: {
-        ...THROW_AWAY_SETTINGS,
-        ...{ ssl: 'on', ssl_cert_file: 'server.pem', ssl_key_file: 'server.key', ssl_ca_file: 'server.pem' },
-      },
-    });
-    if (plan.home.movedTo !== null) run.alsoRemove(plan.home.movedTo);
-    const own = {
-      'server.pem': SELF_SIGNED.cert,
-      'server.key': SELF_SIGNED.key,
-      'pg_hba.conf': [
-        'hostssl sluice shown all cert',
-        // The certificate names another role: `localhost`.
-        'hostssl all localhost all cert',
-        'hostssl sluice sluice all scram-sha-256',
-        'hostssl sluice loader all scram-sha-256',
-        'host postgres sluice all scram-sha-256', // The probe of its start.
-      ].join('\n'),
-    };
-    for (const [name, text] of Object.entries(own)) {
-      const path = join(plan.cwd, name);
-      writeFileSync(path, `${text}\n`, { mode: 0o600 });
-      if (plan.home.user !== undefined) chownSync(path, plan.home.user.uid, plan.home.user.gid);
-    }
-    await run.start(plan);
-    url = new URL(plan.url);
+    server = await startSecuredPostgres([
+      // The certificate names the role `localhost`, and no other.
+      'hostssl sluice shown all cert',
+      'hostssl sluice localhost all cert',
+      'hostssl sluice sluice all scram-sha-256',
+      'hostssl sluice loader all scram-sha-256',
+    ]);
     await asking(addressOf({}), 'CREATE ROLE localhost LOGIN');
     await asking(addressOf({}), 'CREATE ROLE shown LOGIN');
     await asking(addressOf({}), "CREATE ROLE loader LOGIN PASSWORD 'first'");
   });
 
   afterAll(async () => {
-    await run.remove();
-    chooser.release();
+    await server.stop();
     rmSync(files, { recursive: true });
   });
 
@@ -80,7 +53,7 @@ describe('a PostgreSQL that takes connections over TLS alone', () => {
     password,
     shows,
   }: Change): string {
-    const address = new URL(url);
+    const address = new URL(server.url);
     if (host !== undefined) address.hostname = host;
     if (user !== undefined) address.username = user;
     if (password !== undefined) address.password = password;

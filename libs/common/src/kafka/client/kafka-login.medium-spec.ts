@@ -278,7 +278,7 @@ describe('a broker that asks for logins and judges by ACLs', () => {
         ...{ brokers: [address], clientId: 'tls', logger: pino({ level: 'silent' }) },
         ...loadSettings(KafkaSecurityConfig, settings).kafkaSecurity(),
       });
-      const connection = kafka.admin();
+      const connection = kafka.admin({ retry: { retries: 0 } });
       const asking = connection.connect().then(() => connection.listTopics());
       const error = await asking.then(
         () => null,
@@ -322,7 +322,7 @@ describe('a broker that asks for logins and judges by ACLs', () => {
         ...{ logger: pino({ level: 'silent' }), ...security },
       });
       const textOfTrying = async (): Promise<string> => {
-        const connection = kafka.admin();
+        const connection = kafka.admin({ retry: { retries: 0 } });
         const asking = connection.connect().then(() => connection.listTopics());
         const text = await asking.then(() => 'connected', brokerErrorText);
         await connection.disconnect();

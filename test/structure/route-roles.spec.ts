@@ -3,7 +3,7 @@ import type { Type } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { ModulesContainer } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ROLE_OF_ROUTE } from '#common/access/role.js';
+import { ROLE_OF_ROUTE } from '#common/http/role.js';
 import { HealthController } from '#common/http/health.controller.js';
 import { MetricsController } from '#common/http/metrics.controller.js';
 import { IngestorModule } from '../../apps/ingestor/src/ingestor.module.js';

@@ -1,7 +1,7 @@
 import { type DynamicModule, type INestApplication, Module, type Type } from '@nestjs/common';
 import { validate } from '@readme/openapi-parser';
 import { pino } from 'pino';
-import { localAccess } from '#common/access/local-access.js';
+import { localAccess } from '#common/http/local-access.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { openApiDocument } from '#common/http/open-api.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';

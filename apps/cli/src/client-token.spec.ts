@@ -46,7 +46,7 @@ describe('the token of the command line', () => {
     const far = client({ token: 'machine', accessToken: 'mine' }, 'http://sluice.example');
     await expect(far.datasets()).rejects.toMatchObject({
       code: 'USAGE_INVALID',
-      message: expect.stringContaining('http://sluice.example') as unknown,
+      message: expect.stringContaining('http://sluice.example'),
     });
   });
 });

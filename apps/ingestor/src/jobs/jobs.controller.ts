@@ -1,5 +1,5 @@
 import { Body, Controller, Headers, HttpCode, Param, ParseUUIDPipe, Post, Res } from '@nestjs/common';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import { LocalToken } from '#common/access/local-token.js';
 import {
   ApiAcceptedResponse,

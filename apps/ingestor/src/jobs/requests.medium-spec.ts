@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type INestApplication, Module } from '@nestjs/common';
 import fc from 'fast-check';
 import { Writable } from 'node:stream';
-import { localAccess } from '#common/access/local-access.js';
+import { localAccess } from '#common/http/local-access.js';
 import { LocalToken } from '#common/access/local-token.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { loggerTo } from '#common/telemetry/logger.js';

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, ParseUUIDPipe, Post, Query, Res } from '@nestjs/common';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,

@@ -71,9 +71,10 @@ export class StateMetrics {
   private async refill<L extends string>(gauge: Gauge<L>, fill: (sample: Sample) => void): Promise<void> {
     const sample = await this.sample();
     // Without a wait from here on: two scrapes at once must not add up.
-    gauge.remove();
     gauge.reset();
-    if (sample !== null) fill(sample);
+    // A gauge without labels is 0 after a reset, which would be a statement.
+    if (sample === null) gauge.remove({});
+    else fill(sample);
   }
 
   private setJobs(gauge: Gauge<'dataset' | 'state'>, { jobs }: Sample): void {

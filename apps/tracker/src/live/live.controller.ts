@@ -9,7 +9,7 @@ import {
   Sse,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import { ApiExtraModels, ApiOkResponse, ApiTags, getSchemaPath } from '#common/http/api-decorators.js';
 import { type Observable, endWith, ignoreElements, interval, map, merge, takeUntil } from 'rxjs';
 import { JobReader } from '../read-api/job.reader.js';

@@ -1,5 +1,5 @@
 import { Controller, Get, Query } from '@nestjs/common';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { DatasetView } from '#api/datasets.js';
 import { DatasetReader } from './dataset.reader.js';

@@ -1,5 +1,5 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { DeadLetterView } from '#api/dead-letters.js';
 import type { Page } from '#api/pages.js';

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { ParkedMessageContent, ParkedMessageView } from '#api/parked-messages.js';
 import type { MessagePlace } from '#common/kafka/message.js';

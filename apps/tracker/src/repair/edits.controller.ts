@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { Body, Controller, Get, HttpCode, Inject, Post, Query, Res } from '@nestjs/common';
-import { NeedsRole } from '#common/access/role.js';
+import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiProduces, ApiTags } from '#common/http/api-decorators.js';
 import type { Logger } from 'pino';
 import type { DeadLettersChecked, DeadLettersEdited } from '#api/dead-letter-edits.js';

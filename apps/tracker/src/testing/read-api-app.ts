@@ -3,7 +3,7 @@ import type { Kafka } from 'kafkajs';
 import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
-import { localAccess } from '#common/access/local-access.js';
+import { localAccess } from '#common/http/local-access.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { serveOpenApi } from '#common/http/open-api.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';

@@ -1,5 +1,5 @@
 import { Controller, Get, Injectable, Res } from '@nestjs/common';
-import { NeedsRole } from '../access/role.js';
+import { NeedsRole } from './role.js';
 import { ApiExcludeController } from './api-decorators.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 

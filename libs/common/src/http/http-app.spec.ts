@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, Get, type INestApplication, Module, Post } from '@nestjs/common';
 import pg from 'pg';
 import { pino } from 'pino';
-import { NeedsRole } from '../access/role.js';
-import { localAccess } from '../access/local-access.js';
+import { NeedsRole } from './role.js';
+import { localAccess } from './local-access.js';
 import { createHttpApp } from './http-app.js';
 import { depthOf } from './json-depth.js';
 

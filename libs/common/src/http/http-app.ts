@@ -4,8 +4,8 @@ import type { DynamicModule, INestApplication, LoggerService, Type } from '@nest
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
-import type { AccessCheck } from '../access/access-check.js';
-import { RoleGuard, noteCaller } from '../access/role.guard.js';
+import type { AccessCheck } from './access-check.js';
+import { RoleGuard, noteCaller } from './role.guard.js';
 import { depthOf } from './json-depth.js';
 import { requestValidation } from './request-validation.js';
 import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';

@@ -1,5 +1,5 @@
 import { Controller, Get, Header } from '@nestjs/common';
-import { NeedsRole } from '../access/role.js';
+import { NeedsRole } from './role.js';
 import { ApiExcludeController } from './api-decorators.js';
 import { Registry } from 'prom-client';
 

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { DynamicModule, INestApplication } from '@nestjs/common';
 import type { Logger } from 'pino';
-import { AccessCheck } from '../access/access-check.js';
+import { AccessCheck } from '../http/access-check.js';
 import { LocalToken } from '../access/local-token.js';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { type Settings, loadAllSettings } from '../config/environment.js';

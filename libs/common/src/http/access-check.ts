@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type pg from 'pg';
-import { ProblemError } from '../http/problem-details.filter.js';
-import type { AccessMode } from './access-modes.js';
-import { type Caller, hashOfToken, holderOf } from './access-tokens.js';
-import { FailedAttempts } from './failed-attempts.js';
-import type { LocalToken } from './local-token.js';
+import { ProblemError } from './problem-details.filter.js';
+import type { AccessMode } from '../access/access-modes.js';
+import { type Caller, hashOfToken, holderOf } from '../access/access-tokens.js';
+import { FailedAttempts } from '../access/failed-attempts.js';
+import type { LocalToken } from '../access/local-token.js';
 
 export interface AccessOptions {
   readonly mode: AccessMode;

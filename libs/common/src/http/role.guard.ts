@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ProblemError } from '../http/problem-details.filter.js';
-import type { Caller } from './access-tokens.js';
+import { ProblemError } from './problem-details.filter.js';
+import type { Caller } from '../access/access-tokens.js';
 import { ROLE_OF_ROUTE } from './role.js';
-import { type Role, includesRole } from './role-names.js';
+import { type Role, includesRole } from '../access/role-names.js';
 
 const callers = new WeakMap<IncomingMessage, Caller>();
 

@@ -8,13 +8,13 @@ import { Controller, Get, type INestApplication, Module, Post } from '@nestjs/co
 import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { Health, HealthController } from '../http/health.controller.js';
-import { createHttpApp } from '../http/http-app.js';
-import { MetricsController } from '../http/metrics.controller.js';
+import { Health, HealthController } from './health.controller.js';
+import { createHttpApp } from './http-app.js';
+import { MetricsController } from './metrics.controller.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { AccessCheck, type AccessOptions } from './access-check.js';
-import { createToken, listTokens, newToken, revokeToken } from './access-tokens.js';
-import { LocalToken } from './local-token.js';
+import { createToken, listTokens, newToken, revokeToken } from '../access/access-tokens.js';
+import { LocalToken } from '../access/local-token.js';
 import { NeedsRole } from './role.js';
 
 class ThingsController {
@@ -50,6 +50,8 @@ function route(method: keyof ThingsController, ...decorators: MethodDecorator[])
 describe('access by tokens', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
+  /** Of the service. */
+  let asked: pg.Pool;
   let folder: string;
   let app: INestApplication | undefined;
   let url: string;
@@ -59,13 +61,17 @@ describe('access by tokens', () => {
   beforeAll(async () => {
     database = await startMigratedDatabase();
     pool = new pg.Pool({ connectionString: database.url, max: 2 });
+    asked = new pg.Pool({ connectionString: database.url, max: 2 });
+    asked.on('acquire', () => {
+      queries += 1;
+    });
     folder = await mkdtemp(join(tmpdir(), 'access-'));
     writeFileSync(join(folder, 'token'), 'token-of-the-machine\n', { mode: 0o600 });
   });
 
   afterAll(async () => {
     await app?.close();
-    await pool.end();
+    await Promise.all([pool.end(), asked.end()]);
     await database.stop();
     await rm(folder, { recursive: true });
   });
@@ -81,12 +87,7 @@ describe('access by tokens', () => {
       mode: 'token',
       isMetricsOpen: false,
       localToken: LocalToken.fromFile(join(folder, 'token')),
-      database: {
-        query: ((...given: Parameters<typeof pool.query>) => {
-          queries += 1;
-          pool.query(...given);
-        }) as typeof pool.query,
-      },
+      database: asked,
       now: () => now,
       ...options,
     });

@@ -1,5 +1,5 @@
 import { AccessCheck } from './access-check.js';
-import { LocalToken } from './local-token.js';
+import { LocalToken } from '../access/local-token.js';
 
 /** Of a port that only this machine reaches: no caller is asked for a token. */
 export function localAccess(): AccessCheck {

@@ -1,5 +1,5 @@
 import { SetMetadata } from '@nestjs/common';
-import type { Role } from './role-names.js';
+import type { Role } from '../access/role-names.js';
 
 export const ROLE_OF_ROUTE = 'sluice role of the route';
 

@@ -120,6 +120,7 @@ export async function consume(
     maxBytesPerPartition: LOAD_GROUP.maxGroupBytes,
     maxMessageBytes: MAX_MESSAGE_BYTES,
     parking: new MessageParking(new Registry(), pino({ level: 'silent' }), () => Promise.resolve()),
+    registry: new Registry(),
     logger: pino({ level: 'silent' }),
     onFatal: (error) => reading.emit('error', error),
   });

@@ -28,6 +28,8 @@ export class ServingHarness {
   topic = '';
   readonly kafka: Kafka;
   readonly publisher: Publisher;
+  /** Of the server that was started last. */
+  registry = new Registry();
   private groupId = '';
   private readonly started: INestMicroservice[] = [];
 
@@ -79,6 +81,7 @@ export class ServingHarness {
       maxMessageBytes: 1024,
       sessionTimeoutMs: 30_000,
       parking: new MessageParking(new Registry(), logger, (messages) => this.reportParked(messages)),
+      registry: (this.registry = new Registry()),
       logger,
       onFatal: (error) => {
         throw error;

@@ -6,7 +6,7 @@ import { RunFolder } from './run-folder.js';
 import { SELF_SIGNED } from './self-signed.js';
 
 export interface SecuredPostgres {
-  /** Of the database `sluice`, without TLS, by which the server lets nobody in; holds the password. */
+  /** Of the database `sluice`, without TLS, by which the server lets no one in; holds the password. */
   readonly url: string;
   stop(): Promise<void>;
 }

@@ -50,6 +50,8 @@ export class Streaming {
   });
   dataset!: Dataset;
   readonly publisher: Publisher;
+  /** Of the ingestor that claimed the stream last. */
+  registry = new Registry();
   private readonly runs = new Set<{ readonly drain: AbortController; readonly ended: Promise<void> }>();
 
   private constructor(
@@ -140,13 +142,14 @@ export class Streaming {
     const [stream] = await this.streams.claim(instance, { [this.name]: this.dataset.contractVersion });
     if (!stream) return null;
     const drain = new AbortController();
+    this.registry = new Registry();
     const kafka = createKafka({ brokers, clientId: instance, logger: pino({ level: 'silent' }) });
     const run = new StreamRun(
       stream,
       this.dataset,
       {
         ...{ streams: this.streams, kafka, instance, leaseSeconds: LEASE_SECONDS },
-        metrics: new StreamMetrics(new Registry()),
+        metrics: new StreamMetrics(this.registry),
         logger: pino({ level: 'silent' }),
         runner: {
           run: (claim, _drain, opened) => this.play(claim, opened),

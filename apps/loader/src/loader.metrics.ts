@@ -1,9 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { type Counter, Registry } from 'prom-client';
-import { counter } from '#common/telemetry/metrics.js';
+import { type Counter, type Histogram, Registry } from 'prom-client';
+import { counter, histogram } from '#common/telemetry/metrics.js';
 import type { JobCounts } from '#api/job-facts.js';
+import { DatasetRegistry } from '#core/registry/registry.js';
+import type { JobState } from '#api/job-words.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
+import type { EndedJob } from './announce/announcer.js';
+import type { FinalizeStep } from './finalize/finalizing-job.js';
 
+const ENDS = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 const OUTCOMES = ['inserted', 'updated', 'unchanged', 'deleted', 'superseded'] as const;
 
 /** What the loader counts; by dataset, never by job. */
@@ -13,14 +18,27 @@ export class LoaderMetrics {
   private readonly batches: Counter<'dataset' | 'outcome'>;
   private readonly merged: Counter<'dataset' | 'outcome'>;
   private readonly faults: Counter<'dataset'>;
+  private readonly unbalancedJobs: Counter<'dataset'>;
+  private readonly endedJobs: Counter<'dataset' | 'state'>;
+  private readonly copySeconds: Histogram<'dataset'>;
+  private readonly stepSeconds: Histogram<'step'>;
   private readonly announceFailures: Counter;
 
-  constructor(registry: Registry) {
+  /** Counts of jobs begin at 0 for each of the datasets, so that the first one is an increase. */
+  constructor(registry: Registry, datasets: DatasetRegistry) {
     this.rows = counter(registry, 'sluice_staged_rows_total');
     this.batches = counter(registry, 'sluice_clean_batches_total');
     this.merged = counter(registry, 'sluice_merged_records_total');
     this.faults = counter(registry, 'sluice_job_faults_total');
     this.announceFailures = counter(registry, 'sluice_announce_failures_total');
+    this.unbalancedJobs = counter(registry, 'sluice_balance_failures_total');
+    this.endedJobs = counter(registry, 'sluice_jobs_ended_total');
+    this.copySeconds = histogram(registry, 'sluice_copy_seconds');
+    this.stepSeconds = histogram(registry, 'sluice_finalize_step_seconds');
+    for (const { name: dataset } of datasets.all()) {
+      this.unbalancedJobs.inc({ dataset }, 0);
+      for (const state of ENDS) this.endedJobs.inc({ dataset, state }, 0);
+    }
   }
 
   mergedRecords(dataset: string, counts: JobCounts): void {
@@ -29,6 +47,22 @@ export class LoaderMetrics {
 
   faulted(dataset: string): void {
     this.faults.inc({ dataset });
+  }
+
+  unbalanced(dataset: string): void {
+    this.unbalancedJobs.inc({ dataset });
+  }
+
+  ended({ dataset, state }: Pick<EndedJob, 'dataset' | 'state'>): void {
+    this.endedJobs.inc({ dataset, state });
+  }
+
+  copied(dataset: string, seconds: number): void {
+    this.copySeconds.observe({ dataset }, seconds);
+  }
+
+  stepEnded(step: FinalizeStep, seconds: number): void {
+    this.stepSeconds.observe({ step }, seconds);
   }
 
   announceFailed(): void {

@@ -5,6 +5,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
+import { Registry } from 'prom-client';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { messageOf } from '#common/errors/sluice-error.js';
@@ -83,6 +84,9 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               onFault: (dataset) => {
                 metrics.faulted(dataset);
               },
+              onCopied: (dataset, seconds) => {
+                metrics.copied(dataset, seconds);
+              },
             }),
         },
         parkingProvider((message) => encodeStatusEvent({ type: 'parked', ...message })),
@@ -107,6 +111,15 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               logger,
               onFault: (dataset) => {
                 metrics.faulted(dataset);
+              },
+              onUnbalanced: (dataset) => {
+                metrics.unbalanced(dataset);
+              },
+              onStepEnd: (step, seconds) => {
+                metrics.stepEnded(step, seconds);
+              },
+              onAnnounced: (job) => {
+                metrics.ended(job);
               },
               onMerged: (dataset, counts) => {
                 metrics.mergedRecords(dataset, counts);
@@ -137,8 +150,14 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
         },
         {
           provide: BatchServer,
-          inject: [KAFKA, DatasetRegistry, LOGGER, MessageParking],
-          useFactory: (kafka: Kafka, registry: DatasetRegistry, logger: Logger, parking: MessageParking) =>
+          inject: [KAFKA, DatasetRegistry, LOGGER, MessageParking, Registry],
+          useFactory: (
+            kafka: Kafka,
+            registry: DatasetRegistry,
+            logger: Logger,
+            parking: MessageParking,
+            metrics: Registry,
+          ) =>
             new BatchServer({
               kafka,
               groupId: CONSUMER_GROUPS.load,
@@ -149,6 +168,7 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               parking,
+              registry: metrics,
               logger,
               onFatal: fatal,
             }),

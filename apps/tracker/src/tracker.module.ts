@@ -131,8 +131,8 @@ export class TrackerModule implements OnApplicationShutdown {
         },
         {
           provide: BatchServer,
-          inject: [KAFKA, MessageParking],
-          useFactory: (kafka: Kafka, parking: MessageParking) =>
+          inject: [KAFKA, MessageParking, Registry],
+          useFactory: (kafka: Kafka, parking: MessageParking, metrics: Registry) =>
             new BatchServer({
               kafka,
               groupId: TRACKER_GROUP,
@@ -149,6 +149,7 @@ export class TrackerModule implements OnApplicationShutdown {
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               parking,
+              registry: metrics,
               logger,
               onFatal: fatal,
             }),

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
+import { Registry } from 'prom-client';
 import { BatchServer } from '#common/kafka/transport/batch-server.js';
 import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import { parkingProvider } from '#common/lifecycle/parking.provider.js';
@@ -32,8 +33,8 @@ export class ValidatorModule {
         ValidatorMetrics,
         {
           provide: BatchServer,
-          inject: [KAFKA, DatasetRegistry, MessageParking],
-          useFactory: (kafka: Kafka, registry: DatasetRegistry, parking: MessageParking) =>
+          inject: [KAFKA, DatasetRegistry, MessageParking, Registry],
+          useFactory: (kafka: Kafka, registry: DatasetRegistry, parking: MessageParking, metrics: Registry) =>
             new BatchServer({
               kafka,
               groupId: CONSUMER_GROUPS.validate,
@@ -46,6 +47,7 @@ export class ValidatorModule {
               maxMessageBytes: MAX_MESSAGE_BYTES,
               sessionTimeoutMs: config.sessionTimeoutMs,
               parking,
+              registry: metrics,
               logger,
               onFatal: fatal,
             }),

@@ -223,6 +223,23 @@ describe('a stream on a real broker and PostgreSQL', () => {
     expect(detail?.message).toContain('has failed: The sums do not add up.');
   });
 
+  it('measures how long the oldest message of each visible job has taken, until the end that its row says', async () => {
+    streaming.ends = () => null;
+    await streaming.startStream({ maxMs: 20 });
+    await streaming.ingestor();
+    await streaming.send(0, 'a', 'b');
+    await streaming.untilTaken(['a', 'b']);
+    await sql(`UPDATE sluice.job SET state = 'succeeded', finished_at = now() + interval '1 hour',
+      counts = '{"read": 2, "refused": 0, "loaded": 2}', owner = NULL, lease_until = NULL`);
+    const { name, taken } = streaming;
+    const lines = await eventually(async () => {
+      const text = await streaming.registry.getSingleMetricAsString('sluice_stream_latency_seconds');
+      const now = text.split('\n');
+      return now.includes(`sluice_stream_latency_seconds_count{dataset="${name}"} ${taken.length}`) && now;
+    }, 'the latency of each job to be measured');
+    expect(lines).toContain(`sluice_stream_latency_seconds_bucket{le="300",dataset="${name}"} 0`);
+  });
+
   it('stands when too much of the latest jobs together was refused', async () => {
     streaming.ends = ({ messages }) => ({ refused: messages.length - 1, code: 'TOO_LONG' });
     await streaming.startStream({ maxRecords: 10, maxMs: 20 });

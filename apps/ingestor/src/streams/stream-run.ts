@@ -115,7 +115,9 @@ export class StreamRun {
     this.log = logger.child({ dataset: dataset.name, epoch: stream.epoch });
     this.lease = new StreamLease(streams, stream, instance, leaseSeconds, this.log, () => this.oldest);
     this.signal = AbortSignal.any([this.lease.signal, drain]);
-    this.watch = new StreamWatch(streams, dataset);
+    this.watch = new StreamWatch(streams, dataset, (ms) => {
+      parts.metrics.visible(dataset.name, ms / 1_000);
+    });
     this.topic = inboxOf(dataset);
     this.shown = new ShownOffsets(new GroupOffsets(parts.kafka), dataset.name, this.topic, this.log);
     this.builder = this.newBuilder();

@@ -28,6 +28,8 @@ export class StreamWatch {
   constructor(
     private readonly streams: StreamRepository,
     private readonly dataset: Dataset,
+    /** A job has become visible. */
+    private readonly onVisible: (msSinceOldest: number) => void,
   ) {
     this.warnings = [...warningCodes(dataset, resolveOptions(dataset, {}).values)];
   }
@@ -50,7 +52,7 @@ export class StreamWatch {
   async look(stream: Stream): Promise<Standstill | null> {
     if (this.hasLooked && this.inFlight.size === 0) return null;
     const active = await this.streams.activeJobs(this.dataset.name);
-    const hasEnded = this.follow(active) || !this.hasLooked;
+    const hasEnded = (await this.follow(active)) || !this.hasLooked;
     this.hasLooked = true;
     // A paused job is active: it is found as one that stands.
     const [standing] = await this.streams.standingJobs(stream);
@@ -63,9 +65,16 @@ export class StreamWatch {
   }
 
   /** @returns whether a job has ended since */
-  private follow(active: readonly { readonly id: string; readonly createdAt: Date }[]): boolean {
+  private async follow(
+    active: readonly { readonly id: string; readonly createdAt: Date }[],
+  ): Promise<boolean> {
     const ids = new Set(active.map(({ id }) => id));
     const ended = [...this.inFlight.keys()].filter((id) => !ids.has(id));
+    const visible = ended.length === 0 ? [] : await this.streams.visibleSince(ended);
+    for (const { id, finishedAt } of visible) {
+      const oldest = this.inFlight.get(id);
+      if (oldest !== undefined) this.onVisible(finishedAt.getTime() - oldest);
+    }
     for (const id of ended) this.inFlight.delete(id);
     // Of an earlier owner: its messages were there when it was created.
     for (const { id, createdAt } of active)

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { type Counter, type Gauge, Registry } from 'prom-client';
-import { counter, gauge } from '#common/telemetry/metrics.js';
+import { type Counter, type Gauge, type Histogram, Registry } from 'prom-client';
+import { counter, gauge, histogram } from '#common/telemetry/metrics.js';
 import { STREAM_STATES, type StreamState } from '#api/stream-words.js';
 
 /** What the streams do; by dataset. Lag is exported by the ingestor that holds the stream. */
@@ -10,6 +10,7 @@ export class StreamMetrics {
   private readonly jobs: Counter<'dataset' | 'closed_by'>;
   private readonly lagRecords: Gauge<'dataset'>;
   private readonly lagSeconds: Gauge<'dataset'>;
+  private readonly latency: Histogram<'dataset'>;
   private readonly state: Gauge<'dataset' | 'state'>;
 
   constructor(registry: Registry) {
@@ -17,6 +18,7 @@ export class StreamMetrics {
     this.jobs = counter(registry, 'sluice_stream_jobs_total');
     this.lagRecords = gauge(registry, 'sluice_stream_lag_records');
     this.lagSeconds = gauge(registry, 'sluice_stream_lag_seconds');
+    this.latency = histogram(registry, 'sluice_stream_latency_seconds');
     this.state = gauge(registry, 'sluice_stream_state');
   }
 
@@ -28,6 +30,11 @@ export class StreamMetrics {
   lag(dataset: string, records: number, seconds: number): void {
     this.lagRecords.set({ dataset }, records);
     this.lagSeconds.set({ dataset }, seconds);
+  }
+
+  /** A job has become visible. @param seconds since its oldest message; below 0 where clocks differ, and then 0 */
+  visible(dataset: string, seconds: number): void {
+    this.latency.observe({ dataset }, Math.max(0, seconds));
   }
 
   /** Another ingestor holds the stream now, or none. */

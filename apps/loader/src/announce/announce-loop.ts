@@ -4,7 +4,7 @@ import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { clearWait, declareWait } from '#core/job/job-wait.js';
-import type { Announcer } from './announcer.js';
+import type { Announcer, EndedJob } from './announcer.js';
 import { AnnounceRepository } from './announce.repository.js';
 
 export interface AnnounceLoopParts {
@@ -15,6 +15,8 @@ export interface AnnounceLoopParts {
   readonly logger: Logger;
   /** Pause between two polls, unless woken. */
   readonly pauseMs: () => number;
+  /** The end of a job is announced, and its row says so. */
+  readonly onAnnounced: (job: EndedJob) => void;
   /** Something of a job could not be announced. */
   readonly onFailure: () => void;
 }
@@ -103,6 +105,7 @@ export class AnnounceLoop {
       if (job.end) {
         await announcer.announceJob(job);
         await this.repository.markAnnounced(id);
+        this.parts.onAnnounced(job);
       }
       await clearWait(pool, id, ['announce']);
       return false;

@@ -62,6 +62,8 @@ export interface GroupLoaderParts {
   readonly retryPauseMs?: number;
   /** A job was paused for a fault. Must not throw. */
   readonly onFault?: (dataset: string) => void;
+  /** Fresh batches were copied into staging, or copying failed. Must not throw. */
+  readonly onCopied?: (dataset: string, seconds: number) => void;
   /** Makes a job that one group has loaded whole visible at once (LD10). Absent: all jobs are left to the sweep. */
   readonly atOnce?: MergeAtOnce;
 }
@@ -225,7 +227,10 @@ export class GroupLoader {
       if (differing !== null) throw new OfTheJob(differing, state);
       progress();
       const copy = new RefusingCopy(client, fresh, plan.targets, progress);
-      const refusals = await copy.run();
+      const since = performance.now();
+      const refusals = await copy.run().finally(() => {
+        this.parts.onCopied?.(group.dataset, (performance.now() - since) / 1_000);
+      });
       const unfit = state === 'running' ? await unfitColumnFault(client, copy.unfitColumn(), fresh) : null;
       if (unfit !== null) throw new OfTheJob(unfit, state);
       if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);

@@ -26,6 +26,10 @@ export interface DueJobsParts {
   readonly onStep: (job: FinalizingJob, step: FinalizeStep, detail: string | undefined) => void;
   /** A job was paused for a fault. Must not throw. */
   readonly onFault?: (dataset: string) => void;
+  /** A job has failed because its sums do not add up. Must not throw. */
+  readonly onUnbalanced?: (dataset: string) => void;
+  /** A step is over, or has failed. Must not throw. */
+  readonly onStepEnd?: (step: FinalizeStep, seconds: number) => void;
   /** A merge is visible. Must not throw. */
   readonly onMerged?: (dataset: string, counts: JobCounts) => void;
   /** A job was decided, lost or released: its slot is free. Must not throw. */
@@ -92,6 +96,8 @@ export class DueJobs {
     const {
       config,
       onFault,
+      onUnbalanced,
+      onStepEnd,
       onMerged,
       onFinalized,
       firstPauseMs = FIRST_PAUSE_MS,
@@ -105,6 +111,8 @@ export class DueJobs {
       leaseSeconds: config.finalizeLeaseSeconds,
       firstPauseMs,
       onFault: (name: string) => onFault?.(name),
+      onUnbalanced: (name: string) => onUnbalanced?.(name),
+      onStepEnd: (step: FinalizeStep, seconds: number) => onStepEnd?.(step, seconds),
       onMerged: (name: string, counts: JobCounts) => onMerged?.(name, counts),
     };
     const work = new HeldJob(parts, job, dataset, stopping).finalize().finally(() => {

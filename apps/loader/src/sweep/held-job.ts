@@ -37,6 +37,10 @@ export interface HeldJobParts {
   readonly onMerged: (dataset: string, counts: JobCounts) => void;
   /** A job was paused for a fault. */
   readonly onFault: (dataset: string) => void;
+  /** A job has failed because its sums do not add up. */
+  readonly onUnbalanced: (dataset: string) => void;
+  /** A step is over, or has failed. */
+  readonly onStepEnd: (step: FinalizeStep, seconds: number) => void;
 }
 
 const LONGEST_PAUSE_MS = 30_000;
@@ -53,6 +57,8 @@ const LONGEST_PAUSE_MS = 30_000;
  */
 export class HeldJob {
   private readonly waits: DeclaredWaits;
+  /** Since when, by `performance.now()`. */
+  private stepInHand: { readonly step: FinalizeStep; readonly since: number } | null = null;
   private readonly failures = { unknown: 0, others: 0 };
 
   constructor(
@@ -141,6 +147,7 @@ export class HeldJob {
       );
       if (counts !== null) this.parts.onMerged(this.job.dataset, counts);
     } catch (error) {
+      this.endStep();
       // Our own end of its backends, or of the process, is no fault of the job.
       if (over.aborted) throw error;
       const decision =
@@ -148,11 +155,24 @@ export class HeldJob {
       if (decision === null) throw error;
       await this.waits.settled();
       await this.carryOut(decision);
+    } finally {
+      this.endStep();
     }
+  }
+
+  private endStep(): void {
+    if (this.stepInHand === null) return;
+    const { step, since } = this.stepInHand;
+    this.stepInHand = null;
+    this.parts.onStepEnd(step, (performance.now() - since) / 1_000);
   }
 
   private onStep(step: FinalizeStep, detail: string | undefined): void {
     const { logger, onStep } = this.parts;
+    if (step !== this.stepInHand?.step) {
+      this.endStep();
+      this.stepInHand = { step, since: performance.now() };
+    }
     logger.info({ job: this.job.id, step, detail }, 'finalizing');
     const whom = whatIsWaitedFor(detail);
     if (whom === null) this.waits.clear();
@@ -192,6 +212,7 @@ export class HeldJob {
       : pauseFinalizing(pool, job, decision.reason, jobErrorOf(error)));
     if (!isCarriedOut) return;
     logger.error({ job: job.id, code: error.code, err: error }, error.message);
+    if (error.code === 'JOB_UNBALANCED') this.parts.onUnbalanced(job.dataset);
     if (state === 'failed') return; // The sweep announces it.
     if (decision.reason === 'fault') onFault(job.dataset);
     // That a job is paused stands in its row; the event only makes it known sooner.

@@ -3,9 +3,12 @@ import { eventually } from '#test/support/eventually.js';
 import { SHOPS, SweepHarness, untilRow } from '#test/support/finalizing.js';
 import { StagedJobs } from '#test/support/staged-job.js';
 import { AnnounceRepository } from '../announce/announce.repository.js';
-import type { Announcer } from '../announce/announcer.js';
+import { Registry } from 'prom-client';
+import { loadRegistry } from '#core/registry/registry.js';
+import { LoaderMetrics } from '../loader.metrics.js';
+import type { Announcer, EndedJob } from '../announce/announcer.js';
 import type { Sweep } from './sweep.js';
-import type { FinalizedDataset } from '../finalize/finalizing-job.js';
+import type { FinalizeStep, FinalizedDataset } from '../finalize/finalizing-job.js';
 
 /** Refuses every row that is inserted into `shop`. */
 const spoiler = (code: string): string => `
@@ -254,6 +257,47 @@ describe('Sweep', () => {
     await reader.end();
     sweep();
     await until(id, `state = 'succeeded' AND epoch = 3`);
+  });
+
+  it('counts the ends of jobs, those whose sums do not add up, and the time of each step', async () => {
+    const registry = new Registry();
+    const metrics = new LoaderMetrics(registry, await loadRegistry());
+    const linesOf = async (name: string): Promise<string[]> =>
+      (await registry.getSingleMetricAsString(name)).split('\n');
+    expect(await linesOf('sluice_balance_failures_total')).toContain(
+      'sluice_balance_failures_total{dataset="tax-registration"} 0',
+    );
+    const good = await jobs.loaded([[SHOP]]);
+    const counted = {
+      onUnbalanced: (dataset: string) => {
+        metrics.unbalanced(dataset);
+      },
+      onAnnounced: (job: EndedJob) => {
+        metrics.ended(job);
+      },
+      onStepEnd: (step: FinalizeStep, seconds: number) => {
+        metrics.stepEnded(step, seconds);
+      },
+    };
+    sweep({}, counted);
+    const linesWith = (name: string, line: string): Promise<unknown> =>
+      eventually(async () => (await linesOf(name)).includes(line), line);
+    await linesWith(
+      'sluice_jobs_ended_total',
+      'sluice_jobs_ended_total{dataset="shops",state="succeeded"} 1',
+    );
+    await until(good, 'announced');
+    expect(await linesOf('sluice_finalize_step_seconds')).toContain(
+      'sluice_finalize_step_seconds_count{step="swap"} 1',
+    );
+    await harness.stop();
+    const bad = await jobs.loaded([[SHOP]]);
+    await jobs.pool.query('UPDATE sluice.job SET total_records = 2 WHERE id = $1', [bad]);
+    sweep({}, counted);
+    await linesWith('sluice_jobs_ended_total', 'sluice_jobs_ended_total{dataset="shops",state="failed"} 1');
+    expect(await linesOf('sluice_balance_failures_total')).toContain(
+      'sluice_balance_failures_total{dataset="shops"} 1',
+    );
   });
 
   it('announces until it is announced', async () => {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import { Wakeup } from '#common/lifecycle/wakeup.js';
 import { AnnounceLoop } from '../announce/announce-loop.js';
+import type { EndedJob } from '../announce/announcer.js';
 import { CleanUp } from './clean-up.js';
 import { DueJobs, type DueJobsParts } from './due-jobs.js';
 import { Leftovers } from './leftovers.js';
@@ -12,6 +13,8 @@ export interface SweepParts extends Omit<DueJobsParts, 'stopping' | 'onFinalized
   /** The name of this process in the job row. */
   readonly owner: string;
   readonly logger: Logger;
+  /** The brokers have acknowledged that a job has ended. Must not throw. */
+  readonly onAnnounced?: (job: EndedJob) => void;
   /** Something of a job could not be announced. Must not throw. */
   readonly onAnnounceFailure?: () => void;
 }
@@ -41,6 +44,7 @@ export class Sweep {
     const pauseMs = (): number => this.pauseMs();
     this.announcing = new AnnounceLoop({
       ...{ pool, owner, announcer, logger, pauseMs },
+      onAnnounced: (job) => parts.onAnnounced?.(job),
       onFailure: () => parts.onAnnounceFailure?.(),
     });
     const cleanUp = new CleanUp(new Leftovers(pool, config.keepFailedHours, logger), logger, () => {

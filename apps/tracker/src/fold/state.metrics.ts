@@ -21,7 +21,7 @@ interface Sample {
 }
 
 /**
- * What the database says at the moment of a scrape: states, and ages that go on while nothing happens.
+ * What the database says at the moment of a scrape: states, and ages that continue while nothing happens.
  *
  * - SM1: While the database is unavailable these series are left out, and no other metric is.
  * - SM2: The database is asked at most once in {@link SAMPLE_MS}, however often the metrics are read.

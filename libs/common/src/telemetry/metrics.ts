@@ -1,5 +1,5 @@
 /** Makes metrics from the catalogue: one that it does not list, or with another type or label, does not compile. */
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { METRICS, type MetricName } from './metric-catalogue.js';
 
 type Named<Type extends string> = {
@@ -8,6 +8,7 @@ type Named<Type extends string> = {
 
 export type CounterName = Named<'counter'>;
 export type GaugeName = Named<'gauge'>;
+export type HistogramName = Named<'histogram'>;
 export type LabelsOf<Name extends MetricName> = (typeof METRICS)[Name]['labels'][number];
 
 /** @param collect runs at each scrape, before the counter is read */
@@ -38,6 +39,17 @@ export function gauge<Name extends GaugeName>(
     ...(collect && { collect: () => collect(made) }),
   });
   return made;
+}
+
+/** Its buckets are those of the catalogue. */
+export function histogram<Name extends HistogramName>(
+  registry: Registry,
+  name: Name,
+): Histogram<LabelsOf<Name>> {
+  return new Histogram<LabelsOf<Name>>({
+    ...definition(registry, name),
+    buckets: [...METRICS[name].buckets],
+  });
 }
 
 function definition<Name extends MetricName>(

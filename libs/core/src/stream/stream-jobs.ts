@@ -41,6 +41,18 @@ export async function activeJobs(
   return rows;
 }
 
+/** Those of the jobs that have succeeded, and since when their data is visible. */
+export async function visibleSince(
+  client: SqlClient,
+  jobs: readonly string[],
+): Promise<{ readonly id: string; readonly finishedAt: Date }[]> {
+  const { rows } = await client.query<{ id: string; finishedAt: Date }>(
+    `SELECT id, finished_at AS "finishedAt" FROM sluice.job WHERE id = ANY ($1::uuid[]) AND state = 'succeeded'`,
+    [jobs],
+  );
+  return rows;
+}
+
 /**
  * Jobs of the stream that are paused, or have failed and can be resumed, the oldest first; and those that have failed for
  * good since an operator has looked at the stream last.

@@ -33,6 +33,7 @@ import {
   latestSuccesses,
   standingJobs,
   streamJobFacts,
+  visibleSince,
 } from './stream-jobs.js';
 import { streamHours } from './stream-hours.js';
 import { drainStream, pauseStream, resumeStream, startStream } from './stream-orders.js';
@@ -159,6 +160,12 @@ export class StreamRepository {
   /** Jobs of the stream that have not ended, the oldest first. */
   activeJobs(dataset: string): Promise<readonly { readonly id: string; readonly createdAt: Date }[]> {
     return activeJobs(this.pool, dataset);
+  }
+
+  visibleSince(
+    jobs: readonly string[],
+  ): Promise<readonly { readonly id: string; readonly finishedAt: Date }[]> {
+    return visibleSince(this.pool, jobs);
   }
 
   standingJobs(stream: Pick<Stream, 'dataset' | 'judgedFrom'>): Promise<StandingJob[]> {

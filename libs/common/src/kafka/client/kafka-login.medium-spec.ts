@@ -198,6 +198,7 @@ describe('a broker that asks for logins and judges by ACLs', () => {
       ...{ concurrentPartitions: 1, maxGroupBytes: 1e6, maxGroupMessages: 100, maxBytesPerPartition: 1e6 },
       ...{ maxMessageBytes: 1024, sessionTimeoutMs: 10_000 },
       parking: new MessageParking(new Registry(), logger, () => Promise.resolve()),
+      registry: new Registry(),
       onFatal: (error) => fatal.push(error),
     });
     const app = await NestFactory.createMicroservice(

@@ -69,6 +69,11 @@ describe('BatchServer on real Kafka', () => {
       'a named wait',
     );
     expect((await harness.committedOffsets()).get(0)).toBe(-1);
+    const metric = (name: string): Promise<string> => harness.registry.getSingleMetricAsString(name);
+    expect(await metric('sluice_consumer_lag_records')).toContain(`topic="${harness.topic}"} 1`);
+    expect(await metric('sluice_consumer_lag_seconds')).not.toMatch(/\} 0$/m);
+    expect(await metric('sluice_delivery_retries_total')).toMatch(/\} [1-9]/);
+    expect(await metric('sluice_rebalances_total')).toMatch(/\} [1-9]/);
     expect(server.health.notLive()).toEqual([]);
     // Not asked for again and again meanwhile.
     await eventually(() => server.unwrap<Consumer>().paused()[0]?.partitions.includes(0), 'a pause');

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { SluiceError, messageOf } from '../../errors/sluice-error.js';
 import {
@@ -14,6 +15,7 @@ import { bytesOnTheWay } from '../client/produce-request.js';
 import { undecodableOf } from '../client/record-batches.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
+import { ConsumerMetrics } from './consumer.metrics.js';
 import {
   assertSent,
   FaultCounts,
@@ -72,6 +74,8 @@ export interface BatchServerOptions extends GroupBounds {
   readonly sessionTimeoutMs: number;
   /** Takes messages that fail alone (BS7). */
   readonly parking: MessageParking;
+  /** Takes the metrics of the group. */
+  readonly registry: Registry;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
@@ -97,6 +101,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   /** Failures are rethrown by `BatchHandler`'s filter and end in `onTrouble`. */
   override readonly propagatesEventHandlerErrors = true;
   readonly health = new ConsumerHealth(MAX_SILENCE_MS);
+  private readonly metrics: ConsumerMetrics;
   private readonly consumer: Consumer;
   private readonly kindOfTopic = new Map<string, string>();
   private readonly attempts = new Map<string, number>();
@@ -116,6 +121,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
 
   constructor(private readonly options: BatchServerOptions) {
     super();
+    this.metrics = new ConsumerMetrics(options.registry, options.groupId);
     this.consumer = options.kafka.consumer({
       groupId: options.groupId,
       sessionTimeout: options.sessionTimeoutMs,
@@ -186,7 +192,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   }
 
   private async start(): Promise<void> {
-    const { CRASH, GROUP_JOIN, FETCH } = this.consumer.events;
+    const { CRASH, GROUP_JOIN, FETCH, END_BATCH_PROCESS } = this.consumer.events;
     const topics = this.topicsWithHandlers();
     // Here and not in `run`: listeners outlive a run, and each of two would start the consumer again.
     this.consumer.on(CRASH, ({ payload: { error } }) => {
@@ -207,9 +213,16 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       this.generation += 1;
       this.options.parking.sharedOut();
       this.health.joined();
+      this.metrics.joined();
     });
     this.consumer.on(FETCH, () => {
       this.health.fetched();
+    });
+    this.consumer.on(END_BATCH_PROCESS, ({ payload: { batchSize, topic, partition, ...offsets } }) => {
+      // Of marks of transactions alone: kafkajs hands it to no one. It has no time of its own.
+      if (batchSize > 0) return;
+      const next = BigInt(offsets.lastOffset) + 1n;
+      this.metrics.reached(topic, partition, next, BigInt(offsets.highWatermark), Date.now());
     });
     await this.subscribeWhenReachable(topics);
     await this.run();
@@ -309,6 +322,8 @@ export class BatchServer extends Server implements CustomTransportStrategy {
 
   private async takeBatch(payload: EachBatchPayload): Promise<void> {
     const { topic, partition, messages } = payload.batch;
+    const [first] = messages;
+    if (first !== undefined) this.metrics.delivering(payload.batch, first);
     const source = `${topic}/${partition}`;
     for (const group of groupsWithin(messages, this.options, bytesOnTheWay)) {
       const isSuspect = this.faults.isExhausted(source, firstOf(group).offset);
@@ -346,6 +361,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     this.health.recovered(source);
     await commit(payload, lastOf(group));
     this.endedRuns = 0;
+    if (generation === this.generation) this.metrics.handled(payload.batch, lastOf(group));
     this.options.parking.committed({ topic, partition, offset: lastOf(group).offset });
     if (outcome.restMs === 0) return true;
     this.pauseFor(payload, outcome.restMs);
@@ -421,6 +437,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private onTrouble(payload: EachBatchPayload, source: string, error: unknown, generation: number): void {
     const attempt = (this.attempts.get(source) ?? 0) + 1;
     this.attempts.set(source, attempt);
+    this.metrics.retried();
     const backoffMs = backoffOf(attempt);
     const retryable = error instanceof SluiceError && error.retryable;
     const facts = {

@@ -38,7 +38,11 @@ export class StateMetrics {
     private readonly labels: MetricLabels,
     private readonly datasets: DatasetRegistry,
   ) {
-    gauge(registry, 'sluice_jobs', (jobs) => this.refill(jobs, (sample) => { this.setJobs(jobs, sample); }));
+    gauge(registry, 'sluice_jobs', (jobs) =>
+      this.refill(jobs, (sample) => {
+        this.setJobs(jobs, sample);
+      }),
+    );
     gauge(registry, 'sluice_paused_jobs', (paused) =>
       this.refill(paused, ({ jobs }) => {
         for (const { reason, jobs: count } of jobs) if (reason !== null) paused.inc({ reason }, count);

@@ -38,7 +38,7 @@ const CONNECT_TOPIC = 'bench.registrations';
 const CONNECT_TABLE = 'connect_registration';
 /** A bound for what hangs. */
 const LONGEST_MS = 900_000;
-/** A table that has not grown for so long will not: Connect retries some failures for ever and calls its task running. */
+/** A table that has not grown for so long will not: a worker can rest without an error, for one when it was sent fewer messages. */
 const LONGEST_REST_MS = 120_000;
 
 const ONE = 'sluice, one table';

@@ -16,6 +16,7 @@ import { type DeadLetter, encodeDeadLetter } from '#core/message/dead-letter-mes
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { type BatchEvent, type ParkedEvent, encodeStatusEvent } from '#core/message/status-event.js';
 import { controlDatabase } from '#core/schema/control-database.js';
+import { metricValues } from '#test/support/metric-values.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { JobStreams } from '../live/job-streams.js';
 import { DEFAULT_LIVE_TIMING } from '../live/live-timing.js';
@@ -92,12 +93,7 @@ describe('FoldConsumer', () => {
     );
   });
 
-  const counted = async (name: string): Promise<Record<string, number>> => {
-    const metric = await registry.getSingleMetric(name)?.get();
-    return Object.fromEntries(
-      (metric?.values ?? []).map(({ labels, value }) => [Object.values(labels).sort().join(' '), value]),
-    );
-  };
+  const counted = (name: string): Promise<Record<string, number>> => metricValues(registry, name);
 
   const parked = async (): Promise<unknown[][]> => {
     const { rows } = await pool.query<unknown[]>({

@@ -9,6 +9,7 @@ import type { Dataset } from '#core/dataset/dataset.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { controlDatabase } from '#core/schema/control-database.js';
+import { metricValues } from '#test/support/metric-values.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { queueJob } from '#test/support/queued-job.js';
 import { letter } from '../testing/read-api-rows.js';
@@ -52,12 +53,7 @@ describe('StateMetrics', () => {
     new StateMetrics(registry, database, pino({ level: 'silent' }), new MetricLabels(SHOPS), SHOPS);
   });
 
-  const values = async (name: string): Promise<Record<string, number>> => {
-    const metric = await registry.getSingleMetric(name)?.get();
-    return Object.fromEntries(
-      (metric?.values ?? []).map(({ labels, value }) => [Object.values(labels).sort().join(' '), value]),
-    );
-  };
+  const values = (name: string): Promise<Record<string, number>> => metricValues(registry, name);
 
   const jobIn = async (state: string, changes = ''): Promise<string> => {
     const id = await queueJob(jobs, 'shops');

@@ -72,7 +72,8 @@ function isDecodable(text: string): boolean {
   return works(() => decodeURIComponent(text));
 }
 
-function works(act: () => unknown): boolean {
+/** Whether it returns. */
+export function works(act: () => unknown): boolean {
   try {
     act();
     return true;

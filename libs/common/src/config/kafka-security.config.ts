@@ -1,6 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { IsIn, IsString, Matches } from 'class-validator';
 import type { SASLOptions } from 'kafkajs';
+import { works } from './checks.js';
 import { type CrossChecked, Variable } from './environment.js';
 
 /** PEM texts, as they are now. */
@@ -140,13 +141,11 @@ export class KafkaSecurityConfig implements CrossChecked {
         `${cert === '' ? 'KAFKA_TLS_KEY' : 'KAFKA_TLS_CERTIFICATE'} is set without ${cert === '' ? 'KAFKA_TLS_CERTIFICATE' : 'KAFKA_TLS_KEY'}`,
       ];
     const unreadable = [
-      ...(ca !== '' && !canParse(() => new X509Certificate(ca))
-        ? ['KAFKA_TLS_CA is no PEM certificate']
-        : []),
-      ...(cert !== '' && !canParse(() => new X509Certificate(cert))
+      ...(ca !== '' && !works(() => new X509Certificate(ca)) ? ['KAFKA_TLS_CA is no PEM certificate'] : []),
+      ...(cert !== '' && !works(() => new X509Certificate(cert))
         ? ['KAFKA_TLS_CERTIFICATE is no PEM certificate']
         : []),
-      ...(key !== '' && !canParse(() => createPrivateKey(key))
+      ...(key !== '' && !works(() => createPrivateKey(key))
         ? ['KAFKA_TLS_KEY is no PEM key, or an encrypted one']
         : []),
     ];
@@ -168,14 +167,5 @@ export class KafkaSecurityConfig implements CrossChecked {
       : given
           .filter(([, value]) => value === '')
           .map(([name]) => `KAFKA_SASL_MECHANISM is set without ${name}`);
-  }
-}
-
-function canParse(parse: () => unknown): boolean {
-  try {
-    parse();
-    return true;
-  } catch {
-    return false;
   }
 }

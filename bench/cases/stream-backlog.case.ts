@@ -317,6 +317,7 @@ class ConnectBacklog implements Backlog {
     await withAdmin(kafka, (admin) => admin.deleteTopics({ topics: [topic] }));
     return { ...cost, rows: files.rows, seconds: result };
   }
+
   /** A check that throws when the connector has failed, or its table rests before it is complete. */
   private progressOf(name: string): () => Promise<void> {
     const { place, worker } = this;

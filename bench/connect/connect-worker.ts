@@ -102,8 +102,8 @@ export class ConnectWorker {
   async describe(name: string): Promise<string> {
     const status = await (await fetch(`${this.url}/connectors/${name}/status`)).text();
     const log = await readFile(join(this.folder.path, LOG_FILE), 'utf8');
-    const told = log.split('\n').filter((line) => !line.endsWith('(RestServer)'));
-    return `${status}\n${told.join('\n').slice(-LOG_END_CHARS)}`;
+    const lines = log.split('\n').filter((line) => !line.endsWith('(RestServer)'));
+    return `${status}\n${lines.join('\n').slice(-LOG_END_CHARS)}`;
   }
 
   async remove(name: string): Promise<void> {

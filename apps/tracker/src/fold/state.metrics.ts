@@ -5,6 +5,7 @@ import { DataSource } from 'typeorm';
 import { JOB_STATES } from '#api/job-words.js';
 import { LOGGER } from '#common/providers/tokens.js';
 import { gauge } from '#common/telemetry/metrics.js';
+import { createdAtMs } from '#core/job/job-age.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { MetricLabels } from './metric-labels.js';
 
@@ -12,9 +13,14 @@ import { MetricLabels } from './metric-labels.js';
 const SAMPLE_MS = 10_000;
 
 interface Sample {
-  readonly jobs: readonly { dataset: string; state: string; reason: string | null; jobs: number }[];
-  /** Seconds since 1970. */
-  readonly successes: readonly { dataset: string; at: number }[];
+  /** `endedAt`: the newest end, in seconds since 1970; null while none has ended. */
+  readonly jobs: readonly {
+    dataset: string;
+    state: string;
+    reason: string | null;
+    jobs: number;
+    endedAt: number | null;
+  }[];
   readonly openDeadLetters: readonly { dataset: string; open: number }[];
   readonly oldestOpenJob: string | null;
   readonly parked: number;
@@ -49,8 +55,10 @@ export class StateMetrics {
       }),
     );
     gauge(registry, 'sluice_last_success_timestamp_seconds', (success) =>
-      this.refill(success, ({ successes }) => {
-        for (const { dataset, at } of successes) success.set({ dataset: labels.dataset(dataset) }, at);
+      this.refill(success, ({ jobs }) => {
+        for (const { dataset, state, endedAt } of jobs)
+          if (state === 'succeeded' && endedAt !== null)
+            success.set({ dataset: labels.dataset(dataset) }, endedAt);
       }),
     );
     gauge(registry, 'sluice_open_dead_letters', (letters) =>
@@ -101,38 +109,25 @@ export class StateMetrics {
   /** @returns null while the database is unavailable */
   private async ask(): Promise<Sample | null> {
     try {
-      const [jobs, successes, openDeadLetters, oldest, parked] = [
-        await this.database.query<Sample['jobs'][number][]>(
-          `SELECT dataset, state, pause_reason AS reason, count(*)::integer AS jobs
-           FROM sluice.job GROUP BY dataset, state, pause_reason`,
-        ),
-        await this.database.query<Sample['successes'][number][]>(
-          `SELECT dataset, extract(epoch FROM max(finished_at))::float8 AS at
-           FROM sluice.job WHERE state = 'succeeded' GROUP BY dataset`,
-        ),
-        await this.database.query<Sample['openDeadLetters'][number][]>(
-          `SELECT dataset, sum(open)::float8 AS open FROM sluice.dead_letter_group GROUP BY dataset`,
-        ),
-        // The first of the index by state.
-        await this.database.query<{ job: string }[]>(
-          `SELECT job FROM sluice.dead_letter WHERE state = 'open' ORDER BY job, record LIMIT 1`,
-        ),
-        await this.database.query<{ parked: number }[]>(
-          `SELECT count(*)::integer AS parked FROM sluice.parked_message`,
-        ),
-      ];
-      return {
-        ...{ jobs, successes, openDeadLetters },
-        ...{ oldestOpenJob: oldest[0]?.job ?? null, parked: parked[0]?.parked ?? 0 },
-      };
+      const jobs = await this.database.query<Sample['jobs'][number][]>(
+        `SELECT dataset, state, pause_reason AS reason, count(*)::integer AS jobs,
+           extract(epoch FROM max(finished_at))::float8 AS "endedAt"
+         FROM sluice.job GROUP BY dataset, state, pause_reason`,
+      );
+      const openDeadLetters = await this.database.query<Sample['openDeadLetters'][number][]>(
+        `SELECT dataset, sum(open)::float8 AS open FROM sluice.dead_letter_group GROUP BY dataset`,
+      );
+      // The first of the index by state.
+      const [oldest] = await this.database.query<{ job: string }[]>(
+        `SELECT job FROM sluice.dead_letter WHERE state = 'open' ORDER BY job, record LIMIT 1`,
+      );
+      const [{ parked } = { parked: 0 }] = await this.database.query<{ parked: number }[]>(
+        `SELECT count(*)::integer AS parked FROM sluice.parked_message`,
+      );
+      return { jobs, openDeadLetters, oldestOpenJob: oldest?.job ?? null, parked };
     } catch (error) {
       this.logger.warn({ err: error }, 'the database cannot be asked for the metrics');
       return null;
     }
   }
-}
-
-/** A UUIDv7 begins with the milliseconds since 1970. */
-function createdAtMs(job: string): number {
-  return Number.parseInt(job.replaceAll('-', '').slice(0, 12), 16);
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { TraceHistory, TracedJob } from '#api/trace.js';
 import type { JobState } from '#api/job-words.js';
+import { createdAtMs } from '#core/job/job-age.js';
 import type { WriteMode } from '#core/dataset/dataset.js';
 import { hourOf } from '#core/job/prune-stream-jobs.js';
 
@@ -69,7 +70,7 @@ async function prunedJobs(
     [dataset, jobs],
   );
   return rows.map(({ id, mode, source, contract_version: contractVersion }) => {
-    const began = new Date(Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16)).toISOString();
+    const began = new Date(createdAtMs(id)).toISOString();
     return {
       ...{ id, mode, source, contractVersion, state: 'succeeded' as const, dryRun: false },
       ...{ createdAt: began, finishedAt: began, firstEpoch: 0 },

@@ -131,7 +131,7 @@ function accessOf(config: ConnectionConfig, applicationName: string): AccessChec
     mode: config.access,
     isMetricsOpen: config.metricsOpen === 'true',
     localToken: LocalToken.fromFile(config.localTokenFile),
-    database: createPool({ url: config.databaseUrl, applicationName, maxConnections: 2 }),
+    database: createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 }),
   });
 }
 

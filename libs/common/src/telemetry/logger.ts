@@ -67,9 +67,7 @@ export function loggerTo(stream: DestinationStream, service: string, level: stri
       level,
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: {
-        level: (label) => ({ level: label }),
-      },
+      formatters: { level: (label) => ({ level: label }) },
       hooks: {
         logMethod(inputs, method, level) {
           const label = this.levels.labels[level] ?? 'other';

@@ -1,7 +1,8 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { type AccessTokenFacts, createToken, listTokens, revokeToken } from '#common/access/access-tokens.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
+import { createPool } from '#common/postgres/pool.js';
 import { plainText } from '#common/text/plain-text.js';
 import type { Exit } from '../exit-codes.js';
 import { successJson } from '../render/envelope.js';
@@ -57,8 +58,7 @@ async function onDatabase<T>(context: CliContext, work: (client: pg.Pool) => Pro
       'SYSTEM_UNREACHABLE',
       'DATABASE_URL is not set, and Sluice is not running in this checkout.',
     );
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 1, application_name: 'sluice token' });
-  pool.on('error', () => undefined);
+  const pool = createPool({ url: databaseUrl, applicationName: 'sluice token', maxConnections: 1 });
   try {
     return await work(pool);
   } catch (error) {

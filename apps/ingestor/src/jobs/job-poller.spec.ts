@@ -52,15 +52,15 @@ describe('JobPoller', () => {
     return hasEnded;
   };
 
-  it('polls for jobs twice a second, a tenth sooner or later, and at once when it is woken', async () => {
+  it('polls for jobs once a second, a tenth sooner or later, and at once when it is woken', async () => {
     await settle();
     expect(looks).toBe(1);
     poller.wake();
     await settle();
     expect(looks).toBe(2);
-    await settle(449);
+    await settle(899);
     expect(looks).toBe(2);
-    await settle(101);
+    await settle(201);
     expect(looks).toBe(3);
     expect(await endsAtOnce()).toBe(true);
   });

@@ -17,7 +17,8 @@ import { JobRunner } from './job-runner.js';
 /** The name by which this process holds leases. */
 export const INSTANCE = Symbol('instance');
 
-const POLL_INTERVAL_MS = 500;
+/** What this process makes or releases itself wakes the loop: only what another one leaves is found by polling. */
+const POLL_INTERVAL_MS = 1_000;
 /** Polling is a single statement: silence for so long means a wedged loop. */
 const MAX_SILENCE_MS = 120_000;
 

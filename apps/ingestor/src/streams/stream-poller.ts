@@ -12,6 +12,7 @@ import { BackgroundLoop } from '#common/lifecycle/background-loop.js';
 import { KAFKA, LOGGER } from '#common/providers/tokens.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
+import { isAttended } from '#core/stream/stream-state.js';
 import type { Stream } from '#core/stream/stream.entity.js';
 import { StreamRepository } from '#core/stream/stream.repository.js';
 import { IngestorConfig } from '../ingestor.config.js';
@@ -80,6 +81,10 @@ export class StreamPoller implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   private async turn(): Promise<void> {
+    const streams = await this.streams.all();
+    this.metrics.states(streams);
+    // An idle system is asked one question a turn.
+    if (streams.every(({ state, dataset }) => !isAttended(state) || this.runs.has(dataset))) return;
     const versions = Object.fromEntries(
       [...this.datasets].map(([name, { contractVersion }]) => [name, contractVersion]),
     );
@@ -89,7 +94,6 @@ export class StreamPoller implements OnApplicationBootstrap, BeforeApplicationSh
       const message = `The stream of ${dataset} was run by a newer version of the dataset than ${version}, which an ingestor has that looked for it.`;
       await this.streams.declareWait(dataset, { code: 'CONTRACT_NEWER', message });
     }
-    this.metrics.states(await this.streams.all());
   }
 
   private begin(stream: Stream): void {

@@ -70,6 +70,11 @@ export class JobWatch {
 
   private async look(): Promise<void> {
     const { pool, datasets, config, logger } = this.parts;
+    const names = [...datasets.keys()];
+    if (!(await this.isAnyRunning(names))) {
+      this.missing.keepOnly([]);
+      return;
+    }
     for (const job of await this.judgedJobs()) {
       const detail = judge(job, await readWindow(pool, job));
       if (detail !== null && (await pauseLoading(pool, job.id, 'breaker', detail)))
@@ -78,7 +83,6 @@ export class JobWatch {
           `paused: ${detail.message}`,
         );
     }
-    const names = [...datasets.keys()];
     const idle = await findIdle(pool, names, config.missingAfterSeconds);
     await this.waits.clearOthers(names, idle);
     for (const job of idle) await this.survives(job, () => this.waits.declareFor(job));
@@ -104,6 +108,15 @@ export class JobWatch {
     } catch (error) {
       this.parts.logger.warn({ job: job.id, dataset: job.dataset, err: error }, 'cannot check a job now');
     }
+  }
+
+  /** An idle system is asked one question a turn. */
+  private async isAnyRunning(names: readonly string[]): Promise<boolean> {
+    const { rowCount } = await this.parts.pool.query(
+      `SELECT FROM sluice.job WHERE state = 'running' AND dataset = ANY($1) LIMIT 1`,
+      [names],
+    );
+    return rowCount === 1;
   }
 
   private async judgedJobs(): Promise<JudgedJob[]> {

@@ -55,6 +55,9 @@ export class HistoryPublisher implements OnApplicationBootstrap, BeforeApplicati
 
   /** @returns how many it has published; 0 also while another tracker does */
   async step(): Promise<number> {
+    // An idle system is asked one question, and opens no transaction.
+    const { rowCount } = await this.pool.query('SELECT FROM sluice.history_outbox LIMIT 1');
+    if (rowCount === 0) return 0;
     return inTransaction(this.pool, async (client) => {
       const { rows: locks } = await client.query<{ held: boolean }>(
         `SELECT pg_try_advisory_xact_lock(${PUBLISHER_LOCK}) AS held`,

@@ -58,6 +58,9 @@ const SET = `
   SELECT set_config(wanted.key, wanted.value, $2) FROM json_each_text($1::json) AS wanted
   WHERE current_setting(wanted.key, true) IS NOT NULL`;
 
+/** To open a connection takes a login; with pg's own 10 s an idle service opened one again every few seconds. */
+const IDLE_CONNECTION_MS = 60_000;
+
 /** What every connection of Sluice's is opened with: fit for `pg.Pool`, and for TypeORM's `extra`. */
 export function poolConfig({ url, applicationName, maxConnections }: PoolOptions): pg.PoolConfig {
   return {
@@ -66,6 +69,7 @@ export function poolConfig({ url, applicationName, maxConnections }: PoolOptions
     application_name: applicationName,
     max: maxConnections,
     connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: IDLE_CONNECTION_MS,
     keepAlive: true,
     verify: (client, done) => {
       // Without a listener an error between two queries would end the process (pg emits it on the client).

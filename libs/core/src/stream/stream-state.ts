@@ -62,6 +62,10 @@ export const STREAM_TRANSITIONS: readonly StreamTransition[] = [
 /** States in which jobs are made of what arrives. */
 export const ATTENDED_STATES = ['running', 'draining'] as const satisfies readonly StreamState[];
 
+export function isAttended(state: StreamState): boolean {
+  return (ATTENDED_STATES as readonly StreamState[]).includes(state);
+}
+
 function transition(name: StreamTransitionName): StreamTransition {
   const found = STREAM_TRANSITIONS.find((one) => one.name === name);
   if (found) return found;

@@ -2,13 +2,14 @@ import { createRequire } from 'node:module';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
 import { createKafka } from './kafka-client.js';
-import { installWaitingRequests } from './waiting-requests.js';
+import { TIMEOUT_LOOK_MS, installWaitingRequests } from './waiting-requests.js';
 
 interface Queue {
   push(request: { entry: object; expectResponse: boolean; sendRequest: () => void }): void;
   fulfillRequest(answer: { correlationId: number; payload: Buffer; size: number }): void;
   maybeThrottle(throttleMs: number): void;
   scheduleCheckPendingRequests(): void;
+  scheduleRequestTimeoutCheck(): void;
   destroy(): void;
 }
 
@@ -21,6 +22,8 @@ const { scheduleCheckPendingRequests: kafkajsOwn } = RequestQueue.prototype;
 
 describe("kafkajs's queue of requests, once taught", () => {
   const sent: number[] = [];
+  const rejected: unknown[] = [];
+  let isConnected = true;
   let queue: Queue;
 
   beforeAll(() => {
@@ -31,9 +34,12 @@ describe("kafkajs's queue of requests, once taught", () => {
   beforeEach(() => {
     jest.useFakeTimers();
     sent.length = 0;
+    rejected.length = 0;
+    isConnected = true;
     const nothing = (): void => undefined;
     queue = new RequestQueue({
-      ...{ maxInFlightRequests: 1, requestTimeout: 30_000, enforceRequestTimeout: false },
+      ...{ maxInFlightRequests: 1, requestTimeout: 30_000, enforceRequestTimeout: true },
+      isConnected: () => isConnected,
       ...{ clientId: 'client', broker: 'broker', logger: { debug: nothing, warn: nothing } },
     });
   });
@@ -45,7 +51,7 @@ describe("kafkajs's queue of requests, once taught", () => {
 
   function push(correlationId: number): void {
     queue.push({
-      entry: { correlationId, resolve: () => undefined, reject: () => undefined },
+      entry: { correlationId, resolve: () => undefined, reject: (error: unknown) => rejected.push(error) },
       expectResponse: true,
       sendRequest: () => sent.push(correlationId),
     });
@@ -87,6 +93,21 @@ describe("kafkajs's queue of requests, once taught", () => {
     push(2);
     expect(sent).toEqual([1, 2]);
     jest.runOnlyPendingTimers();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('looks once a second whether a request has timed out, as long as it is connected', () => {
+    queue.scheduleRequestTimeoutCheck();
+    push(1);
+    push(2);
+    jest.advanceTimersByTime(30_000);
+    expect(rejected).toEqual([]);
+    jest.advanceTimersByTime(TIMEOUT_LOOK_MS);
+    expect(rejected).toMatchObject([{ name: 'KafkaJSRequestTimeoutError' }]);
+    // It has made room.
+    expect(sent).toEqual([1, 2]);
+    isConnected = false;
+    jest.advanceTimersByTime(TIMEOUT_LOOK_MS);
     expect(jest.getTimerCount()).toBe(0);
   });
 

@@ -87,8 +87,8 @@ const JOINS_A_SESSION = 3;
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** A handler that has reported no progress for this long is considered hung (BS4): longer than any single statement. */
 const MAX_SILENCE_MS = 120_000;
-/** The broker answers an idle fetch after this: how long draining may have to wait. */
-const MAX_WAIT_MS = 250;
+/** The broker answers an idle fetch after this: how long draining, and a partition whose rest is over, may have to wait. */
+const MAX_WAIT_MS = 1_000;
 /** Partitions that are added to a topic are read after this time at the latest; kafkajs would ignore them for five minutes. */
 const METADATA_MAX_AGE_MS = 10_000;
 /** BS6. */

@@ -8,6 +8,7 @@ import { PROGRAMS, type SettingsClass, settingsClassesOf } from '../support/docs
  * moment to ask what would be wrong with it.
  */
 const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
+  AWS_REGION: 'eu west',
   DATABASE_URL: 'postgres://user:%zz@host/db',
   EDITOR: null,
   JAVA_HOME: null,
@@ -29,6 +30,9 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   SLUICE_MAINTENANCE_WORK_MEM: '1kB',
   SLUICE_MESSAGE_KEY: 'short',
   SLUICE_METRICS_OPEN: 'yes',
+  SLUICE_S3_ADDRESSING: 'virtual',
+  SLUICE_S3_BUCKETS: 'My_Bucket',
+  SLUICE_S3_ENDPOINT: ['store:9000', 'http://store/path'],
   SLUICE_SOURCE_FOLDERS: 'relative/folder',
   SLUICE_SOURCE_PRIVATE_ADDRESSES: 'maybe',
   SLUICE_SOURCE_USER_AGENT: 'two\nlines',

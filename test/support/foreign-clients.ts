@@ -1,6 +1,6 @@
 /**
- * Kafka clients of others that come neither with Node's packages nor with the local broker: fetched once, from the registries
- * of their languages, into a folder that all tests of a checkout share.
+ * Programs of others that come neither with Node's packages nor with the local broker, Kafka clients and an object store: fetched
+ * once, from the registries of their languages, into a folder that all tests of a checkout share.
  *
  * Where they cannot be fetched, the tests that need them are left out with one line; in CI that is an error.
  */
@@ -20,6 +20,8 @@ const TOOLS = `org.apache.kafka:kafka-tools:${KAFKA_VERSION}`;
 const COPY_GOAL = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy';
 /** librdkafka with its Python module, built for Linux and macOS. */
 const LIBRDKAFKA = 'confluent-kafka==2.16.1';
+/** Stands for AWS: ETags, versions, If-Match and signed requests as there. */
+const MOTO = 'moto[server]==5.2.5';
 
 /** @returns the jar with Kafka's console producer, which runs with the broker's jars; null: left out */
 export function consoleProducerJar(): Promise<string | null> {
@@ -45,12 +47,24 @@ export function consoleProducerJar(): Promise<string | null> {
 
 /** @returns what `PYTHONPATH` has to name for `import confluent_kafka`; null: left out */
 export function librdkafkaFolder(): Promise<string | null> {
-  return orLeftOut(LIBRDKAFKA, async () => {
+  return pythonFolder(LIBRDKAFKA);
+}
+
+/** @returns what `PYTHONPATH` has to name for `python3 -m moto.server`, an object store; null: left out */
+export function motoFolder(): Promise<string | null> {
+  return pythonFolder(MOTO);
+}
+
+function pythonFolder(requirement: string): Promise<string | null> {
+  return orLeftOut(requirement, async () => {
     const versionOf = 'import sys; print("%d.%d" % sys.version_info[:2])';
     const python = (await expectSuccess('python3', await runWithin('python3', ['-c', versionOf]))).trim();
-    return fetched(`${LIBRDKAFKA}-python${python}`, async (partial) => {
-      const flags = ['--quiet', '--disable-pip-version-check', '--only-binary', ':all:', '--target', partial];
-      await expectSuccess('pip', await runWithin('python3', ['-m', 'pip', 'install', ...flags, LIBRDKAFKA]));
+    return fetched(`${requirement}-python${python}`, async (partial) => {
+      const flags = ['--quiet', '--disable-pip-version-check', '--only-binary', ':all:', '--no-compile'];
+      await expectSuccess(
+        'pip',
+        await runWithin('python3', ['-m', 'pip', 'install', ...flags, '--target', partial, requirement]),
+      );
     });
   });
 }

@@ -37,9 +37,13 @@ Settings come from the environment. \`npx sluice env --settings\` prints the sam
 `;
 
 function section(title: string, classes: readonly SettingsClass[] | readonly (new () => object)[]): string {
+  const listed = new Set<VariableFacts>();
   const rows = classes.flatMap((settings) => {
     const defaults = new settings() as Readonly<Record<string, unknown>>;
-    return ownVariables(settings).map((facts) => [
+    // Those of a class that several extend stand once.
+    const own = ownVariables(settings).filter((facts) => !listed.has(facts));
+    for (const facts of own) listed.add(facts);
+    return own.map((facts) => [
       `\`${facts.variable}\``,
       defaultOf(facts, defaults),
       allowedBy(settings, facts.property),

@@ -54,14 +54,14 @@ describe.each(KINDS.map(({ name }) => name))('a source of the kind %s', (name) =
   }
 
   function open(
-    { uri }: TestSource,
+    { uri, settings: reached }: TestSource,
     changes: SourceSettings = {},
     signal = new AbortController().signal,
     encoding?: string,
     kept: { own?: OwnPart; began?: OwnPart | null } = {},
   ): Promise<ByteSource> {
     const { own = ownOf(uri), began } = kept;
-    const settings = sourceSettings({ retryFactorMs: 1, ...changes });
+    const settings = sourceSettings({ retryFactorMs: 1, ...reached, ...changes });
     return openBytes({ uri, own, began, encoding }, settings, signal);
   }
 

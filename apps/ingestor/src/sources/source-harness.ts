@@ -28,6 +28,8 @@ export interface MessageHarness {
 export interface TestSource<Content = Buffer> {
   /** Its address, with everything secret that an address of this kind may hold. The source is refused without it. */
   readonly uri: string;
+  /** By which its server is reached, where the address does not say. */
+  readonly settings?: SourceSettings;
   /** Texts that may be shown nowhere. */
   readonly secrets: readonly string[];
   /** Makes another version of it, under the same address. Resolves when every opening from now on finds that one. */

@@ -57,7 +57,7 @@ export const SOURCE_ERROR_CODES = {
     retryable: false,
     meaning: 'The settings do not allow reading from this address or folder.',
     action:
-      'Choose another source; start the job with the token (the CLI on the same machine sends it); or see SLUICE_SOURCE_FOLDERS, SLUICE_SOURCE_PRIVATE_ADDRESSES and SLUICE_SOURCE_REDIRECTS_TO_PRIVATE.',
+      'Choose another source; start the job with the token (the CLI on the same machine sends it); or see SLUICE_SOURCE_FOLDERS, SLUICE_S3_BUCKETS, SLUICE_SOURCE_PRIVATE_ADDRESSES and SLUICE_SOURCE_REDIRECTS_TO_PRIVATE.',
   },
   SOURCE_UNSUPPORTED: {
     retryable: false,

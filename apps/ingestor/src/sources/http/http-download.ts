@@ -13,7 +13,7 @@ import {
   valuesOf,
 } from './http-headers.js';
 import type { HttpConfig } from './http.config.js';
-import { RetryBudget } from './retry-budget.js';
+import { RetryBudget } from '../retry-budget.js';
 
 /**
  * One HTTP resource as one run of bytes, whatever happens to its connections.

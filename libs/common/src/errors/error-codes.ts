@@ -27,6 +27,12 @@ export const ERROR_CODES = {
     meaning: 'Too many wrong tokens came from this address.',
     action: 'Correct the token, and wait for the seconds that the message names.',
   },
+  PORT_UNAVAILABLE: {
+    retryable: true,
+    meaning:
+      'A service cannot listen on its port: another program has it, or the address is not this machine’s.',
+    action: 'End the other program, or set SLUICE_PORT and SLUICE_HOST; then start the service again.',
+  },
   SCHEMA_OUTDATED: {
     retryable: false,
     meaning: 'The control tables are older than this service.',

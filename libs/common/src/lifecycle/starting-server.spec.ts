@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { expect, it } from '@jest/globals';
+import type { SluiceError } from '../errors/sluice-error.js';
 import { serveWhileStarting } from './starting-server.js';
 
 it('a service that is being built is live and not ready, and frees its port afterwards', async () => {
@@ -21,6 +22,22 @@ it('a service that is being built is live and not ready, and frees its port afte
   await (
     await serveWhileStarting(port, '127.0.0.1')
   )();
+});
+
+it('a service whose port is taken says so, and what to do', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  try {
+    const error: unknown = await serveWhileStarting(port, '127.0.0.1').catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'PORT_UNAVAILABLE' });
+    expect((error as SluiceError).message).toContain(`127.0.0.1:${port}`);
+    expect((error as SluiceError).message).toContain('EADDRINUSE');
+    expect((error as SluiceError).action).toContain('SLUICE_PORT');
+  } finally {
+    other.close();
+    await once(other, 'close');
+  }
 });
 
 async function freePort(): Promise<number> {

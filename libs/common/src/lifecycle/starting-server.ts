@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { HealthAnswer } from '../http/health.controller.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 
@@ -8,6 +9,7 @@ import { OWN_BUILD } from '../telemetry/build.js';
  * for PostgreSQL: live, and not ready. A probe that found nothing there would have the service restarted for an
  * outage of its database.
  * @returns ends it and frees the port
+ * @throws SluiceError PORT_UNAVAILABLE
  */
 export async function serveWhileStarting(port: number, host: string): Promise<() => Promise<void>> {
   const server = createServer((request, response) => {
@@ -23,7 +25,9 @@ export async function serveWhileStarting(port: number, host: string): Promise<()
     response.end(JSON.stringify(body));
   });
   server.listen(port, host);
-  await once(server, 'listening');
+  await once(server, 'listening').catch((error: unknown) => {
+    throw new SluiceError('PORT_UNAVAILABLE', `Nothing can listen on ${host}:${port}: ${messageOf(error)}.`);
+  });
   return async () => {
     server.close();
     server.closeAllConnections();

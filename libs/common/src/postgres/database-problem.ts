@@ -107,6 +107,11 @@ const RULES: readonly Rule[] = [
   },
   {
     code: 'DATABASE_UNAVAILABLE',
+    when: ['EMFILE', 'ENFILE'],
+    advice: 'This process, or its machine, may open no more files: raise the limit (ulimit -n, LimitNOFILE).',
+  },
+  {
+    code: 'DATABASE_UNAVAILABLE',
     when: ['ECONNREFUSED'],
     advice: 'Nothing answers at that address: start the server, or correct host and port in DATABASE_URL.',
   },

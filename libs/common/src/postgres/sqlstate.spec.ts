@@ -25,6 +25,8 @@ describe('classifyDatabaseError', () => {
     ['22P04', 'schema'],
     ['42P01', 'schema'],
     ['ECONNREFUSED', 'wait'],
+    ['EMFILE', 'wait'],
+    ['EADDRNOTAVAIL', 'wait'],
   ])('takes %s for %s', (code, kind) => {
     expect(classifyDatabaseError(withCode(code))).toBe(kind);
   });

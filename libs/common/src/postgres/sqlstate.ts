@@ -41,7 +41,7 @@ export const SQLSTATES: ReadonlyMap<string, SqlstateFacts> = new Map([
   ['42', { kind: 'schema', name: 'class: syntax error or access rule violation' }],
 ]);
 
-/** Node's own words for a connection that is not there. */
+/** Node's own words for a connection that is not there, or for which this process or machine has no file, port or memory left. */
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -51,6 +51,11 @@ const NETWORK_CODES = new Set([
   'ENETUNREACH',
   'ENOTFOUND',
   'EAI_AGAIN',
+  'EMFILE',
+  'ENFILE',
+  'EADDRNOTAVAIL',
+  'ENOBUFS',
+  'ENOMEM',
 ]);
 /**
  * pg reports a lost connection by message only; and so does TypeORM, when it ends between two statements: the next one

@@ -114,6 +114,7 @@ export class HeldBroker {
 export interface TestIngestor {
   readonly broker: HeldBroker;
   readonly runner: JobRunner;
+  readonly metrics: Registry;
   readonly commands: JobCommands;
   readonly drain: AbortController;
   /** Claims the next job and runs it, with its source where a test has opened it. @returns its end */
@@ -187,20 +188,23 @@ export class Ingesting {
     ]);
     const config = Object.assign(new IngestorConfig(), { maxBatchRecords: 2, leaseSeconds }, settings);
     const broker = new HeldBroker();
+    const metrics = new Registry();
+    const counters = new IngestorMetrics(metrics);
     const drain = new AbortController();
     const runner = new JobRunner(
       jobs,
       registry,
-      new SourceOpener(sourceSettings({ retryFactorMs: 1 })),
+      new SourceOpener(sourceSettings({ retryFactorMs: 1 }), counters),
       broker as unknown as Publisher,
       config,
-      new IngestorMetrics(new Registry()),
+      counters,
       THREE_PARTITIONS,
       pino({ level: 'silent' }),
     );
     return {
       broker,
       runner,
+      metrics,
       drain,
       commands: new JobCommands(this.operator, runner, this.database),
       run: async (opened) => {

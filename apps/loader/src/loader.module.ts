@@ -15,6 +15,7 @@ import { parkingProvider } from '#common/lifecycle/parking.provider.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA, LOGGER, PG_POOL } from '#common/providers/tokens.js';
+import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
@@ -87,10 +88,17 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               onCopied: (dataset, seconds) => {
                 metrics.copied(dataset, seconds);
               },
+              onCommitted: (dataset, seconds) => {
+                metrics.committed(dataset, seconds);
+              },
+              onMergedAtOnce: (seconds) => {
+                metrics.stepEnded('merge', seconds);
+              },
             }),
         },
         parkingProvider((message) => encodeStatusEvent({ type: 'parked', ...message })),
         LoaderMetrics,
+        ContractMetrics,
         KafkaAnnouncer,
         {
           provide: Sweep,
@@ -117,6 +125,9 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               },
               onStepEnd: (step, seconds) => {
                 metrics.stepEnded(step, seconds);
+              },
+              onLeaseLost: () => {
+                metrics.leases.lost('finalization');
               },
               onAnnounced: (job) => {
                 metrics.ended(job);

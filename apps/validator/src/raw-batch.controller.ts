@@ -56,6 +56,7 @@ export class RawBatchController {
   ) {
     this.seal = MessageSeal.of(config.messageKey);
     if (this.seal === null) logger.warn(UNSEALED);
+    metrics.shows(this.inFlight);
   }
 
   @BatchHandler('raw')
@@ -83,7 +84,13 @@ export class RawBatchController {
       const raw = decodeRawMessage(message);
       const seal = checkedSeal(this.seal, message) ? this.seal : null;
       const outcome = this.outcomeOf(raw);
-      return { raw, outcome, seal, published: admission.judged(heldBytes(outcome)) };
+      const bytes = heldBytes(outcome);
+      const [admitted, shown] = [admission.judged(bytes), this.metrics.inFlight.begin(1, bytes)];
+      const published = (): void => {
+        admitted();
+        shown();
+      };
+      return { raw, outcome, seal, published };
     } catch (error) {
       admission.released();
       throw error;
@@ -115,7 +122,11 @@ export class RawBatchController {
     const clean = encodeCleanMessage(raw, message.place, outcome, partitions);
     await this.publisher.send([seal?.sealed(clean) ?? clean]);
     faultPoint('validator.clean-sent');
-    if (verdict === null) return;
+    const bytes = batch.byteEnd - batch.byteStart;
+    if (verdict === null) {
+      this.metrics.faulted(dataset, bytes);
+      return;
+    }
     const { unknownMembers } = verdict;
     await this.publisher.send([
       encodeStatusEvent({
@@ -125,7 +136,7 @@ export class RawBatchController {
         epoch,
         batch: batch.batch,
         stage: 'validate',
-        bytes: batch.byteEnd - batch.byteStart,
+        bytes,
         ...verdict.counts,
         findings: verdict.findings,
         ...(unknownMembers === undefined ? {} : { unknownMembers: travellingMembers(unknownMembers) }),
@@ -133,7 +144,7 @@ export class RawBatchController {
       }),
     ]);
     faultPoint('validator.status-sent');
-    this.metrics.judged(dataset, verdict);
+    this.metrics.judged(dataset, bytes, verdict);
   }
 }
 

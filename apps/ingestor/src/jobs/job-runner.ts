@@ -101,7 +101,10 @@ export class JobRunner {
   async run(claim: Claim, drain: AbortSignal, opened?: MessageSource): Promise<void> {
     const log = this.logger.child({ job: claim.id, epoch: claim.epoch });
     const checkpoint = (): Checkpoint | null => run.publisher?.checkpoint ?? null;
-    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds, checkpoint);
+    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds, checkpoint, () => {
+      this.metrics.leases.lost('job');
+    });
+    const isRead = this.metrics.reading();
     const { signal, unlink } = linkAborts(lease.signal, drain);
     const run: Run = { claim, log, lease, signal };
     this.leases.set(claim.id, lease);
@@ -114,6 +117,7 @@ export class JobRunner {
     } finally {
       if (this.leases.get(claim.id) === lease) this.leases.delete(claim.id);
       unlink();
+      isRead();
       await lease.stop();
       await opened?.close();
     }
@@ -314,6 +318,7 @@ export class JobRunner {
       signal,
       logger: log,
       clearance: () => lease.whileNotPaused(signal),
+      onSending: (batch) => this.metrics.inFlight.begin(1, batch.bytes.length),
       onPublished: (batch) => {
         this.metrics.published(dataset, batch);
       },

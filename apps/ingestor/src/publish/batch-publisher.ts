@@ -32,6 +32,8 @@ export interface BatchPublisherOptions {
   readonly logger: Logger;
   /** Resolves when the job may publish: at once, unless it is paused. */
   readonly clearance: () => Promise<void>;
+  /** Called with each batch as it is sent. @returns called when it is acknowledged and announced, or given up */
+  readonly onSending?: (batch: RawBatch) => () => void;
   /** Called with each batch that is acknowledged and announced. */
   readonly onPublished: (batch: RawBatch) => void;
   /** What publishing waits for, each time that it is tried again; null when a message has arrived after that. */
@@ -111,11 +113,15 @@ export class BatchPublisher {
     await this.options.clearance();
     this.throwIfFailed();
     this.offered = after;
+    const sent = this.options.onSending?.(batch);
     const sending = this.sendUntilAcknowledged(batch, after)
       .catch((error: unknown) => {
         this.failure ??= error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error));
       })
-      .finally(() => this.inFlight.delete(sending));
+      .finally(() => {
+        this.inFlight.delete(sending);
+        sent?.();
+      });
     this.inFlight.add(sending);
   }
 

@@ -51,9 +51,16 @@ export class CleanBatchController {
       assertSections(clean, message.place, this.planOf(clean.dataset));
       return clean;
     });
-    for (const group of groupByJob(messages)) {
-      if (delivery.isStale()) return;
-      await this.loadGroup(group, delivery.progress);
+    const groups = groupByJob(messages);
+    const queue = this.metrics.queue(groups.length);
+    try {
+      for (const group of groups) {
+        if (delivery.isStale()) return;
+        queue.loads(group);
+        await this.loadGroup(group, delivery.progress);
+      }
+    } finally {
+      queue.ends();
     }
   }
 

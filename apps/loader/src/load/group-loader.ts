@@ -64,6 +64,10 @@ export interface GroupLoaderParts {
   readonly onFault?: (dataset: string) => void;
   /** Fresh batches were copied into staging, or copying failed. Must not throw. */
   readonly onCopied?: (dataset: string, seconds: number) => void;
+  /** A group is committed. Must not throw. */
+  readonly onCommitted?: (dataset: string, seconds: number) => void;
+  /** A job is visible that was merged with its load, and how long the merge took (LD10). Must not throw. */
+  readonly onMergedAtOnce?: (seconds: number) => void;
   /** Makes a job that one group has loaded whole visible at once (LD10). Absent: all jobs are left to the sweep. */
   readonly atOnce?: MergeAtOnce;
 }
@@ -193,6 +197,8 @@ export class GroupLoader {
     isFirst: boolean,
   ): Promise<GroupOutcome | Obstacle> {
     faultPoint('loader.before-begin');
+    let committingSince = 0;
+    let mergingFor = 0;
     const outcome = await inTransaction(this.parts.pool, async (client): Promise<GroupOutcome | Obstacle> => {
       const job = await lockJob(client, group.job);
       const { state, takesBatches, pid } = job;
@@ -236,10 +242,13 @@ export class GroupLoader {
       if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);
       progress();
       const mayBeWhole = isFirst && state === 'running' && fresh.some(({ batch }) => batch === 0);
+      const mergingSince = performance.now();
       const merged = mayBeWhole
         ? ((await this.parts.atOnce?.tryOnce(client, group.job, fresh.length)) ?? null)
         : null;
       faultPoint('loader.before-commit');
+      committingSince = performance.now();
+      mergingFor = committingSince - mergingSince;
       return { kind: 'loaded', fresh, repeated, merged };
     }).catch((error: unknown): GroupOutcome | Obstacle => {
       if (error instanceof OfTheJob) {
@@ -251,7 +260,11 @@ export class GroupLoader {
     });
     if ('kind' in outcome && outcome.kind === 'loaded') {
       faultPoint('loader.committed');
-      if (outcome.merged !== null) faultPoint('finalizer.visible');
+      this.parts.onCommitted?.(group.dataset, (performance.now() - committingSince) / 1_000);
+      if (outcome.merged !== null) {
+        faultPoint('finalizer.visible');
+        this.parts.onMergedAtOnce?.(mergingFor / 1_000);
+      }
     }
     return outcome;
   }

@@ -30,6 +30,8 @@ export interface DueJobsParts {
   readonly onUnbalanced?: (dataset: string) => void;
   /** A step is over, or has failed. Must not throw. */
   readonly onStepEnd?: (step: FinalizeStep, seconds: number) => void;
+  /** Another loader has taken a job that this one finalized. Must not throw. */
+  readonly onLeaseLost?: () => void;
   /** A merge is visible. Must not throw. */
   readonly onMerged?: (dataset: string, counts: JobCounts) => void;
   /** A job was decided, lost or released: its slot is free. Must not throw. */
@@ -98,6 +100,7 @@ export class DueJobs {
       onFault,
       onUnbalanced,
       onStepEnd,
+      onLeaseLost,
       onMerged,
       onFinalized,
       firstPauseMs = FIRST_PAUSE_MS,
@@ -113,6 +116,7 @@ export class DueJobs {
       onFault: (name: string) => onFault?.(name),
       onUnbalanced: (name: string) => onUnbalanced?.(name),
       onStepEnd: (step: FinalizeStep, seconds: number) => onStepEnd?.(step, seconds),
+      onLeaseLost: () => onLeaseLost?.(),
       onMerged: (name: string, counts: JobCounts) => onMerged?.(name, counts),
     };
     const work = new HeldJob(parts, job, dataset, stopping).finalize().finally(() => {

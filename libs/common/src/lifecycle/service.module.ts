@@ -11,6 +11,7 @@ import { createKafka } from '../kafka/client/kafka-client.js';
 import { Publisher } from '../kafka/transport/publisher.js';
 import { DatabaseHealth } from '../postgres/database-health.js';
 import { createPool } from '../postgres/pool.js';
+import { PoolMetrics } from '../postgres/pool.metrics.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 import { standardLog } from '../telemetry/log-destination.js';
 import { loggedLines } from '../telemetry/logger.js';
@@ -53,6 +54,8 @@ export class ServiceModule implements OnApplicationShutdown {
       poolSize > 0
         ? createPool({ url: () => config.databaseUrl, applicationName, maxConnections: poolSize })
         : null;
+    const pools = new PoolMetrics(registry);
+    if (pool) pools.watch('direct', pool);
     const databaseHealth = pool && new DatabaseHealth(pool);
     if (databaseHealth) health.add(databaseHealth);
     return {
@@ -65,10 +68,11 @@ export class ServiceModule implements OnApplicationShutdown {
         { provide: Registry, useValue: registry },
         { provide: KAFKA, useValue: kafka },
         { provide: PG_POOL, useValue: pool },
+        { provide: PoolMetrics, useValue: pools },
         { provide: DatabaseHealth, useValue: databaseHealth },
         Publisher,
       ],
-      exports: [LOGGER, Health, Registry, KAFKA, PG_POOL, Publisher],
+      exports: [LOGGER, Health, Registry, KAFKA, PG_POOL, PoolMetrics, Publisher],
     };
   }
 

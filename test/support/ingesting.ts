@@ -8,6 +8,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/transport/publisher.js';
+import type { Tracing } from '#common/telemetry/tracing/traced-work.js';
 import { Column, Table } from '#core/dataset/columns.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
@@ -181,6 +182,7 @@ export class Ingesting {
     leaseSeconds = 30,
     settings: Partial<IngestorConfig> = {},
     dataset: Dataset = THINGS,
+    tracing: Tracing | null = null,
   ): TestIngestor {
     const jobs = new JobRepository(this.database, leaseSeconds);
     const registry = new DatasetRegistry([
@@ -200,6 +202,7 @@ export class Ingesting {
       counters,
       THREE_PARTITIONS,
       pino({ level: 'silent' }),
+      tracing,
     );
     return {
       broker,

@@ -3,13 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { SluiceError, codeOf, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { KeptAdmin } from '#common/kafka/transport/kept-admin.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
 import { linkAborts } from '#common/lifecycle/linked-abort.js';
-import { KAFKA, LOGGER } from '#common/providers/tokens.js';
+import { KAFKA, LOGGER, TRACING } from '#common/providers/tokens.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
+import type { TracedWork, Tracing } from '#common/telemetry/tracing/traced-work.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import type { NewJob } from '#core/job/create-job.js';
@@ -29,10 +30,11 @@ import { topicOf } from '#core/message/topics.js';
 import { provenanceOf } from '#core/record/compile-contract.js';
 import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
 import type { SourceHead } from '#core/record/head/source-head.js';
+import type { RawBatch } from '#core/record/raw-batch.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
-import { BatchPublisher } from '../publish/batch-publisher.js';
+import { BatchPublisher, type SentBatch } from '../publish/batch-publisher.js';
 import type { ByteSource } from '../sources/byte-source.js';
 import type { BatchSource } from '../sources/batch-source.js';
 import {
@@ -87,6 +89,7 @@ export class JobRunner {
     private readonly metrics: IngestorMetrics,
     @Inject(KAFKA) kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(TRACING) private readonly tracing: Tracing | null,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
     this.admin = new KeptAdmin(kafka);
@@ -111,13 +114,22 @@ export class JobRunner {
     try {
       const job = await this.jobs.load(claim.id);
       log.info({ dataset: job.dataset, source: job.source.display, mode: job.mode }, 'job claimed');
+      const attributes = {
+        'sluice.source': job.source.display,
+        'sluice.mode': job.mode,
+        'sluice.epoch': claim.epoch,
+      };
+      run.work = this.tracing?.begin('ingest', { job: job.id, dataset: job.dataset }, { attributes });
       await this.ingest(job, run, opened);
     } catch (error) {
-      await this.settle(run, run.signal.aborted ? run.signal.reason : error, drain.aborted);
+      const cause: unknown = run.signal.aborted ? run.signal.reason : error;
+      run.fault = codeOf(cause);
+      await this.settle(run, cause, drain.aborted);
     } finally {
       if (this.leases.get(claim.id) === lease) this.leases.delete(claim.id);
       unlink();
       isRead();
+      run.work?.end(run.fault);
       await lease.stop();
       await opened?.close();
     }
@@ -297,7 +309,7 @@ export class JobRunner {
 
   private publisherFor(
     job: Job,
-    { claim, signal, lease, log }: Run,
+    { claim, signal, lease, log, work }: Run,
     { format, partitions }: PinnedCutting,
     { columns, context }: PinnedHead,
     beginsThere: boolean,
@@ -318,7 +330,7 @@ export class JobRunner {
       signal,
       logger: log,
       clearance: () => lease.whileNotPaused(signal),
-      onSending: (batch) => this.metrics.inFlight.begin(1, batch.bytes.length),
+      onSending: (batch) => this.sending(job, batch, work),
       onPublished: (batch) => {
         this.metrics.published(dataset, batch);
       },
@@ -331,6 +343,29 @@ export class JobRunner {
         attempt: 0,
       },
     });
+  }
+
+  private sending({ id, dataset }: Job, batch: RawBatch, work: TracedWork | undefined): SentBatch {
+    const passed = this.metrics.inFlight.begin(1, batch.bytes.length);
+    const span = this.tracing?.begin(
+      'publish',
+      { job: id, dataset },
+      {
+        parent: work?.traceparent,
+        attributes: {
+          'sluice.batch': batch.batch,
+          'sluice.records': batch.records,
+          'sluice.bytes': batch.bytes.length,
+        },
+      },
+    );
+    return {
+      traceparent: span?.traceparent,
+      over: (error) => {
+        passed();
+        span?.end(error === null ? undefined : codeOf(error));
+      },
+    };
   }
 
   /**
@@ -407,6 +442,10 @@ interface Run {
   readonly signal: AbortSignal;
   /** Once the source's header is read. */
   publisher?: BatchPublisher;
+  /** Once the job is loaded, while traces are on. */
+  work?: TracedWork | undefined;
+  /** Why the run has ended before the source did. */
+  fault?: string;
 }
 
 /** A source that was read to its end. */

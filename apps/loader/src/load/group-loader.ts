@@ -14,6 +14,7 @@ import { noteDropped } from '#core/job/job-problem.js';
 import { failLoading, pauseLoading } from '#core/job/loader-transitions.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
+import type { TracedWork } from '#common/telemetry/tracing/traced-work.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { LOADING_ATTEMPTS, jobFault } from '../faults/job-faults.js';
 import type { MergeAtOnce } from '../finalize/merge-at-once.js';
@@ -34,6 +35,8 @@ export interface BatchGroup {
   readonly dataset: string;
   readonly job: string;
   readonly batches: readonly CleanMessage[];
+  /** While traces are on. */
+  readonly work?: TracedWork | undefined;
 }
 
 export type GroupOutcome =
@@ -63,11 +66,11 @@ export interface GroupLoaderParts {
   /** A job was paused for a fault. Must not throw. */
   readonly onFault?: (dataset: string) => void;
   /** Fresh batches were copied into staging, or copying failed. Must not throw. */
-  readonly onCopied?: (dataset: string, seconds: number) => void;
+  readonly onCopied?: (group: BatchGroup, seconds: number) => void;
   /** A group is committed. Must not throw. */
-  readonly onCommitted?: (dataset: string, seconds: number) => void;
+  readonly onCommitted?: (group: BatchGroup, seconds: number) => void;
   /** A job is visible that was merged with its load, and how long the merge took (LD10). Must not throw. */
-  readonly onMergedAtOnce?: (seconds: number) => void;
+  readonly onMergedAtOnce?: (group: BatchGroup, seconds: number) => void;
   /** Makes a job that one group has loaded whole visible at once (LD10). Absent: all jobs are left to the sweep. */
   readonly atOnce?: MergeAtOnce;
 }
@@ -235,7 +238,7 @@ export class GroupLoader {
       const copy = new RefusingCopy(client, fresh, plan.targets, progress);
       const since = performance.now();
       const refusals = await copy.run().finally(() => {
-        this.parts.onCopied?.(group.dataset, (performance.now() - since) / 1_000);
+        this.parts.onCopied?.(group, (performance.now() - since) / 1_000);
       });
       const unfit = state === 'running' ? await unfitColumnFault(client, copy.unfitColumn(), fresh) : null;
       if (unfit !== null) throw new OfTheJob(unfit, state);
@@ -260,10 +263,10 @@ export class GroupLoader {
     });
     if ('kind' in outcome && outcome.kind === 'loaded') {
       faultPoint('loader.committed');
-      this.parts.onCommitted?.(group.dataset, (performance.now() - committingSince) / 1_000);
+      this.parts.onCommitted?.(group, (performance.now() - committingSince) / 1_000);
       if (outcome.merged !== null) {
         faultPoint('finalizer.visible');
-        this.parts.onMergedAtOnce?.(mergingFor / 1_000);
+        this.parts.onMergedAtOnce?.(group, mergingFor / 1_000);
       }
     }
     return outcome;

@@ -29,7 +29,7 @@ export interface DueJobsParts {
   /** A job has failed because its sums do not add up. Must not throw. */
   readonly onUnbalanced?: (dataset: string) => void;
   /** A step is over, or has failed. Must not throw. */
-  readonly onStepEnd?: (step: FinalizeStep, seconds: number) => void;
+  readonly onStepEnd?: (job: FinalizingJob, step: FinalizeStep, seconds: number) => void;
   /** Another loader has taken a job that this one finalized. Must not throw. */
   readonly onLeaseLost?: () => void;
   /** A merge is visible. Must not throw. */
@@ -115,7 +115,8 @@ export class DueJobs {
       firstPauseMs,
       onFault: (name: string) => onFault?.(name),
       onUnbalanced: (name: string) => onUnbalanced?.(name),
-      onStepEnd: (step: FinalizeStep, seconds: number) => onStepEnd?.(step, seconds),
+      onStepEnd: (each: FinalizingJob, step: FinalizeStep, seconds: number) =>
+        onStepEnd?.(each, step, seconds),
       onLeaseLost: () => onLeaseLost?.(),
       onMerged: (name: string, counts: JobCounts) => onMerged?.(name, counts),
     };

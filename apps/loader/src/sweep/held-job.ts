@@ -42,7 +42,7 @@ export interface HeldJobParts {
   /** Another loader has taken the job. Must not throw. */
   readonly onLeaseLost: () => void;
   /** A step is over, or has failed. */
-  readonly onStepEnd: (step: FinalizeStep, seconds: number) => void;
+  readonly onStepEnd: (job: FinalizingJob, step: FinalizeStep, seconds: number) => void;
 }
 
 const LONGEST_PAUSE_MS = 30_000;
@@ -170,7 +170,7 @@ export class HeldJob {
     if (this.stepInHand === null) return;
     const { step, since } = this.stepInHand;
     this.stepInHand = null;
-    this.parts.onStepEnd(step, (performance.now() - since) / 1_000);
+    this.parts.onStepEnd(this.job, step, (performance.now() - since) / 1_000);
   }
 
   private onStep(step: FinalizeStep, detail: string | undefined): void {

@@ -290,7 +290,7 @@ describe('Sweep', () => {
       onAnnounced: (job: EndedJob) => {
         metrics.ended(job);
       },
-      onStepEnd: (step: FinalizeStep, seconds: number) => {
+      onStepEnd: (_job: unknown, step: FinalizeStep, seconds: number) => {
         metrics.stepEnded(step, seconds);
       },
     };

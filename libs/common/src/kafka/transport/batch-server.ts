@@ -4,7 +4,7 @@ import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { SluiceError, messageOf } from '../../errors/sluice-error.js';
+import { SluiceError, codeOf, messageOf } from '../../errors/sluice-error.js';
 import {
   type BrokerFaultKind,
   brokerErrorCode,
@@ -439,7 +439,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
     this.attempts.set(source, attempt);
     const backoffMs = backoffOf(attempt);
     const retryable = error instanceof SluiceError && error.retryable;
-    const code = error instanceof SluiceError ? error.code : 'INTERNAL';
+    const code = codeOf(error);
     this.metrics.retried(code);
     const facts = { source, attempt, backoffMs, code };
     if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);

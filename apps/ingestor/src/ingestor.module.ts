@@ -4,7 +4,7 @@ import { LocalToken } from '#common/access/local-token.js';
 import { Settings } from '#common/config/environment.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
-import { PoolMetrics } from '#common/postgres/pool.metrics.js';
+import { PoolMetrics } from '#common/telemetry/pool.metrics.js';
 import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';

@@ -9,7 +9,6 @@ import type { JobState } from '#api/job-words.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import type { EndedJob } from './announce/announcer.js';
 import type { FinalizeStep } from './finalize/finalizing-job.js';
-import type { BatchGroup } from './load/group-loader.js';
 
 const ENDS = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 const OUTCOMES = ['inserted', 'updated', 'unchanged', 'deleted', 'superseded'] as const;
@@ -17,7 +16,7 @@ const OUTCOMES = ['inserted', 'updated', 'unchanged', 'deleted', 'superseded'] a
 /** How far a delivery has come. */
 export interface GroupQueue {
   /** The next group is loaded now; the one before it is over. */
-  readonly loads: (group: Pick<BatchGroup, 'batches'>) => void;
+  readonly loads: (group: { readonly batches: readonly CleanMessage[] }) => void;
   /** All of it is over, or the rest is given up. */
   readonly ends: () => void;
 }

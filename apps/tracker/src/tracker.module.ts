@@ -6,7 +6,7 @@ import { BatchServer } from '#common/kafka/transport/batch-server.js';
 import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
-import { PoolMetrics } from '#common/postgres/pool.metrics.js';
+import { PoolMetrics } from '#common/telemetry/pool.metrics.js';
 import { KAFKA } from '#common/providers/tokens.js';
 import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';

@@ -9,7 +9,7 @@ import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
 import { LOGGER, TRACING } from '#common/providers/tokens.js';
 import type { TracedWork, Tracing } from '#common/telemetry/tracing/traced-work.js';
-import { traceparentOf, withTraceparent } from '#common/telemetry/tracing/traceparent.js';
+import { traceparentOf, withTraceparent } from '#common/kafka/traceparent.js';
 import { type BatchFault, type CleanOutcome, encodeCleanMessage } from '#core/message/clean-message.js';
 import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
 import { BatchFacts } from '#core/message/message-facts.js';

@@ -43,7 +43,7 @@ export class ValidatorMetrics {
     this.records.inc({ dataset, verdict: 'skipped' }, counts.skipped);
     const categories = findingCategories(this.datasets.get(dataset));
     for (const [code, count] of Object.entries(findings)) {
-      // A code about the head of a file is no record's.
+      // A code about a header is no record's.
       const category = categories.get(code) ?? categoryOfGeneral(code) ?? 'structure';
       this.findings.inc({ dataset, code, category }, count);
     }

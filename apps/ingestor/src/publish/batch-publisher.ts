@@ -6,7 +6,7 @@ import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/transport/publisher.js';
-import { withTraceparent } from '#common/telemetry/tracing/traceparent.js';
+import { withTraceparent } from '#common/kafka/traceparent.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
 import type { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage, type RawMessage } from '#core/message/raw-message.js';

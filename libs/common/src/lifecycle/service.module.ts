@@ -11,7 +11,7 @@ import { createKafka } from '../kafka/client/kafka-client.js';
 import { Publisher } from '../kafka/transport/publisher.js';
 import { DatabaseHealth } from '../postgres/database-health.js';
 import { createPool } from '../postgres/pool.js';
-import { PoolMetrics } from '../postgres/pool.metrics.js';
+import { PoolMetrics } from '../telemetry/pool.metrics.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 import { standardLog } from '../telemetry/log-destination.js';
 import { loggedLines } from '../telemetry/logger.js';

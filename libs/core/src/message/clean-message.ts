@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { traceparentOf } from '#common/telemetry/tracing/traceparent.js';
+import { traceparentOf } from '#common/kafka/traceparent.js';
 import type { TablePlan } from '../record/compile-contract.js';
 import type { BatchCounts, BatchVerdict, TableSection } from '../record/verdict.js';
 import {

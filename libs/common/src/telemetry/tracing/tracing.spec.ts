@@ -7,13 +7,13 @@ import { eventually } from '#test/support/eventually.js';
 import { OtlpReceiver } from '#test/support/otlp-receiver.js';
 import { startTracing } from './start-tracing.js';
 import type { Tracing } from './traced-work.js';
-import { traceparentOf, withTraceparent } from './traceparent.js';
+import { traceparentOf, withTraceparent } from '../../kafka/traceparent.js';
 
 const JOB = uuidv7();
 const OF = { job: JOB, dataset: 'shops' };
 const ROOT = JOB.replaceAll('-', '').slice(16);
 
-/** TR1 is an invariant of tracing.ts, BX1 to BX3 are those of bounded-export.ts. */
+/** OT1 is an invariant of tracing.ts, BX1 to BX3 are those of bounded-export.ts. */
 describe('tracing', () => {
   let receiver: OtlpReceiver;
   let lines: string[];
@@ -47,7 +47,7 @@ describe('tracing', () => {
     return tracing;
   };
 
-  it('TR1: the spans of a job are one trace, which its id names, and parts of one another', async () => {
+  it('OT1: the spans of a job are one trace, which its id names, and parts of one another', async () => {
     const tracing = await start(`${receiver.url}/`);
     const ingest = tracing.begin('ingest', OF, { attributes: { 'sluice.mode': 'replace' } });
     const publish = tracing.begin('publish', OF, { parent: ingest.traceparent });

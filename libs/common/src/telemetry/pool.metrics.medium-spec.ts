@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { metricValues } from '#test/support/metric-values.js';
 import { type TestDatabase, startTestDatabase } from '#test/support/postgres.js';
 import { PoolMetrics } from './pool.metrics.js';
-import { createPool } from './pool.js';
+import { createPool } from '../postgres/pool.js';
 
 describe('PoolMetrics', () => {
   let server: TestDatabase;

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Counter, Registry } from 'prom-client';
-import { counter, gauge } from '../telemetry/metrics.js';
+import { counter, gauge } from './metrics.js';
 
 /** `control`: TypeORM's, for the control tables; `direct`: plain connections, to load, finalize and fold. */
 export type PoolName = 'control' | 'direct';

@@ -1,4 +1,4 @@
-import type { OutgoingMessage, RawHeaders } from '../../kafka/message.js';
+import type { OutgoingMessage, RawHeaders } from './message.js';
 
 /**
  * The trace context of W3C in the headers of messages: version, trace, span, flags. Here it names the span that made the message;

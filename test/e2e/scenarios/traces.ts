@@ -33,7 +33,7 @@ export function traces(receiver: OtlpReceiver): Scenario {
     it('go from the source to the tables, and hold nothing of a record', async () => {
       const source = join(running().folder, 'traced.csv');
       writeFileSync(source, CONTENT);
-      const { id } = await runJob(running(), { dataset: DATASET, source });
+      const { id } = await runJob(running(), { dataset: DATASET, mode: 'replace', source });
       const named = (name: string): ReceivedSpan[] => receiver.of(id).filter((span) => span.name === name);
       await eventually(
         () => named('job').length > 0 && named('finalize swap').length > 0,

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
@@ -28,7 +27,7 @@ import { JobRepository } from '#core/job/job.repository.js';
 import { MessageSeal } from '#core/message/message-seal.js';
 import { topicOf } from '#core/message/topics.js';
 import { provenanceOf } from '#core/record/compile-contract.js';
-import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
+import { createCutter } from '#core/record/cutter.js';
 import type { SourceHead } from '#core/record/head/source-head.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
@@ -46,12 +45,12 @@ import {
 import { SourceOpener } from '../sources/source-opener.js';
 import { TOPIC_IDENTITY } from '../sources/topic/topic-address.js';
 import { openBatches, publishBatches } from './ingest-batches.js';
+import { countFrom, cutAndPublish, headOf, placeToBeginAt, restOf } from './ingest-bytes.js';
 import { cutMessagesAndPublish, headOfMessages, messageCutting } from './ingest-messages.js';
 import { JobAtBirth, makeStaging } from './job-at-birth.js';
 import { LeaseKeeper } from './lease-keeper.js';
-import { type OpenedHead, readHead } from './read-head.js';
 import { QUOTES_SOURCE, isLost, isTransient, unexpected } from './run-errors.js';
-import { assertSameHead, assertSameIdentity, changedSource } from './same-source.js';
+import { assertSameHead, assertSameIdentity } from './same-source.js';
 
 /** When the process has to end, it waits no longer than this for acknowledgements. */
 const LONGEST_SETTLE_MS = 3_000;
@@ -460,21 +459,6 @@ function emptySource({ source }: Job): SluiceError {
   return new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: source.display });
 }
 
-/** @returns the place behind the last record, when all of it is acknowledged; null for a source without records */
-async function cutAndPublish(
-  cutter: Cutter,
-  records: AsyncIterable<Buffer>,
-  publisher: BatchPublisher,
-): Promise<Checkpoint | null> {
-  for await (const chunk of records) {
-    for (const batch of cutter.push(chunk)) await publisher.publish(batch);
-    if (cutter.done) break;
-  }
-  for (const batch of cutter.end()) await publisher.publish(batch);
-  await publisher.drain();
-  return publisher.checkpoint;
-}
-
 /**
  * What a job has published so far is validated by the version that it began with. One that has not begun takes ours.
  * @throws SluiceError CONTRACT_MISMATCH
@@ -489,51 +473,4 @@ function assertOwnVersion(
     `Job ${id} was started with version ${contractVersion} of the contract, this ingestor has ${own}.`,
     { dataset: name, job: id },
   );
-}
-
-/** What follows `byte`: of a source that has come with its head nothing more will come, wherever it is moved. */
-function restOf({ whole }: OpenedHead, source: ByteSource, byte: number): AsyncIterable<Buffer> {
-  return whole === null ? source.chunks : Readable.from([whole.subarray(byte)]);
-}
-
-/** The source from `byte` on, and how far it was read. */
-function countFrom(
-  byte: number,
-  chunks: AsyncIterable<Buffer>,
-  expectedBytes: number | null,
-): { records: AsyncIterable<Buffer>; bytesRead: () => number } {
-  let read = byte;
-  async function* records(): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      read += chunk.length;
-      yield chunk;
-    }
-  }
-  // What was skipped is not counted, so the length that the source itself states counts where it states one.
-  return { records: records(), bytesRead: () => expectedBytes ?? read };
-}
-
-/** A head that is refused now and was not when the job began belongs to another source (JR2). */
-async function headOf(job: Job, dataset: Dataset, source: ByteSource): Promise<OpenedHead> {
-  try {
-    return await readHead(dataset, source.chunks, job.source.display);
-  } catch (error) {
-    if (job.head === null || !(error instanceof SluiceError) || error.code !== 'SOURCE_REFUSED') throw error;
-    throw changedSource(job, error.message);
-  }
-}
-
-/** Where cutting continues, with the source moved there; null when it is read from the start (JR2). */
-async function placeToBeginAt(
-  job: Job,
-  source: ByteSource,
-  { whole }: OpenedHead,
-): Promise<CutPosition | null> {
-  const { checkpoint, republishFrom, sourceIdentity } = job;
-  const { validator = null } = source.identity;
-  if (checkpoint === null || republishFrom !== null) return null;
-  if (validator === null || validator !== sourceIdentity?.validator) return null;
-  if (whole === null && !(await source.skipTo(checkpoint.byteOffset))) return null;
-  const { nextBatch: batch, nextRecord: record, nextLine: line, byteOffset: byte } = checkpoint;
-  return { batch, record, line, byte };
 }

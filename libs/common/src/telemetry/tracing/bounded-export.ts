@@ -1,6 +1,9 @@
 import type { BatchSpanProcessor, ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { Logger } from 'pino';
 
+/** `ExportResultCode.SUCCESS`: its package is none of ours. */
+const SUCCESS = 0;
+
 type Callback = Parameters<SpanExporter['export']>[1];
 
 /**
@@ -30,7 +33,7 @@ export class BoundedExport {
     return {
       export: (spans: ReadableSpan[], callback: Callback) => {
         inner.export(spans, (result) => {
-          this.settle(spans.length, result.code === 0, result.error);
+          this.settle(spans.length, Number(result.code) === SUCCESS, result.error);
           callback(result);
         });
       },

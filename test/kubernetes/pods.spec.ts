@@ -21,6 +21,9 @@ const SERVICES = {
   tracker: TrackerConfig,
 };
 const PROGRAMS = { ...SERVICES, migrate: CliConfig };
+const amounts = {
+  ...{ cpu: expect.anything(), memory: expect.anything(), 'ephemeral-storage': expect.anything() },
+};
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
 describe('the image', () => {
@@ -77,8 +80,8 @@ for (const overlay of renderedOverlays()) {
             capabilities: { drop: ['ALL'] },
           },
           resources: {
-            requests: { cpu: expect.anything(), memory: expect.anything() },
-            limits: { cpu: expect.anything(), memory: expect.anything() },
+            requests: amounts,
+            limits: amounts,
           },
         });
       },

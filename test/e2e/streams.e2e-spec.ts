@@ -4,7 +4,7 @@ import { processes } from './scenarios/processes.js';
 import { FIXTURE_DATASETS, onOneSystem } from './scenarios/scenario.js';
 import { streams } from './scenarios/streams.js';
 
-onOneSystem({ ingestors: 2, validators: 2, env: { ...FAULT_ENV, SLUICE_DATASET_PATHS: FIXTURE_DATASETS } }, [
-  streams,
-  processes,
-]);
+onOneSystem(
+  { ingestors: 2, validators: 3, loaders: 3, env: { ...FAULT_ENV, SLUICE_DATASET_PATHS: FIXTURE_DATASETS } },
+  [streams, processes],
+);

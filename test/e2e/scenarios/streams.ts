@@ -1,6 +1,6 @@
 /**
  * Streams in a whole system: what producers send is in the tables, once, and the last message of a key wins, whatever
- * happens to the ingestors and the broker in between (G1 to G5, G8).
+ * happens to the services and the broker in between (G1 to G5, G8).
  */
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { pino } from 'pino';
@@ -8,10 +8,13 @@ import { STREAM_FAULT_POINTS, type FaultPoint } from '#common/faults/fault-point
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { SendableMessage } from '#common/kafka/message.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
+import { generate as generateOrders } from '../../fixtures/datasets/webshop-orders/generator.js';
 import { eventually } from '../../support/eventually.js';
 import { query } from '../../support/expect-tables.js';
 import { armFaultPoint, disarmFaultPoints, faultPointHit } from '../../support/fault-points.js';
-import { clientOf, lettersOf } from '../../support/run-job.js';
+import { startHaltingSource } from '../../support/halting-source.js';
+import { KafkaView } from '../../support/kafka-view.js';
+import { clientOf, jobEnd, lettersOf } from '../../support/run-job.js';
 import type { System } from '../../support/system.js';
 import { scenario } from './scenario.js';
 
@@ -202,6 +205,47 @@ export const streams = scenario('streams', {}, (running) => {
       await expectAll();
     },
   );
+
+  it('continue beside a job while validators and loaders come and leave: 1, 3, 1', async () => {
+    const more = ['validator-2', 'validator-3', 'loader-2', 'loader-3'];
+    const drain = async (name: string): Promise<void> => {
+      const { length } = system.logsOf(name);
+      await system.kill(name, 'SIGTERM');
+      expect(system.logsOf(name).slice(length)).toContain('"msg":"drained"');
+    };
+    await Promise.all(more.map(drain));
+    const rows = 3_000;
+    const orders = generateOrders({ rows, seed: 5, defectShare: 0.05, repeatShare: 0 });
+    const source = await startHaltingSource(
+      Buffer.concat([...orders].map((each) => Buffer.from(each))),
+      null,
+    );
+    const kafka = await KafkaView.open(system, []);
+    try {
+      const client = clientOf(system);
+      const request = { dataset: JSON_SET, mode: 'replace', source: source.url, maxRefusedShare: 1 } as const;
+      const { id } = await client.startJob(request);
+      await client.startStream(CSV, { maxMs: 100, maxRecords: 50 });
+      await produce(100);
+      await eventually(async () => {
+        const loaded = await query(system, 'SELECT FROM sluice.ledger WHERE job = $1', [id]);
+        return loaded.length > 0;
+      }, 'some of the job to be loaded');
+      await Promise.all(more.map((name) => system.restart(name)));
+      for (const group of ['sluice-validator', 'sluice-loader'])
+        await eventually(async () => (await kafka.membersOf(group)) === 3, `three members of ${group}`);
+      await produce(100);
+      source.goOn();
+      await produce(100);
+      await Promise.all(more.map(drain));
+      const end = await jobEnd(system, id);
+      expect(end).toMatchObject({ state: 'succeeded', counts: { read: rows } });
+      expect(await query(system, 'SELECT FROM public.webshop_order')).toHaveLength(end.counts?.loaded ?? NaN);
+      await expectAll();
+    } finally {
+      await Promise.all([source.close(), kafka.close()]);
+    }
+  });
 
   it('wait while the broker is away, say so, and continue', async () => {
     await clientOf(system).startStream(CSV, {});

@@ -1,6 +1,9 @@
 import type { BatchSpanProcessor, ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { Logger } from 'pino';
 
+/** `ExportResultCode.SUCCESS` of a package that is not installed by name. */
+const SUCCESS = 0;
+
 type Callback = Parameters<SpanExporter['export']>[1];
 
 /**
@@ -30,7 +33,8 @@ export class BoundedExport {
     return {
       export: (spans: ReadableSpan[], callback: Callback) => {
         inner.export(spans, (result) => {
-          this.settle(spans.length, result.code === 0, result.error);
+          const code: number = result.code;
+          this.settle(spans.length, code === SUCCESS, result.error);
           callback(result);
         });
       },

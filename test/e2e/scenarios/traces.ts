@@ -65,6 +65,10 @@ export function traces(receiver: OtlpReceiver): Scenario {
         expect(groups).toContain(parentSpanId);
       expect(named('finalize swap')[0]).toMatchObject({ parentSpanId: job?.spanId });
       expect(receiver.bodies.join()).not.toContain(SECRET);
+      expect(await counter(running(), 'loader', 'sluice_commit_seconds_count', DATASET)).toBe(loaded.length);
+      expect(
+        await counter(running(), 'ingestor', 'sluice_pool_limit_connections', 'control'),
+      ).toBeGreaterThan(0);
       for (const service of ['ingestor', 'validator', 'loader'])
         expect(
           await counter(running(), service, 'sluice_trace_spans_total', 'outcome="exported"'),

@@ -1,7 +1,7 @@
 import type { BatchSpanProcessor, ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { Logger } from 'pino';
 
-/** `ExportResultCode.SUCCESS`: its package is none of ours. */
+/** `ExportResultCode.SUCCESS` of a package that is not installed by name. */
 const SUCCESS = 0;
 
 type Callback = Parameters<SpanExporter['export']>[1];
@@ -33,7 +33,8 @@ export class BoundedExport {
     return {
       export: (spans: ReadableSpan[], callback: Callback) => {
         inner.export(spans, (result) => {
-          this.settle(spans.length, Number(result.code) === SUCCESS, result.error);
+          const code: number = result.code;
+          this.settle(spans.length, code === SUCCESS, result.error);
           callback(result);
         });
       },

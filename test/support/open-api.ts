@@ -1,7 +1,7 @@
 import { type DynamicModule, type INestApplication, Module, type Type } from '@nestjs/common';
 import { validate } from '@readme/openapi-parser';
 import { pino } from 'pino';
-import { localAccess } from '#common/http/local-access.js';
+import { localAccess, noAudit } from '#common/http/local-access.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { openApiDocument } from '#common/http/open-api.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
@@ -35,7 +35,14 @@ export async function addressesOf(
       controllers,
       providers: [...needed].map((provide) => ({ provide: provide as string, useValue: {} })),
     },
-    { logger, nestLogger: false, access: localAccess(), listeningHost: '127.0.0.1', allowedHosts: [] },
+    {
+      logger,
+      nestLogger: false,
+      access: localAccess(),
+      audit: noAudit(),
+      listeningHost: '127.0.0.1',
+      allowedHosts: [],
+    },
   );
 }
 

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { AuditEntry } from '#api/audit.js';
 import type { DatasetView } from '#api/datasets.js';
 import type {
   CheckDeadLetters,
@@ -263,6 +264,11 @@ export class SluiceClient {
   /** Messages that could not be read, newest first. */
   parkedMessages(): AsyncGenerator<ParkedMessageView> {
     return this.pages('/parked-messages', {});
+  }
+
+  /** Who gave which command, newest first. */
+  audit(query: Query): AsyncGenerator<AuditEntry> {
+    return this.pages('/audit', query);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import {
   ApiBadRequestResponse,
@@ -23,6 +24,7 @@ export class ResubmissionsController {
 
   /** Sends refused records again, as they are or as they were corrected; the answer comes when their jobs are there. */
   @NeedsRole('operate')
+  @Audited('dead letters resubmit', { hasDryRun: true })
   @Post()
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersResubmittedDto })

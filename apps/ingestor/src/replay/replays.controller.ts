@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, ParseUUIDPipe, Post, Query, Res } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import {
   ApiAcceptedResponse,
@@ -46,6 +47,7 @@ export class ReplaysController {
 
   /** Loads earlier jobs again from their raw batches; with `dryRun` only says what that would cover. */
   @NeedsRole('operate')
+  @Audited('replay start', { hasDryRun: true })
   @Post()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: ReplayAcceptedDto })
@@ -97,6 +99,7 @@ export class ReplaysController {
 
   /** After this answer no job of it begins, and nothing more is loaded by those that were active. */
   @NeedsRole('operate')
+  @Audited('replay cancel')
   @Post(':id/cancel')
   @ById()
   @HttpCode(200)

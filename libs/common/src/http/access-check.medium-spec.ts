@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { Health, HealthController } from './health.controller.js';
 import { createHttpApp } from './http-app.js';
+import { noAudit } from './local-access.js';
 import { MetricsController } from './metrics.controller.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { AccessCheck, type AccessOptions } from './access-check.js';
@@ -97,6 +98,7 @@ describe('access by tokens', () => {
       listeningHost: '127.0.0.1',
       allowedHosts: [],
       access,
+      audit: noAudit(),
     });
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();

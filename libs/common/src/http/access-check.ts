@@ -21,7 +21,8 @@ export interface AccessOptions {
 const TRUSTED_MS = 10_000;
 const MAX_REMEMBERED = 1_000;
 
-const LOCAL: Caller = { name: 'local', role: 'admin' };
+const LOCAL: Caller = { kind: 'local', name: 'local', role: 'admin' };
+const OPEN: Caller = { kind: 'open', name: 'open', role: 'admin' };
 const PROBES = new Set(['/health/live', '/health/ready']);
 
 /**
@@ -50,12 +51,12 @@ export class AccessCheck {
    * @throws the database's error when a token cannot be looked up
    */
   async callerOf(request: IncomingMessage): Promise<Caller | null> {
-    if (this.options.mode !== 'token') return LOCAL;
+    if (this.options.mode !== 'token') return this.options.mode === 'open' ? OPEN : LOCAL;
     const [path = ''] = (request.url ?? '').split('?');
     const isReading = request.method === 'GET' || request.method === 'HEAD';
     if (isReading && PROBES.has(path)) return null;
     if (isReading && path === '/metrics' && this.options.isMetricsOpen)
-      return { name: 'metrics', role: 'read' };
+      return { kind: 'open', name: 'metrics', role: 'read' };
     return this.holderOf(request.headers.authorization, request.socket.remoteAddress ?? '');
   }
 

@@ -7,7 +7,7 @@ import { Body, Controller, Get, type INestApplication, Module, Post } from '@nes
 import pg from 'pg';
 import { pino } from 'pino';
 import { NeedsRole } from './role.js';
-import { localAccess } from './local-access.js';
+import { localAccess, noAudit } from './local-access.js';
 import { createHttpApp } from './http-app.js';
 import { depthOf } from './json-depth.js';
 
@@ -49,6 +49,7 @@ describe('the HTTP side of a service', () => {
       logger,
       nestLogger: false,
       access: localAccess(),
+      audit: noAudit(),
       listeningHost: '127.0.0.1',
       allowedHosts: ['ingestor'],
     });

@@ -5,7 +5,9 @@ import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import type { AccessCheck } from './access-check.js';
-import { RoleGuard, noteCaller } from './role.guard.js';
+import type { AuditLog } from '../access/audit-log.js';
+import { CommandAudit } from './command-audit.js';
+import { RoleGuard, callerOf, noteCaller } from './role.guard.js';
 import { depthOf } from './json-depth.js';
 import { requestValidation } from './request-validation.js';
 import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';
@@ -52,6 +54,8 @@ export interface HttpAppOptions extends GuardSettings {
   readonly nestLogger: LoggerService | false;
   /** Says who a caller is. */
   readonly access: Pick<AccessCheck, 'callerOf'>;
+  /** Keeps who gave which command to which service. */
+  readonly audit: { readonly log: AuditLog; readonly service: string };
 }
 
 /** The HTTP side of every service: guarded (request-guard.ts), bounded, JSON only, errors as problem details. */
@@ -71,7 +75,9 @@ export async function createHttpApp(
   app.useBodyParser('json', { limit: MAX_RECORDS_BYTES, verify: markUnlessUtf8, type: carriesRecords });
   app.useBodyParser('json', { limit: MAX_BODY_BYTES, verify: markUnlessUtf8 });
   app.use(refuseOddBodies);
-  app.useGlobalGuards(new RoleGuard());
+  const audit = new CommandAudit(options.audit.log, options.audit.service, callerOf);
+  app.useGlobalGuards(new RoleGuard(audit));
+  app.useGlobalInterceptors(audit);
   app.useGlobalFilters(new ProblemDetailsFilter(options.logger));
   app.useGlobalPipes(requestValidation());
   return app;

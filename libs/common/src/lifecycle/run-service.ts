@@ -1,8 +1,10 @@
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { DynamicModule, INestApplication } from '@nestjs/common';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { AccessCheck } from '../http/access-check.js';
+import { AuditLog } from '../access/audit-log.js';
 import { LocalToken } from '../access/local-token.js';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { type Settings, loadAllSettings } from '../config/environment.js';
@@ -90,12 +92,14 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
       instance,
       fatal,
     });
+    const database = accessPool(config, `sluice ${definition.name} access`);
     const app = await createHttpApp(module, {
       logger,
       nestLogger: new NestLogger(logger),
       listeningHost: config.host,
       allowedHosts: config.extraHosts(),
-      access: accessOf(config, `sluice ${definition.name} access`),
+      access: accessOf(config, database),
+      audit: { log: auditOn(database, logger), service: definition.name },
     });
     if (config.access === 'open') {
       logger.warn({ host: config.host }, OPEN_WARNING);
@@ -125,13 +129,23 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
 const OPEN_WARNING =
   'SLUICE_ACCESS is open: every caller that reaches the port may do everything, unless a proxy in front asks for a login';
 
-/** Tokens have connections of their own, opened when one is looked up: the validator has no others. */
-function accessOf(config: ConnectionConfig, applicationName: string): AccessCheck {
+/** For tokens and audit, opened when one is looked up or a command is recorded: the validator has no others. */
+function accessPool(config: ConnectionConfig, applicationName: string): pg.Pool {
+  return createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 });
+}
+
+function accessOf(config: ConnectionConfig, database: pg.Pool): AccessCheck {
   return new AccessCheck({
     mode: config.access,
     isMetricsOpen: config.metricsOpen === 'true',
     localToken: LocalToken.fromFile(config.localTokenFile),
-    database: createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 }),
+    database,
+  });
+}
+
+function auditOn(database: pg.Pool, logger: Logger): AuditLog {
+  return new AuditLog(database, (error) => {
+    logger.warn({ err: error }, 'the outcome of a command is not in the audit');
   });
 }
 

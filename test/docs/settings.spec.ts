@@ -18,6 +18,8 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   NO_COLOR: null,
   SLUICE_ACCESS: 'password',
   SLUICE_ALLOWED_HOSTS: 'http://host:80/',
+  SLUICE_CA_FILE: '/no/such/file',
+  SLUICE_CONTEXT: 'a name',
   SLUICE_DATASET_PATHS: '/no/such/folder',
   SLUICE_FAULT_FOLDER: null,
   SLUICE_HOST: ['127.0.0.999', '0.0.0.0'],
@@ -35,6 +37,7 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   SLUICE_TOKEN: 'a word',
   SLUICE_TRACKER_URL: 'ftp://tracker',
   VISUAL: null,
+  XDG_CONFIG_HOME: null,
 };
 /** What every other variable refuses: they are whole numbers within bounds. */
 const WRONG_NUMBERS = ['abc', '1.5', '-1', '1e99'];

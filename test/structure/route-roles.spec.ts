@@ -4,7 +4,7 @@ import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { ModulesContainer } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AUDIT_ACTIONS } from '#common/access/audit-actions.js';
-import { AUDITED, type AuditedRoute } from '#common/http/audited.js';
+import { AUDITED, type AuditedRoute } from '#common/http/command-audit.js';
 import { ROLE_OF_ROUTE } from '#common/http/role.js';
 import { HealthController } from '#common/http/health.controller.js';
 import { MetricsController } from '#common/http/metrics.controller.js';
@@ -76,7 +76,7 @@ describe('every route of the services', () => {
     const commands = routes.filter(({ role, isReading }) => !isReading && role !== 'read');
     expect(commands.length).toBeGreaterThan(15);
     expect(routes.filter(({ audited }) => audited !== undefined)).toEqual(commands);
-    const ofTheCommandLine = ['token create', 'token revoke', 'dataset recreate', 'migrate', 'rebuild'];
+    const ofTheCommandLine = ['token.create', 'token.revoke', 'dataset.recreate', 'migrate', 'rebuild'];
     const recorded = new Set([...commands.map(({ audited }) => audited), ...ofTheCommandLine]);
     expect([...recorded].sort()).toEqual([...AUDIT_ACTIONS].sort());
   });

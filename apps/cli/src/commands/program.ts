@@ -5,6 +5,7 @@ import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
 import { PrintedError, asksForJson, errorJson, errorOf, failureJson } from '../render/envelope.js';
 import { errorText } from '../render/error-text.js';
 import { PROGRAM } from '../render/program-name.js';
+import { choosingContext } from './choose-context.js';
 import { type CliContext, write } from './context.js';
 import { datasets } from './datasets.js';
 import { addDeadLetterCommand } from './dead-letters/program-dead-letters.js';
@@ -59,7 +60,8 @@ async function reportError(context: CliContext, error: unknown, json: boolean): 
 }
 
 /** Every command with its options; `ended` receives how the one that ran has ended. */
-export function buildProgram(context: CliContext, ended: (exit: Exit) => void): Command {
+export function buildProgram(outer: CliContext, ended: (exit: Exit) => void): Command {
+  const { context, addOption } = choosingContext(outer);
   const program = new Command('sluice')
     .description('Moves records through Kafka into PostgreSQL, and reports what happened to each of them.')
     .version(context.version)
@@ -88,6 +90,7 @@ export function buildProgram(context: CliContext, ended: (exit: Exit) => void): 
   addReplayCommands(add, context, ended);
   addDatasetCommands(add, context, ended);
   addAccessCommands(add, context, ended);
+  addOption(program);
   return program;
 }
 

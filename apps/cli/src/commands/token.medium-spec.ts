@@ -57,8 +57,8 @@ describe('sluice token', () => {
     );
     const mine = { caller: 'command line', who: userName(), role: null, targets: ['grafana'], outcome: 'ok' };
     expect(commands).toEqual([
-      { ...mine, action: 'token create' },
-      { ...mine, action: 'token revoke' },
+      { ...mine, action: 'token.create' },
+      { ...mine, action: 'token.revoke' },
     ]);
   });
 

@@ -37,7 +37,7 @@ export async function token(
     );
   if (action === 'revoke') {
     await onDatabase(context, (client) =>
-      new AuditLog(client).around(ownCommand('token revoke', { targets: [name] }), () =>
+      new AuditLog(client).around(ownCommand('token.revoke', { targets: [name] }), () =>
         revokeToken(client, name),
       ),
     );
@@ -49,7 +49,7 @@ export async function token(
     throw new SluiceError('USAGE_INVALID', '`token create` needs --role: read, operate or admin.');
   const made = { name, role, createdBy: userName(), expiresInDays: expires };
   const secret = await onDatabase(context, (client) =>
-    new AuditLog(client).around(ownCommand('token create', { targets: [name] }), () =>
+    new AuditLog(client).around(ownCommand('token.create', { targets: [name] }), () =>
       createToken(client, made),
     ),
   );

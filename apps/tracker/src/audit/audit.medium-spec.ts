@@ -15,12 +15,12 @@ describe('GET /audit', () => {
     api = await startReadApi({ databaseUrl: database.url });
     const log = new AuditLog(poolOf(api.database));
     const command: AuditedCommand = {
-      ...{ service: 'ingestor', who: 'ci', caller: 'token', role: 'operate', action: 'job start' },
+      ...{ service: 'ingestor', who: 'ci', caller: 'token', role: 'operate', action: 'job.start' },
       ...{ dataset: 'shops', targets: [] },
     };
     await log.record(command, 'ok');
     await log.record({ ...command, who: 'night', dataset: 'orders' }, 'JOB_ACTIVE');
-    await log.begin({ ...command, action: 'job cancel', targets: ['j'] });
+    await log.begin({ ...command, action: 'job.cancel', targets: ['j'] });
   });
 
   afterAll(async () => {
@@ -37,8 +37,8 @@ describe('GET /audit', () => {
   it('lists commands, the newest first, page by page', async () => {
     const first = await list('?limit=2');
     expect(first.items).toMatchObject([
-      { action: 'job cancel', who: 'ci', targets: ['j'], outcome: null, finishedAt: null },
-      { action: 'job start', who: 'night', outcome: 'JOB_ACTIVE', finishedAt: expect.any(String) },
+      { action: 'job.cancel', who: 'ci', targets: ['j'], outcome: null, finishedAt: null },
+      { action: 'job.start', who: 'night', outcome: 'JOB_ACTIVE', finishedAt: expect.any(String) },
     ]);
     const second = await list(`?limit=2&cursor=${first.next ?? ''}`);
     expect(second).toMatchObject({ items: [{ who: 'ci', dataset: 'shops', outcome: 'ok' }], next: null });
@@ -47,9 +47,9 @@ describe('GET /audit', () => {
   it.each<[string, number]>([
     ['?who=ci', 2],
     ['?who=c', 0],
-    ['?action=job%20start', 2],
+    ['?action=job.start', 2],
     ['?dataset=orders', 1],
-    ['?who=ci&action=job%20cancel', 1],
+    ['?who=ci&action=job.cancel', 1],
   ])('%s has %d', async (query, count) => {
     expect((await list(query)).items).toHaveLength(count);
   });
@@ -73,7 +73,7 @@ describe('GET /audit', () => {
     expect((await list('')).items).toHaveLength(before);
     expect((await send({ reason: 7 })).status).toBe(422);
     expect((await list('?limit=1')).items).toMatchObject([
-      { action: 'dead letters discard', caller: 'local', who: 'local', outcome: 'REQUEST_INVALID' },
+      { action: 'dead-letters.discard', caller: 'local', who: 'local', outcome: 'REQUEST_INVALID' },
     ]);
   });
 });

@@ -25,7 +25,7 @@ export class ParkedDecisionsController {
 
   /** Publishes it again to its topic, and marks it. */
   @NeedsRole('operate')
-  @Audited('parked message retry')
+  @Audited('parked.retry')
   @Post('retry')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })
@@ -36,7 +36,7 @@ export class ParkedDecisionsController {
 
   /** Marks it as skipped for good. */
   @NeedsRole('operate')
-  @Audited('parked message skip')
+  @Audited('parked.skip')
   @Post('skip')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })

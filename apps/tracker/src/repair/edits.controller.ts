@@ -34,7 +34,7 @@ export class EditsController {
 
   /** Corrects open dead letters: each gets the record that is to be sent in its place. */
   @NeedsRole('operate')
-  @Audited('dead letters edit', { hasDryRun: true })
+  @Audited('dead-letters.edit', { hasDryRun: true })
   @Post('edits')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -45,7 +45,7 @@ export class EditsController {
 
   /** Corrects fields of open dead letters by a rule. */
   @NeedsRole('operate')
-  @Audited('dead letters fix', { hasDryRun: true })
+  @Audited('dead-letters.fix', { hasDryRun: true })
   @Post('fix')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -56,7 +56,7 @@ export class EditsController {
 
   /** Takes a page of an edited export. */
   @NeedsRole('operate')
-  @Audited('dead letters import', { hasDryRun: true })
+  @Audited('dead-letters.import', { hasDryRun: true })
   @Post('import')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })

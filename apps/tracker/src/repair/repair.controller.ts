@@ -35,7 +35,7 @@ export class RepairController {
 
   /** Gives open dead letters up, with a reason. */
   @NeedsRole('operate')
-  @Audited('dead letters discard', { hasDryRun: true })
+  @Audited('dead-letters.discard', { hasDryRun: true })
   @Post('dead-letters/discard')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersDiscardedDto })

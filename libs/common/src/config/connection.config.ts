@@ -30,6 +30,15 @@ export class ConnectionConfig extends MessageKeyConfig {
   metricsOpen: string = 'false';
 
   @Variable(
+    'SLUICE_REQUESTS_PER_MINUTE',
+    'With SLUICE_ACCESS=token: how many requests a service takes from one holder in a minute',
+  )
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  requestsPerMinute: number = 6_000;
+
+  @Variable(
     'SLUICE_LOCAL_TOKEN_FILE',
     'File with the token by which callers on this machine prove themselves',
   )

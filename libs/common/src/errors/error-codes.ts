@@ -27,6 +27,12 @@ export const ERROR_CODES = {
     meaning: 'Too many wrong tokens came from this address.',
     action: 'Correct the token, and wait for the seconds that the message names.',
   },
+  REQUESTS_LIMITED: {
+    retryable: true,
+    meaning: 'The holder of this token sends more requests than a service takes from one.',
+    action:
+      'Wait for the seconds that the message names, and ask less often; or raise SLUICE_REQUESTS_PER_MINUTE.',
+  },
   SCHEMA_OUTDATED: {
     retryable: false,
     meaning: 'The control tables are older than this service.',

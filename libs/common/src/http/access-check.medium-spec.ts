@@ -87,6 +87,7 @@ describe('access by tokens', () => {
     const access = new AccessCheck({
       mode: 'token',
       isMetricsOpen: false,
+      requestsPerMinute: 6_000,
       localToken: LocalToken.fromFile(join(folder, 'token')),
       database: asked,
       now: () => now,
@@ -194,6 +195,19 @@ describe('access by tokens', () => {
     expect((await ask('/things', right)).status).toBe(200);
     now = 60_000;
     expect((await ask('/things', newToken())).status).toBe(401);
+  });
+
+  it('AC5: a holder that sends too much waits, and no other one does', async () => {
+    await serve({ requestsPerMinute: 3 });
+    const [busy, other] = [await make('busy', 'read'), await make('other', 'read')];
+    for (let n = 0; n < 3; n += 1) expect((await ask('/things', busy)).status).toBe(200);
+    const refused = await fetch(`${url}/things`, { headers: { authorization: `Bearer ${busy}` } });
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '20']);
+    expect(await refused.json()).toMatchObject({ code: 'REQUESTS_LIMITED' });
+    expect((await ask('/things', other)).status).toBe(200);
+    for (let n = 0; n < 9; n += 1) expect((await ask('/things', 'token-of-the-machine')).status).toBe(200);
+    now = 20_000;
+    expect((await ask('/things', busy)).status).toBe(200);
   });
 
   it('AC4: the token of the machine may do everything', async () => {

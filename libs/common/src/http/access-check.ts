@@ -4,6 +4,7 @@ import { ProblemError } from './problem-details.filter.js';
 import type { AccessMode } from '../access/access-modes.js';
 import { type Caller, hashOfToken, holderOf } from '../access/access-tokens.js';
 import { FailedAttempts } from '../access/failed-attempts.js';
+import { RequestLimit } from '../access/request-limit.js';
 import type { LocalToken } from '../access/local-token.js';
 
 export interface AccessOptions {
@@ -11,6 +12,8 @@ export interface AccessOptions {
   /** Whether metrics are shown without a token. */
   readonly isMetricsOpen: boolean;
   readonly localToken: LocalToken;
+  /** Of one holder; the token of the machine has no limit. */
+  readonly requestsPerMinute: number;
   /** Where the hashes of tokens are; opens connections only when a token is to be looked up. */
   readonly database: Pick<pg.Pool, 'query'>;
   /** Milliseconds that only grow. */
@@ -34,20 +37,23 @@ const PROBES = new Set(['/health/live', '/health/ready']);
  * - AC3: an address that has sent too many wrong tokens is refused (429) without a query. A token that was right before
  *   passes: who shares an address with an attacker is not shut out.
  * - AC4: the token of the machine (`SLUICE_LOCAL_TOKEN_FILE`) counts as one with the role `admin`.
+ * - AC5: a holder of a token that has sent `requestsPerMinute` waits until it may send another request (429).
  */
 export class AccessCheck {
   private readonly attempts: FailedAttempts;
+  private readonly limit: RequestLimit;
   private readonly now: () => number;
   private readonly remembered = new Map<string, { caller: Caller; at: number }>();
 
   constructor(private readonly options: AccessOptions) {
     this.now = options.now ?? (() => performance.now());
     this.attempts = new FailedAttempts(this.now);
+    this.limit = new RequestLimit(options.requestsPerMinute, this.now);
   }
 
   /**
    * @returns null for a request that needs no name of its caller
-   * @throws ProblemError UNAUTHENTICATED, ACCESS_ATTEMPTS
+   * @throws ProblemError UNAUTHENTICATED, ACCESS_ATTEMPTS, REQUESTS_LIMITED
    * @throws the database's error when a token cannot be looked up
    */
   async callerOf(request: IncomingMessage): Promise<Caller | null> {
@@ -57,7 +63,21 @@ export class AccessCheck {
     if (isReading && PROBES.has(path)) return null;
     if (isReading && path === '/metrics' && this.options.isMetricsOpen)
       return { kind: 'open', name: 'metrics', role: 'read' };
-    return this.holderOf(request.headers.authorization, request.socket.remoteAddress ?? '');
+    const caller = await this.holderOf(request.headers.authorization, request.socket.remoteAddress ?? '');
+    this.count(caller);
+    return caller;
+  }
+
+  /** AC5. */
+  private count({ kind, name }: Caller): void {
+    const seconds = kind === 'local' ? 0 : this.limit.waitFor(`${kind} ${name}`);
+    if (seconds === 0) return;
+    throw new ProblemError(
+      'REQUESTS_LIMITED',
+      `${name} sends more than ${this.options.requestsPerMinute} requests a minute; it may send one in ${seconds} s.`,
+      429,
+      { retryAfterSeconds: seconds },
+    );
   }
 
   private async holderOf(authorization: string | undefined, address: string): Promise<Caller> {

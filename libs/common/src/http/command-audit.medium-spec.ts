@@ -29,8 +29,8 @@ class ThingsController {
   }
 }
 Controller()(ThingsController);
-route('change', Post('things/:id/:number'), NeedsRole('operate'), Audited('job cancel'));
-route('start', Post('things'), NeedsRole('operate'), Audited('replay start', { hasDryRun: true }));
+route('change', Post('things/:id/:number'), NeedsRole('operate'), Audited('job.cancel'));
+route('start', Post('things'), NeedsRole('operate'), Audited('replay.start', { hasDryRun: true }));
 Param('id')(ThingsController.prototype, 'change', 0);
 Param('number', ParseIntPipe)(ThingsController.prototype, 'change', 1);
 Body()(ThingsController.prototype, 'start', 0);
@@ -105,7 +105,7 @@ describe('the audit of commands', () => {
     const [entry] = await entries();
     expect(entry).toEqual({
       ...{ id, at: expect.any(Date), service: 'things', who: 'ci', caller: 'token', role: 'operate' },
-      ...{ action: 'job cancel', dataset: 'shops', targets: ['a-job', action], outcome: 'ok' },
+      ...{ action: 'job.cancel', dataset: 'shops', targets: ['a-job', action], outcome: 'ok' },
       finished_at: expect.any(Date),
     });
   });

@@ -3,17 +3,27 @@ import { type CallHandler, type ExecutionContext, HttpException, type NestInterc
 import { Reflector } from '@nestjs/core';
 import { type Observable, from, lastValueFrom } from 'rxjs';
 import type { Caller } from '../access/access-tokens.js';
+import type { AuditAction } from '../access/audit-actions.js';
 import type { AuditLog, AuditSubject, AuditedCommand } from '../access/audit-log.js';
 import { codeOf } from '../postgres/database-problem.js';
-import { AUDITED, type AuditedRoute } from './audited.js';
 
 interface Command extends IncomingMessage {
   readonly params?: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
 
+export const AUDITED = 'sluice action of the route';
+
+export interface AuditedRoute {
+  readonly action: AuditAction;
+  /** A request with `dryRun: true` changes nothing, and is not recorded. */
+  readonly hasDryRun: boolean;
+}
+
+const audits = new WeakMap<IncomingMessage, CommandAudit>();
+
 /** Records the commands that come over HTTP: those of routes with `@Audited`, each once. */
-export class CommandAudit implements NestInterceptor {
+export class CommandAudit {
   private readonly reflector = new Reflector();
 
   /** @param service the name of the service, as in its folder */
@@ -23,10 +33,9 @@ export class CommandAudit implements NestInterceptor {
     private readonly callerOf: (request: IncomingMessage) => Caller | undefined,
   ) {}
 
-  /** Runs after the role was found to be enough, and before the body is checked: what is refused for its body is recorded as well. */
-  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const command = this.commandOf(context);
-    return command === null ? next.handle() : from(this.recorded(command, context, next));
+  /** For {@link RECORDED}, which sees the request later. */
+  receives(request: IncomingMessage): void {
+    audits.set(request, this);
   }
 
   /** A command whose caller's role is not enough. */
@@ -35,11 +44,10 @@ export class CommandAudit implements NestInterceptor {
     if (command !== null) await this.log.record(command, code);
   }
 
-  private async recorded(
-    command: AuditedCommand,
-    context: ExecutionContext,
-    next: CallHandler,
-  ): Promise<unknown> {
+  /** Carries a command out between its row and its outcome. */
+  async carryOut(context: ExecutionContext, next: CallHandler): Promise<unknown> {
+    const command = this.commandOf(context);
+    if (command === null) return lastValueFrom(next.handle(), { defaultValue: undefined });
     const id = await this.log.begin(command);
     context.switchToHttp().getResponse<ServerResponse>().setHeader('X-Request-Id', id);
     try {
@@ -68,6 +76,18 @@ export class CommandAudit implements NestInterceptor {
     };
   }
 }
+
+/**
+ * Runs after the role was found to be enough, and before the body is checked: what is refused for its body is recorded as well. Of single
+ * routes, because an interceptor of all would answer 200 before the handler of an event stream has refused the request.
+ */
+export const RECORDED: NestInterceptor = {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const audit = audits.get(context.switchToHttp().getRequest<IncomingMessage>());
+    if (audit === undefined) throw new RangeError('the request has not passed createHttpApp');
+    return from(audit.carryOut(context, next));
+  },
+};
 
 function subjectOfRequest(
   { id, topic, partition, offset, dataset }: Readonly<Record<string, string | undefined>>,

@@ -71,13 +71,16 @@ export async function createHttpApp(
   });
   app.disable('x-powered-by');
   app.use(guard(options));
+  const audit = new CommandAudit(options.audit.log, options.audit.service, callerOf);
+  app.use((request: IncomingMessage, _response: unknown, next: Next) => {
+    audit.receives(request);
+    next();
+  });
   app.use(identify(options.access));
   app.useBodyParser('json', { limit: MAX_RECORDS_BYTES, verify: markUnlessUtf8, type: carriesRecords });
   app.useBodyParser('json', { limit: MAX_BODY_BYTES, verify: markUnlessUtf8 });
   app.use(refuseOddBodies);
-  const audit = new CommandAudit(options.audit.log, options.audit.service, callerOf);
   app.useGlobalGuards(new RoleGuard(audit));
-  app.useGlobalInterceptors(audit);
   app.useGlobalFilters(new ProblemDetailsFilter(options.logger));
   app.useGlobalPipes(requestValidation());
   return app;

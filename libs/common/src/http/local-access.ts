@@ -9,6 +9,7 @@ export function localAccess(): AccessCheck {
   return new AccessCheck({
     mode: 'local',
     isMetricsOpen: true,
+    requestsPerMinute: 1,
     localToken: LocalToken.fromFile(''),
     database: NO_DATABASE,
   });

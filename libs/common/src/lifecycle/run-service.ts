@@ -138,6 +138,7 @@ function accessOf(config: ConnectionConfig, database: pg.Pool): AccessCheck {
   return new AccessCheck({
     mode: config.access,
     isMetricsOpen: config.metricsOpen === 'true',
+    requestsPerMinute: config.requestsPerMinute,
     localToken: LocalToken.fromFile(config.localTokenFile),
     database,
   });

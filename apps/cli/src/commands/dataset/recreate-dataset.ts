@@ -35,7 +35,7 @@ export async function recreateDataset(
   }
   const databaseUrl = await databaseUrlOf(context);
   await withAudit(databaseUrl, (log) =>
-    log.around(ownCommand('dataset recreate', { dataset: name }), () =>
+    log.around(ownCommand('dataset.recreate', { dataset: name }), () =>
       recreateTables(databaseUrl, migrated(entry)),
     ),
   );

@@ -33,6 +33,11 @@ export const ERROR_CODES = {
     action:
       'Wait for the seconds that the message names, and ask less often; or raise SLUICE_REQUESTS_PER_MINUTE.',
   },
+  OIDC_UNAVAILABLE: {
+    retryable: true,
+    meaning: 'The OIDC provider does not answer, so its tokens cannot be checked.',
+    action: 'Wait until SLUICE_OIDC_ISSUER answers, or use a token of `sluice token create`.',
+  },
   SCHEMA_OUTDATED: {
     retryable: false,
     meaning: 'The control tables are older than this service.',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type pg from 'pg';
 import { ProblemError } from './problem-details.filter.js';
@@ -5,6 +6,8 @@ import type { AccessMode } from '../access/access-modes.js';
 import { type Caller, hashOfToken, holderOf } from '../access/access-tokens.js';
 import { FailedAttempts } from '../access/failed-attempts.js';
 import { RequestLimit } from '../access/request-limit.js';
+import { type Network, callerAddress } from '../access/caller-address.js';
+import { OidcTokens } from '../access/oidc-tokens.js';
 import type { LocalToken } from '../access/local-token.js';
 
 export interface AccessOptions {
@@ -14,6 +17,10 @@ export interface AccessOptions {
   readonly localToken: LocalToken;
   /** Of one holder; the token of the machine has no limit. */
   readonly requestsPerMinute: number;
+  /** Proxies whose X-Forwarded-For counts. */
+  readonly trustedProxies: readonly Network[];
+  /** Null: tokens of Sluice alone. */
+  readonly oidc: Pick<OidcTokens, 'holderOf'> | null;
   /** Where the hashes of tokens are; opens connections only when a token is to be looked up. */
   readonly database: Pick<pg.Pool, 'query'>;
   /** Milliseconds that only grow. */
@@ -63,9 +70,19 @@ export class AccessCheck {
     if (isReading && PROBES.has(path)) return null;
     if (isReading && path === '/metrics' && this.options.isMetricsOpen)
       return { kind: 'open', name: 'metrics', role: 'read' };
-    const caller = await this.holderOf(request.headers.authorization, request.socket.remoteAddress ?? '');
+    const caller = await this.holderOf(
+      request.headers.authorization,
+      callerAddress(request, this.options.trustedProxies),
+    );
     this.count(caller);
     return caller;
+  }
+
+  private async lookedUp(token: string): Promise<Caller | null> {
+    const { database, oidc } = this.options;
+    const hash = hashOfToken(token);
+    if (hash !== null) return holderOf(database, hash);
+    return oidc !== null && OidcTokens.looksLike(token) ? oidc.holderOf(token) : null;
   }
 
   /** AC5. */
@@ -88,8 +105,8 @@ export class AccessCheck {
         401,
       );
     if (this.options.localToken.isProvedBy(authorization)) return LOCAL;
-    const hash = hashOfToken(/^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '');
-    const key = hash?.toString('base64') ?? '';
+    const token = /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
+    const key = createHash('sha256').update(token).digest('base64');
     const known = this.remembered.get(key);
     if (known !== undefined && this.now() - known.at < TRUSTED_MS) return known.caller;
     const seconds = this.attempts.waitOf(address);
@@ -100,11 +117,15 @@ export class AccessCheck {
         429,
         { retryAfterSeconds: seconds },
       );
-    const caller = hash === null ? null : await holderOf(this.options.database, hash);
+    const caller = await this.lookedUp(token);
     this.remembered.delete(key);
     if (caller === null) {
       this.attempts.note(address);
-      throw new ProblemError('UNAUTHENTICATED', 'The token is not known, is revoked, or has expired.', 401);
+      throw new ProblemError(
+        'UNAUTHENTICATED',
+        'The token is not known, is revoked or has expired, or is for another service.',
+        401,
+      );
     }
     const [oldest] = this.remembered.keys();
     if (this.remembered.size >= MAX_REMEMBERED && oldest !== undefined) this.remembered.delete(oldest);

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DynamicModule, INestApplication, LoggerService, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
@@ -11,6 +11,7 @@ import { RoleGuard, callerOf, noteCaller } from './role.guard.js';
 import { depthOf } from './json-depth.js';
 import { requestValidation } from './request-validation.js';
 import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';
+import { type TlsOptions, createPortServer } from './tls-server.js';
 import { type GuardSettings, guardedRequestOf, refusalOf } from './request-guard.js';
 
 /**
@@ -54,6 +55,8 @@ export interface HttpAppOptions extends GuardSettings {
   readonly nestLogger: LoggerService | false;
   /** Says who a caller is. */
   readonly access: Pick<AccessCheck, 'callerOf'>;
+  /** Plain HTTP without it. */
+  readonly tls?: TlsOptions;
   /** Keeps who gave which command to which service. */
   readonly audit: { readonly log: AuditLog; readonly service: string };
 }
@@ -63,12 +66,16 @@ export async function createHttpApp(
   module: DynamicModule | Type,
   options: HttpAppOptions,
 ): Promise<INestApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(module, new BoundedAdapter(), {
-    logger: options.nestLogger,
-    abortOnError: false,
-    // It would add a parser for HTML forms.
-    bodyParser: false,
-  });
+  const app = await NestFactory.create<NestExpressApplication>(
+    module,
+    new BoundedAdapter(options.tls ?? { tls: () => null }),
+    {
+      logger: options.nestLogger,
+      abortOnError: false,
+      // It would add a parser for HTML forms.
+      bodyParser: false,
+    },
+  );
   app.disable('x-powered-by');
   app.use(guard(options));
   const audit = new CommandAudit(options.audit.log, options.audit.service, callerOf);
@@ -87,9 +94,13 @@ export async function createHttpApp(
 }
 
 class BoundedAdapter extends ExpressAdapter {
+  constructor(private readonly tls: TlsOptions) {
+    super();
+  }
+
   override initHttpServer(): void {
     const listener = this.getInstance<(request: IncomingMessage, response: ServerResponse) => void>();
-    const server = createServer(SERVER_LIMITS, listener);
+    const server = createPortServer(this.tls, SERVER_LIMITS, listener);
     server.maxConnections = MAX_CONNECTIONS;
     this.httpServer = server;
   }

@@ -10,6 +10,8 @@ export function localAccess(): AccessCheck {
     mode: 'local',
     isMetricsOpen: true,
     requestsPerMinute: 1,
+    trustedProxies: [],
+    oidc: null,
     localToken: LocalToken.fromFile(''),
     database: NO_DATABASE,
   });

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AccessCheck } from '../http/access-check.js';
 import { AuditLog } from '../access/audit-log.js';
 import { LocalToken } from '../access/local-token.js';
+import { OidcTokens } from '../access/oidc-tokens.js';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { type Settings, loadAllSettings } from '../config/environment.js';
 import type { ErrorCode } from '../errors/error-codes.js';
@@ -13,6 +14,7 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { createHttpApp } from '../http/http-app.js';
+import type { TlsOptions } from '../http/tls-server.js';
 import { BatchServer } from '../kafka/transport/batch-server.js';
 import { createPool } from '../postgres/pool.js';
 import { LogConfig } from '../telemetry/log.config.js';
@@ -82,7 +84,13 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     fatal(reason instanceof Error ? reason : new SluiceError('INTERNAL', messageOf(reason)));
   });
   try {
-    const endStarting = await serveWhileStarting(config.port, config.host);
+    const tls: TlsOptions = {
+      tls: () => config.tls(),
+      onUnusable: (error) => {
+        logger.warn({ err: error }, 'the new SLUICE_TLS_CERTIFICATE is not used: the one before stays');
+      },
+    };
+    const endStarting = await serveWhileStarting(config.port, config.host, tls);
     const instance = `${hostname()}:${process.pid}`;
     const module = await definition.module({
       name: definition.name,
@@ -98,12 +106,13 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
       nestLogger: new NestLogger(logger),
       listeningHost: config.host,
       allowedHosts: config.extraHosts(),
+      tls,
       access: accessOf(config, database),
       audit: { log: auditOn(database, logger), service: definition.name },
     });
-    if (config.access === 'open') {
-      logger.warn({ host: config.host }, OPEN_WARNING);
-      app.get(Health).warn(OPEN_WARNING);
+    for (const warning of accessWarnings(config)) {
+      logger.warn({ host: config.host }, warning);
+      app.get(Health).warn(warning);
     }
     await definition.prepare?.(app, config);
     drainOnSignals(app, logger, config.drainTimeoutMs);
@@ -129,6 +138,16 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
 const OPEN_WARNING =
   'SLUICE_ACCESS is open: every caller that reaches the port may do everything, unless a proxy in front asks for a login';
 
+const CLEAR_WARNING =
+  'SLUICE_ACCESS is token, and the port speaks plain HTTP: tokens can be read on the way; set SLUICE_TLS_CERTIFICATE and SLUICE_TLS_KEY, or name the proxy with TLS in SLUICE_TRUSTED_PROXY';
+
+function accessWarnings(config: ConnectionConfig): readonly string[] {
+  return [
+    ...(config.access === 'open' ? [OPEN_WARNING] : []),
+    ...(config.sendsTokensInTheClear() ? [CLEAR_WARNING] : []),
+  ];
+}
+
 /** For tokens and audit, opened when one is looked up or a command is recorded: the validator has no others. */
 function accessPool(config: ConnectionConfig, applicationName: string): pg.Pool {
   return createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 });
@@ -139,6 +158,16 @@ function accessOf(config: ConnectionConfig, database: pg.Pool): AccessCheck {
     mode: config.access,
     isMetricsOpen: config.metricsOpen === 'true',
     requestsPerMinute: config.requestsPerMinute,
+    trustedProxies: config.trustedProxies(),
+    oidc:
+      config.oidcIssuer === ''
+        ? null
+        : new OidcTokens({
+            issuer: config.oidcIssuer,
+            audience: config.oidcAudience,
+            roleClaim: config.oidcRoleClaim,
+            roles: config.rolesOfClaims(),
+          }),
     localToken: LocalToken.fromFile(config.localTokenFile),
     database,
   });

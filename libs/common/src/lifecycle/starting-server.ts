@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { HealthAnswer } from '../http/health.controller.js';
+import { type TlsOptions, createPortServer } from '../http/tls-server.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 
 /**
@@ -9,8 +9,12 @@ import { OWN_BUILD } from '../telemetry/build.js';
  * outage of its database.
  * @returns ends it and frees the port
  */
-export async function serveWhileStarting(port: number, host: string): Promise<() => Promise<void>> {
-  const server = createServer((request, response) => {
+export async function serveWhileStarting(
+  port: number,
+  host: string,
+  tls: TlsOptions = { tls: () => null },
+): Promise<() => Promise<void>> {
+  const server = createPortServer(tls, {}, (request, response) => {
     const isLiveness = request.url === '/health/live';
     const problems = isLiveness ? [] : ['starting: waiting for what it needs; the log says for what'];
     const body: HealthAnswer = {

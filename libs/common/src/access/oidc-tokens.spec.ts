@@ -36,7 +36,7 @@ async function startProvider(keys: readonly SigningKey[], port = 0): Promise<Ser
 
 /** Its keys are these from now on. */
 async function provide(server: Server, keys: readonly SigningKey[]): Promise<void> {
-  const { default: Provider } = (await import('oidc-provider' as string)) as { default: Provider };
+  const { default: Provider } = (await import('oidc-provider')) as { default: Provider };
   const provider = new Provider(issuerOf(server), {
     jwks: { keys: keys.map(({ jwk }) => jwk) },
     clients: [
@@ -112,7 +112,7 @@ describe('tokens of an OIDC provider', () => {
   /** As the provider would sign it. */
   async function signed(
     claims: object,
-    { seconds = 300, alg = 'ES256', by = key.privateKey as CryptoKey | Uint8Array } = {},
+    { seconds = 300, alg = 'ES256', by = key.privateKey } = {},
   ): Promise<string> {
     return new SignJWT({ iss: issuerOf(server), aud: AUDIENCE, sub: 'ann', sluice_role: 'read', ...claims })
       .setProtectedHeader({ alg, kid: 'one' })

@@ -5,12 +5,21 @@ import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from 'j
 import { OidcTokens } from './oidc-tokens.js';
 import type { Role } from './role-names.js';
 
+/** Not as a literal, by which its types would be looked for. */
+const PROVIDER: string = 'oidc-provider';
 const AUDIENCE = 'https://sluice.example';
 const ROLES = new Map<string, Role>([
   ['read', 'read'],
   ['ops', 'operate'],
   ['sre', 'admin'],
 ]);
+
+/** How a token is signed. */
+interface Signing {
+  readonly seconds?: number;
+  readonly alg?: string;
+  readonly by?: CryptoKey | Uint8Array;
+}
 
 interface SigningKey {
   readonly privateKey: CryptoKey;
@@ -36,7 +45,7 @@ async function startProvider(keys: readonly SigningKey[], port = 0): Promise<Ser
 
 /** Its keys are these from now on. */
 async function provide(server: Server, keys: readonly SigningKey[]): Promise<void> {
-  const { default: Provider } = (await import('oidc-provider')) as { default: Provider };
+  const { default: Provider } = (await import(PROVIDER)) as { default: Provider };
   const provider = new Provider(issuerOf(server), {
     jwks: { keys: keys.map(({ jwk }) => jwk) },
     clients: [
@@ -112,7 +121,7 @@ describe('tokens of an OIDC provider', () => {
   /** As the provider would sign it. */
   async function signed(
     claims: object,
-    { seconds = 300, alg = 'ES256', by = key.privateKey } = {},
+    { seconds = 300, alg = 'ES256', by = key.privateKey }: Signing = {},
   ): Promise<string> {
     return new SignJWT({ iss: issuerOf(server), aud: AUDIENCE, sub: 'ann', sluice_role: 'read', ...claims })
       .setProtectedHeader({ alg, kid: 'one' })

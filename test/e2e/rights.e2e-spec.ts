@@ -9,11 +9,13 @@ import kafkajs, { type AclEntry, type Admin } from 'kafkajs';
 import pg from 'pg';
 import type { TraceView } from '#api/trace.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
+import { createToken } from '#common/access/access-tokens.js';
 import { childEnvironment } from '#common/config/environment.js';
 import { topicOf } from '#core/message/topics.js';
 import { checkoutFolder } from '#local/folders.js';
 import { runToEnd } from '#local/start-process.js';
 import { migrateCommand } from '#local/supervisor.js';
+import { SluiceClient } from '../../apps/cli/src/client.js';
 import { documentedAcls, documentedRoles, documentedUsers } from '../support/documented-rights.js';
 import { eventually } from '../support/eventually.js';
 import { query } from '../support/expect-tables.js';
@@ -76,7 +78,7 @@ describe('a system under the documented rights', () => {
     const [asDba, asOwner] = documentedRoles();
     system = await startSystem({
       ...{ securesKafka: true, ownPostgres: true, envOf },
-      env: { SLUICE_MISSING_AFTER_SECONDS: '1', SLUICE_WATCH_INTERVAL_MS: '100' },
+      env: { SLUICE_ACCESS: 'token', SLUICE_MISSING_AFTER_SECONDS: '1', SLUICE_WATCH_INTERVAL_MS: '100' },
       beforeMigrate: async (begun) => {
         const [broker = ''] = begun.brokers;
         admin = await connectAdmin(broker);
@@ -187,6 +189,41 @@ describe('a system under the documented rights', () => {
       120_000,
     );
     expect(view).toMatchObject({ state: 'succeeded' });
+  });
+
+  it('a token does what its role includes, and the audit has who did what', async () => {
+    const owner = new pg.Client({ connectionString: databaseUrlOf('migrate', system) });
+    await owner.connect();
+    const holding = async (name: string, role: 'read' | 'operate'): Promise<SluiceClient> => {
+      const accessToken = await createToken(owner, { name, role, createdBy: 'dba' });
+      return new SluiceClient({
+        ingestorUrl: system.ingestorUrl,
+        trackerUrl: system.trackerUrl,
+        accessToken,
+      });
+    };
+    const [viewer, operator] = [await holding('viewer', 'read'), await holding('operator', 'operate')];
+    await owner.end();
+    const request = {
+      dataset: DATASET,
+      mode: 'append',
+      source: 'http://127.0.0.1:1/none.csv',
+      dryRun: true,
+    } as const;
+    expect((await viewer.jobs({}).next()).value).toMatchObject({ dataset: DATASET });
+    await expect(viewer.startJob(request)).rejects.toMatchObject({
+      ...{ code: 'ROLE_MISSING', message: 'This needs role operate; this token has read.' },
+    });
+    const { id } = await operator.startJob(request);
+    await expect(operator.audit({}).next()).rejects.toMatchObject({ code: 'ROLE_MISSING' });
+    const commands = [];
+    for await (const entry of clientOf(system).audit({ action: 'job.start' }))
+      if (entry.caller === 'token') commands.push(entry);
+    expect(commands).toMatchObject([
+      { who: 'operator', role: 'operate', dataset: DATASET, targets: [id], outcome: 'ok' },
+      { who: 'viewer', role: 'read', dataset: DATASET, targets: [], outcome: 'ROLE_MISSING' },
+    ]);
+    await jobEnd(system, id);
   });
 
   it('builds the read model again from the topics, as the tracker', async () => {

@@ -3,6 +3,8 @@ import type { Type } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { ModulesContainer } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AUDIT_ACTIONS } from '#common/access/audit-actions.js';
+import { AUDITED, type AuditedRoute } from '#common/http/command-audit.js';
 import { ROLE_OF_ROUTE } from '#common/http/role.js';
 import { HealthController } from '#common/http/health.controller.js';
 import { MetricsController } from '#common/http/metrics.controller.js';
@@ -16,6 +18,8 @@ interface Route {
   readonly name: string;
   readonly role: unknown;
   readonly isReading: boolean;
+  /** What the audit calls it; undefined: it is not recorded. */
+  readonly audited: string | undefined;
 }
 
 function routesOf(controller: Type): Route[] {
@@ -28,7 +32,8 @@ function routesOf(controller: Type): Route[] {
       const role: unknown =
         Reflect.getMetadata(ROLE_OF_ROUTE, handler) ?? Reflect.getMetadata(ROLE_OF_ROUTE, controller);
       const isReading = Reflect.getMetadata(METHOD_METADATA, handler) === GET;
-      return [{ name: `${controller.name}.${name}`, role, isReading }];
+      const audited = (Reflect.getMetadata(AUDITED, handler) as AuditedRoute | undefined)?.action;
+      return [{ name: `${controller.name}.${name}`, role, isReading, audited }];
     });
 }
 
@@ -63,8 +68,16 @@ describe('every route of the services', () => {
     ]);
     const asking = routes.filter(({ role, isReading }) => role === 'read' && !isReading);
     expect(asking.map(({ name }) => name).sort()).toEqual(['EditsController.check', 'TraceController.trace']);
-    expect(routes.filter(({ role, isReading }) => role !== 'read' && role !== 'none' && isReading)).toEqual(
-      [],
-    );
+    const guarded = routes.filter(({ role, isReading }) => role !== 'read' && role !== 'none' && isReading);
+    expect(guarded.map(({ name }) => name)).toEqual(['AuditController.list']);
+  });
+
+  it('records every command, and nothing else', () => {
+    const commands = routes.filter(({ role, isReading }) => !isReading && role !== 'read');
+    expect(commands.length).toBeGreaterThan(15);
+    expect(routes.filter(({ audited }) => audited !== undefined)).toEqual(commands);
+    const ofTheCommandLine = ['token.create', 'token.revoke', 'dataset.recreate', 'migrate', 'rebuild'];
+    const recorded = new Set([...commands.map(({ audited }) => audited), ...ofTheCommandLine]);
+    expect([...recorded].sort()).toEqual([...AUDIT_ACTIONS].sort());
   });
 });

@@ -1,7 +1,7 @@
 import { type DynamicModule, type INestApplication, Module, type Type } from '@nestjs/common';
 import { validate } from '@readme/openapi-parser';
 import { pino } from 'pino';
-import { localAccess } from '#common/http/local-access.js';
+import { localAccess, noAudit } from '#common/http/local-access.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { openApiDocument } from '#common/http/open-api.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
@@ -35,7 +35,14 @@ export async function addressesOf(
       controllers,
       providers: [...needed].map((provide) => ({ provide: provide as string, useValue: {} })),
     },
-    { logger, nestLogger: false, access: localAccess(), listeningHost: '127.0.0.1', allowedHosts: [] },
+    {
+      logger,
+      nestLogger: false,
+      access: localAccess(),
+      audit: noAudit(),
+      listeningHost: '127.0.0.1',
+      allowedHosts: [],
+    },
   );
 }
 
@@ -77,6 +84,8 @@ export async function openApiProblems(app: INestApplication): Promise<readonly s
   const missing = operations.flatMap(({ name, operation }) => houseProblems(name, operation));
   const documented = new Set(operations.map(({ name }) => name));
   const routes = registeredRoutes(app);
+  if (document.components?.securitySchemes?.['bearer'] === undefined || document.security === undefined)
+    missing.push('the document does not say that a token is asked for');
   if (routes.length === 0) missing.push('the application answers at no address');
   for (const route of routes) if (!documented.has(route)) missing.push(`${route} is not documented`);
   // The validator resolves references in place.
@@ -84,10 +93,11 @@ export async function openApiProblems(app: INestApplication): Promise<readonly s
   return [...(result.valid ? [] : result.errors.map(({ message }) => message)), ...missing];
 }
 
-/** 400 is what any address answers to a parameter or body that is not sound; texts say what they may hold. */
+/** 400 is what any address answers to a parameter or body that is not sound, 401, 403 and 429 to a caller that may not ask; texts say what they may hold. */
 function houseProblems(name: string, { parameters = [], requestBody, responses }: Operation): string[] {
   const problems: string[] = [];
-  if (!('400' in responses)) problems.push(`${name} does not document 400`);
+  for (const status of ['400', '401', '403', '429'])
+    if (!(status in responses)) problems.push(`${name} does not document ${status}`);
   if (requestBody !== undefined && !('422' in responses)) problems.push(`${name} does not document 422`);
   for (const parameter of parameters) {
     const schema = (parameter.schema ?? {}) as Record<string, unknown>;

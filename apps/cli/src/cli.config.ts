@@ -1,5 +1,5 @@
 import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from 'class-validator';
-import { IsBrokerList, IsFolderList, IsPostgresUrl } from '#common/config/checks.js';
+import { IsBrokerList, IsFolderList, IsPostgresUrl, IsReadableFile } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';
 
@@ -35,6 +35,27 @@ export class CliConfig extends KafkaSecurityConfig {
   @IsOptional()
   @Matches(/^[\x21-\x7e]{1,8192}$/, { message: 'token must be one word of ASCII' })
   token?: string;
+
+  @Variable(
+    'SLUICE_CONTEXT',
+    'The context that commands go to, as `--context`; one that `sluice login` has made, or local',
+  )
+  @Matches(/^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$/, { message: 'context must be the name of a context' })
+  context: string = '';
+
+  @Variable(
+    'SLUICE_CA_FILE',
+    'Authorities that the certificates of SLUICE_INGESTOR_URL and SLUICE_TRACKER_URL may come from',
+  )
+  @IsReadableFile()
+  caFile: string = '';
+
+  @Variable(
+    'XDG_CONFIG_HOME',
+    'Where `sluice login` keeps contexts, in a folder sluice; else .config of the home folder',
+  )
+  @IsString()
+  configHome: string = '';
 
   @Variable(
     'DATABASE_URL',

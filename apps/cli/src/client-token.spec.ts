@@ -1,6 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import { SluiceClient } from './client.js';
 
 describe('the token of the command line', () => {
@@ -48,5 +53,25 @@ describe('the token of the command line', () => {
       code: 'USAGE_INVALID',
       message: expect.stringContaining('http://sluice.example'),
     });
+  });
+
+  it('goes to a service whose certificate comes from an authority of its own, once that is named', async () => {
+    const caFile = join(await mkdtemp(join(tmpdir(), 'authority-')), 'ca.pem');
+    await writeFile(caFile, SELF_SIGNED.cert);
+    const secure = createTlsServer(SELF_SIGNED, (request, response) => {
+      sent.push(request.headers.authorization);
+      response.end('[]');
+    });
+    await new Promise<void>((listening) => secure.listen(0, '127.0.0.1', listening));
+    const at = `https://127.0.0.1:${(secure.address() as AddressInfo).port}`;
+    const services = { ingestorUrl: at, trackerUrl: at, accessToken: 'mine' };
+    await expect(new SluiceClient(services).datasets()).rejects.toMatchObject({
+      message: expect.stringContaining('SELF_SIGNED'),
+    });
+    expect(await new SluiceClient({ ...services, caFile }).datasets()).toEqual([]);
+    expect(sent).toEqual(['Bearer mine']);
+    secure.closeAllConnections();
+    await new Promise((closed) => secure.close(closed));
+    await rm(dirname(caFile), { recursive: true });
   });
 });

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { AuditEntry } from '#api/audit.js';
 import type { DatasetView } from '#api/datasets.js';
 import type {
   CheckDeadLetters,
@@ -41,16 +41,7 @@ import type { TraceLine, TraceRequest } from '#api/trace.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { HealthAnswer } from '#common/http/health.controller.js';
 import { knownErrorCode } from './exit-codes.js';
-
-/** Where the running system listens, without a slash at the end. */
-export interface SystemAddresses {
-  readonly ingestorUrl: string;
-  readonly trackerUrl: string;
-  /** Proves a caller on the same machine to the ingestor; undefined when there is none. */
-  readonly token?: string | undefined;
-  /** Names its holder to both services; undefined where they ask for none. */
-  readonly accessToken?: string | undefined;
-}
+import { ServiceConnection, type SystemAddresses, unreachable } from './service-connection.js';
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
@@ -77,7 +68,13 @@ const MAX_TRACE_CHARACTERS = 32 * 1024 * 1024;
  * answer, else the code of the answer's problem details (409 and 422 bring all they list).
  */
 export class SluiceClient {
-  constructor(private readonly addresses: SystemAddresses) {}
+  private readonly addresses: SystemAddresses;
+  private readonly connection: ServiceConnection;
+
+  constructor(addresses: SystemAddresses) {
+    this.addresses = addresses;
+    this.connection = new ServiceConnection(addresses);
+  }
 
   datasets(): Promise<readonly DatasetView[]> {
     return this.tracker('/datasets');
@@ -153,7 +150,7 @@ export class SluiceClient {
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) parameters.set(name, String(value));
     const url = `${this.addresses.trackerUrl}/dead-letters/export?${parameters.toString()}`;
-    const response = await this.send('tracker', url, { signal });
+    const response = await this.connection.send('tracker', url, { signal });
     if (!response.ok || response.body === null) throw await refusal(response, url);
     try {
       yield* response.body as AsyncIterable<Uint8Array>;
@@ -265,13 +262,21 @@ export class SluiceClient {
     return this.pages('/parked-messages', {});
   }
 
+  /** Who gave which command, newest first. */
+  audit(query: Query): AsyncGenerator<AuditEntry> {
+    return this.pages('/audit', query);
+  }
+
   /**
    * The job each time that the tracker sends it, until the stream ends or `signal` aborts.
    * Yields undefined for an event that is only a hint that something has changed.
    */
   async *jobEvents(id: string, signal: AbortSignal): AsyncGenerator<JobDetail | undefined> {
     const url = `${this.addresses.trackerUrl}/jobs/${encodeURIComponent(id)}/events`;
-    const response = await this.send('tracker', url, { headers: { accept: 'text/event-stream' }, signal });
+    const response = await this.connection.send('tracker', url, {
+      headers: { accept: 'text/event-stream' },
+      signal,
+    });
     if (!response.ok || response.body === null) throw await refusal(response, url);
     // Read by hand: a chain of pipeThrough can wait for ever when an abort meets the end of the stream.
     const events: EventSourceMessage[] = [];
@@ -294,7 +299,7 @@ export class SluiceClient {
     const url = `${this.addresses.trackerUrl}/traces`;
     const headers = { 'content-type': 'application/json' };
     const init = { method: 'POST', headers, body: JSON.stringify(request), signal };
-    const response = await this.send('tracker', url, init);
+    const response = await this.connection.send('tracker', url, init);
     if (!response.ok || response.body === null) throw await refusal(response, url);
     try {
       for await (const line of linesOf(response.body as AsyncIterable<Uint8Array>)) yield traceLineIn(line);
@@ -345,7 +350,7 @@ export class SluiceClient {
     timeoutMs = ANSWER_TIMEOUT_MS,
   ): Promise<T> {
     const signal = AbortSignal.timeout(timeoutMs);
-    const response = await this.send(service, url, { ...init, signal });
+    const response = await this.connection.send(service, url, { ...init, signal });
     if (!response.ok) throw await refusal(response, url);
     try {
       return (await response.json()) as T;
@@ -353,47 +358,10 @@ export class SluiceClient {
       throw unreachable(service, url, cause);
     }
   }
-
-  private async send(service: string, url: string, init: RequestInit): Promise<Response> {
-    const token = this.tokenFor(service, url);
-    try {
-      if (token === undefined) return await fetch(url, init);
-      const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
-      // A redirect could lead the token elsewhere.
-      return await fetch(url, { ...init, headers, redirect: 'error' });
-    } catch (cause) {
-      throw unreachable(service, url, cause);
-    }
-  }
-
-  /** @throws SluiceError USAGE_INVALID when the token could be read on its way */
-  private tokenFor(service: string, url: string): string | undefined {
-    const { accessToken, token } = this.addresses;
-    // The token of the machine opens any file of it: it is sent to this machine only.
-    if (accessToken === undefined) return isLoopback(url) ? token : undefined;
-    if (isLoopback(url) || url.startsWith('https:')) return accessToken;
-    throw new SluiceError(
-      'USAGE_INVALID',
-      `The token is not sent to the ${service} at ${new URL(url).origin}: it could be read on the way. Use an https address.`,
-    );
-  }
 }
 
 function streamPath(dataset: string): string {
   return `/streams/${encodeURIComponent(dataset)}`;
-}
-
-function unreachable(service: string, url: string, cause: unknown): SluiceError {
-  const message = `The ${service} at ${new URL(url).origin} does not answer (${reasonOf(cause)}).`;
-  return new SluiceError('SYSTEM_UNREACHABLE', message, {}, { cause });
-}
-
-/** fetch hides the reason in `cause`: ECONNREFUSED says more than "fetch failed". */
-function reasonOf(error: unknown): string {
-  const { name, code, cause, message } = error as NodeJS.ErrnoException & { readonly cause?: unknown };
-  if (name === 'TimeoutError') return 'no answer in time';
-  if (typeof code === 'string') return code;
-  return typeof cause === 'object' && cause !== null ? reasonOf(cause) : message;
 }
 
 /** What a service answered instead of what it was asked for. */
@@ -453,11 +421,4 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return (
-    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
-  );
 }

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import type { Admin, Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { pino } from 'pino';
+import { AuditLog, ownCommand } from '#common/access/audit-log.js';
 import { loadSettings } from '#common/config/environment.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
@@ -79,7 +80,7 @@ async function assertNoTracker(admin: Admin): Promise<void> {
 
 /**
  * {@link rebuild}, and before it and behind it what a lost database had besides its read model, from the topic `sluice.history`:
- * jobs that had ended, the audit, what was decided about dead letters. A database that has lost nothing stays as it is. It may be
+ * jobs that had ended, repair actions, what was decided about dead letters. A database that has lost nothing stays as it is. It may be
  * repeated, also after it was ended in the middle.
  * @throws SluiceError as {@link rebuild}; DATABASE_REFUSED when rows are missing that the role may not insert
  */
@@ -128,7 +129,9 @@ async function rebuildAsConfigured(config: TrackerConfig): Promise<Restored> {
     maxConnections: 2,
   });
   try {
-    return await rebuildAll(kafka, pool, { status, dead }, new DatasetGroups(registry));
+    return await new AuditLog(pool).around(ownCommand('rebuild'), () =>
+      rebuildAll(kafka, pool, { status, dead }, new DatasetGroups(registry)),
+    );
   } finally {
     await pool.end();
   }

@@ -9,4 +9,10 @@ export class TrackerConfig extends ConnectionConfig {
   @Min(0)
   @Max(65_535)
   port: number = 3004;
+
+  @Variable('SLUICE_KEEP_AUDIT_DAYS', 'How long `sluice audit` remembers who gave which command')
+  @IsInt()
+  @Min(1)
+  @Max(36_500)
+  keepAuditDays: number = 400;
 }

@@ -12,6 +12,9 @@ import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { MAX_MESSAGE_BYTES, STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
+import { AuditController } from './audit/audit.controller.js';
+import { AuditPruner } from './audit/audit-pruner.js';
+import { AuditReader } from './audit/audit.reader.js';
 import { HistoryPublisher } from './history/history-publisher.js';
 import { DatasetGroups } from './fold/dataset-groups.js';
 import { FoldConsumer } from './fold/fold.consumer.js';
@@ -53,7 +56,7 @@ import { RepairActionRow } from './rows/repair-action.entity.js';
 import { TraceController } from './trace/trace.controller.js';
 import { TraceMetrics } from './trace/trace.metrics.js';
 import { Tracer } from './trace/tracer.js';
-import type { TrackerConfig } from './tracker.config.js';
+import { TrackerConfig } from './tracker.config.js';
 
 export const TRACKER_GROUP = 'sluice-tracker';
 
@@ -78,6 +81,7 @@ export const READ_API = {
     EditsController,
     DeadLettersController,
     ParkedMessagesController,
+    AuditController,
   ],
   providers: [
     DatasetReader,
@@ -91,6 +95,7 @@ export const READ_API = {
     RepairMetrics,
     ParkedMessageReader,
     JobStreams,
+    AuditReader,
   ],
 };
 
@@ -117,6 +122,7 @@ export class TrackerModule implements OnApplicationShutdown {
       controllers: [FoldConsumer, ...READ_API.controllers, ParkedDecisionsController, TraceController],
       providers: [
         { provide: DatasetRegistry, useValue: registry },
+        { provide: TrackerConfig, useValue: config },
         { provide: LIVE_TIMING, useValue: DEFAULT_LIVE_TIMING },
         {
           provide: DataSource,
@@ -171,6 +177,7 @@ export class TrackerModule implements OnApplicationShutdown {
         OlderDeadLetters,
         RepairOutcomes,
         HistoryPublisher,
+        AuditPruner,
         DeadLetterPace,
         ParkedMessageRepository,
         ParkedDecisions,

@@ -44,6 +44,14 @@ export function instanceNames({ name, instances }: ServiceSpec): string[] {
  */
 export const SERVICE_NODE_OPTIONS = ['--max-semi-space-size=8'];
 
+/** The ports stay on this machine, and are asked by plain HTTP. */
+const WITHOUT_TLS = Object.fromEntries(
+  ['SLUICE_TLS_CERTIFICATE', 'SLUICE_TLS_KEY'].flatMap((name) => [
+    [name, undefined],
+    [`${name}_FILE`, undefined],
+  ]),
+);
+
 export function planService(facts: {
   readonly name: string;
   readonly main: string;
@@ -65,6 +73,7 @@ export function planService(facts: {
       MALLOC_ARENA_MAX: '2',
       ...facts.env,
       SLUICE_HOST: '127.0.0.1',
+      ...WITHOUT_TLS,
       SLUICE_PORT: String(port),
     }),
     port,

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { AuditEntry } from '#api/audit.js';
 import type { DatasetView } from '#api/datasets.js';
 import type { DeadLettersEdited } from '#api/dead-letter-edits.js';
 import type {
@@ -49,6 +50,7 @@ export class ApiServer {
     ...{ action: null, dryRun: false, resubmitted: 0, jobs: [], notSent: [], decided: 0, unknown: [] },
   };
   parked: ParkedMessageView[] = [];
+  audit: AuditEntry[] = [];
   /** Lines of a trace, as they are sent. */
   traceLines = '';
   /** A stream as it is asked for, one answer after the other; the last one stays. */
@@ -235,6 +237,7 @@ export class ApiServer {
     else if (kind === 'jobs' && job === undefined) send(response, 404, unknownJob(id));
     else if (kind === 'jobs' && part === 'events') this.stream(id, response);
     else if (kind === 'jobs') send(response, 200, job);
+    else if (kind === 'audit') this.page(url, this.audit, response);
     else if (kind === 'parked-messages' && id === '') this.page(url, this.parked, response);
     else if (kind === 'parked-messages') this.answerParked(url.pathname, response);
     else if (kind === 'dead-letters' && id === '') this.page(url, this.letters.map(listed), response);

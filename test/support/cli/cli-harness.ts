@@ -40,7 +40,7 @@ export class CliHarness {
       stdout: this.stdout,
       stderr: this.stderr,
       cwd: this.cwd,
-      settings: () => loadSettings(CliConfig, this.environment),
+      settings: () => loadSettings(CliConfig, { XDG_CONFIG_HOME: '/no/such/folder', ...this.environment }),
       local: this.local,
       waiting: this.waiting,
       now: () => (this.now += this.tick),

@@ -91,6 +91,8 @@ describe('--json', () => {
         dataset: ['describe', 'x'],
         token: ['list'],
         trace: ['customers', '1'],
+        audit: [],
+        contexts: [],
       };
       const withoutId = [
         ...['run', 'check', 'jobs', 'datasets', 'dead-letters', 'parked', 'streams', 'replays', 'rebuild'],

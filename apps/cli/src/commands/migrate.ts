@@ -1,4 +1,5 @@
 import type { Kafka } from 'kafkajs';
+import { ownCommand } from '#common/access/audit-log.js';
 import { correctTopics, countPartitions, createTopics } from '#common/kafka/transport/topics-admin.js';
 import { loadRegistry } from '#core/registry/registry.js';
 import { type TopicPlan, correctedSettings, inboxesOf, planTopics } from '#core/message/topics.js';
@@ -8,6 +9,7 @@ import { kafkaAt, reachingBrokers } from './brokers.js';
 import { type CliContext, write } from './context.js';
 import { knownServers } from './known-servers.js';
 import { warnOfLocalSystem } from './other-build.js';
+import { withAudit } from './with-audit.js';
 
 /** `sluice migrate`: brings tables and topics up to date; run again, it finds nothing to do. */
 export async function migrate(context: CliContext, options: { adopt?: string } = {}): Promise<Exit> {
@@ -35,6 +37,9 @@ export async function migrate(context: CliContext, options: { adopt?: string } =
   for (const topic of [...topics, ...corrected]) await write(context.stdout, `topic ${topic}\n`);
   if (said.length + topics.length + corrected.length + problems.length === 0) {
     await write(context.stdout, 'Everything is up to date.\n');
+  } else {
+    // Afterwards: the first migration makes the table of the audit.
+    await withAudit(databaseUrl, (log) => log.record(ownCommand('migrate'), problems[0]?.code ?? 'ok'));
   }
   const fewer = await reachingBrokers(() => topicsWithFewerPartitions(kafka, existing));
   for (const line of fewer) await write(context.stderr, `${line}\n`);

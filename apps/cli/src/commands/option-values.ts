@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { type WriteMode, WRITE_MODES } from '#core/dataset/dataset.js';
@@ -65,6 +65,18 @@ export function resolveSource(source: string, cwd: string): string {
   throw new SluiceError(
     'USAGE_INVALID',
     `${source} is no address of a file here; use a plain path or file:///absolute/path.`,
+  );
+}
+
+/**
+ * A source that the ingestor of another machine reads: nothing about a file can be found out here.
+ * @throws SluiceError USAGE_INVALID for a name of a file that means nothing there
+ */
+export function remoteSource(source: string): string {
+  if (isFileUrl(source) || isUrl(source) || isAbsolute(source)) return source;
+  throw new SluiceError(
+    'USAGE_INVALID',
+    `The ingestor of the context reads --source on its own machine: ${source} must be an address, or an absolute path there.`,
   );
 }
 

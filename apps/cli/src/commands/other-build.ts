@@ -6,6 +6,7 @@ import { loadRegistry } from '#core/registry/registry.js';
 import { SluiceClient } from '../client.js';
 import { PROGRAM } from '../render/program-name.js';
 import type { CliContext } from './context.js';
+import { chosenContext } from './find-system.js';
 
 /**
  * Says when what runs is not what lies in this checkout: a service judges by the contracts that it loaded at its start,
@@ -35,8 +36,11 @@ export async function warnOfRunningSystem(
   datasets: readonly DatasetView[],
 ): Promise<void> {
   const local = await context.local.state();
-  const { ingestorUrl, trackerUrl } = context.settings();
-  const isLocal = local !== undefined && ingestorUrl === undefined && trackerUrl === undefined;
+  const settings = context.settings();
+  const { ingestorUrl, trackerUrl } = settings;
+  const isElsewhere =
+    ingestorUrl !== undefined || trackerUrl !== undefined || (await chosenContext(settings)) !== null;
+  const isLocal = local !== undefined && !isElsewhere;
   const builds = [await client.ingestorBuild(), ...datasets.map(({ build }) => build)];
   const troubles = isLocal ? (await context.local.status()).troubles : [];
   const other = otherBuild(context.build, [...builds, ...(isLocal ? local.builds : [])]);

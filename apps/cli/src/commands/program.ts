@@ -1,22 +1,23 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { JOB_STATES } from '#api/job-words.js';
-import { ROLES } from '#common/access/role-names.js';
 import { EXISTING_KEYS } from '#core/dataset/dataset.js';
 import { EXIT_CODES, type Exit, exitOfError } from '../exit-codes.js';
 import { PrintedError, asksForJson, errorJson, errorOf, failureJson } from '../render/envelope.js';
 import { errorText } from '../render/error-text.js';
 import { PROGRAM } from '../render/program-name.js';
+import { choosingContext } from './choose-context.js';
 import { type CliContext, write } from './context.js';
 import { datasets } from './datasets.js';
 import { addDeadLetterCommand } from './dead-letters/program-dead-letters.js';
 import { env, settings } from './env.js';
 import { job, jobs } from './jobs.js';
 import { check, demo } from './lazy-commands.js';
+import { addAccessCommands } from './program-access.js';
 import { addDatasetCommands } from './program-datasets.js';
 import { addReplayCommands } from './program-replay.js';
 import { addStreamCommands } from './program-streams.js';
 import { addTraceCommands } from './program-trace.js';
-import { collectOption, parseCount, parseDays, parseMode, parseShare } from './option-values.js';
+import { collectOption, parseCount, parseMode, parseShare } from './option-values.js';
 import { warnOfLocalSystem } from './other-build.js';
 import { PARKED_ACTIONS, type ParkedAction, parked } from './parked.js';
 import { rebuild } from './rebuild.js';
@@ -24,7 +25,6 @@ import { watch } from './report-job.js';
 import { run } from './run.js';
 import { cancel, continueJob, discard, pause, resume } from './steer.js';
 import { doctor, down, logs, restart, status, up } from './system.js';
-import { TOKEN_ACTIONS, type TokenAction, type TokenOptions } from './token-options.js';
 
 /**
  * Runs one command line.
@@ -60,7 +60,8 @@ async function reportError(context: CliContext, error: unknown, json: boolean): 
 }
 
 /** Every command with its options; `ended` receives how the one that ran has ended. */
-export function buildProgram(context: CliContext, ended: (exit: Exit) => void): Command {
+export function buildProgram(outer: CliContext, ended: (exit: Exit) => void): Command {
+  const { context, addOption } = choosingContext(outer);
   const program = new Command('sluice')
     .description('Moves records through Kafka into PostgreSQL, and reports what happened to each of them.')
     .version(context.version)
@@ -88,6 +89,8 @@ export function buildProgram(context: CliContext, ended: (exit: Exit) => void): 
   addTraceCommands(add, context, ended);
   addReplayCommands(add, context, ended);
   addDatasetCommands(add, context, ended);
+  addAccessCommands(add, context, ended);
+  addOption(program);
   return program;
 }
 
@@ -134,19 +137,9 @@ function addSystemCommands(add: Add, context: CliContext, ended: Ended): void {
       const { migrate } = await import('./migrate.js'); // TypeORM and kafkajs: no other command waits for them
       ended(await migrate(context, options));
     });
-  add('token', 'Make, list and revoke the tokens of the HTTP ports', 'token create grafana --role read')
-    .addArgument(new Argument('<action>', 'what to do').choices(TOKEN_ACTIONS))
-    .argument('[name]', 'of the token, for create and revoke')
-    .addOption(new Option('--role <role>', 'for create: read, operate or admin').choices(ROLES))
-    .option('--expires <days>', 'for create: after how many days it expires, e.g. 90d', parseDays)
-    .option('--json', 'print JSON instead of text')
-    .action(async (action: TokenAction, name: string | undefined, options: TokenOptions) => {
-      const { token } = await import('./token.js'); // pg: no other command waits for it
-      ended(await token(context, action, name, options));
-    });
   add(
     'rebuild',
-    'Build what the tracker shows, and job history, audit and decisions, again from ledger and topics',
+    'Build what the tracker shows, and job history, repair actions and decisions, again from ledger and topics',
     'rebuild',
   )
     .option('--json', 'print JSON instead of text')

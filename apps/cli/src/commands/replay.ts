@@ -14,7 +14,7 @@ import { confirm } from './confirm.js';
 import { type CliContext, connect, interruptible, widthOf, write } from './context.js';
 import { jobId } from './job-id.js';
 import { requireDataset } from './known-dataset.js';
-import { userName } from './user-name.js';
+import { userName } from '#common/access/user-name.js';
 
 /** `sluice replay` and `sluice replays`: earlier jobs are loaded again from their raw batches. */
 

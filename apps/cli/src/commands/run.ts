@@ -10,7 +10,8 @@ import { PROGRAM } from '../render/program-name.js';
 import { suggestion } from './closest-name.js';
 import { confirm } from './confirm.js';
 import { type CliContext, connect, interruptible } from './context.js';
-import { resolveSource } from './option-values.js';
+import { chosenContext } from './find-system.js';
+import { remoteSource, resolveSource } from './option-values.js';
 import { warnOfRunningSystem } from './other-build.js';
 import { type Ran, followAndReport, sayDetached } from './report-job.js';
 import { warnOfStream } from './warn-of-stream.js';
@@ -33,7 +34,9 @@ export interface RunOptions {
 }
 
 export async function run(context: CliContext, name: string, options: RunOptions): Promise<Exit> {
-  const source = options.source === undefined ? undefined : resolveSource(options.source, context.cwd);
+  const isElsewhere = (await chosenContext(context.settings())) !== null;
+  const resolved = isElsewhere ? remoteSource : resolveSource;
+  const source = options.source === undefined ? undefined : resolved(options.source, context.cwd);
   const client = await connect(context);
   return interruptible(context, async (signal) => {
     const { exit, job } = await startAndReport(context, client, name, { ...options, source }, signal);

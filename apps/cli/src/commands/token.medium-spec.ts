@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { hashOfToken, holderOf } from '#common/access/access-tokens.js';
+import { userName } from '#common/access/user-name.js';
 import { CliHarness } from '#test/support/cli/cli-harness.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 
@@ -21,7 +22,7 @@ describe('sluice token', () => {
   });
 
   beforeEach(async () => {
-    await client.query('DELETE FROM sluice.access_token');
+    await client.query('TRUNCATE sluice.access_token, sluice.audit');
     start();
   });
 
@@ -34,7 +35,7 @@ describe('sluice token', () => {
     expect(await cli.run('token', 'create', 'grafana', '--role', 'read', '--expires', '90d')).toBe(0);
     const hash = hashOfToken(cli.stdout.text.trimEnd());
     if (hash === null) throw new TypeError(`not a token: ${cli.stdout.text}`);
-    expect(await holderOf(client, hash)).toEqual({ name: 'grafana', role: 'read' });
+    expect(await holderOf(client, hash)).toEqual({ kind: 'token', name: 'grafana', role: 'read' });
     start();
     expect(await cli.run('token', 'list')).toBe(0);
     expect(cli.stdout.text).toMatch(/^grafana +read +valid /m);
@@ -51,6 +52,14 @@ describe('sluice token', () => {
       'SELECT round(extract(epoch FROM expires_at - created_at) / 86400)::integer AS days FROM sluice.access_token',
     );
     expect(rows).toEqual([{ days: 90 }]);
+    const { rows: commands } = await client.query<object>(
+      'SELECT caller, who, role, action, targets, outcome FROM sluice.audit ORDER BY id',
+    );
+    const mine = { caller: 'command line', who: userName(), role: null, targets: ['grafana'], outcome: 'ok' };
+    expect(commands).toEqual([
+      { ...mine, action: 'token.create' },
+      { ...mine, action: 'token.revoke' },
+    ]);
   });
 
   it.each<[string, string[]]>([

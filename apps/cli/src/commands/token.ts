@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { type AccessTokenFacts, createToken, listTokens, revokeToken } from '#common/access/access-tokens.js';
+import { AuditLog, ownCommand } from '#common/access/audit-log.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
 import { createPool } from '#common/postgres/pool.js';
@@ -10,7 +11,7 @@ import { formatTime } from '../render/format.js';
 import { type TableColumn, renderTable } from '../render/table.js';
 import { type CliContext, widthOf, write } from './context.js';
 import type { TokenAction, TokenOptions } from './token-options.js';
-import { userName } from './user-name.js';
+import { userName } from '#common/access/user-name.js';
 
 /** Sorts well, fits a table, and cannot be taken for a token. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/;
@@ -35,7 +36,11 @@ export async function token(
       `\`token ${action}\` needs a name: A to Z, a to z, digits and . _ @ -, at most 63, for example grafana.`,
     );
   if (action === 'revoke') {
-    await onDatabase(context, (client) => revokeToken(client, name));
+    await onDatabase(context, (client) =>
+      new AuditLog(client).around(ownCommand('token.revoke', { targets: [name] }), () =>
+        revokeToken(client, name),
+      ),
+    );
     const text = `The token ${name} is revoked; services refuse it within 10 s.\n`;
     await write(context.stdout, json === true ? successJson({ name }) : text);
     return 'success';
@@ -43,7 +48,11 @@ export async function token(
   if (role === undefined)
     throw new SluiceError('USAGE_INVALID', '`token create` needs --role: read, operate or admin.');
   const made = { name, role, createdBy: userName(), expiresInDays: expires };
-  const secret = await onDatabase(context, (client) => createToken(client, made));
+  const secret = await onDatabase(context, (client) =>
+    new AuditLog(client).around(ownCommand('token.create', { targets: [name] }), () =>
+      createToken(client, made),
+    ),
+  );
   // The token alone on stdout, for `> file`.
   if (json !== true)
     await write(context.stderr, 'The token is shown this once; keep it where only its user reads it.\n');

@@ -1,11 +1,11 @@
 import { Body, Controller, Headers, HttpCode, Param, ParseUUIDPipe, Post, Res } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import { LocalToken } from '#common/access/local-token.js';
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,
   ApiConflictResponse,
-  ApiForbiddenResponse,
   ApiNotFoundResponse,
   ApiOkResponse,
   ApiParam,
@@ -31,7 +31,6 @@ const ById = (): MethodDecorator => ApiParam({ name: 'id', schema: { type: 'stri
 
 @ApiTags('jobs')
 @ApiBadRequestResponse({ description: 'The id is none, or the body is no JSON of reasonable depth' })
-@ApiForbiddenResponse({ description: 'Asked by a foreign host name, or by a page of another site' })
 @ApiUnsupportedMediaTypeResponse({ description: 'Content-Type is not application/json' })
 @Controller('jobs')
 export class JobsController {
@@ -44,6 +43,7 @@ export class JobsController {
 
   /** Queues a job; the tracker at `/jobs/:id` reports its progress. */
   @NeedsRole('operate')
+  @Audited('job.start')
   @Post()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
@@ -64,6 +64,7 @@ export class JobsController {
 
   /** Resumes the newest job that failed, stands still or was interrupted. */
   @NeedsRole('operate')
+  @Audited('job.resume')
   @Post('resume')
   @HttpCode(202)
   @ApiAcceptedResponse({ type: JobAcceptedDto })
@@ -79,6 +80,7 @@ export class JobsController {
 
   /** Resumes a job where it stopped; an ingestor or finalizer continues it. */
   @NeedsRole('operate')
+  @Audited('job.resume')
   @Post(':id/resume')
   @ById()
   @HttpCode(202)
@@ -97,6 +99,7 @@ export class JobsController {
 
   /** After this answer nothing more is published or loaded for the job, and its tables are as they were. */
   @NeedsRole('operate')
+  @Audited('job.cancel')
   @Post(':id/cancel')
   @ById()
   @HttpCode(200)
@@ -109,6 +112,7 @@ export class JobsController {
 
   /** After this answer nothing more is loaded for the job until it is continued. */
   @NeedsRole('operate')
+  @Audited('job.pause')
   @Post(':id/pause')
   @ById()
   @HttpCode(200)
@@ -121,6 +125,7 @@ export class JobsController {
 
   /** Continues a paused job, whatever paused it. */
   @NeedsRole('operate')
+  @Audited('job.continue')
   @Post(':id/continue')
   @ById()
   @HttpCode(200)
@@ -133,6 +138,7 @@ export class JobsController {
 
   /** Gives a failed job up: it cannot be resumed any more, and the loaders drop what it had staged. */
   @NeedsRole('operate')
+  @Audited('job.discard')
   @Post(':id/discard')
   @ById()
   @HttpCode(202)

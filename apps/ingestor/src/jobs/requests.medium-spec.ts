@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type INestApplication, Module } from '@nestjs/common';
 import fc from 'fast-check';
 import { Writable } from 'node:stream';
+import { AuditLog } from '#common/access/audit-log.js';
+import { poolOf } from '#common/postgres/typeorm.js';
 import { localAccess } from '#common/http/local-access.js';
 import { LocalToken } from '#common/access/local-token.js';
 import { createHttpApp } from '#common/http/http-app.js';
@@ -49,6 +51,7 @@ describe('requests to the ingestor', () => {
     const options = {
       nestLogger: false,
       access: localAccess(),
+      audit: { log: new AuditLog(poolOf(ingesting.database)), service: 'ingestor' },
       listeningHost: '127.0.0.1',
       allowedHosts: [],
     } as const;

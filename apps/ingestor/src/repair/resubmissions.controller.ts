@@ -1,9 +1,9 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import {
   ApiBadRequestResponse,
   ApiConflictResponse,
-  ApiForbiddenResponse,
   ApiOkResponse,
   ApiServiceUnavailableResponse,
   ApiTags,
@@ -15,7 +15,6 @@ import { Resubmissions } from './resubmissions.js';
 
 @ApiTags('dead letters')
 @ApiBadRequestResponse({ description: 'The body is no JSON of reasonable depth' })
-@ApiForbiddenResponse({ description: 'Asked by a foreign host name, or by a page of another site' })
 @ApiUnsupportedMediaTypeResponse({ description: 'Content-Type is not application/json' })
 @Controller('resubmissions')
 export class ResubmissionsController {
@@ -23,6 +22,7 @@ export class ResubmissionsController {
 
   /** Sends refused records again, as they are or as they were corrected; the answer comes when their jobs are there. */
   @NeedsRole('operate')
+  @Audited('dead-letters.resubmit', { hasDryRun: true })
   @Post()
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersResubmittedDto })

@@ -143,7 +143,7 @@ export class Resubmissions {
         action,
       ]);
     } catch (error) {
-      this.logger.warn({ err: error, action }, 'the end of a resubmission is not in the audit');
+      this.logger.warn({ err: error, action }, 'the end of a resubmission is not in its repair action');
     }
   }
 

@@ -1,10 +1,10 @@
 import { Body, Controller, Get, HttpCode, Param, ParseUUIDPipe, Post, Query, Res } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import {
   ApiAcceptedResponse,
   ApiBadRequestResponse,
   ApiConflictResponse,
-  ApiForbiddenResponse,
   ApiNotFoundResponse,
   ApiOkResponse,
   ApiParam,
@@ -35,7 +35,6 @@ const ById = (): MethodDecorator => ApiParam({ name: 'id', schema: { type: 'stri
 
 @ApiTags('replays')
 @ApiBadRequestResponse({ description: 'The id is none, or the body is no JSON of reasonable depth' })
-@ApiForbiddenResponse({ description: 'Asked by a foreign host name, or by a page of another site' })
 @ApiUnsupportedMediaTypeResponse({ description: 'Content-Type is not application/json' })
 @Controller('replays')
 export class ReplaysController {
@@ -46,6 +45,7 @@ export class ReplaysController {
 
   /** Loads earlier jobs again from their raw batches; with `dryRun` only says what that would cover. */
   @NeedsRole('operate')
+  @Audited('replay.start', { hasDryRun: true })
   @Post()
   @HttpCode(202)
   @ApiAcceptedResponse({ type: ReplayAcceptedDto })
@@ -97,6 +97,7 @@ export class ReplaysController {
 
   /** After this answer no job of it begins, and nothing more is loaded by those that were active. */
   @NeedsRole('operate')
+  @Audited('replay.cancel')
   @Post(':id/cancel')
   @ById()
   @HttpCode(200)

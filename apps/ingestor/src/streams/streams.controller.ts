@@ -1,9 +1,9 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import {
   ApiBadRequestResponse,
   ApiConflictResponse,
-  ApiForbiddenResponse,
   ApiNotFoundResponse,
   ApiOkResponse,
   ApiParam,
@@ -31,7 +31,6 @@ const ByDataset = (): MethodDecorator =>
 
 @ApiTags('streams')
 @ApiBadRequestResponse({ description: 'The body is no JSON of reasonable depth' })
-@ApiForbiddenResponse({ description: 'Asked by a foreign host name, or by a page of another site' })
 @ApiUnsupportedMediaTypeResponse({ description: 'Content-Type is not application/json' })
 @Controller('streams')
 export class StreamsController {
@@ -72,6 +71,7 @@ export class StreamsController {
 
   /** Makes jobs of what is in the inbox and of what arrives; settings that are given replace those that the stream had. */
   @NeedsRole('operate')
+  @Audited('stream.start')
   @Post(':dataset/start')
   @ByDataset()
   @HttpCode(200)
@@ -88,6 +88,7 @@ export class StreamsController {
 
   /** After this answer no job of the stream begins; those that have begun run to their end. */
   @NeedsRole('operate')
+  @Audited('stream.pause')
   @Post(':dataset/pause')
   @ByDataset()
   @HttpCode(200)
@@ -100,6 +101,7 @@ export class StreamsController {
 
   /** Continues a paused stream, whatever paused it, and before it those of its jobs that are paused or have failed. */
   @NeedsRole('operate')
+  @Audited('stream.resume')
   @Post(':dataset/resume')
   @ByDataset()
   @HttpCode(200)
@@ -116,6 +118,7 @@ export class StreamsController {
 
   /** Takes what is in the inbox now; when all of it is visible the stream is stopped. */
   @NeedsRole('operate')
+  @Audited('stream.drain')
   @Post(':dataset/drain')
   @ByDataset()
   @HttpCode(200)

@@ -34,7 +34,7 @@ const APPLIES = `(decided.state <> 'open' AND (decided.state <> 'resubmitted'
   OR EXISTS (SELECT FROM sluice.job WHERE job.id = decided.successor_job)))`;
 
 /**
- * Brings back from the topic `sluice.history` what a database has lost: jobs that had ended, the audit, and what was decided
+ * Brings back from the topic `sluice.history` what a database has lost: jobs that had ended, repair actions, and what was decided
  * about dead letters. What is in the database stays as it is, so a database that has lost nothing gains nothing.
  *
  * - RH1: of one key the last message counts.

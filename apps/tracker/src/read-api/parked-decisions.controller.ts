@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { ParkedMessageContent, ParkedMessageView } from '#api/parked-messages.js';
@@ -24,6 +25,7 @@ export class ParkedDecisionsController {
 
   /** Publishes it again to its topic, and marks it. */
   @NeedsRole('operate')
+  @Audited('parked.retry')
   @Post('retry')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })
@@ -34,6 +36,7 @@ export class ParkedDecisionsController {
 
   /** Marks it as skipped for good. */
   @NeedsRole('operate')
+  @Audited('parked.skip')
   @Post('skip')
   @HttpCode(200)
   @ApiOkResponse({ type: ParkedMessageDto })

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { Body, Controller, Get, HttpCode, Inject, Post, Query, Res } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiProduces, ApiTags } from '#common/http/api-decorators.js';
 import type { Logger } from 'pino';
@@ -33,6 +34,7 @@ export class EditsController {
 
   /** Corrects open dead letters: each gets the record that is to be sent in its place. */
   @NeedsRole('operate')
+  @Audited('dead-letters.edit', { hasDryRun: true })
   @Post('edits')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -43,6 +45,7 @@ export class EditsController {
 
   /** Corrects fields of open dead letters by a rule. */
   @NeedsRole('operate')
+  @Audited('dead-letters.fix', { hasDryRun: true })
   @Post('fix')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })
@@ -53,6 +56,7 @@ export class EditsController {
 
   /** Takes a page of an edited export. */
   @NeedsRole('operate')
+  @Audited('dead-letters.import', { hasDryRun: true })
   @Post('import')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersEditedDto })

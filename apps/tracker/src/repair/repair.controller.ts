@@ -1,4 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { Audited } from '#common/http/audited.js';
 import { NeedsRole } from '#common/http/role.js';
 import { ApiOkResponse, ApiTags } from '#common/http/api-decorators.js';
 import type { DeadLetterGroupPage, DeadLettersDiscarded, RepairActionView } from '#api/dead-letters.js';
@@ -34,6 +35,7 @@ export class RepairController {
 
   /** Gives open dead letters up, with a reason. */
   @NeedsRole('operate')
+  @Audited('dead-letters.discard', { hasDryRun: true })
   @Post('dead-letters/discard')
   @HttpCode(200)
   @ApiOkResponse({ type: DeadLettersDiscardedDto })

@@ -3,6 +3,8 @@ import type { Kafka } from 'kafkajs';
 import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
+import { AuditLog } from '#common/access/audit-log.js';
+import { poolOf } from '#common/postgres/typeorm.js';
 import { localAccess } from '#common/http/local-access.js';
 import { createHttpApp } from '#common/http/http-app.js';
 import { serveOpenApi } from '#common/http/open-api.js';
@@ -45,6 +47,7 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
     { url: options.databaseUrl, applicationName: 'read api test' },
     TRACKER_ENTITIES,
   ).initialize();
+  const audit = { log: new AuditLog(poolOf(database)), service: 'tracker' };
   const app = await createHttpApp(
     {
       module: ReadApiModule,
@@ -72,7 +75,7 @@ export async function startReadApi(options: ReadApiOptions): Promise<ReadApiApp>
         },
       ],
     },
-    { logger, nestLogger: false, access: localAccess(), listeningHost: '127.0.0.1', allowedHosts: [] },
+    { logger, nestLogger: false, access: localAccess(), audit, listeningHost: '127.0.0.1', allowedHosts: [] },
   );
   serveOpenApi(app, 'test', 'test');
   await app.listen(0, '127.0.0.1');

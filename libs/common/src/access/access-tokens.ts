@@ -19,7 +19,12 @@ export interface AccessTokenFacts {
   readonly revokedAt: string | null;
 }
 
+/** How a caller is known; `local` and `open` ask for no name (`SLUICE_ACCESS`), `command line` is a user of a machine. */
+export const CALLER_KINDS = ['local', 'open', 'token', 'oidc', 'command line'] as const;
+export type CallerKind = (typeof CALLER_KINDS)[number];
+
 export interface Caller {
+  readonly kind: CallerKind;
   readonly name: string;
   readonly role: Role;
 }
@@ -100,7 +105,7 @@ export async function revokeToken(sql: Sql, name: string): Promise<void> {
 
 /** @returns whose token it is; null when there is none, or it is revoked or has expired by the clock of the database */
 export async function holderOf(sql: Sql, hash: Buffer): Promise<Caller | null> {
-  const { rows } = await sql.query<Caller & { isUseOld: boolean }>(
+  const { rows } = await sql.query<{ name: string; role: Role; isUseOld: boolean }>(
     `SELECT name, role, coalesce(last_used_at < now() - interval '5 minutes', true) AS "isUseOld"
      FROM sluice.access_token
      WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
@@ -114,5 +119,5 @@ export async function holderOf(sql: Sql, hash: Buffer): Promise<Caller | null> {
       .query('UPDATE sluice.access_token SET last_used_at = now() WHERE hash = $1', [hash])
       .catch(() => undefined);
   }
-  return { name: found.name, role: found.role };
+  return { kind: 'token', name: found.name, role: found.role };
 }

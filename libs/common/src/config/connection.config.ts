@@ -1,49 +1,13 @@
-import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
-import ipaddr from 'ipaddr.js';
-import { ACCESS_MODES, type AccessMode } from '../access/access-modes.js';
-import { IsFolderList, IsListenAddress, IsPostgresUrl, IsReadableFile } from './checks.js';
+import { IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { AccessConfig } from './access.config.js';
+import { IsFolderList, IsPostgresUrl } from './checks.js';
 import { Variable } from './environment.js';
-import { MessageKeyConfig } from './message-key.config.js';
 
 /** What every service needs: Kafka, PostgreSQL, its own port, the datasets. */
-export class ConnectionConfig extends MessageKeyConfig {
+export class ConnectionConfig extends AccessConfig {
   @Variable('DATABASE_URL', 'postgres://user:password@host:port/database', { secret: true, reread: true })
   @IsPostgresUrl()
   databaseUrl: string = 'postgres://postgres@127.0.0.1:5432/sluice';
-
-  @Variable(
-    'SLUICE_HOST',
-    'Address that the HTTP port listens on; 127.0.0.1 keeps it closed to other machines',
-  )
-  @IsListenAddress()
-  host: string = '127.0.0.1';
-
-  @Variable(
-    'SLUICE_ACCESS',
-    'local: only this machine reaches the port; token: every caller needs a token (`sluice token`); open: a proxy in front asks for a login',
-  )
-  @IsIn(ACCESS_MODES)
-  access: AccessMode = 'local';
-
-  @Variable('SLUICE_METRICS_OPEN', 'true: with SLUICE_ACCESS=token, /metrics needs no token')
-  @Matches(/^(true|false)$/, { message: 'metricsOpen must be true or false' })
-  metricsOpen: string = 'false';
-
-  @Variable(
-    'SLUICE_LOCAL_TOKEN_FILE',
-    'File with the token by which callers on this machine prove themselves',
-  )
-  @IsReadableFile()
-  localTokenFile: string = '';
-
-  @Variable(
-    'SLUICE_ALLOWED_HOSTS',
-    'Host names of a proxy or cluster that requests may use, separated by commas; .example.org for all names below it',
-  )
-  @Matches(/^(\s*\.?[A-Za-z0-9_.:[\]-]+\s*(,|$))*$/, {
-    message: 'allowedHosts must be host names or addresses without ports, separated by commas',
-  })
-  allowedHosts: string = '';
 
   @Variable('SLUICE_DATASET_PATHS', 'More folders of datasets, separated by colons')
   @IsFolderList()
@@ -76,29 +40,7 @@ export class ConnectionConfig extends MessageKeyConfig {
   @IsString()
   faultFolder: string = '';
 
-  override crossCheck(): readonly string[] {
-    const problems = super.crossCheck();
-    if (this.access !== 'local' || isLoopback(this.host)) return problems;
-    return [
-      ...problems,
-      `SLUICE_HOST ${this.host} opens the port to other machines, and SLUICE_ACCESS is local: set SLUICE_ACCESS=token, and make tokens with \`sluice token create\`, or set SLUICE_ACCESS=open where a proxy in front asks for a login`,
-    ];
-  }
-
-  /** Names and addresses that requests may come by, besides those of the socket (libs/common/src/http). */
-  extraHosts(): string[] {
-    return this.allowedHosts
-      .split(',')
-      .map((host) => host.trim())
-      .filter((host) => host !== '');
-  }
-
   extraDatasetPaths(): string[] {
     return this.datasetPaths.split(':').filter((path) => path !== '');
   }
-}
-
-/** A name other than `localhost` may mean any address. */
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
 }

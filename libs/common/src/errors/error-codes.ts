@@ -33,6 +33,17 @@ export const ERROR_CODES = {
       'A service cannot listen on its port: another program has it, or the address is not this machine’s.',
     action: 'End the other program, or set SLUICE_PORT and SLUICE_HOST; then start the service again.',
   },
+  REQUESTS_LIMITED: {
+    retryable: true,
+    meaning: 'The holder of this token sends more requests than a service takes from one.',
+    action:
+      'Wait for the seconds that the message names, and ask less often; or raise SLUICE_REQUESTS_PER_MINUTE.',
+  },
+  OIDC_UNAVAILABLE: {
+    retryable: true,
+    meaning: 'The OIDC provider does not answer, so its tokens cannot be checked.',
+    action: 'Wait until SLUICE_OIDC_ISSUER answers, or use a token of `sluice token create`.',
+  },
   SCHEMA_OUTDATED: {
     retryable: false,
     meaning: 'The control tables are older than this service.',

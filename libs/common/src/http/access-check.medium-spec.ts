@@ -5,15 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, type INestApplication, Module, Post } from '@nestjs/common';
+import ipaddr from 'ipaddr.js';
 import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { Health, HealthController } from './health.controller.js';
 import { createHttpApp } from './http-app.js';
+import { noAudit } from './local-access.js';
 import { MetricsController } from './metrics.controller.js';
 import { type TestDatabase, startMigratedDatabase } from '#test/support/postgres.js';
 import { AccessCheck, type AccessOptions } from './access-check.js';
 import { createToken, listTokens, newToken, revokeToken } from '../access/access-tokens.js';
+import { OidcTokens } from '../access/oidc-tokens.js';
 import { LocalToken } from '../access/local-token.js';
 import { NeedsRole } from './role.js';
 
@@ -86,6 +89,9 @@ describe('access by tokens', () => {
     const access = new AccessCheck({
       mode: 'token',
       isMetricsOpen: false,
+      requestsPerMinute: 6_000,
+      trustedProxies: [],
+      oidc: null,
       localToken: LocalToken.fromFile(join(folder, 'token')),
       database: asked,
       now: () => now,
@@ -97,6 +103,7 @@ describe('access by tokens', () => {
       listeningHost: '127.0.0.1',
       allowedHosts: [],
       access,
+      audit: noAudit(),
     });
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
@@ -192,6 +199,38 @@ describe('access by tokens', () => {
     expect((await ask('/things', right)).status).toBe(200);
     now = 60_000;
     expect((await ask('/things', newToken())).status).toBe(401);
+  });
+
+  it('AC5: a holder that sends too much waits, and no other one does', async () => {
+    await serve({ requestsPerMinute: 3 });
+    const [busy, other] = [await make('busy', 'read'), await make('other', 'read')];
+    for (let n = 0; n < 3; n += 1) expect((await ask('/things', busy)).status).toBe(200);
+    const refused = await fetch(`${url}/things`, { headers: { authorization: `Bearer ${busy}` } });
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '20']);
+    expect(await refused.json()).toMatchObject({ code: 'REQUESTS_LIMITED' });
+    expect((await ask('/things', other)).status).toBe(200);
+    for (let n = 0; n < 9; n += 1) expect((await ask('/things', 'token-of-the-machine')).status).toBe(200);
+    now = 20_000;
+    expect((await ask('/things', busy)).status).toBe(200);
+  });
+
+  it('AC3: behind a trusted proxy the address is that of its caller', async () => {
+    await serve({ trustedProxies: [ipaddr.parseCIDR('127.0.0.0/8')] });
+    const from = async (address: string): Promise<number> => {
+      const headers = { authorization: `Bearer ${newToken()}`, 'x-forwarded-for': address };
+      return (await fetch(`${url}/things`, { headers })).status;
+    };
+    for (let n = 0; n < 20; n += 1) expect(await from('192.0.2.1')).toBe(401);
+    expect([await from('192.0.2.1'), await from('192.0.2.2')]).toEqual([429, 401]);
+  });
+
+  it('tokens of Sluice work while the OIDC provider is away', async () => {
+    const issuer = 'http://127.0.0.1:1';
+    const oidc = new OidcTokens({ issuer, audience: 'a', roleClaim: 'roles', roles: new Map() });
+    await serve({ oidc });
+    const refused = await ask('/things', 'e30.e30.AAAA');
+    expect([refused.status, JSON.parse(refused.body)]).toMatchObject([503, { code: 'OIDC_UNAVAILABLE' }]);
+    expect((await ask('/things', await make('ci', 'read'))).status).toBe(200);
   });
 
   it('AC4: the token of the machine may do everything', async () => {

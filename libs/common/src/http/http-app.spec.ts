@@ -1,13 +1,15 @@
 import 'reflect-metadata';
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import { get } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, Get, type INestApplication, Module, Post } from '@nestjs/common';
 import pg from 'pg';
 import { pino } from 'pino';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import { NeedsRole } from './role.js';
-import { localAccess } from './local-access.js';
+import { localAccess, noAudit } from './local-access.js';
 import { createHttpApp } from './http-app.js';
 import { depthOf } from './json-depth.js';
 
@@ -49,6 +51,7 @@ describe('the HTTP side of a service', () => {
       logger,
       nestLogger: false,
       access: localAccess(),
+      audit: noAudit(),
       listeningHost: '127.0.0.1',
       allowedHosts: ['ingestor'],
     });
@@ -167,4 +170,26 @@ it('depth is counted without calls into the depth', () => {
   let deep: unknown = 0;
   for (let level = 0; level < 200_000; level++) deep = [deep];
   expect(depthOf(deep)).toBe(200_000);
+});
+
+describe('a port with a certificate', () => {
+  it('answers over HTTPS as it does over HTTP', async () => {
+    const secure = await createHttpApp(EchoModule, {
+      ...{
+        logger: pino({ level: 'silent' }),
+        nestLogger: false,
+        listeningHost: '127.0.0.1',
+        allowedHosts: [],
+      },
+      ...{ access: localAccess(), audit: noAudit(), tls: { tls: () => SELF_SIGNED } },
+    });
+    await secure.listen(0, '127.0.0.1');
+    const address = (secure.getHttpServer() as Server).address() as AddressInfo;
+    const options = { port: address.port, host: '127.0.0.1', ca: SELF_SIGNED.cert, agent: false } as const;
+    const [response] = (await once(get(options), 'response')) as [IncomingMessage];
+    expect([response.statusCode, response.headers['x-content-type-options']]).toEqual([200, 'nosniff']);
+    response.resume();
+    await once(response, 'end');
+    await secure.close();
+  });
 });

@@ -1,14 +1,17 @@
 import { isUtf8 } from 'node:buffer';
-import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DynamicModule, INestApplication, LoggerService, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import type { AccessCheck } from './access-check.js';
-import { RoleGuard, noteCaller } from './role.guard.js';
+import type { AuditLog } from '../access/audit-log.js';
+import { CommandAudit } from './command-audit.js';
+import { RoleGuard, callerOf, noteCaller } from './role.guard.js';
 import { depthOf } from './json-depth.js';
 import { requestValidation } from './request-validation.js';
 import { ProblemDetailsFilter, ProblemError, problem } from './problem-details.filter.js';
+import { type TlsOptions, createPortServer } from './tls-server.js';
 import { type GuardSettings, guardedRequestOf, refusalOf } from './request-guard.js';
 
 /**
@@ -52,6 +55,10 @@ export interface HttpAppOptions extends GuardSettings {
   readonly nestLogger: LoggerService | false;
   /** Says who a caller is. */
   readonly access: Pick<AccessCheck, 'callerOf'>;
+  /** Plain HTTP without it. */
+  readonly tls?: TlsOptions;
+  /** Keeps who gave which command to which service. */
+  readonly audit: { readonly log: AuditLog; readonly service: string };
 }
 
 /** The HTTP side of every service: guarded (request-guard.ts), bounded, JSON only, errors as problem details. */
@@ -59,28 +66,41 @@ export async function createHttpApp(
   module: DynamicModule | Type,
   options: HttpAppOptions,
 ): Promise<INestApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(module, new BoundedAdapter(), {
-    logger: options.nestLogger,
-    abortOnError: false,
-    // It would add a parser for HTML forms.
-    bodyParser: false,
-  });
+  const app = await NestFactory.create<NestExpressApplication>(
+    module,
+    new BoundedAdapter(options.tls ?? { tls: () => null }),
+    {
+      logger: options.nestLogger,
+      abortOnError: false,
+      // It would add a parser for HTML forms.
+      bodyParser: false,
+    },
+  );
   app.disable('x-powered-by');
   app.use(guard(options));
+  const audit = new CommandAudit(options.audit.log, options.audit.service, callerOf);
+  app.use((request: IncomingMessage, _response: unknown, next: Next) => {
+    audit.receives(request);
+    next();
+  });
   app.use(identify(options.access));
   app.useBodyParser('json', { limit: MAX_RECORDS_BYTES, verify: markUnlessUtf8, type: carriesRecords });
   app.useBodyParser('json', { limit: MAX_BODY_BYTES, verify: markUnlessUtf8 });
   app.use(refuseOddBodies);
-  app.useGlobalGuards(new RoleGuard());
+  app.useGlobalGuards(new RoleGuard(audit));
   app.useGlobalFilters(new ProblemDetailsFilter(options.logger));
   app.useGlobalPipes(requestValidation());
   return app;
 }
 
 class BoundedAdapter extends ExpressAdapter {
+  constructor(private readonly tls: TlsOptions) {
+    super();
+  }
+
   override initHttpServer(): void {
     const listener = this.getInstance<(request: IncomingMessage, response: ServerResponse) => void>();
-    const server = createServer(SERVER_LIMITS, listener);
+    const server = createPortServer(this.tls, SERVER_LIMITS, listener);
     server.maxConnections = MAX_CONNECTIONS;
     this.httpServer = server;
   }

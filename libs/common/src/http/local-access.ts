@@ -1,13 +1,23 @@
-import { AccessCheck } from './access-check.js';
+import { AuditLog } from '../access/audit-log.js';
 import { LocalToken } from '../access/local-token.js';
+import { AccessCheck } from './access-check.js';
+
+const NO_DATABASE = { query: () => Promise.reject(new RangeError('there is no database')) } as never;
 
 /** Of a port that only this machine reaches: no caller is asked for a token. */
 export function localAccess(): AccessCheck {
-  const database = { query: () => Promise.reject(new RangeError('local access asks no database')) };
   return new AccessCheck({
     mode: 'local',
     isMetricsOpen: true,
+    requestsPerMinute: 1,
+    trustedProxies: [],
+    oidc: null,
     localToken: LocalToken.fromFile(''),
-    database: database as never,
+    database: NO_DATABASE,
   });
+}
+
+/** Of an application without commands: one that came could not be recorded, and would be refused. */
+export function noAudit(): { readonly log: AuditLog; readonly service: string } {
+  return { log: new AuditLog(NO_DATABASE), service: 'none' };
 }

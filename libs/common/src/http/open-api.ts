@@ -1,6 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
 import type { OpenAPIObject } from '@nestjs/swagger';
+import { addAccessResponses } from './access-responses.js';
 import { documentation } from './api-decorators.js';
 
 type Handler = (
@@ -49,6 +50,16 @@ export async function openApiDocument(
   description: string,
 ): Promise<OpenAPIObject> {
   const { DocumentBuilder, SwaggerModule } = await documentation();
-  const config = new DocumentBuilder().setTitle(title).setDescription(description).setVersion('1').build();
-  return SwaggerModule.createDocument(app, config);
+  const config = new DocumentBuilder()
+    .setTitle(title)
+    .setDescription(description)
+    .setVersion('1')
+    .addBearerAuth({
+      type: 'http',
+      scheme: 'bearer',
+      description: 'With SLUICE_ACCESS=token: of `sluice token create`, or of the OIDC provider',
+    })
+    .addSecurityRequirements('bearer')
+    .build();
+  return addAccessResponses(SwaggerModule.createDocument(app, config));
 }

@@ -1,9 +1,12 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { type ErrorCode, errorFacts } from '../errors/error-codes.js';
+import { ProblemError } from '../errors/problem-error.js';
 import { SluiceError } from '../errors/sluice-error.js';
 import { databaseProblem } from '../postgres/database-problem.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
+
+export { ProblemError };
 
 /** Body of every error answer: RFC 9457, with the code, what to do, and whatever the thrower adds. */
 export interface ProblemBody {
@@ -14,18 +17,6 @@ export interface ProblemBody {
   readonly code: string;
   readonly action: string;
   readonly [member: string]: unknown;
-}
-
-/** An error with an HTTP status of its own and more members for the problem body, e.g. the wrong fields. */
-export class ProblemError extends SluiceError {
-  constructor(
-    code: ErrorCode,
-    message: string,
-    readonly status: number,
-    readonly members: Readonly<Record<string, unknown>> = {},
-  ) {
-    super(code, message);
-  }
 }
 
 const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {

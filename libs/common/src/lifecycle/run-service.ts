@@ -1,9 +1,12 @@
 import { hostname } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { DynamicModule, INestApplication } from '@nestjs/common';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { AccessCheck } from '../http/access-check.js';
+import { AuditLog } from '../access/audit-log.js';
 import { LocalToken } from '../access/local-token.js';
+import { OidcTokens } from '../access/oidc-tokens.js';
 import { ConnectionConfig } from '../config/connection.config.js';
 import { type Settings, loadAllSettings } from '../config/environment.js';
 import type { ErrorCode } from '../errors/error-codes.js';
@@ -11,6 +14,7 @@ import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import { watchFaultPoints } from '../faults/fault-point.js';
 import { Health } from '../http/health.controller.js';
 import { createHttpApp } from '../http/http-app.js';
+import type { TlsOptions } from '../http/tls-server.js';
 import { BatchServer } from '../kafka/transport/batch-server.js';
 import { createPool } from '../postgres/pool.js';
 import { LogConfig } from '../telemetry/log.config.js';
@@ -85,22 +89,31 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
     fatal(reason instanceof Error ? reason : new SluiceError('INTERNAL', messageOf(reason)));
   });
   try {
-    const endStarting = await serveWhileStarting(config.port, config.host);
+    const tls: TlsOptions = {
+      tls: () => config.tls(),
+      onUnusable: (error) => {
+        logger.warn({ err: error }, 'the new SLUICE_TLS_CERTIFICATE is not used: the one before stays');
+      },
+    };
+    const endStarting = await serveWhileStarting(config.port, config.host, tls);
     const instance = `${hostname()}:${process.pid}`;
     const { endpoint } = settings.of(TraceConfig);
     const tracing = await startTracing({ service: definition.name, instance, endpoint, logger });
     const { name } = definition;
     const module = await definition.module({ name, config, settings, logger, instance, tracing, fatal });
+    const database = accessPool(config, `sluice ${definition.name} access`);
     const app = await createHttpApp(module, {
       logger,
       nestLogger: new NestLogger(logger),
       listeningHost: config.host,
       allowedHosts: config.extraHosts(),
-      access: accessOf(config, `sluice ${definition.name} access`),
+      tls,
+      access: accessOf(config, database),
+      audit: { log: auditOn(database, logger), service: definition.name },
     });
-    if (config.access === 'open') {
-      logger.warn({ host: config.host }, OPEN_WARNING);
-      app.get(Health).warn(OPEN_WARNING);
+    for (const warning of accessWarnings(config)) {
+      logger.warn({ host: config.host }, warning);
+      app.get(Health).warn(warning);
     }
     await definition.prepare?.(app, config);
     drainOnSignals(app, logger, config.drainTimeoutMs);
@@ -126,13 +139,44 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
 const OPEN_WARNING =
   'SLUICE_ACCESS is open: every caller that reaches the port may do everything, unless a proxy in front asks for a login';
 
-/** Tokens have connections of their own, opened when one is looked up: the validator has no others. */
-function accessOf(config: ConnectionConfig, applicationName: string): AccessCheck {
+const CLEAR_WARNING =
+  'SLUICE_ACCESS is token, and the port speaks plain HTTP: tokens can be read on the way; set SLUICE_TLS_CERTIFICATE and SLUICE_TLS_KEY, or name the proxy with TLS in SLUICE_TRUSTED_PROXY';
+
+function accessWarnings(config: ConnectionConfig): readonly string[] {
+  return [
+    ...(config.access === 'open' ? [OPEN_WARNING] : []),
+    ...(config.sendsTokensInTheClear() ? [CLEAR_WARNING] : []),
+  ];
+}
+
+/** For tokens and audit, opened when one is looked up or a command is recorded: the validator has no others. */
+function accessPool(config: ConnectionConfig, applicationName: string): pg.Pool {
+  return createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 });
+}
+
+function accessOf(config: ConnectionConfig, database: pg.Pool): AccessCheck {
   return new AccessCheck({
     mode: config.access,
     isMetricsOpen: config.metricsOpen === 'true',
+    requestsPerMinute: config.requestsPerMinute,
+    trustedProxies: config.trustedProxies(),
+    oidc:
+      config.oidcIssuer === ''
+        ? null
+        : new OidcTokens({
+            issuer: config.oidcIssuer,
+            audience: config.oidcAudience,
+            roleClaim: config.oidcRoleClaim,
+            roles: config.rolesOfClaims(),
+          }),
     localToken: LocalToken.fromFile(config.localTokenFile),
-    database: createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 }),
+    database,
+  });
+}
+
+function auditOn(database: pg.Pool, logger: Logger): AuditLog {
+  return new AuditLog(database, (error) => {
+    logger.warn({ err: error }, 'the outcome of a command is not in the audit');
   });
 }
 

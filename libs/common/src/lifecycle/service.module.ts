@@ -3,6 +3,7 @@ import { ModuleRef } from '@nestjs/core';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { Registry, collectDefaultMetrics } from 'prom-client';
+import { watchCertificates } from '../telemetry/certificate-expiry.js';
 import { counter, gauge } from '../telemetry/metrics.js';
 import type { ConnectionConfig } from '../config/connection.config.js';
 import { Health, HealthController } from '../http/health.controller.js';
@@ -52,6 +53,7 @@ export class ServiceModule implements OnApplicationShutdown {
     countLogLines(registry);
     countSpans(registry, tracing);
     gauge(registry, 'sluice_build_info').set({ build: OWN_BUILD ?? 'unknown' }, 1);
+    watchCertificates(registry, config);
     const kafka = createKafka({
       ...{ brokers: config.brokers(), clientId: `sluice-${name}`, logger },
       ...config.kafkaSecurity(),

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { HealthAnswer } from '../http/health.controller.js';
+import { type TlsOptions, createPortServer } from '../http/tls-server.js';
 import { OWN_BUILD } from '../telemetry/build.js';
 
 /**
@@ -11,8 +11,12 @@ import { OWN_BUILD } from '../telemetry/build.js';
  * @returns ends it and frees the port
  * @throws SluiceError PORT_UNAVAILABLE
  */
-export async function serveWhileStarting(port: number, host: string): Promise<() => Promise<void>> {
-  const server = createServer((request, response) => {
+export async function serveWhileStarting(
+  port: number,
+  host: string,
+  tls: TlsOptions = { tls: () => null },
+): Promise<() => Promise<void>> {
+  const server = createPortServer(tls, {}, (request, response) => {
     const isLiveness = request.url === '/health/live';
     const problems = isLiveness ? [] : ['starting: waiting for what it needs; the log says for what'];
     const body: HealthAnswer = {

@@ -146,6 +146,12 @@ export function databaseProblem(error: unknown): SluiceError | null {
   );
 }
 
+/** The code by which anything that was thrown is known to those who look later. */
+export function codeOf(error: unknown): ErrorCode {
+  if (error instanceof SluiceError) return error.code;
+  return databaseProblem(error)?.code ?? 'INTERNAL';
+}
+
 /** One address of a host that has several fails with all of their errors. */
 function innermost(error: unknown): unknown {
   const inner = isNativeError(error) && 'errors' in error && Array.isArray(error.errors) ? error.errors : [];

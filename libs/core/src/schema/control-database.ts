@@ -28,6 +28,7 @@ import { StreamHours1700000000024 } from './migrations/0024-stream-hours.js';
 import { History1700000000025 } from './migrations/0025-history.js';
 import { ResubmissionPages1700000000026 } from './migrations/0026-resubmission-pages.js';
 import { AccessTokens1700000000027 } from './migrations/0027-access-tokens.js';
+import { Audit1700000000028 } from './migrations/0028-audit.js';
 
 /** Every migration of the control tables, oldest first; the last one's name is the schema that services need. */
 export const CONTROL_MIGRATIONS = [
@@ -56,6 +57,7 @@ export const CONTROL_MIGRATIONS = [
   History1700000000025,
   ResubmissionPages1700000000026,
   AccessTokens1700000000027,
+  Audit1700000000028,
 ];
 
 export interface ControlDatabaseOptions {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownCommand } from '#common/access/audit-log.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { tableFacts } from '#core/derive/table-sql.js';
 import type { RegisteredDataset } from '#core/registry/registry.js';
@@ -7,6 +8,7 @@ import { recreateTables } from '#core/schema/recreate-tables.js';
 import type { Exit } from '../../exit-codes.js';
 import { confirm } from '../confirm.js';
 import { type CliContext, interruptible, write } from '../context.js';
+import { withAudit } from '../with-audit.js';
 import { databaseUrlOf, type DatasetOptions, migrated } from './dataset.js';
 
 /**
@@ -31,7 +33,12 @@ export async function recreateDataset(
     const withoutTerminal = `${question.trim()} There is no terminal to ask on: add --yes.`;
     await interruptible(context, (signal) => confirm(context, { question, withoutTerminal }, signal));
   }
-  await recreateTables(await databaseUrlOf(context), migrated(entry));
+  const databaseUrl = await databaseUrlOf(context);
+  await withAudit(databaseUrl, (log) =>
+    log.around(ownCommand('dataset.recreate', { dataset: name }), () =>
+      recreateTables(databaseUrl, migrated(entry)),
+    ),
+  );
   await write(context.stdout, `Made again: ${tables.join(', ')}.\n`);
   return 'success';
 }

@@ -7,7 +7,7 @@ import { counted } from '../../render/format.js';
 import { confirm } from '../confirm.js';
 import { type CliContext, interruptible, write } from '../context.js';
 import type { ActionOptions } from './action-options.js';
-import { userName } from '../user-name.js';
+import { userName } from '#common/access/user-name.js';
 import { chosenBy } from './choose.js';
 
 /** `dead-letters discard`: gives records up, with a reason. */

@@ -12,7 +12,7 @@ import type { Exit } from '../../exit-codes.js';
 import { successJson } from '../../render/envelope.js';
 import { type CliContext, write } from '../context.js';
 import type { ActionOptions } from './action-options.js';
-import { userName } from '../user-name.js';
+import { userName } from '#common/access/user-name.js';
 import { ID_FORMS, letterKey } from './choose.js';
 import { editedText } from './edited-text.js';
 

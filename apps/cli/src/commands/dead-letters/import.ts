@@ -14,7 +14,7 @@ import { counted } from '../../render/format.js';
 import { confirm } from '../confirm.js';
 import { type CliContext, interruptible, write } from '../context.js';
 import type { ActionOptions } from './action-options.js';
-import { userName } from '../user-name.js';
+import { userName } from '#common/access/user-name.js';
 import { editedText } from './edited-text.js';
 import { addAnswers, NOTHING_EDITED } from './add-answers.js';
 import { importedRows } from './imported-rows.js';

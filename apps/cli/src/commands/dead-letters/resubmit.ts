@@ -14,7 +14,7 @@ import { followJob } from '../follow-job.js';
 import { shortId } from '../job-id.js';
 import { jobText } from '../report-job.js';
 import type { ActionOptions } from './action-options.js';
-import { userName } from '../user-name.js';
+import { userName } from '#common/access/user-name.js';
 import { chosenBy } from './choose.js';
 
 /** `dead-letters resubmit`: sends records again, as they are or as they were corrected. */

@@ -18,7 +18,7 @@ import { shortId } from '../job-id.js';
 import { recordsOfFile } from '../produce/records-of-file.js';
 import { sayOn } from '../system.js';
 import { trace } from '../trace.js';
-import { userName } from '../user-name.js';
+import { userName } from '#common/access/user-name.js';
 import type { StreamShown } from './demo-stream.js';
 import { followSilently } from './follow-silently.js';
 import { typed } from './typed.js';

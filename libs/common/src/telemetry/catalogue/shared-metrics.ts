@@ -119,6 +119,14 @@ export const SHARED_METRICS = {
     from: EVERY_SERVICE,
     lookWhen: 'jobs are paused with the reason `contract`: services have different versions',
   },
+  sluice_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'When a certificate of the settings expires, in seconds since 1970; of a bundle, the first one. Absent without certificates',
+    labels: ['use'],
+    from: EVERY_SERVICE,
+    lookWhen: 'it is less than 14 days away: renew the certificate that `use` names',
+  },
   sluice_log_lines_total: {
     type: 'counter',
     unit: 'lines',

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
-import { plainText } from '#common/text/plain-text.js';
+import { plainText } from '../text/plain-text.js';
 
-/** For the audit; there is no login. */
+/** Of the user of this machine who runs the process. */
 export function userName(): string {
   try {
     return plainText(userInfo().username).slice(0, 100) || 'unknown';

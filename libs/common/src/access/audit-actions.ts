@@ -1,0 +1,28 @@
+/** Every command that changes something, by the name that the audit has for it. */
+export const AUDIT_ACTIONS = [
+  'job.start',
+  'job.resume',
+  'job.cancel',
+  'job.pause',
+  'job.continue',
+  'job.discard',
+  'stream.start',
+  'stream.pause',
+  'stream.resume',
+  'stream.drain',
+  'replay.start',
+  'replay.cancel',
+  'dead-letters.edit',
+  'dead-letters.fix',
+  'dead-letters.import',
+  'dead-letters.discard',
+  'dead-letters.resubmit',
+  'parked.retry',
+  'parked.skip',
+  'token.create',
+  'token.revoke',
+  'dataset.recreate',
+  'migrate',
+  'rebuild',
+] as const;
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];

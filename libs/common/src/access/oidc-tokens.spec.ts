@@ -1,0 +1,208 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { OidcTokens } from './oidc-tokens.js';
+import type { Role } from './role-names.js';
+
+/** Not as a literal, by which its types would be looked for. */
+const PROVIDER: string = 'oidc-provider';
+const AUDIENCE = 'https://sluice.example';
+const ROLES = new Map<string, Role>([
+  ['read', 'read'],
+  ['ops', 'operate'],
+  ['sre', 'admin'],
+]);
+
+/** How a token is signed. */
+interface Signing {
+  readonly seconds?: number;
+  readonly alg?: string;
+  readonly by?: CryptoKey | Uint8Array;
+}
+
+interface SigningKey {
+  readonly privateKey: CryptoKey;
+  readonly jwk: JWK;
+}
+
+async function signingKey(kid: string): Promise<SigningKey> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  return { privateKey, jwk: { ...(await exportJWK(privateKey)), kid, alg: 'ES256', use: 'sig' } };
+}
+
+/** Of oidc-provider, which brings no types. */
+type Callback = Parameters<typeof createServer>[1];
+type Provider = new (issuer: string, configuration: object) => { readonly callback: () => Callback };
+
+/** A provider that gives its client tokens for whatever it asks for, with the roles of the test. */
+async function startProvider(keys: readonly SigningKey[], port = 0): Promise<Server> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await provide(server, keys);
+  return server;
+}
+
+/** Its keys are these from now on. */
+async function provide(server: Server, keys: readonly SigningKey[]): Promise<void> {
+  const { default: Provider } = (await import(PROVIDER)) as { default: Provider };
+  const provider = new Provider(issuerOf(server), {
+    jwks: { keys: keys.map(({ jwk }) => jwk) },
+    clients: [
+      {
+        ...{ client_id: 'ci', client_secret: 'secret', grant_types: ['client_credentials'] },
+        ...{ redirect_uris: [], response_types: [], id_token_signed_response_alg: 'ES256' },
+      },
+    ],
+    clientAuthMethods: ['client_secret_basic'],
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_context: unknown, resource: string) => ({
+          ...{ scope: 'read ops', audience: resource, accessTokenFormat: 'jwt' },
+          jwt: { sign: { alg: 'ES256' } },
+        }),
+      },
+    },
+    extraTokenClaims: () => ({ realm: { roles: ['something', 'ops', 'read'] } }),
+  });
+  server.removeAllListeners('request');
+  server.on('request', provider.callback() as () => void);
+}
+
+function issuerOf(server: Server): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function stop(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((closed) => server.close(closed));
+}
+
+async function askFor(server: Server, resource: string, scope = 'ops'): Promise<string> {
+  const response = await fetch(`${issuerOf(server)}/token`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      authorization: `Basic ${Buffer.from('ci:secret').toString('base64')}`,
+    },
+    body: new URLSearchParams({ grant_type: 'client_credentials', resource, scope }),
+  });
+  const answer = (await response.json()) as { readonly access_token: string };
+  expect([response.status, answer]).toMatchObject([200, { access_token: expect.any(String) }]);
+  return answer.access_token;
+}
+
+describe('tokens of an OIDC provider', () => {
+  let key: SigningKey;
+  let server: Server;
+
+  beforeAll(async () => {
+    // The provider advises against what it keeps in memory here.
+    jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    jest.spyOn(console, 'info').mockImplementation(() => undefined);
+    key = await signingKey('one');
+    server = await startProvider([key]);
+  });
+
+  afterAll(async () => {
+    jest.restoreAllMocks();
+    await stop(server);
+  });
+
+  const others: Server[] = [];
+  afterEach(() => Promise.all(others.splice(0).map(stop)));
+
+  const tokensOf = (issuer: string, roleClaim = 'realm.roles'): OidcTokens =>
+    new OidcTokens({ issuer, audience: AUDIENCE, roleClaim, roles: ROLES, cooldownMs: 0 });
+
+  /** As the provider would sign it. */
+  async function signed(
+    claims: object,
+    { seconds = 300, alg = 'ES256', by = key.privateKey }: Signing = {},
+  ): Promise<string> {
+    return new SignJWT({ iss: issuerOf(server), aud: AUDIENCE, sub: 'ann', sluice_role: 'read', ...claims })
+      .setProtectedHeader({ alg, kid: 'one' })
+      .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+      .sign(by);
+  }
+
+  it('OI1: name their subject, and the highest role of the claim', async () => {
+    const token = await askFor(server, AUDIENCE);
+    expect(OidcTokens.looksLike(token)).toBe(true);
+    expect(await tokensOf(issuerOf(server)).holderOf(token)).toEqual({
+      ...{ kind: 'oidc', name: 'ci', role: 'operate' },
+    });
+    expect(await tokensOf(issuerOf(server), 'scope').holderOf(token)).toMatchObject({ role: 'operate' });
+  });
+
+  it('OI1: for another audience do not count', async () => {
+    const token = await askFor(server, 'https://other.example');
+    expect(await tokensOf(issuerOf(server)).holderOf(token)).toBeNull();
+  });
+
+  it('OI1: of another issuer do not count, also with the same key', async () => {
+    const other = await startProvider([key]);
+    others.push(other);
+    expect(await tokensOf(issuerOf(server)).holderOf(await askFor(other, AUDIENCE))).toBeNull();
+  });
+
+  it.each<[string, () => Promise<string>, boolean]>([
+    ['that is right', () => signed({}), true],
+    ['that expired within the tolerance', () => signed({}, { seconds: -30 }), true],
+    ['that has expired', () => signed({}, { seconds: -61 }), false],
+    ['that is not valid yet', () => signed({ nbf: Math.floor(Date.now() / 1000) + 90 }), false],
+    ['without a subject', () => signed({ sub: undefined }), false],
+    ['signed by another key', async () => signed({}, { by: (await signingKey('one')).privateKey }), false],
+    [
+      'signed with a shared secret',
+      () => signed({}, { alg: 'HS256', by: new TextEncoder().encode('one'.repeat(20)) }),
+      false,
+    ],
+    [
+      'without a signature',
+      async () =>
+        `${Buffer.from('{"alg":"none"}').toString('base64url')}.${(await signed({})).split('.')[1] ?? ''}.AA`,
+      false,
+    ],
+    [
+      'that was changed',
+      async () =>
+        (await signed({})).replace(/\.[^.]+\./, `.${Buffer.from('{"sub":"eve"}').toString('base64url')}.`),
+      false,
+    ],
+  ])('OI1: one %s', async (_what, make, counts) => {
+    const holder = await tokensOf(issuerOf(server), 'sluice_role').holderOf(await make());
+    expect(holder === null).toBe(!counts);
+  });
+
+  it('with a valid signature and no role are refused by name of the claim', async () => {
+    await expect(tokensOf(issuerOf(server), 'groups').holderOf(await signed({}))).rejects.toMatchObject({
+      ...{ code: 'ROLE_MISSING', status: 403, message: expect.stringContaining('claim groups') },
+    });
+  });
+
+  it('OI2: signed by a new key of the provider count without a restart', async () => {
+    const first = await startProvider([key]);
+    const tokens = tokensOf(issuerOf(first));
+    expect(await tokens.holderOf(await askFor(first, AUDIENCE))).toMatchObject({ name: 'ci' });
+    others.push(first);
+    await provide(first, [await signingKey('two')]);
+    expect(await tokens.holderOf(await askFor(first, AUDIENCE))).toMatchObject({ name: 'ci' });
+  });
+
+  it('OI3: cannot be checked while the provider is away, unless its keys are known', async () => {
+    const first = await startProvider([key]);
+    const token = await askFor(first, AUDIENCE);
+    const [known, late] = [tokensOf(issuerOf(first)), tokensOf(issuerOf(first))];
+    await known.holderOf(token);
+    const { port } = first.address() as AddressInfo;
+    await stop(first);
+    expect(await known.holderOf(token)).toMatchObject({ name: 'ci' });
+    await expect(late.holderOf(token)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE', status: 503 });
+    others.push(await startProvider([key], port));
+    expect(await late.holderOf(token)).toMatchObject({ name: 'ci' });
+  });
+});

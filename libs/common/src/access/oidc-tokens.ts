@@ -1,0 +1,142 @@
+import type { JWTPayload, JWTVerifyGetKey } from 'jose';
+import { ProblemError } from '../errors/problem-error.js';
+import type { Caller } from './access-tokens.js';
+import { ROLES, type Role } from './role-names.js';
+
+export interface OidcOptions {
+  /** Exactly as the provider's tokens name it. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** Name of the claim with the roles; `a.b` is `b` in `a`, unless there is a claim `a.b`. */
+  readonly roleClaim: string;
+  /** What its values mean. */
+  readonly roles: ReadonlyMap<string, Role>;
+  /** The shortest time between two questions for new keys; half a minute unless a test is in a hurry. */
+  readonly cooldownMs?: number;
+}
+
+/** With a private key alone: a provider's public key, taken for a shared secret, must not make tokens. */
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+const CLOCK_TOLERANCE_SECONDS = 60;
+const ANSWER_TIMEOUT_MS = 5_000;
+/** After a failure it is not asked again for this time. */
+const COOLDOWN_MS = 30_000;
+const KEYS_TRUSTED_MS = 3_600_000;
+const MAX_TOKEN_CHARACTERS = 8_192;
+const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+
+/**
+ * Bearer tokens of an OIDC provider: JWTs that it has signed.
+ *
+ * - OI1: a token counts when the provider has signed it with an asymmetric key, it names the issuer and the audience, has a subject and an
+ *   expiry, and its times hold by this machine's clock, give or take 60 s.
+ * - OI2: keys are asked for once, and again for a key that is not known, at most every half a minute: forged tokens cost the provider nothing.
+ * - OI3: while the provider does not answer and its keys are not known, its tokens are refused as not to be checked now (503).
+ */
+export class OidcTokens {
+  private keys: Promise<JWTVerifyGetKey> | undefined;
+  private failedAt = -Infinity;
+
+  constructor(private readonly options: OidcOptions) {}
+
+  /** Whether it can be one of the provider's at all. */
+  static looksLike(token: string): boolean {
+    return token.length <= MAX_TOKEN_CHARACTERS && JWT.test(token);
+  }
+
+  /**
+   * @returns whose it is; null when it is no valid token (OI1)
+   * @throws ProblemError OIDC_UNAVAILABLE (OI3); ROLE_MISSING when it is valid, and its claim names no role
+   */
+  async holderOf(token: string): Promise<Caller | null> {
+    const { errors, jwtVerify } = await import('jose');
+    const { issuer, audience, cooldownMs = COOLDOWN_MS } = this.options;
+    if (performance.now() - this.failedAt < cooldownMs) throw this.unavailable();
+    let claims: JWTPayload;
+    try {
+      this.keys ??= this.discover();
+      ({ payload: claims } = await jwtVerify(token, await this.keys, {
+        issuer,
+        audience,
+        algorithms: ALGORITHMS,
+        clockTolerance: CLOCK_TOLERANCE_SECONDS,
+        requiredClaims: ['sub', 'exp'],
+      }));
+    } catch (error) {
+      // What jose says of a token has a code of its own; JWKS* of the list of keys alone.
+      const isOfToken =
+        error instanceof errors.JOSEError &&
+        !(error instanceof errors.JWKSTimeout) &&
+        !(error instanceof errors.JWKSInvalid) &&
+        error.code !== 'ERR_JOSE_GENERIC';
+      if (isOfToken) return null;
+      this.keys = undefined;
+      this.failedAt = performance.now();
+      throw this.unavailable(error);
+    }
+    return { kind: 'oidc', name: claims.sub ?? '', role: this.roleIn(claims) };
+  }
+
+  private async discover(): Promise<JWTVerifyGetKey> {
+    const { createRemoteJWKSet } = await import('jose');
+    const { issuer, cooldownMs = COOLDOWN_MS } = this.options;
+    const response = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      redirect: 'error',
+    });
+    const found = (await response.json()) as { readonly issuer?: unknown; readonly jwks_uri?: unknown };
+    if (!response.ok || found.issuer !== issuer || typeof found.jwks_uri !== 'string')
+      throw new TypeError(`it answered ${response.status}, and names ${String(found.issuer)} as issuer`);
+    return createRemoteJWKSet(new URL(found.jwks_uri), {
+      cooldownDuration: cooldownMs,
+      cacheMaxAge: KEYS_TRUSTED_MS,
+      timeoutDuration: ANSWER_TIMEOUT_MS,
+    });
+  }
+
+  private roleIn(claims: JWTPayload): Role {
+    const { roleClaim, roles } = this.options;
+    const value = roleClaim in claims ? claims[roleClaim] : nested(claims, roleClaim.split('.'));
+    const words = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : [];
+    const held = new Set(words.map((word) => roles.get(String(word))));
+    const role = ROLES.findLast((each) => held.has(each));
+    if (role !== undefined) return role;
+    throw new ProblemError(
+      'ROLE_MISSING',
+      `The token is valid, and its claim ${roleClaim} names none of the roles of SLUICE_OIDC_ROLES.`,
+      403,
+    );
+  }
+
+  private unavailable(cause?: unknown): ProblemError {
+    const { issuer } = this.options;
+    return new ProblemError(
+      'OIDC_UNAVAILABLE',
+      `The OIDC provider ${issuer} does not answer, so its tokens cannot be checked; tokens of \`sluice token\` work.`,
+      503,
+      {},
+      { cause },
+    );
+  }
+}
+
+function nested(value: unknown, path: readonly string[]): unknown {
+  let inner = value;
+  for (const name of path) {
+    if (typeof inner !== 'object' || inner === null || !Object.hasOwn(inner, name)) return undefined;
+    inner = (inner as Record<string, unknown>)[name];
+  }
+  return inner;
+}

@@ -1,4 +1,4 @@
-import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsString, Matches, Max, Min } from '../validation/class-validator.js';
 import ipaddr from 'ipaddr.js';
 import { ACCESS_MODES, type AccessMode } from '../access/access-modes.js';
 import { IsFolderList, IsListenAddress, IsPostgresUrl, IsReadableFile } from './checks.js';

@@ -1,4 +1,4 @@
-import { IsIn, IsInt, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, Matches, Max, Min } from '#common/validation/class-validator.js';
 import { Variable } from '#common/config/environment.js';
 import type { AddressPolicy } from './address-guard.js';
 

@@ -19,10 +19,12 @@ import { say, setup } from './setup.js';
 import { run, startServers, stop, tellGuard } from './test-servers.js';
 
 const bin = (path) => join(ROOT, 'node_modules', path);
+/** Both make millions of small objects: with V8's own 16 MB, collecting them takes a tenth of their processor time. */
+const LARGE_NURSERY = '--max-semi-space-size=64';
 const CHECKS = {
   format: [bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.'],
-  lint: [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0'],
-  types: [bin('typescript/bin/tsc'), '--noEmit'],
+  lint: [LARGE_NURSERY, bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0'],
+  types: [LARGE_NURSERY, bin('typescript/bin/tsc'), '--noEmit'],
 };
 /** Jest itself leaves one core free. */
 const CORES = Math.max(2, availableParallelism());

@@ -47,6 +47,15 @@ const slowSwagger = {
   regex: '^@nestjs/swagger$',
   message: 'It costs a fifth of a start: take its decorators from #common/http/api-decorators.js.',
 };
+const wholeClassValidator = {
+  regex: '^class-validator$',
+  message: 'It costs each start 0.15 s: take its parts from #common/validation/class-validator.js.',
+  allowTypeImports: true,
+};
+const logFiles = {
+  regex: '^pino-roll$',
+  message: 'With date-fns it costs each start 0.1 s: import it where a log file is opened.',
+};
 const otherApps = {
   regex: '^(\\.\\./)+(ingestor|validator|loader|tracker|cli)/',
   message: 'Apps never import each other.',
@@ -91,7 +100,8 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    // One program for all files, as tsc has it: a service for editors takes a fifth more of the processor's time.
+    languageOptions: { parserOptions: { project: 'tsconfig.json', tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
@@ -143,6 +153,13 @@ export default tseslint.config(
   {
     files: ['**/*spec.ts'],
     rules: { 'no-restricted-syntax': 'off' },
+  },
+  {
+    files: ['apps/*/src/**/*.ts', 'libs/*/src/**/*.ts'],
+    ignores: ['**/*spec.ts', '**/*.d.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': ['error', { patterns: [wholeClassValidator, logFiles] }],
+    },
   },
   { files: ['apps/**/*.ts'], rules: importRules([otherApps, slowSwagger]) },
   {

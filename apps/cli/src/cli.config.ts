@@ -1,4 +1,4 @@
-import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from '#common/validation/class-validator.js';
 import { IsBrokerList, IsFolderList, IsPostgresUrl, IsReadableFile } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';

@@ -1,4 +1,4 @@
-import { IsInt, Max, Min } from 'class-validator';
+import { IsInt, Max, Min } from '#common/validation/class-validator.js';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 import { DEFAULT_LEASE_SECONDS } from '#core/job/job.repository.js';

@@ -1,4 +1,4 @@
-import { IsInt, Max, Min } from 'class-validator';
+import { IsInt, Max, Min } from '#common/validation/class-validator.js';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { Variable } from '#common/config/environment.js';
 

@@ -1,4 +1,4 @@
-import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, Max, Min } from '#common/validation/class-validator.js';
 import { IsBrokerList, IsPostgresUrl } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 

@@ -1,6 +1,16 @@
 import { ApiProperty, ApiPropertyOptional } from '#common/http/api-decorators.js';
 import { Transform } from 'class-transformer';
-import { IsBoolean, IsIn, IsInt, IsNotEmpty, IsOptional, Matches, Max, Min, IsNumber } from 'class-validator';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNotEmpty,
+  IsOptional,
+  Matches,
+  Max,
+  Min,
+  IsNumber,
+} from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import type { JobRequest } from '#api/jobs.js';
 import { IsRecordOfTexts, IsText, MAX_TEXT_BYTES } from '#common/http/is-text.js';

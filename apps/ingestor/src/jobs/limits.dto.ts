@@ -1,5 +1,5 @@
 import { ApiPropertyOptional } from '#common/http/api-decorators.js';
-import { IsBoolean, IsNumber, IsOptional, Max, Min } from 'class-validator';
+import { IsBoolean, IsNumber, IsOptional, Max, Min } from '#common/validation/class-validator.js';
 
 /** Limits of a job that may be set when it is started, and raised when it is resumed. */
 export class LimitsDto {

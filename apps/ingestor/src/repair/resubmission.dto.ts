@@ -9,7 +9,7 @@ import {
   IsUUID,
   Matches,
   ValidateNested,
-} from 'class-validator';
+} from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import {
   type DeadLetterFilter,

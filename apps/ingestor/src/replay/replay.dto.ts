@@ -17,7 +17,7 @@ import {
   type ValidationArguments,
   ValidatorConstraint,
   type ValidatorConstraintInterface,
-} from 'class-validator';
+} from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import { JOB_STATES, type JobState } from '#api/job-words.js';
 import type { Page } from '#api/pages.js';

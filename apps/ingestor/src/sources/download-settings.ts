@@ -1,4 +1,4 @@
-import { IsInt, Max, Min } from 'class-validator';
+import { IsInt, Max, Min } from '#common/validation/class-validator.js';
 import { Variable } from '#common/config/environment.js';
 
 /** How long, and how often, sources are waited for that come over a network: the settings class of each such kind extends this one. */

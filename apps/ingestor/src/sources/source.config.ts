@@ -1,4 +1,4 @@
-import { IsInt, Max, Min } from 'class-validator';
+import { IsInt, Max, Min } from '#common/validation/class-validator.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 
 const MIB = 1024 * 1024;

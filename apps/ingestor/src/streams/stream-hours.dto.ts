@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '#common/http/api-decorators.js';
 import { Type } from 'class-transformer';
-import { IsInt, IsOptional, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, Max, Min } from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import type { StreamHour } from '#api/streams.js';
 

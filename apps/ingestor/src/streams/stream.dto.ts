@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '#common/http/api-decorators.js';
-import { IsBoolean, IsInt, IsOptional, Max, Min } from 'class-validator';
+import { IsBoolean, IsInt, IsOptional, Max, Min } from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import type { JobCounts } from '#api/job-facts.js';
 import { JOB_STATES, type JobState } from '#api/job-words.js';

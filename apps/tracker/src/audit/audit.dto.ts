@@ -1,4 +1,4 @@
-import { IsIn, IsOptional, IsUUID, Matches } from 'class-validator';
+import { IsIn, IsOptional, IsUUID, Matches } from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import type { AuditEntry } from '#api/audit.js';
 import type { Page } from '#api/pages.js';

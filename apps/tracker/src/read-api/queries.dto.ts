@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '#common/http/api-decorators.js';
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsOptional, IsUUID, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsOptional, IsUUID, Matches, Max, Min } from '#common/validation/class-validator.js';
 import { DEAD_LETTER_STATES, type DeadLetterState } from '#api/dead-letters.js';
 import { JOB_STATES, type JobState } from '#api/job-words.js';
 

@@ -12,7 +12,7 @@ import {
   Matches,
   ValidateBy,
   ValidateNested,
-} from 'class-validator';
+} from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import {
   type CheckDeadLetters,

@@ -12,7 +12,7 @@ import {
   Matches,
   MaxLength,
   ValidateNested,
-} from 'class-validator';
+} from '#common/validation/class-validator.js';
 import type { Agree, AllAgree } from '#api/agreement.js';
 import { DEAD_LETTER_STATES, type DeadLetterState } from '#api/dead-letters.js';
 import { JOB_STATES, type JobState } from '#api/job-words.js';

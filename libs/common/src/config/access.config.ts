@@ -1,5 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsString, Matches, Max, Min } from '../validation/class-validator.js';
 import ipaddr from 'ipaddr.js';
 import { ACCESS_MODES, type AccessMode } from '../access/access-modes.js';
 import { ROLES, type Role } from '../access/role-names.js';

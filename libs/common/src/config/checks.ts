@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { ValidateBy } from 'class-validator';
+import { ValidateBy } from '../validation/class-validator.js';
 
 /** Checks of single settings that class-validator does not have. A value that passes can still be unreachable. */
 

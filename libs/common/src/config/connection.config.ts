@@ -1,4 +1,4 @@
-import { IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { IsInt, IsString, Matches, Max, Min } from '#common/validation/class-validator.js';
 import { AccessConfig } from './access.config.js';
 import { IsFolderList, IsPostgresUrl } from './checks.js';
 import { Variable } from './environment.js';

@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { plainToInstance } from 'class-transformer';
-import { type ValidationError, validateSync } from 'class-validator';
+import { type ValidationError, validateSync } from '../validation/class-validator.js';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 
 /**

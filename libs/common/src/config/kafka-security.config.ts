@@ -1,5 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { IsIn, IsString, Matches } from 'class-validator';
+import { IsIn, IsString, Matches } from '../validation/class-validator.js';
 import type { SASLOptions } from 'kafkajs';
 import { works } from './checks.js';
 import { type CrossChecked, Variable } from './environment.js';

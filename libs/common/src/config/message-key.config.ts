@@ -1,4 +1,4 @@
-import { Matches } from 'class-validator';
+import { Matches } from '../validation/class-validator.js';
 import { Variable } from './environment.js';
 import { KafkaConfig } from './kafka.config.js';
 

@@ -1,4 +1,4 @@
-import { type ValidationOptions, registerDecorator } from 'class-validator';
+import { type ValidationOptions, registerDecorator } from '../validation/class-validator.js';
 
 /** The longest text of a request: a signed address has some 2 KB, a path at most 4. */
 export const MAX_TEXT_BYTES = 8 * 1024;

@@ -1,5 +1,5 @@
 import { type PipeTransform, ValidationPipe } from '@nestjs/common';
-import type { ValidationError } from 'class-validator';
+import { type ValidationError, getMetadataStorage, validate } from '../validation/class-validator.js';
 import { ProblemError } from './problem-details.filter.js';
 
 /**
@@ -15,11 +15,15 @@ export function requestValidation(): PipeTransform {
   };
 }
 
+/** With the metadata, by which Nest finds values that are nested. */
+const VALIDATOR = { validate, getMetadataStorage };
+
 function validationPipe(status: number): ValidationPipe {
   return new ValidationPipe({
     transform: true,
     whitelist: true,
     forbidNonWhitelisted: true,
+    validatorPackage: VALIDATOR,
     exceptionFactory: (errors) => {
       const fields = fieldErrors(errors);
       return new ProblemError('REQUEST_INVALID', fields.map(({ message }) => message).join('; '), status, {

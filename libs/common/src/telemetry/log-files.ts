@@ -1,7 +1,6 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DestinationStream } from 'pino';
-import buildRoll from 'pino-roll';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 
 /**
@@ -59,6 +58,8 @@ async function rollingFile(
   { folder, maxFileBytes, files }: LogFileSettings,
   onFault: (error: Error) => void,
 ): Promise<DestinationStream> {
+  // With date-fns it has three hundred files, and most processes write no log file.
+  const { default: buildRoll } = await import('pino-roll');
   const file = await buildRoll({
     file: join(folder, name),
     extension: '.log',

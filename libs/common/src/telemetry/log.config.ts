@@ -1,4 +1,4 @@
-import { IsInt, IsString, Max, Min } from 'class-validator';
+import { IsInt, IsString, Max, Min } from '../validation/class-validator.js';
 import { Variable } from '../config/environment.js';
 import type { LogFileSettings } from './log-files.js';
 

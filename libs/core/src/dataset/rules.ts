@@ -17,7 +17,7 @@
  * - RL4: a rule gets nothing but the value: what a rule demands never depends on the clock, the
  *   database or the record before.
  */
-import { ValidateBy, type ValidationArguments } from 'class-validator';
+import { ValidateBy, type ValidationArguments } from '#common/validation/class-validator.js';
 import { contractMetadata, noteUnknownOptions } from './contract-metadata.js';
 import { areDigits, countCharacters, equalBytes, type Kind } from './kind.js';
 import type { Severity } from '../finding/finding.js';

@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import { IsString } from 'class-validator';
+import { IsString } from '#common/validation/class-validator.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 
 /** Which files the ingestor may read. */

@@ -1,4 +1,4 @@
-import { IsIn, Matches } from 'class-validator';
+import { IsIn, Matches } from '#common/validation/class-validator.js';
 import { Variable } from '#common/config/environment.js';
 import { DownloadSettings } from '../download-settings.js';
 import type { AddressPolicy } from './address-guard.js';

@@ -1,4 +1,4 @@
-import { IsIn, IsString, Matches } from 'class-validator';
+import { IsIn, IsString, Matches } from '#common/validation/class-validator.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 import { DownloadSettings } from '../download-settings.js';
 

@@ -1,4 +1,4 @@
-import { Matches } from 'class-validator';
+import { Matches } from '../../validation/class-validator.js';
 import { Variable } from '../../config/environment.js';
 
 /** Where traces go. The exporter reads the other variables of its name by itself: headers, time-out, certificates. */

@@ -7,7 +7,7 @@
  * as class-validator does: add `@IsOptional()` where a null is fine. Each asking costs a string, so a check
  * that every record meets is better made with `defineRule`.
  */
-import { getMetadataStorage, type ValidationArguments } from 'class-validator';
+import { getMetadataStorage, type ValidationArguments } from '#common/validation/class-validator.js';
 import { type SluiceError } from '#common/errors/sluice-error.js';
 import type { ColumnMetadata } from '../../dataset/columns.js';
 import type { OptionValues } from '../../dataset/dataset.js';

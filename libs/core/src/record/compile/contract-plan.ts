@@ -2,7 +2,7 @@
  * Reads a contract's decorators into one checked plan: tables, columns, and for each column its checks in
  * reading order (RL3). PURE. All that does not fit together is found here, by name, before any record.
  */
-import { getMetadataStorage } from 'class-validator';
+import { getMetadataStorage } from '#common/validation/class-validator.js';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import {
   type ChildrenOptions,

@@ -46,8 +46,7 @@ export function rise<Name extends CounterName>(
   by: By<Name> = [],
   filter?: Filter<Name>,
 ): string {
-  const counter = withFilter(name, filter);
-  return `sum${grouping(by)} ((${counter} unless ${counter} offset ${window}) or increase(${counter}[${window}]))`;
+  return `sum${grouping(by)} (${risen(withFilter(name, filter), window)})`;
 }
 
 /** Of a state that each instance reads from the same database: the highest that one of them says, summed over the other labels (QU1). */
@@ -67,14 +66,14 @@ export function sum<Name extends GaugeName>(name: Name, by: By<Name> = [], filte
   return `sum${grouping(by)} (${withFilter(name, filter)})`;
 }
 
-/** @param q between 0 and 1 */
+/** Also of a single observation, the first that there is. @param q between 0 and 1 */
 export function quantile<Name extends HistogramName>(
   q: number,
   name: Name,
   by: By<Name> = [],
   filter?: Filter<Name>,
 ): string {
-  const buckets = `rate(${withFilter(`${name}_bucket`, filter)}[${RATE}])`;
+  const buckets = risen(withFilter(`${name}_bucket`, filter), RATE);
   return `histogram_quantile(${q}, sum by (${['le', ...by].join(', ')}) (${buckets}))`;
 }
 
@@ -94,8 +93,7 @@ export function spent<Name extends HistogramName>(
   by: By<Name> = [],
   filter?: Filter<Name>,
 ): string {
-  const total = withFilter(`${name}_sum`, filter);
-  return `sum${grouping(by)} ((${total} unless ${total} offset ${window}) or increase(${total}[${window}]))`;
+  return `sum${grouping(by)} (${risen(withFilter(`${name}_sum`, filter), window)})`;
 }
 
 /** QU2. @param witness a metric that the reporting service has whenever it can report */
@@ -111,6 +109,10 @@ export function answering(service: string): string {
 /** Of Node and of the process, which prom-client exports; they are not in the catalogue. */
 export function ofProcess(metric: string, filter: Readonly<Record<string, string>> = {}): string {
   return withFilter(metric, { ...CHOSEN_PROCESS, ...filter });
+}
+
+function risen(counter: string, window: string): string {
+  return `(${counter} unless ${counter} offset ${window}) or increase(${counter}[${window}])`;
 }
 
 function withFilter(name: string, filter: Readonly<Partial<Record<string, string>>> = {}): string {

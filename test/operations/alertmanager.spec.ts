@@ -53,7 +53,7 @@ describe('Alertmanager with the example configuration', () => {
       rules: [join(ROOT, 'alerts/sluice.rules.yml')],
       alertmanager: alertmanager.address,
     });
-    await server.scraped(1, 1);
+    await server.scraped(1);
   });
 
   afterAll(async () => {

@@ -44,7 +44,7 @@ export async function startPrometheus(
   const file = join(folder, 'prometheus.yml');
   writeFileSync(file, stringify(config));
   const data = join(folder, 'data');
-  const server = new PrometheusServer(`http://127.0.0.1:${port}`);
+  const server = new PrometheusServer(`http://127.0.0.1:${port}`, targets.length);
   await run.start({
     name: 'prometheus',
     command: program,
@@ -66,11 +66,16 @@ export async function startPrometheus(
 }
 
 export class PrometheusServer {
-  constructor(private readonly url: string) {}
+  constructor(
+    private readonly url: string,
+    private readonly targets: number,
+  ) {}
 
-  /** The course of an expression with a step of a second. @param from, to in seconds since 1970 */
-  async range(expr: string, from: number, to: number): Promise<readonly Series[]> {
-    const form = { query: expr, start: String(from), end: String(to), step: '1' };
+  /** The course of an expression with a step of a second, up to now. @param from in seconds since 1970 */
+  async range(expr: string, from: number): Promise<readonly Series[]> {
+    const now = Date.now() / 1_000;
+    // A whole number of steps: the last one is now.
+    const form = { query: expr, start: String(now - Math.ceil(now - from)), end: String(now), step: '1' };
     const { result } = await this.ask<{ result: readonly Series[] }>('query_range', form);
     return result;
   }
@@ -96,12 +101,14 @@ export class PrometheusServer {
     return this.ask('series', { 'match[]': selector });
   }
 
-  /** Waits until every target was scraped at least `times` times. */
-  async scraped(targets: number, times: number): Promise<void> {
-    await eventually(async () => {
+  /** Waits until each target was scraped `times` times more. */
+  async scraped(times: number): Promise<void> {
+    const scrapes = async (): Promise<number> => {
       const counts = Object.values(await this.values('count_over_time(up[1h]) and up == 1'));
-      return counts.length === targets && counts.every((count) => count >= times);
-    }, `${times} scrapes of ${targets} targets`);
+      return counts.length === this.targets ? Math.min(...counts) : 0;
+    };
+    const before = await scrapes();
+    await eventually(async () => (await scrapes()) >= before + times, `${times} scrapes of each target`);
   }
 
   /** @throws while another program, or nothing, answers */

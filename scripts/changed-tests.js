@@ -11,6 +11,7 @@ import { ROOT } from './refusal.js';
 /** What is changed → the test files, by their path, that read or start it. */
 const READ_BY = [
   [/\.md$|^docker-compose\.yml$|^Dockerfile$/, /^test\/docs\//],
+  [/^(alerts|dashboards)\/|^docs\/runbooks\.md$/, /^(dashboards|test\/operations)\//],
   [/^package(-lock)?\.json$|^(jest|eslint)\.config\.js$|^tsconfig.*\.json$/, /./],
   [/^scripts\//, /^test\/(scripts|docs)\//],
   [/^scripts\/(build|setup|refusal)\.js$/, /\.e2e-spec\.ts$/],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { listVariables, loadAllSettings, loadSettings } from '#common/config/environment.js';
 import { LogConfig } from '#common/telemetry/log.config.js';
+import { TraceConfig } from '#common/telemetry/tracing/trace.config.js';
 import { PROGRAMS, type SettingsClass, settingsClassesOf } from '../support/docs/settings-classes.js';
 
 /**
@@ -16,6 +17,7 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
   KAFKA_SASL_MECHANISM: 'GSSAPI',
   KAFKA_USERNAME: 'without-a-password',
   NO_COLOR: null,
+  OTEL_EXPORTER_OTLP_ENDPOINT: ['collector:4318', 'https://user:word@host:4318'],
   SLUICE_ACCESS: 'password',
   SLUICE_ALLOWED_HOSTS: 'http://host:80/',
   SLUICE_DATASET_PATHS: '/no/such/folder',
@@ -39,9 +41,12 @@ const WRONG: Readonly<Record<string, string | readonly string[] | null>> = {
 /** What every other variable refuses: they are whole numbers within bounds. */
 const WRONG_NUMBERS = ['abc', '1.5', '-1', '1e99'];
 
+/** Beside those of its folder every service reads these. */
+const OF_SERVICES = [LogConfig, TraceConfig] as unknown as readonly SettingsClass[];
+
 const cases: { app: string; settings: SettingsClass; variable: string; wrong: string }[] = [];
 for (const app of PROGRAMS) {
-  const ofService = app === 'cli' ? [] : [LogConfig as unknown as SettingsClass];
+  const ofService = app === 'cli' ? [] : OF_SERVICES;
   for (const settings of [...(await settingsClassesOf(app)), ...ofService]) {
     for (const { variable } of listVariables(settings)) {
       const wrong = WRONG[variable];
@@ -65,7 +70,7 @@ describe('every setting of every app', () => {
   );
 
   it.each(PROGRAMS)('%s takes every one of its own defaults as a value', async (app) => {
-    const ofService = app === 'cli' ? [] : [LogConfig as unknown as SettingsClass];
+    const ofService = app === 'cli' ? [] : OF_SERVICES;
     for (const settings of [...(await settingsClassesOf(app)), ...ofService]) {
       const defaults = new settings();
       const environment: Record<string, string> = {};

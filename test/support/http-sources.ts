@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, expect } from '@jest/globals';
 import type { ByteSource } from '../../apps/ingestor/src/sources/byte-source.js';
+import { SOURCE_KINDS } from '../../apps/ingestor/src/sources/source-kinds.js';
 import { openBytes } from './open-bytes.js';
 import { type Serving, type SourceServer, serve, startSourceServer } from './source-server.js';
 import { type SourceSettings, sourceSettings } from './source-settings.js';
@@ -14,6 +15,9 @@ export const OLD = 'Mon, 05 Oct 2020 08:00:00 GMT';
 
 /** The test's own, from `start` on. */
 export let server: SourceServer;
+
+/** Codes of what each further request came after, since the last `open`. */
+export const retries: string[] = [];
 
 afterEach(async () => {
   await server.close();
@@ -34,7 +38,11 @@ export async function startServing(...servings: Partial<Serving>[]): Promise<voi
 
 export function open(uri = server.url(), changes: SourceSettings = {}): Promise<ByteSource> {
   const settings = sourceSettings({ retryFactorMs: 1, ...changes });
-  return openBytes({ uri, own: { trustedCaller: true } }, settings, new AbortController().signal);
+  retries.length = 0;
+  const request = { uri, own: { trustedCaller: true } };
+  return openBytes(request, settings, new AbortController().signal, SOURCE_KINDS, (code) => {
+    retries.push(code);
+  });
 }
 
 export async function read(uri = server.url(), changes: SourceSettings = {}): Promise<Buffer> {

@@ -8,6 +8,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/transport/publisher.js';
+import type { Tracing } from '#common/telemetry/tracing/traced-work.js';
 import { Column, Table } from '#core/dataset/columns.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
@@ -114,6 +115,7 @@ export class HeldBroker {
 export interface TestIngestor {
   readonly broker: HeldBroker;
   readonly runner: JobRunner;
+  readonly metrics: Registry;
   readonly commands: JobCommands;
   readonly drain: AbortController;
   /** Claims the next job and runs it, with its source where a test has opened it. @returns its end */
@@ -180,6 +182,7 @@ export class Ingesting {
     leaseSeconds = 30,
     settings: Partial<IngestorConfig> = {},
     dataset: Dataset = THINGS,
+    tracing: Tracing | null = null,
   ): TestIngestor {
     const jobs = new JobRepository(this.database, leaseSeconds);
     const registry = new DatasetRegistry([
@@ -187,20 +190,24 @@ export class Ingesting {
     ]);
     const config = Object.assign(new IngestorConfig(), { maxBatchRecords: 2, leaseSeconds }, settings);
     const broker = new HeldBroker();
+    const metrics = new Registry();
+    const counters = new IngestorMetrics(metrics);
     const drain = new AbortController();
     const runner = new JobRunner(
       jobs,
       registry,
-      new SourceOpener(sourceSettings({ retryFactorMs: 1 })),
+      new SourceOpener(sourceSettings({ retryFactorMs: 1 }), counters),
       broker as unknown as Publisher,
       config,
-      new IngestorMetrics(new Registry()),
+      counters,
       THREE_PARTITIONS,
       pino({ level: 'silent' }),
+      tracing,
     );
     return {
       broker,
       runner,
+      metrics,
       drain,
       commands: new JobCommands(this.operator, runner, this.database),
       run: async (opened) => {

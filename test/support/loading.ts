@@ -39,6 +39,8 @@ export class LoadingHarness {
   job = '';
   /** The staging tables that were COPYed into, COPY by COPY. */
   readonly copies: string[] = [];
+  /** Groups that were committed. */
+  commits = 0;
   /** How often the loader has looked which session is in the way, and had an answer. */
   looks = 0;
   readonly loader: GroupLoader;
@@ -137,6 +139,7 @@ export class LoadingHarness {
       logger: pino({ level: 'silent' }),
       sessionTimeoutMs,
       retryPauseMs: 1,
+      onCommitted: () => (this.commits += 1),
       ...(atOnce && { atOnce }),
     });
   }

@@ -52,6 +52,8 @@ export class Streaming {
   readonly publisher: Publisher;
   /** Of the ingestor that claimed the stream last. */
   registry = new Registry();
+  /** Of all ingestors so far. */
+  lostLeases = 0;
   private readonly runs = new Set<{ readonly drain: AbortController; readonly ended: Promise<void> }>();
 
   private constructor(
@@ -156,6 +158,7 @@ export class Streaming {
           ...(this.starterOf && { starterOf: this.starterOf }),
         },
         onJob: () => undefined,
+        onLeaseLost: () => (this.lostLeases += 1),
       },
       drain.signal,
     );

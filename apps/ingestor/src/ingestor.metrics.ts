@@ -1,21 +1,47 @@
 import { Injectable } from '@nestjs/common';
-import { type Counter, Registry } from 'prom-client';
-import { counter } from '#common/telemetry/metrics.js';
+import { type Counter, type Gauge, Registry } from 'prom-client';
+import { InFlightMetrics } from '#common/telemetry/in-flight.metrics.js';
+import { LeaseMetrics } from '#common/telemetry/lease.metrics.js';
+import { counter, gauge } from '#common/telemetry/metrics.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
 
 /** What the ingestor counts; by dataset, never by job. */
 @Injectable()
 export class IngestorMetrics {
+  readonly inFlight: InFlightMetrics;
+  readonly leases: LeaseMetrics;
   private readonly records: Counter<'dataset'>;
   private readonly bytes: Counter<'dataset'>;
+  private readonly batches: Counter<'dataset'>;
+  private readonly jobs: Gauge;
+  private readonly retries: Counter<'reason'>;
 
   constructor(registry: Registry) {
+    this.inFlight = new InFlightMetrics(registry);
+    this.leases = new LeaseMetrics(registry, ['job', 'stream']);
     this.records = counter(registry, 'sluice_published_records_total');
     this.bytes = counter(registry, 'sluice_published_bytes_total');
+    this.batches = counter(registry, 'sluice_published_batches_total');
+    this.jobs = gauge(registry, 'sluice_ingesting_jobs');
+    this.retries = counter(registry, 'sluice_source_retries_total');
   }
 
   published(dataset: string, { records, byteStart, byteEnd }: RawBatch): void {
+    this.batches.inc({ dataset });
     this.records.inc({ dataset }, records);
     this.bytes.inc({ dataset }, byteEnd - byteStart);
+  }
+
+  /** A job is read until the returned function is called. */
+  reading(): () => void {
+    this.jobs.inc();
+    return () => {
+      this.jobs.dec();
+    };
+  }
+
+  /** A source is asked once more. @param reason the code that the job fails with when that never helps */
+  sourceRetried(reason: string): void {
+    this.retries.inc({ reason });
   }
 }

@@ -4,6 +4,8 @@ import { LocalToken } from '#common/access/local-token.js';
 import { Settings } from '#common/config/environment.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
+import { PoolMetrics } from '#common/telemetry/pool.metrics.js';
+import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { JobRepository } from '#core/job/job.repository.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
@@ -49,11 +51,15 @@ export class IngestorModule {
         { provide: DatasetRegistry, useFactory: () => loadRegistry(config.extraDatasetPaths()) },
         {
           provide: DataSource,
-          useFactory: () =>
+          inject: [PoolMetrics],
+          useFactory: (pools: PoolMetrics) =>
             connectDatabase({
               url: () => config.databaseUrl,
               applicationName: `sluice ${name} ${instance}`,
               logger,
+              onConnected: (pool) => {
+                pools.watch('control', pool);
+              },
             }),
         },
         {
@@ -88,6 +94,7 @@ export class IngestorModule {
         { provide: Settings, useValue: settings },
         SourceOpener,
         IngestorMetrics,
+        ContractMetrics,
         JobStarter,
         JobCommands,
         JobRunner,

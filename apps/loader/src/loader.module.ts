@@ -14,7 +14,10 @@ import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import { parkingProvider } from '#common/lifecycle/parking.provider.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
-import { KAFKA, LOGGER, PG_POOL } from '#common/providers/tokens.js';
+import { KAFKA, LOGGER, PG_POOL, TRACING } from '#common/providers/tokens.js';
+import type { Tracing } from '#common/telemetry/tracing/traced-work.js';
+import { createdAtMs } from '#core/job/job-age.js';
+import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
@@ -84,23 +87,34 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               onFault: (dataset) => {
                 metrics.faulted(dataset);
               },
-              onCopied: (dataset, seconds) => {
+              onCopied: ({ dataset, work }, seconds) => {
                 metrics.copied(dataset, seconds);
+                work?.took('copy', seconds);
+              },
+              onCommitted: ({ dataset, work }, seconds) => {
+                metrics.committed(dataset, seconds);
+                work?.took('commit', seconds);
+              },
+              onMergedAtOnce: ({ work }, seconds) => {
+                metrics.stepEnded('merge', seconds);
+                work?.took('finalize merge', seconds);
               },
             }),
         },
         parkingProvider((message) => encodeStatusEvent({ type: 'parked', ...message })),
         LoaderMetrics,
+        ContractMetrics,
         KafkaAnnouncer,
         {
           provide: Sweep,
-          inject: [PG_POOL, DatasetRegistry, KafkaAnnouncer, LoaderMetrics, LOGGER],
+          inject: [PG_POOL, DatasetRegistry, KafkaAnnouncer, LoaderMetrics, LOGGER, TRACING],
           useFactory: (
             pool: pg.Pool,
             registry: DatasetRegistry,
             announcer: KafkaAnnouncer,
             metrics: LoaderMetrics,
             logger: Logger,
+            tracing: Tracing | null,
           ) =>
             new Sweep({
               pool,
@@ -115,11 +129,17 @@ export class LoaderModule implements OnApplicationBootstrap, BeforeApplicationSh
               onUnbalanced: (dataset) => {
                 metrics.unbalanced(dataset);
               },
-              onStepEnd: (step, seconds) => {
+              onStepEnd: ({ id, dataset }, step, seconds) => {
                 metrics.stepEnded(step, seconds);
+                tracing?.took(`finalize ${step}`, { job: id, dataset }, seconds);
+              },
+              onLeaseLost: () => {
+                metrics.leases.lost('finalization');
               },
               onAnnounced: (job) => {
                 metrics.ended(job);
+                const { id, dataset, state } = job;
+                tracing?.ended({ job: id, dataset }, state, createdAtMs(id));
               },
               onMerged: (dataset, counts) => {
                 metrics.mergedRecords(dataset, counts);

@@ -6,7 +6,9 @@ import { BatchServer } from '#common/kafka/transport/batch-server.js';
 import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
+import { PoolMetrics } from '#common/telemetry/pool.metrics.js';
 import { KAFKA } from '#common/providers/tokens.js';
+import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { MAX_MESSAGE_BYTES, STATUS_TOPIC, topicOf } from '#core/message/topics.js';
 import { connectDatabase } from '#core/schema/database.provider.js';
@@ -118,13 +120,17 @@ export class TrackerModule implements OnApplicationShutdown {
         { provide: LIVE_TIMING, useValue: DEFAULT_LIVE_TIMING },
         {
           provide: DataSource,
-          useFactory: () =>
+          inject: [PoolMetrics],
+          useFactory: (pools: PoolMetrics) =>
             connectDatabase(
               {
                 url: () => config.databaseUrl,
                 applicationName: `sluice ${name} ${instance}`.slice(0, 63),
                 maxConnections: READ_CONNECTIONS,
                 logger,
+                onConnected: (pool) => {
+                  pools.watch('control', pool);
+                },
               },
               TRACKER_ENTITIES,
             ),
@@ -172,6 +178,7 @@ export class TrackerModule implements OnApplicationShutdown {
         TraceMetrics,
         TrackerMetrics,
         StateMetrics,
+        ContractMetrics,
         ...READ_API.providers,
       ],
     };

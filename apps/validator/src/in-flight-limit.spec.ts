@@ -38,4 +38,14 @@ describe('InFlightLimit', () => {
     (await limit.admit()).judged(5)();
     await limit.admit();
   });
+
+  it('says how many wait', async () => {
+    const limit = new InFlightLimit(1);
+    const first = await limit.admit();
+    const second = limit.admit();
+    expect(limit.waitingCount).toBe(1);
+    first.released();
+    await second;
+    expect(limit.waitingCount).toBe(0);
+  });
 });

@@ -9,7 +9,12 @@ export class InFlightLimit {
   private judging = false;
   private readonly waiting: (() => void)[] = [];
 
-  constructor(private readonly maxBytes: number) {}
+  constructor(readonly maxBytes: number) {}
+
+  /** Batches that wait to be judged. */
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
 
   /** Resolves when the caller may judge one batch; {@link Admission.judged} or {@link Admission.released} has to follow. */
   async admit(): Promise<Admission> {

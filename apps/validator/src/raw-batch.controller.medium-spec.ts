@@ -6,6 +6,7 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Admin, Kafka } from 'kafkajs';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { Settings } from '#common/config/environment.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import type { IncomingMessage, OutgoingMessage, ReadMessage } from '#common/kafka/message.js';
@@ -23,6 +24,7 @@ import { type StatusEvent, decodeStatusEvent } from '#core/message/status-event.
 import { CONSUMER_GROUPS, STATUS_TOPIC, planTopics, topicOf } from '#core/message/topics.js';
 import { compileContract } from '#core/record/compile-contract.js';
 import { eventually } from '#test/support/eventually.js';
+import { metricValues } from '#test/support/metric-values.js';
 import { type TestKafka, startKafkaBroker } from '#test/support/kafka.js';
 import { batchOf } from '#test/support/record/cutting.js';
 import { cutMessages } from '#test/support/record/messages.js';
@@ -105,6 +107,8 @@ describe('the validator on Kafka', () => {
     await broker.stop();
   });
 
+  const values = (name: string): Promise<Record<string, number>> =>
+    metricValues(app.get(Registry, { strict: false }), name);
   const committed = async (): Promise<string | undefined> => {
     const [topic] = await admin.fetchOffsets({ groupId: CONSUMER_GROUPS.validate, topics: [raw] });
     return topic?.partitions[0]?.offset;
@@ -193,6 +197,20 @@ describe('the validator on Kafka', () => {
     await publisher.send([encodeRawMessage({ ...message, batch }, 1), good]);
     await eventually(async () => (await nextOffset()) === begin + 2, 'the offset to follow');
     expect((await endOf(deadTopic)) - before).toBe(13_000);
+    const [counted, bytes] = [
+      await values('sluice_validated_batches_total'),
+      batch.byteEnd - batch.byteStart,
+    ];
+    expect(counted[`${message.dataset} validated`]).toBeGreaterThanOrEqual(3);
+    const validated = (await values('sluice_validated_bytes_total'))[`${message.dataset} validated`];
+    expect(validated).toBeGreaterThanOrEqual(bytes);
+    expect((await values('sluice_findings_total'))[`NUL_REMOVED ${message.dataset} value`]).toBeGreaterThan(
+      0,
+    );
+    expect(await values('sluice_in_flight_batches')).toEqual({ '': 0 });
+    expect(await values('sluice_in_flight_bytes')).toEqual({ '': 0 });
+    expect(await values('sluice_in_flight_limit_bytes')).toEqual({ '': 3 * 1024 * 1024 });
+    expect(await values('sluice_waiting_deliveries')).toEqual({ '': 0 });
   });
 
   it('makes one dead letter of each message that does not hold exactly one record, with what the message said', async () => {
@@ -308,6 +326,7 @@ describe('the validator on Kafka', () => {
       ...faulty.map(([, code, words]) => ({ code, message: expect.stringMatching(words) })),
       null,
     ]);
+    expect((await values('sluice_validated_batches_total'))[`fault ${message.dataset}`]).toBe(faulty.length);
     expect(cleans[2]).toMatchObject({ counts: { skipped: 1 }, plan: expect.any(String) });
   });
 

@@ -1,13 +1,15 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
-import { SluiceError } from '#common/errors/sluice-error.js';
+import { SluiceError, codeOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import type { IncomingMessage } from '#common/kafka/message.js';
 import { BatchHandler, type Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
 import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
-import { LOGGER } from '#common/providers/tokens.js';
+import { LOGGER, TRACING } from '#common/providers/tokens.js';
+import type { TracedWork, Tracing } from '#common/telemetry/tracing/traced-work.js';
+import { traceparentOf, withTraceparent } from '#common/kafka/traceparent.js';
 import { type BatchFault, type CleanOutcome, encodeCleanMessage } from '#core/message/clean-message.js';
 import { type DeadLetter, encodeDeadLetters } from '#core/message/dead-letter-message.js';
 import { BatchFacts } from '#core/message/message-facts.js';
@@ -52,10 +54,12 @@ export class RawBatchController {
     private readonly metrics: ValidatorMetrics,
     private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(TRACING) private readonly tracing: Tracing | null,
     config: ValidatorConfig,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
     if (this.seal === null) logger.warn(UNSEALED);
+    metrics.shows(this.inFlight);
   }
 
   @BatchHandler('raw')
@@ -66,7 +70,17 @@ export class RawBatchController {
       const admission = await this.inFlight.admit();
       const judged = await this.parking.decode(message, (each) => this.judge(each, admission));
       if (!judged) continue;
-      const publication = this.publish(judged, message).then(delivery.progress).finally(judged.published);
+      const publication = this.publish(judged, message)
+        .then(delivery.progress)
+        .then(
+          () => {
+            judged.over(null);
+          },
+          (error: unknown) => {
+            judged.over(error);
+            throw error;
+          },
+        );
       // Its failure is awaited below; until then it must not count as unhandled, which would end the process.
       publication.catch(() => undefined);
       publishing.push(publication);
@@ -78,14 +92,25 @@ export class RawBatchController {
 
   /** @throws SluiceError MESSAGE_INVALID, also when the batch does not hold as many records as its header says */
   private judge(message: IncomingMessage, admission: Admission): JudgedBatch {
+    let work: TracedWork | undefined;
     try {
       // First faults with their own message, such as a newer version; then RB3: what came without a seal stays without one.
       const raw = decodeRawMessage(message);
       const seal = checkedSeal(this.seal, message) ? this.seal : null;
+      work = this.begin(raw, message);
       const outcome = this.outcomeOf(raw);
-      return { raw, outcome, seal, published: admission.judged(heldBytes(outcome)) };
+      const bytes = heldBytes(outcome);
+      const [published, passed] = [admission.judged(bytes), this.metrics.inFlight.begin(1, bytes)];
+      const over = (error: unknown): void => {
+        published();
+        passed();
+        if (error !== null) work?.end(codeOf(error));
+        else work?.end('fault' in outcome ? outcome.fault.code : undefined);
+      };
+      return { raw, outcome, seal, work, over };
     } catch (error) {
       admission.released();
+      work?.end(codeOf(error));
       throw error;
     }
   }
@@ -105,7 +130,12 @@ export class RawBatchController {
     }
   }
 
-  private async publish({ raw, outcome, seal }: JudgedBatch, message: IncomingMessage): Promise<void> {
+  private begin({ job, dataset, batch }: RawMessage, { headers }: IncomingMessage): TracedWork | undefined {
+    const attributes = { 'sluice.batch': batch.batch, 'sluice.records': batch.records };
+    return this.tracing?.begin('validate', { job, dataset }, { attributes, parent: traceparentOf(headers) });
+  }
+
+  private async publish({ raw, outcome, seal, work }: JudgedBatch, message: IncomingMessage): Promise<void> {
     const { batch, dataset, job, epoch } = raw;
     const verdict = 'verdict' in outcome ? outcome.verdict : null;
     faultPoint('validator.before-dead');
@@ -113,9 +143,14 @@ export class RawBatchController {
     faultPoint('validator.dead-sent');
     const partitions = await this.publisher.partitionsOf(topicOf(dataset, 'clean'));
     const clean = encodeCleanMessage(raw, message.place, outcome, partitions);
-    await this.publisher.send([seal?.sealed(clean) ?? clean]);
+    const traced = withTraceparent(clean, work?.traceparent);
+    await this.publisher.send([seal?.sealed(traced) ?? traced]);
     faultPoint('validator.clean-sent');
-    if (verdict === null) return;
+    const bytes = batch.byteEnd - batch.byteStart;
+    if (verdict === null) {
+      this.metrics.faulted(dataset, bytes);
+      return;
+    }
     const { unknownMembers } = verdict;
     await this.publisher.send([
       encodeStatusEvent({
@@ -125,7 +160,7 @@ export class RawBatchController {
         epoch,
         batch: batch.batch,
         stage: 'validate',
-        bytes: batch.byteEnd - batch.byteStart,
+        bytes,
         ...verdict.counts,
         findings: verdict.findings,
         ...(unknownMembers === undefined ? {} : { unknownMembers: travellingMembers(unknownMembers) }),
@@ -133,7 +168,7 @@ export class RawBatchController {
       }),
     ]);
     faultPoint('validator.status-sent');
-    this.metrics.judged(dataset, verdict);
+    this.metrics.judged(dataset, bytes, verdict);
   }
 }
 
@@ -153,8 +188,9 @@ interface JudgedBatch {
   readonly outcome: CleanOutcome;
   /** For its clean batch. */
   readonly seal: MessageSeal | null;
-  /** To be called when it is published, or never will be. */
-  readonly published: () => void;
+  readonly work: TracedWork | undefined;
+  /** To be called when it is published (null), or never will be. */
+  readonly over: (error: unknown) => void;
 }
 
 function heldBytes(outcome: CleanOutcome): number {

@@ -7,6 +7,7 @@ import { parkingProvider } from '#common/lifecycle/parking.provider.js';
 import type { ServiceContext } from '#common/lifecycle/run-service.js';
 import { ServiceModule } from '#common/lifecycle/service.module.js';
 import { KAFKA } from '#common/providers/tokens.js';
+import { ContractMetrics } from '#core/registry/contract.metrics.js';
 import { DatasetRegistry, loadRegistry } from '#core/registry/registry.js';
 import { encodeStatusEvent } from '#core/message/status-event.js';
 import { CONSUMER_GROUPS, MAX_MESSAGE_BYTES, topicOf } from '#core/message/topics.js';
@@ -31,6 +32,7 @@ export class ValidatorModule {
         ContractCache,
         parkingProvider((message) => encodeStatusEvent({ type: 'parked', ...message })),
         ValidatorMetrics,
+        ContractMetrics,
         {
           provide: BatchServer,
           inject: [KAFKA, DatasetRegistry, MessageParking, Registry],

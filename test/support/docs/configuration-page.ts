@@ -2,12 +2,13 @@ import { getMetadataStorage } from 'class-validator';
 import { ConnectionConfig } from '#common/config/connection.config.js';
 import { type VariableFacts, listVariables } from '#common/config/environment.js';
 import { LogConfig } from '#common/telemetry/log.config.js';
+import { TraceConfig } from '#common/telemetry/tracing/trace.config.js';
 import { markdownTable } from '#common/text/markdown-table.js';
 import { type SettingsClass, settingsClassesOf } from './settings-classes.js';
 
 /** docs/configuration.md, from the settings classes, which are found on disk: none can be forgotten. */
 export async function configurationPage(): Promise<string> {
-  const parts = [INTRODUCTION, section('Every service', [ConnectionConfig, LogConfig])];
+  const parts = [INTRODUCTION, section('Every service', [ConnectionConfig, LogConfig, TraceConfig])];
   for (const [app, title] of Object.entries(TITLES)) parts.push(section(title, await settingsClassesOf(app)));
   return parts.join('\n');
 }

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
 import { listVariables } from '#common/config/environment.js';
 import { LogConfig } from '#common/telemetry/log.config.js';
+import { TraceConfig } from '#common/telemetry/tracing/trace.config.js';
 import type { Exit } from '../exit-codes.js';
 import { renderTable } from '../render/table.js';
 import { type CliContext, write } from './context.js';
@@ -60,7 +61,8 @@ async function findSettings(): Promise<Setting[]> {
   for (const app of (await readdir(APPS)).sort()) {
     const folder = join(APPS, app, 'src');
     const files = await readdir(folder, { recursive: true }).catch(() => []);
-    if (files.length > 0 && app !== 'cli') found.push(...settingsOf(app, LogConfig));
+    if (files.length > 0 && app !== 'cli')
+      found.push(...settingsOf(app, LogConfig), ...settingsOf(app, TraceConfig));
     for (const file of files.filter((name) => /\.config\.[jt]s$/.test(name)).sort()) {
       const module = (await import(pathToFileURL(join(folder, file)).href)) as Record<string, unknown>;
       for (const exported of Object.values(module)) found.push(...settingsOf(app, exported));

@@ -4,6 +4,7 @@ import { SluiceError } from '#common/errors/sluice-error.js';
 import { Column, Provenance, Table } from '#core/dataset/columns.js';
 import { OperatorRepository } from '#core/job/operator.repository.js';
 import { eventually } from '#test/support/eventually.js';
+import { metricValues } from '#test/support/metric-values.js';
 import { Ingesting, THINGS, type TestIngestor, thingsOf } from '#test/support/ingesting.js';
 import { SourceOpener } from '../sources/source-opener.js';
 import { type SourceServer, serve, startSourceServer } from '#test/support/source-server.js';
@@ -82,6 +83,38 @@ describe('a resumed job', () => {
     const id = await interruptedJob(ingesting.file('back', CONTENT));
     expect(await ingesting.load(id)).toMatchObject({ state: 'running', owner: null });
     expect(await goOn(id)).toEqual(BATCHES.slice(4));
+  });
+
+  it('shows what is under way, and counts a lease that another ingestor took, and none that an operator ended', async () => {
+    const one = ingesting.ingestor();
+    const shown = (name: string): Promise<unknown> => metricValues(one.metrics, name);
+    one.broker.heldFrom = 2;
+    const id = await ingesting.queue(ingesting.file('counted', CONTENT));
+    const run = one.run();
+    await eventually(() => one.broker.sent.includes(3), 'batch 3 to be sent');
+    expect(await shown('sluice_ingesting_jobs')).toEqual({ '': 1 });
+    expect((await metricValues(one.metrics, 'sluice_in_flight_batches'))['']).toBeGreaterThanOrEqual(2);
+    expect((await metricValues(one.metrics, 'sluice_in_flight_bytes'))['']).toBeGreaterThanOrEqual(16);
+    expect(await shown('sluice_published_batches_total')).toEqual({ things: 2 });
+    await ingesting.database.query(`UPDATE sluice.job SET epoch = epoch + 1, owner = 'two' WHERE id = $1`, [
+      id,
+    ]);
+    await one.runner.recheck(id);
+    expect(await shown('sluice_lost_leases_total')).toEqual({ job: 1, stream: 0 });
+    one.broker.acknowledge();
+    await run;
+    expect(await shown('sluice_ingesting_jobs')).toEqual({ '': 0 });
+    expect(await shown('sluice_in_flight_batches')).toEqual({ '': 0 });
+    expect(await shown('sluice_in_flight_bytes')).toEqual({ '': 0 });
+
+    one.broker.heldFrom = 2;
+    const cancelled = await ingesting.queue(ingesting.file('cancelled', CONTENT));
+    const second = one.run();
+    await eventually(() => one.broker.sent.filter((batch) => batch === 3).length === 2, 'batch 3 again');
+    await one.commands.cancel(cancelled);
+    one.broker.acknowledge();
+    await second;
+    expect(await shown('sluice_lost_leases_total')).toEqual({ job: 1, stream: 0 });
   });
 
   it('gives the kind of its source its own parts of the row again, those of an older build too', async () => {

@@ -1,15 +1,15 @@
-import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
-import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
+import { SluiceError, codeOf, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { KeptAdmin } from '#common/kafka/transport/kept-admin.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
 import { linkAborts } from '#common/lifecycle/linked-abort.js';
-import { KAFKA, LOGGER } from '#common/providers/tokens.js';
+import { KAFKA, LOGGER, TRACING } from '#common/providers/tokens.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
+import type { TracedWork, Tracing } from '#common/telemetry/tracing/traced-work.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import type { NewJob } from '#core/job/create-job.js';
@@ -27,12 +27,13 @@ import { JobRepository } from '#core/job/job.repository.js';
 import { MessageSeal } from '#core/message/message-seal.js';
 import { topicOf } from '#core/message/topics.js';
 import { provenanceOf } from '#core/record/compile-contract.js';
-import { type CutPosition, type Cutter, createCutter } from '#core/record/cutter.js';
+import { createCutter } from '#core/record/cutter.js';
 import type { SourceHead } from '#core/record/head/source-head.js';
+import type { RawBatch } from '#core/record/raw-batch.js';
 import { KnownTargets } from '#core/staging/known-targets.js';
 import { IngestorConfig } from '../ingestor.config.js';
 import { IngestorMetrics } from '../ingestor.metrics.js';
-import { BatchPublisher } from '../publish/batch-publisher.js';
+import { BatchPublisher, type SentBatch } from '../publish/batch-publisher.js';
 import type { ByteSource } from '../sources/byte-source.js';
 import type { BatchSource } from '../sources/batch-source.js';
 import {
@@ -44,12 +45,12 @@ import {
 import { SourceOpener } from '../sources/source-opener.js';
 import { TOPIC_IDENTITY } from '../sources/topic/topic-address.js';
 import { openBatches, publishBatches } from './ingest-batches.js';
+import { countFrom, cutAndPublish, headOf, placeToBeginAt, restOf } from './ingest-bytes.js';
 import { cutMessagesAndPublish, headOfMessages, messageCutting } from './ingest-messages.js';
 import { JobAtBirth, makeStaging } from './job-at-birth.js';
 import { LeaseKeeper } from './lease-keeper.js';
-import { type OpenedHead, readHead } from './read-head.js';
 import { QUOTES_SOURCE, isLost, isTransient, unexpected } from './run-errors.js';
-import { assertSameHead, assertSameIdentity, changedSource } from './same-source.js';
+import { assertSameHead, assertSameIdentity } from './same-source.js';
 
 /** When the process has to end, it waits no longer than this for acknowledgements. */
 const LONGEST_SETTLE_MS = 3_000;
@@ -87,6 +88,7 @@ export class JobRunner {
     private readonly metrics: IngestorMetrics,
     @Inject(KAFKA) kafka: Kafka,
     @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(TRACING) private readonly tracing: Tracing | null,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
     this.admin = new KeptAdmin(kafka);
@@ -101,19 +103,32 @@ export class JobRunner {
   async run(claim: Claim, drain: AbortSignal, opened?: MessageSource): Promise<void> {
     const log = this.logger.child({ job: claim.id, epoch: claim.epoch });
     const checkpoint = (): Checkpoint | null => run.publisher?.checkpoint ?? null;
-    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds, checkpoint);
+    const lease = new LeaseKeeper(this.jobs, claim, log, this.config.leaseSeconds, checkpoint, () => {
+      this.metrics.leases.lost('job');
+    });
+    const isRead = this.metrics.reading();
     const { signal, unlink } = linkAborts(lease.signal, drain);
     const run: Run = { claim, log, lease, signal };
     this.leases.set(claim.id, lease);
     try {
       const job = await this.jobs.load(claim.id);
       log.info({ dataset: job.dataset, source: job.source.display, mode: job.mode }, 'job claimed');
+      const attributes = {
+        'sluice.source': job.source.display,
+        'sluice.mode': job.mode,
+        'sluice.epoch': claim.epoch,
+      };
+      run.work = this.tracing?.begin('ingest', { job: job.id, dataset: job.dataset }, { attributes });
       await this.ingest(job, run, opened);
     } catch (error) {
-      await this.settle(run, run.signal.aborted ? run.signal.reason : error, drain.aborted);
+      const cause: unknown = run.signal.aborted ? run.signal.reason : error;
+      run.fault = codeOf(cause);
+      await this.settle(run, cause, drain.aborted);
     } finally {
       if (this.leases.get(claim.id) === lease) this.leases.delete(claim.id);
       unlink();
+      isRead();
+      run.work?.end(run.fault);
       await lease.stop();
       await opened?.close();
     }
@@ -293,7 +308,7 @@ export class JobRunner {
 
   private publisherFor(
     job: Job,
-    { claim, signal, lease, log }: Run,
+    { claim, signal, lease, log, work }: Run,
     { format, partitions }: PinnedCutting,
     { columns, context }: PinnedHead,
     beginsThere: boolean,
@@ -314,6 +329,7 @@ export class JobRunner {
       signal,
       logger: log,
       clearance: () => lease.whileNotPaused(signal),
+      onSending: (batch) => this.sending(job, batch, work),
       onPublished: (batch) => {
         this.metrics.published(dataset, batch);
       },
@@ -326,6 +342,29 @@ export class JobRunner {
         attempt: 0,
       },
     });
+  }
+
+  private sending({ id, dataset }: Job, batch: RawBatch, work: TracedWork | undefined): SentBatch {
+    const passed = this.metrics.inFlight.begin(1, batch.bytes.length);
+    const span = this.tracing?.begin(
+      'publish',
+      { job: id, dataset },
+      {
+        parent: work?.traceparent,
+        attributes: {
+          'sluice.batch': batch.batch,
+          'sluice.records': batch.records,
+          'sluice.bytes': batch.bytes.length,
+        },
+      },
+    );
+    return {
+      traceparent: span?.traceparent,
+      over: (error) => {
+        passed();
+        span?.end(error === null ? undefined : codeOf(error));
+      },
+    };
   }
 
   /**
@@ -402,6 +441,10 @@ interface Run {
   readonly signal: AbortSignal;
   /** Once the source's header is read. */
   publisher?: BatchPublisher;
+  /** Once the job is loaded, while traces are on. */
+  work?: TracedWork | undefined;
+  /** Why the run has ended before the source did. */
+  fault?: string;
 }
 
 /** A source that was read to its end. */
@@ -414,21 +457,6 @@ interface WholeSource {
 
 function emptySource({ source }: Job): SluiceError {
   return new SluiceError('SOURCE_EMPTY', 'The source has no records.', { file: source.display });
-}
-
-/** @returns the place behind the last record, when all of it is acknowledged; null for a source without records */
-async function cutAndPublish(
-  cutter: Cutter,
-  records: AsyncIterable<Buffer>,
-  publisher: BatchPublisher,
-): Promise<Checkpoint | null> {
-  for await (const chunk of records) {
-    for (const batch of cutter.push(chunk)) await publisher.publish(batch);
-    if (cutter.done) break;
-  }
-  for (const batch of cutter.end()) await publisher.publish(batch);
-  await publisher.drain();
-  return publisher.checkpoint;
 }
 
 /**
@@ -445,51 +473,4 @@ function assertOwnVersion(
     `Job ${id} was started with version ${contractVersion} of the contract, this ingestor has ${own}.`,
     { dataset: name, job: id },
   );
-}
-
-/** What follows `byte`: of a source that has come with its head nothing more will come, wherever it is moved. */
-function restOf({ whole }: OpenedHead, source: ByteSource, byte: number): AsyncIterable<Buffer> {
-  return whole === null ? source.chunks : Readable.from([whole.subarray(byte)]);
-}
-
-/** The source from `byte` on, and how far it was read. */
-function countFrom(
-  byte: number,
-  chunks: AsyncIterable<Buffer>,
-  expectedBytes: number | null,
-): { records: AsyncIterable<Buffer>; bytesRead: () => number } {
-  let read = byte;
-  async function* records(): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      read += chunk.length;
-      yield chunk;
-    }
-  }
-  // What was skipped is not counted, so the length that the source itself states counts where it states one.
-  return { records: records(), bytesRead: () => expectedBytes ?? read };
-}
-
-/** A head that is refused now and was not when the job began belongs to another source (JR2). */
-async function headOf(job: Job, dataset: Dataset, source: ByteSource): Promise<OpenedHead> {
-  try {
-    return await readHead(dataset, source.chunks, job.source.display);
-  } catch (error) {
-    if (job.head === null || !(error instanceof SluiceError) || error.code !== 'SOURCE_REFUSED') throw error;
-    throw changedSource(job, error.message);
-  }
-}
-
-/** Where cutting continues, with the source moved there; null when it is read from the start (JR2). */
-async function placeToBeginAt(
-  job: Job,
-  source: ByteSource,
-  { whole }: OpenedHead,
-): Promise<CutPosition | null> {
-  const { checkpoint, republishFrom, sourceIdentity } = job;
-  const { validator = null } = source.identity;
-  if (checkpoint === null || republishFrom !== null) return null;
-  if (validator === null || validator !== sourceIdentity?.validator) return null;
-  if (whole === null && !(await source.skipTo(checkpoint.byteOffset))) return null;
-  const { nextBatch: batch, nextRecord: record, nextLine: line, byteOffset: byte } = checkpoint;
-  return { batch, record, line, byte };
 }

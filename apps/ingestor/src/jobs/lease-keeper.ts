@@ -23,13 +23,17 @@ export class LeaseKeeper {
   private looking: Promise<void> | null = null;
   private state: JobState = 'queued';
 
-  /** @param checkpoint what is to be saved with each renewal; null for nothing yet */
+  /**
+   * @param checkpoint what is to be saved with each renewal; null for nothing yet
+   * @param onTaken called when another ingestor has the job, and not when it has ended
+   */
   constructor(
     private readonly jobs: JobRepository,
     private readonly claim: Claim,
     private readonly logger: Logger,
     leaseSeconds: number,
     private readonly checkpoint: () => Checkpoint | null,
+    private readonly onTaken: () => void,
   ) {
     const intervalMs = Math.min((leaseSeconds * 1_000) / RENEWALS_A_LEASE, LONGEST_LOOK_INTERVAL_MS);
     this.timer = setInterval(() => {
@@ -65,11 +69,19 @@ export class LeaseKeeper {
     await this.looking;
   }
 
+  private async lose(): Promise<void> {
+    const { id, epoch } = this.claim;
+    if (this.lost.signal.aborted) return;
+    this.lost.abort(new SluiceError('JOB_LOST', `Job ${id} was ended or taken over.`));
+    const now = await this.jobs.load(id);
+    if (now.epoch > epoch && now.finishedAt === null) this.onTaken();
+  }
+
   private async renew(): Promise<void> {
     try {
       const state = await this.jobs.renewLease(this.claim, this.checkpoint());
       if (state === null) {
-        this.lost.abort(new SluiceError('JOB_LOST', `Job ${this.claim.id} was ended or taken over.`));
+        await this.lose();
       } else {
         this.state = state;
       }

@@ -6,6 +6,7 @@ import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
 import type { Publisher } from '#common/kafka/transport/publisher.js';
+import { withTraceparent } from '#common/kafka/traceparent.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
 import type { MessageSeal } from '#core/message/message-seal.js';
 import { encodeRawMessage, type RawMessage } from '#core/message/raw-message.js';
@@ -32,10 +33,20 @@ export interface BatchPublisherOptions {
   readonly logger: Logger;
   /** Resolves when the job may publish: at once, unless it is paused. */
   readonly clearance: () => Promise<void>;
+  /** Called with each batch as it is sent. */
+  readonly onSending?: (batch: RawBatch) => SentBatch;
   /** Called with each batch that is acknowledged and announced. */
   readonly onPublished: (batch: RawBatch) => void;
   /** What publishing waits for, each time that it is tried again; null when a message has arrived after that. */
   readonly onWaiting: (reason: string | null) => void;
+}
+
+/** A batch that is on its way. */
+export interface SentBatch {
+  /** Of the span that sends it; undefined while traces are off. */
+  readonly traceparent: string | undefined;
+  /** It is acknowledged and announced, or given up. */
+  readonly over: (error: unknown) => void;
 }
 
 /** No waiting makes a batch smaller, or brings back partitions of a topic that was created again. */
@@ -111,7 +122,15 @@ export class BatchPublisher {
     await this.options.clearance();
     this.throwIfFailed();
     this.offered = after;
-    const sending = this.sendUntilAcknowledged(batch, after)
+    const sent = this.options.onSending?.(batch);
+    const sending = this.sendUntilAcknowledged(batch, after, sent?.traceparent)
+      .then(
+        () => sent?.over(null),
+        (error: unknown) => {
+          sent?.over(error);
+          throw error;
+        },
+      )
       .catch((error: unknown) => {
         this.failure ??= error instanceof Error ? error : new SluiceError('INTERNAL', messageOf(error));
       })
@@ -163,9 +182,13 @@ export class BatchPublisher {
     return (place?.nextBatch ?? 0) < (this.options.resumeFrom?.nextBatch ?? 0);
   }
 
-  private async sendUntilAcknowledged(batch: RawBatch, after: Checkpoint): Promise<void> {
+  private async sendUntilAcknowledged(
+    batch: RawBatch,
+    after: Checkpoint,
+    traceparent: string | undefined,
+  ): Promise<void> {
     const { facts, partitions, seal } = this.options;
-    const unsealed = encodeRawMessage({ ...facts, batch }, partitions);
+    const unsealed = withTraceparent(encodeRawMessage({ ...facts, batch }, partitions), traceparent);
     const message = seal?.sealed(unsealed) ?? unsealed;
     const event = encodeStatusEvent(this.eventOf(batch));
     await this.sendPersistently([message], batch.batch);

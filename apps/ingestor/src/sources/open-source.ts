@@ -9,6 +9,7 @@ import { ByteReader } from './byte-reader.js';
 import type { ByteSource } from './byte-source.js';
 import { Lifetime } from './lifetime.js';
 import type { MessageSource, OpenedSource } from './message-source.js';
+import type { SourceAccess } from './source-kind.js';
 import type { SourceKindRegistry } from './source-kind-registry.js';
 import { SOURCE_KINDS } from './source-kinds.js';
 import { SourceConfig } from './source.config.js';
@@ -21,6 +22,7 @@ import { decode, judgeAsText, unpack } from './unpack/unpack.js';
  * @param settings with `SourceConfig` and the classes of every kind
  * @param signal ends the source at any moment; then this and the chunks throw its reason
  * @param kinds those of this ingestor
+ * @param onRetry as in `SourceAccess`
  * @throws SluiceError SOURCE_*; no text in it holds credentials
  */
 export async function openSource(
@@ -28,13 +30,14 @@ export async function openSource(
   settings: Settings,
   signal: AbortSignal,
   kinds: SourceKindRegistry = SOURCE_KINDS,
+  onRetry: SourceAccess['onRetry'] = () => undefined,
 ): Promise<OpenedSource> {
   const { kind, address } = kinds.parse(request.uri);
   const limits = settings.of(SourceConfig);
   const lifetime = new Lifetime(signal);
   try {
     const { own, began = null } = request;
-    const access = { settings, own, began, lifetime };
+    const access = { settings, own, began, lifetime, onRetry };
     if (kind.delivers === 'messages') return new OpenedMessages(await kind.open(address, access), lifetime);
     if (kind.delivers === 'batches') return new OpenedBatches(await kind.open(address, access), lifetime);
     const transport = await kind.open(address, access);

@@ -1,4 +1,5 @@
 import type { Settings } from '#common/config/environment.js';
+import type { ErrorCode } from '#common/errors/error-codes.js';
 import type { OwnPart } from '#core/source/own-part.js';
 import type { BatchSource } from './batch-source.js';
 import type { Caller } from './caller.js';
@@ -90,4 +91,6 @@ export interface SourceAccess {
    */
   readonly began: OwnPart | null;
   readonly lifetime: Lifetime;
+  /** Called before the source is asked once more, with the code of what went wrong. Must not throw. */
+  readonly onRetry: (code: ErrorCode) => void;
 }

@@ -19,7 +19,10 @@ export class StreamLease {
   private row: Stream;
   private renewedAt = performance.now();
 
-  /** @param oldest time of the oldest message that is not visible yet, in milliseconds */
+  /**
+   * @param oldest time of the oldest message that is not visible yet, in milliseconds
+   * @param onTaken called when another ingestor has the stream
+   */
   constructor(
     private readonly streams: StreamRepository,
     stream: Stream,
@@ -27,6 +30,7 @@ export class StreamLease {
     private readonly leaseSeconds: number,
     private readonly logger: Logger,
     private readonly oldest: () => number | null,
+    private readonly onTaken: () => void,
   ) {
     this.row = stream;
     this.timer = setInterval(() => {
@@ -61,13 +65,19 @@ export class StreamLease {
     try {
       const found = this.isDue() ? await this.renewed() : await this.streams.find(this.row.dataset);
       if (found !== null && found.epoch === this.row.epoch && found.owner === this.instance) this.row = found;
-      else
-        this.lost.abort(
-          new SluiceError('JOB_LOST', `The stream of ${this.row.dataset} is not ours any more.`),
-        );
+      else await this.lose(found);
     } catch (error) {
       this.logger.warn(`the lease of the stream could not be renewed: ${messageOf(error)}`);
     }
+  }
+
+  /** @param found the row, where it was seen */
+  private async lose(found: Stream | null): Promise<void> {
+    const { dataset, epoch } = this.row;
+    if (this.lost.signal.aborted) return;
+    this.lost.abort(new SluiceError('JOB_LOST', `The stream of ${dataset} is not ours any more.`));
+    const now = found ?? (await this.streams.find(dataset));
+    if (now !== null && now.owner !== null && now.epoch > epoch) this.onTaken();
   }
 
   private isDue(): boolean {

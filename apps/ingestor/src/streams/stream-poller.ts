@@ -18,6 +18,7 @@ import { IngestorConfig } from '../ingestor.config.js';
 import { INSTANCE } from '../jobs/job-poller.js';
 import { JobRunner } from '../jobs/job-runner.js';
 import { StreamRun } from './stream-run.js';
+import { IngestorMetrics } from '../ingestor.metrics.js';
 import { StreamMetrics } from './stream.metrics.js';
 
 const POLL_INTERVAL_MS = 1_000;
@@ -37,6 +38,7 @@ export class StreamPoller implements OnApplicationBootstrap, BeforeApplicationSh
     private readonly streams: StreamRepository,
     private readonly runner: JobRunner,
     private readonly metrics: StreamMetrics,
+    private readonly ingestor: IngestorMetrics,
     private readonly config: IngestorConfig,
     private readonly health: Health,
     registry: DatasetRegistry,
@@ -98,6 +100,9 @@ export class StreamPoller implements OnApplicationBootstrap, BeforeApplicationSh
     const parts = {
       ...{ streams: this.streams, runner: this.runner, kafka: this.kafka, metrics: this.metrics },
       ...{ logger: this.logger, instance: this.instance, leaseSeconds: this.config.leaseSeconds },
+      onLeaseLost: () => {
+        this.ingestor.leases.lost('stream');
+      },
       onJob: (job: Promise<void>) => {
         this.jobs.add(job);
         void job.finally(() => this.jobs.delete(job));

@@ -86,6 +86,7 @@ describe('a stream on a real broker and PostgreSQL', () => {
 
   it('gives up an open range when the lease is lost, and the next ingestor takes all of it (SR1)', async () => {
     await streaming.startStream({ maxMs: 60_000, maxRecords: 3 });
+    const before = streaming.lostLeases;
     const first = await streaming.ingestor();
     await streaming.send(0, 'a', 'b');
     await eventually(async () => (await streaming.stream()).oldestWaiting !== null, 'an open range');
@@ -95,6 +96,7 @@ describe('a stream on a real broker and PostgreSQL', () => {
     await first?.ended;
     await streaming.untilTaken(['a', 'b', 'c']);
     expect((await streaming.stream()).owner).toBe('two');
+    expect(streaming.lostLeases - before).toBe(1);
   });
 
   it('stands when messages expired while it was paused, says how many and where, and continues when an operator has them skipped', async () => {

@@ -50,6 +50,8 @@ export interface StreamRunParts {
   /** By which this process holds leases. */
   readonly instance: string;
   readonly leaseSeconds: number;
+  /** Another ingestor has taken the stream. Must not throw. */
+  readonly onLeaseLost?: () => void;
   /** Takes a job that runs here, until its source is read. */
   readonly onJob: (run: Promise<void>) => void;
 }
@@ -113,7 +115,13 @@ export class StreamRun {
   ) {
     const { streams, logger, instance, leaseSeconds } = parts;
     this.log = logger.child({ dataset: dataset.name, epoch: stream.epoch });
-    this.lease = new StreamLease(streams, stream, instance, leaseSeconds, this.log, () => this.oldest);
+    this.lease = new StreamLease(
+      ...([streams, stream, instance, leaseSeconds, this.log] as const),
+      () => this.oldest,
+      () => {
+        parts.onLeaseLost?.();
+      },
+    );
     this.signal = AbortSignal.any([this.lease.signal, drain]);
     this.watch = new StreamWatch(streams, dataset, (ms) => {
       parts.metrics.visible(dataset.name, ms / 1_000);

@@ -1,12 +1,13 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import type { Logger } from 'pino';
-import { SluiceError } from '#common/errors/sluice-error.js';
+import { SluiceError, codeOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import { BatchHandler, type Delivery } from '#common/kafka/transport/batch-handler.decorator.js';
 import { MessageParking } from '#common/kafka/transport/message-parking.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
-import { LOGGER } from '#common/providers/tokens.js';
+import { LOGGER, TRACING } from '#common/providers/tokens.js';
+import type { Tracing } from '#common/telemetry/tracing/traced-work.js';
 import { classifyDatabaseError, sqlstateOf } from '#common/postgres/sqlstate.js';
 import { loggableMessage } from '#common/telemetry/logger.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
@@ -37,6 +38,7 @@ export class CleanBatchController {
     private readonly metrics: LoaderMetrics,
     private readonly parking: MessageParking,
     @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(TRACING) private readonly tracing: Tracing | null,
     config: LoaderConfig,
   ) {
     this.seal = MessageSeal.of(config.messageKey);
@@ -51,9 +53,16 @@ export class CleanBatchController {
       assertSections(clean, message.place, this.planOf(clean.dataset));
       return clean;
     });
-    for (const group of groupByJob(messages)) {
-      if (delivery.isStale()) return;
-      await this.loadGroup(group, delivery.progress);
+    const groups = groupByJob(messages);
+    const queue = this.metrics.queue(groups.length);
+    try {
+      for (const group of groups) {
+        if (delivery.isStale()) return;
+        queue.loads(group);
+        await this.loadTraced(group, delivery.progress);
+      }
+    } finally {
+      queue.ends();
     }
   }
 
@@ -63,6 +72,24 @@ export class CleanBatchController {
     const plan = planSections(this.registry.get(name));
     this.plans.set(name, plan);
     return plan;
+  }
+
+  private async loadTraced(group: BatchGroup, progress: () => void): Promise<void> {
+    if (this.tracing === null) {
+      await this.loadGroup(group, progress);
+      return;
+    }
+    const { job, dataset, batches } = group;
+    const links = batches.flatMap(({ traceparent }) => traceparent ?? []);
+    const attributes = { 'sluice.batch': batches[0]?.batch ?? 0, 'sluice.batches': batches.length };
+    const work = this.tracing.begin('load', { job, dataset }, { attributes, links });
+    try {
+      await this.loadGroup({ ...group, work }, progress);
+      work.end();
+    } catch (error) {
+      work.end(codeOf(error));
+      throw error;
+    }
   }
 
   private async loadGroup(group: BatchGroup, progress: () => void): Promise<void> {

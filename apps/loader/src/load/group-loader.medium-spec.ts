@@ -36,6 +36,7 @@ describe('GroupLoader on real PostgreSQL', () => {
       parts: ['t0a', 't1b', 't2a', 't3b', 't4a', 't5b', 't6a', 't7b', 't8a', 't9b'],
       batches: [0, 1, 2, 3, 4],
     });
+    expect(harness.commits).toBe(5);
   });
 
   it('leaves nothing of a group when its COPY breaks off, and pauses a job whose tables do not fit (LD4)', async () => {
@@ -44,7 +45,9 @@ describe('GroupLoader on real PostgreSQL', () => {
       target.table === 'part' ? { ...target, copyStatement: 'COPY sluice_staging.gone FROM STDIN' } : target,
     );
     const loading = harness.loadBy({ ...plan, targets: broken }, harness.batch(0));
+    const before = harness.commits;
     await expect(loading).rejects.toMatchObject({ code: 'JOB_PAUSED', retryable: true });
+    expect(harness.commits).toBe(before);
     expect(await harness.staged()).toEqual({ things: [], parts: [], batches: [] });
     expect(await harness.paused()).toMatchObject({
       state: 'paused',

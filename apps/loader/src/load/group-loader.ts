@@ -14,6 +14,7 @@ import { noteDropped } from '#core/job/job-problem.js';
 import { failLoading, pauseLoading } from '#core/job/loader-transitions.js';
 import type { LoadRefusal } from '#core/ledger/ledger.entity.js';
 import { insertLedgerRows, recordRefusals, recordTableRows } from '#core/ledger/ledger.repository.js';
+import type { TracedWork } from '#common/telemetry/tracing/traced-work.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { LOADING_ATTEMPTS, jobFault } from '../faults/job-faults.js';
 import type { MergeAtOnce } from '../finalize/merge-at-once.js';
@@ -34,6 +35,8 @@ export interface BatchGroup {
   readonly dataset: string;
   readonly job: string;
   readonly batches: readonly CleanMessage[];
+  /** While traces are on. */
+  readonly work?: TracedWork | undefined;
 }
 
 export type GroupOutcome =
@@ -63,7 +66,11 @@ export interface GroupLoaderParts {
   /** A job was paused for a fault. Must not throw. */
   readonly onFault?: (dataset: string) => void;
   /** Fresh batches were copied into staging, or copying failed. Must not throw. */
-  readonly onCopied?: (dataset: string, seconds: number) => void;
+  readonly onCopied?: (group: BatchGroup, seconds: number) => void;
+  /** A group is committed. Must not throw. */
+  readonly onCommitted?: (group: BatchGroup, seconds: number) => void;
+  /** A job is visible that was merged with its load, and how long the merge took (LD10). Must not throw. */
+  readonly onMergedAtOnce?: (group: BatchGroup, seconds: number) => void;
   /** Makes a job that one group has loaded whole visible at once (LD10). Absent: all jobs are left to the sweep. */
   readonly atOnce?: MergeAtOnce;
 }
@@ -193,6 +200,8 @@ export class GroupLoader {
     isFirst: boolean,
   ): Promise<GroupOutcome | Obstacle> {
     faultPoint('loader.before-begin');
+    let committingSince = 0;
+    let mergingFor = 0;
     const outcome = await inTransaction(this.parts.pool, async (client): Promise<GroupOutcome | Obstacle> => {
       const job = await lockJob(client, group.job);
       const { state, takesBatches, pid } = job;
@@ -229,17 +238,20 @@ export class GroupLoader {
       const copy = new RefusingCopy(client, fresh, plan.targets, progress);
       const since = performance.now();
       const refusals = await copy.run().finally(() => {
-        this.parts.onCopied?.(group.dataset, (performance.now() - since) / 1_000);
+        this.parts.onCopied?.(group, (performance.now() - since) / 1_000);
       });
       const unfit = state === 'running' ? await unfitColumnFault(client, copy.unfitColumn(), fresh) : null;
       if (unfit !== null) throw new OfTheJob(unfit, state);
       if (refusals.length > 0) await this.keep(client, fresh, refusals, copy);
       progress();
       const mayBeWhole = isFirst && state === 'running' && fresh.some(({ batch }) => batch === 0);
+      const mergingSince = performance.now();
       const merged = mayBeWhole
         ? ((await this.parts.atOnce?.tryOnce(client, group.job, fresh.length)) ?? null)
         : null;
       faultPoint('loader.before-commit');
+      committingSince = performance.now();
+      mergingFor = committingSince - mergingSince;
       return { kind: 'loaded', fresh, repeated, merged };
     }).catch((error: unknown): GroupOutcome | Obstacle => {
       if (error instanceof OfTheJob) {
@@ -251,7 +263,11 @@ export class GroupLoader {
     });
     if ('kind' in outcome && outcome.kind === 'loaded') {
       faultPoint('loader.committed');
-      if (outcome.merged !== null) faultPoint('finalizer.visible');
+      this.parts.onCommitted?.(group, (performance.now() - committingSince) / 1_000);
+      if (outcome.merged !== null) {
+        faultPoint('finalizer.visible');
+        this.parts.onMergedAtOnce?.(group, mergingFor / 1_000);
+      }
     }
     return outcome;
   }

@@ -29,7 +29,9 @@ export interface DueJobsParts {
   /** A job has failed because its sums do not add up. Must not throw. */
   readonly onUnbalanced?: (dataset: string) => void;
   /** A step is over, or has failed. Must not throw. */
-  readonly onStepEnd?: (step: FinalizeStep, seconds: number) => void;
+  readonly onStepEnd?: (job: FinalizingJob, step: FinalizeStep, seconds: number) => void;
+  /** Another loader has taken a job that this one finalized. Must not throw. */
+  readonly onLeaseLost?: () => void;
   /** A merge is visible. Must not throw. */
   readonly onMerged?: (dataset: string, counts: JobCounts) => void;
   /** A job was decided, lost or released: its slot is free. Must not throw. */
@@ -98,6 +100,7 @@ export class DueJobs {
       onFault,
       onUnbalanced,
       onStepEnd,
+      onLeaseLost,
       onMerged,
       onFinalized,
       firstPauseMs = FIRST_PAUSE_MS,
@@ -112,7 +115,9 @@ export class DueJobs {
       firstPauseMs,
       onFault: (name: string) => onFault?.(name),
       onUnbalanced: (name: string) => onUnbalanced?.(name),
-      onStepEnd: (step: FinalizeStep, seconds: number) => onStepEnd?.(step, seconds),
+      onStepEnd: (each: FinalizingJob, step: FinalizeStep, seconds: number) =>
+        onStepEnd?.(each, step, seconds),
+      onLeaseLost: () => onLeaseLost?.(),
       onMerged: (name: string, counts: JobCounts) => onMerged?.(name, counts),
     };
     const work = new HeldJob(parts, job, dataset, stopping).finalize().finally(() => {

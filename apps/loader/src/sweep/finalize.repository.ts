@@ -48,6 +48,15 @@ export class FinalizeRepository {
     return renewFinalizeLease(this.pool, job, this.leaseSeconds);
   }
 
+  /** Whether another loader finalizes the job: an operator has not ended it. */
+  async isTaken({ id, epoch }: FinalizingJob): Promise<boolean> {
+    const { rowCount } = await this.pool.query(
+      `SELECT FROM sluice.job WHERE id = $1 AND epoch > $2 AND state = 'finalizing'`,
+      [id, epoch],
+    );
+    return rowCount === 1;
+  }
+
   /** Releases the job as it is, so that the next loader need not wait for the lease to expire. */
   release(job: FinalizingJob): Promise<void> {
     return releaseFinalize(this.pool, job);

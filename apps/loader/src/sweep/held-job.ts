@@ -39,8 +39,10 @@ export interface HeldJobParts {
   readonly onFault: (dataset: string) => void;
   /** A job has failed because its sums do not add up. */
   readonly onUnbalanced: (dataset: string) => void;
+  /** Another loader has taken the job. Must not throw. */
+  readonly onLeaseLost: () => void;
   /** A step is over, or has failed. */
-  readonly onStepEnd: (step: FinalizeStep, seconds: number) => void;
+  readonly onStepEnd: (job: FinalizingJob, step: FinalizeStep, seconds: number) => void;
 }
 
 const LONGEST_PAUSE_MS = 30_000;
@@ -59,6 +61,7 @@ export class HeldJob {
   private readonly waits: DeclaredWaits;
   /** Since when, by `performance.now()`. */
   private stepInHand: { readonly step: FinalizeStep; readonly since: number } | null = null;
+  private isLost = false;
   private readonly failures = { unknown: 0, others: 0 };
 
   constructor(
@@ -73,19 +76,14 @@ export class HeldJob {
   /** HJ1: finalizes for as long as the lease is ours. Does not throw. */
   async finalize(): Promise<void> {
     const { job, parts } = this;
-    const { logger, repository, leaseSeconds } = parts;
+    const { logger, repository, leaseSeconds, onLeaseLost } = parts;
     const lost = new AbortController();
     const { signal: over, unlink } = linkAborts(lost.signal, this.stopping);
     const beat = setInterval(
       () => {
-        repository.renewLease(job).then(
-          (held) => {
-            if (!held) lost.abort();
-          },
-          (error: unknown) => {
-            logger.warn({ job: job.id, err: error }, 'cannot renew the lease now');
-          },
-        );
+        this.renewLease(lost).catch((error: unknown) => {
+          logger.warn({ job: job.id, err: error }, 'cannot renew the lease now');
+        });
       },
       Math.min(2_000, (leaseSeconds * 1_000) / 3),
     );
@@ -98,6 +96,7 @@ export class HeldJob {
     over.addEventListener('abort', endBackends, { once: true });
     try {
       await this.untilDecided(over);
+      if (this.isLost && (await repository.isTaken(job))) onLeaseLost();
       await this.waits.settled();
       if (this.stopping.aborted) await repository.release(job);
     } catch (error) {
@@ -113,6 +112,12 @@ export class HeldJob {
     }
   }
 
+  private async renewLease(lost: AbortController): Promise<void> {
+    if (await this.parts.repository.renewLease(this.job)) return;
+    this.isLost = true;
+    lost.abort();
+  }
+
   /** HJ2. */
   private async untilDecided(over: AbortSignal): Promise<void> {
     const { logger, firstPauseMs } = this.parts;
@@ -123,6 +128,7 @@ export class HeldJob {
         return;
       } catch (error) {
         if (error instanceof SluiceError && error.code === 'JOB_LOST') {
+          this.isLost = true;
           logger.info({ job: this.job.id }, 'the job is no longer ours to finalize');
           return;
         }
@@ -164,7 +170,7 @@ export class HeldJob {
     if (this.stepInHand === null) return;
     const { step, since } = this.stepInHand;
     this.stepInHand = null;
-    this.parts.onStepEnd(step, (performance.now() - since) / 1_000);
+    this.parts.onStepEnd(this.job, step, (performance.now() - since) / 1_000);
   }
 
   private onStep(step: FinalizeStep, detail: string | undefined): void {

@@ -219,6 +219,21 @@ describe('Sweep', () => {
     await until(id, `state = 'succeeded' AND epoch = 2`);
   });
 
+  it('says that another loader took the job that it finalized', async () => {
+    const id = await jobs.loaded([[SHOP]]);
+    const reader = await jobs.session();
+    await reader.query('BEGIN; SELECT FROM public.shop');
+    let lost = 0;
+    sweep({ finalizeLeaseSeconds: 1, swapLockTimeoutMs: 20 }, { onLeaseLost: () => (lost += 1) });
+    await until(id, `state = 'finalizing'`);
+    await jobs.pool.query(
+      `UPDATE sluice.job SET epoch = epoch + 1, owner = 'other', lease_until = now() + interval '1 hour' WHERE id = $1`,
+      [id],
+    );
+    await eventually(() => lost === 1, 'the loss to be noticed');
+    await reader.end();
+  });
+
   it('leaves a job within seconds when it is cancelled, drops its staging, and says what was read', async () => {
     const id = await jobs.loaded([[SHOP, 'refused']]);
     const reader = await jobs.session();
@@ -275,7 +290,7 @@ describe('Sweep', () => {
       onAnnounced: (job: EndedJob) => {
         metrics.ended(job);
       },
-      onStepEnd: (step: FinalizeStep, seconds: number) => {
+      onStepEnd: (_job: unknown, step: FinalizeStep, seconds: number) => {
         metrics.stepEnded(step, seconds);
       },
     };

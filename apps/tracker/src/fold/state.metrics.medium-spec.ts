@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
-import { JOB_STATES } from '#api/job-words.js';
+import { JOB_STATES, WAIT_CODES } from '#api/job-words.js';
 import { Column, Table } from '#core/dataset/columns.js';
 import type { Dataset } from '#core/dataset/dataset.js';
 import { JobRepository } from '#core/job/job.repository.js';
@@ -56,8 +56,12 @@ describe('StateMetrics', () => {
   const values = (name: string): Promise<Record<string, number>> => metricValues(registry, name);
 
   const jobIn = async (state: string, changes = ''): Promise<string> => {
-    const id = await queueJob(jobs, 'shops');
-    await database.query(`UPDATE sluice.job SET state = $2${changes} WHERE id = $1`, [id, state]);
+    // As of a dataset of its own first: two that replace one table cannot be active.
+    const id = await queueJob(jobs, uuidv7());
+    await database.query(`UPDATE sluice.job SET dataset = 'shops', state = $2${changes} WHERE id = $1`, [
+      id,
+      state,
+    ]);
     return id;
   };
 
@@ -66,6 +70,9 @@ describe('StateMetrics', () => {
       Object.fromEntries(JOB_STATES.map((state) => [[state, 'shops'].sort().join(' '), 0])),
     );
     expect(await values('sluice_open_dead_letters')).toEqual({ shops: 0 });
+    expect(await values('sluice_oldest_waiting_job_seconds')).toEqual({ shops: 0 });
+    const none = Object.fromEntries(Object.keys(WAIT_CODES).map((code) => [code, 0]));
+    expect(await values('sluice_waiting_jobs')).toEqual(none);
     expect(await values('sluice_oldest_open_dead_letter_seconds')).toEqual({ '': 0 });
     expect(await values('sluice_last_success_timestamp_seconds')).toEqual({});
   });
@@ -82,6 +89,18 @@ describe('StateMetrics', () => {
     expect(await values('sluice_last_success_timestamp_seconds')).toEqual({
       shops: Date.parse('2026-01-02T03:04:05Z') / 1000,
     });
+  });
+
+  it('reports what jobs wait for, and the age of the oldest wait; an old one of another state is none', async () => {
+    const wait = (stage: string, code: string, hours: number): string =>
+      `, wait = jsonb_build_object('stage', '${stage}', 'code', '${code}', 'message', '', 'since', now() - interval '${hours} hours')`;
+    await jobIn('queued', `, created_at = now() - interval '1 hour'`);
+    await jobIn('running', wait('load', 'SERVER_AWAY', 3));
+    await jobIn('finalizing', wait('finalize', 'SERVER_AWAY', 2));
+    await jobIn('failed', `, finished_at = now()${wait('load', 'STAGE_BEHIND', 20)}`);
+    expect(await values('sluice_waiting_jobs')).toMatchObject({ SERVER_AWAY: 2, STAGE_BEHIND: 0 });
+    const { shops = 0 } = await values('sluice_oldest_waiting_job_seconds');
+    expect(Math.round(shops / 3_600)).toBe(3);
   });
 
   it('reports open dead letters, and the age of the oldest', async () => {

@@ -2,15 +2,28 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { type Gauge, Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
-import { JOB_STATES } from '#api/job-words.js';
+import { JOB_STATES, type JobState, WAIT_CODES, type WaitCode, type WaitStage } from '#api/job-words.js';
 import { LOGGER } from '#common/providers/tokens.js';
 import { gauge } from '#common/telemetry/metrics.js';
 import { createdAtMs } from '#core/job/job-age.js';
+import { isWaitOf } from '#core/job/job-wait.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { MetricLabels } from './metric-labels.js';
 
 /** How long a sample answers scrapes: two Prometheus servers and a person with curl cost one look. */
 const SAMPLE_MS = 10_000;
+
+/** Jobs of one dataset in one state that wait for the same. */
+interface Wait {
+  readonly dataset: string;
+  readonly state: JobState;
+  /** Null for queued jobs that say nothing. */
+  readonly stage: WaitStage | null;
+  readonly code: WaitCode | null;
+  readonly jobs: number;
+  /** Of the oldest, in seconds since 1970. */
+  readonly since: number;
+}
 
 interface Sample {
   /** `endedAt`: the newest end, in seconds since 1970; null while none has ended. */
@@ -21,6 +34,7 @@ interface Sample {
     jobs: number;
     endedAt: number | null;
   }[];
+  readonly waits: readonly Wait[];
   readonly openDeadLetters: readonly { dataset: string; open: number }[];
   readonly oldestOpenJob: string | null;
   readonly parked: number;
@@ -52,6 +66,22 @@ export class StateMetrics {
     gauge(registry, 'sluice_paused_jobs', (paused) =>
       this.refill(paused, ({ jobs }) => {
         for (const { reason, jobs: count } of jobs) if (reason !== null) paused.inc({ reason }, count);
+      }),
+    );
+    gauge(registry, 'sluice_waiting_jobs', (waiting) =>
+      this.refill(waiting, ({ waits }) => {
+        for (const reason of Object.keys(WAIT_CODES)) waiting.set({ reason }, 0);
+        for (const { code, jobs } of waits) if (code !== null) waiting.inc({ reason: code }, jobs);
+      }),
+    );
+    gauge(registry, 'sluice_oldest_waiting_job_seconds', (age) =>
+      this.refill(age, ({ waits }) => {
+        const oldest = new Map(this.names().map((dataset) => [dataset, Infinity]));
+        for (const { dataset: name, since } of waits) {
+          const dataset = labels.dataset(name);
+          oldest.set(dataset, Math.min(since, oldest.get(dataset) ?? Infinity));
+        }
+        for (const [dataset, since] of oldest) age.set({ dataset }, Math.max(0, Date.now() / 1_000 - since));
       }),
     );
     gauge(registry, 'sluice_last_success_timestamp_seconds', (success) =>
@@ -114,6 +144,11 @@ export class StateMetrics {
            extract(epoch FROM max(finished_at))::float8 AS "endedAt"
          FROM sluice.job GROUP BY dataset, state, pause_reason`,
       );
+      const waits = await this.database.query<Wait[]>(
+        `SELECT dataset, state, wait->>'stage' AS stage, wait->>'code' AS code, count(*)::integer AS jobs,
+           extract(epoch FROM min(coalesce((wait->>'since')::timestamptz, created_at)))::float8 AS since
+         FROM sluice.job WHERE state = 'queued' OR wait IS NOT NULL GROUP BY 1, 2, 3, 4`,
+      );
       const openDeadLetters = await this.database.query<Sample['openDeadLetters'][number][]>(
         `SELECT dataset, sum(open)::float8 AS open FROM sluice.dead_letter_group GROUP BY dataset`,
       );
@@ -124,7 +159,13 @@ export class StateMetrics {
       const [{ parked } = { parked: 0 }] = await this.database.query<{ parked: number }[]>(
         `SELECT count(*)::integer AS parked FROM sluice.parked_message`,
       );
-      return { jobs, openDeadLetters, oldestOpenJob: oldest?.job ?? null, parked };
+      return {
+        jobs,
+        waits: waits.filter(({ state, stage }) => stage === null || isWaitOf(state, { stage })),
+        openDeadLetters,
+        oldestOpenJob: oldest?.job ?? null,
+        parked,
+      };
     } catch (error) {
       this.logger.warn({ err: error }, 'the database cannot be asked for the metrics');
       return null;

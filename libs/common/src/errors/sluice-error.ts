@@ -39,3 +39,8 @@ export class SluiceError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The code of anything that was thrown: what may stand where a message must not. */
+export function codeOf(error: unknown): ErrorCode {
+  return error instanceof SluiceError ? error.code : 'INTERNAL';
+}

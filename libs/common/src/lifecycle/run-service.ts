@@ -15,6 +15,9 @@ import { BatchServer } from '../kafka/transport/batch-server.js';
 import { createPool } from '../postgres/pool.js';
 import { LogConfig } from '../telemetry/log.config.js';
 import { NestLogger, createLogger, createServiceLogger, loggableMessage } from '../telemetry/logger.js';
+import { startTracing } from '../telemetry/tracing/start-tracing.js';
+import { TraceConfig } from '../telemetry/tracing/trace.config.js';
+import type { Tracing } from '../telemetry/tracing/traced-work.js';
 import { SERVICE_EXIT } from './service-exit.js';
 import { serveWhileStarting } from './starting-server.js';
 
@@ -38,6 +41,8 @@ export interface ServiceContext<C extends ConnectionConfig> {
   readonly logger: Logger;
   /** `host:pid`: the owner in job leases. */
   readonly instance: string;
+  /** Null or absent: traces are off. */
+  readonly tracing?: Tracing | null;
   /** Ends the process with `crashed` after logging; for what the process cannot fix itself. */
   readonly fatal: (error: Error) => void;
 }
@@ -82,14 +87,10 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
   try {
     const endStarting = await serveWhileStarting(config.port, config.host);
     const instance = `${hostname()}:${process.pid}`;
-    const module = await definition.module({
-      name: definition.name,
-      config,
-      settings,
-      logger,
-      instance,
-      fatal,
-    });
+    const { endpoint } = settings.of(TraceConfig);
+    const tracing = await startTracing({ service: definition.name, instance, endpoint, logger });
+    const { name } = definition;
+    const module = await definition.module({ name, config, settings, logger, instance, tracing, fatal });
     const app = await createHttpApp(module, {
       logger,
       nestLogger: new NestLogger(logger),
@@ -139,7 +140,7 @@ function settingsOrExit<C extends ConnectionConfig & { port: number }>(
   definition: ServiceDefinition<C>,
 ): Settings {
   try {
-    return loadAllSettings([...definition.settings, LogConfig]);
+    return loadAllSettings([...definition.settings, LogConfig, TraceConfig]);
   } catch (error) {
     createLogger(definition.name, 'info').fatal(messageOf(error));
     process.exit(SERVICE_EXIT.wrongSettings);

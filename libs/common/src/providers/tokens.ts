@@ -2,3 +2,5 @@
 export const LOGGER = Symbol('pino logger');
 export const KAFKA = Symbol('kafkajs client');
 export const PG_POOL = Symbol('pg pool');
+/** Null while traces are off. */
+export const TRACING = Symbol('tracing');

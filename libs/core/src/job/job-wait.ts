@@ -43,7 +43,7 @@ export async function clearWait(client: SqlClient, job: string, stages: readonly
 }
 
 /** Whether a wait of this stage can be true of a job in this state: between two statements it may be an old one. */
-export function isWaitOf(state: string, { stage }: JobWait): boolean {
+export function isWaitOf(state: string, { stage }: Pick<JobWait, 'stage'> & Partial<JobWait>): boolean {
   const isFinal = state === 'succeeded' || state === 'failed' || state === 'cancelled';
   if (stage === 'announce') return isFinal;
   if (isFinal || state === 'paused') return false;

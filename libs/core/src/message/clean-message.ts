@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { traceparentOf } from '#common/kafka/traceparent.js';
 import type { TablePlan } from '../record/compile-contract.js';
 import type { BatchCounts, BatchVerdict, TableSection } from '../record/verdict.js';
 import {
@@ -57,6 +58,8 @@ export interface CleanMessage {
   readonly plan: string | null;
   /** Proved to be made by this deployment (`MessageSeal`); false when it says nothing of that. */
   readonly sealed: boolean;
+  /** Of the span that validated it; absent where traces were off. */
+  readonly traceparent?: string;
 }
 
 /** What validating a raw batch came to. */
@@ -156,6 +159,7 @@ export function decodeCleanMessage(
   const raw = read.checkedJson('raw', isPlace);
   if (raw.topic !== topicOf(dataset, 'raw')) throw read.invalid('its raw message is of another topic');
   const [byteStart, byteEnd] = read.range('byte-start', 'byte-end');
+  const traceparent = traceparentOf(message.headers);
   return {
     dataset,
     job: read.jobId(),
@@ -175,6 +179,7 @@ export function decodeCleanMessage(
     contractVersion: read.optional('contract', () => read.count('contract')) ?? null,
     plan: read.optionalText('plan') ?? null,
     sealed: checkSeal(message),
+    ...(traceparent === undefined ? {} : { traceparent }),
   };
 }
 

@@ -6,6 +6,7 @@ import { messageOf } from '#common/errors/sluice-error.js';
 import { databaseProblem } from '#common/postgres/database-problem.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 import { classifyDatabaseError } from '#common/postgres/sqlstate.js';
+import { poolOf } from '#common/postgres/typeorm.js';
 import { assertDatabaseFits, assertSchemaIsCurrent } from './check-database.js';
 import { type ControlDatabaseOptions, controlDatabase } from './control-database.js';
 
@@ -17,7 +18,11 @@ const RETRY_INTERVAL_MS = 1_000;
  *   DATABASE_REFUSED
  */
 export async function connectDatabase(
-  options: ControlDatabaseOptions & { readonly logger: Logger },
+  options: ControlDatabaseOptions & {
+    readonly logger: Logger;
+    /** Called once, with the pool beneath. */
+    readonly onConnected?: (pool: Pool) => void;
+  },
   entities: (new () => object)[] = [],
 ): Promise<DataSource> {
   const database = controlDatabase(options, entities);
@@ -30,6 +35,7 @@ export async function connectDatabase(
       throw error;
     }
   });
+  options.onConnected?.(poolOf(database));
   return database;
 }
 

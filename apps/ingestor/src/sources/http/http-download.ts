@@ -1,6 +1,7 @@
 import { type Hash, createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SluiceError } from '#common/errors/sluice-error.js';
+import type { ErrorCode } from '#common/errors/error-codes.js';
 import type { Transport } from '../transport.js';
 import type { HttpAddress } from './http-address.js';
 import { type HttpClient, type HttpResponse, discard } from './http-client.js';
@@ -45,6 +46,8 @@ export class HttpDownload {
     private readonly address: HttpAddress,
     private readonly settings: HttpConfig,
     private readonly signal: AbortSignal,
+    /** Called before each request that follows an interruption. */
+    private readonly onRetry: (code: ErrorCode) => void,
   ) {
     this.#budget = new RetryBudget(settings);
   }
@@ -65,11 +68,8 @@ export class HttpDownload {
       chunks: this.#chunks(part),
       from: async (offset) => {
         if (total === null || validator === null || offset > total) return null;
-        return new HttpDownload(this.client, this.address, this.settings, this.signal).#openAt(
-          offset,
-          total,
-          validator,
-        );
+        const { client, address, settings, signal, onRetry } = this;
+        return new HttpDownload(client, address, settings, signal, onRetry).#openAt(offset, total, validator);
       },
     };
   }
@@ -125,6 +125,7 @@ export class HttpDownload {
       throw worded(lasting, `It asks to wait ${Math.ceil(waitMs / 1000)} s, longer than is waited for.`);
     }
     await sleep(Math.max(ownWaitMs, waitMs ?? 0), undefined, { signal: this.signal });
+    this.onRetry(lasting.code);
   }
 
   /** One request for what is missing; a second one when the server cannot answer Range properly (HT4). */

@@ -8,6 +8,7 @@ import {
   expectSame,
   open,
   read,
+  retries,
   server,
   start,
   startServing,
@@ -77,6 +78,7 @@ describe('interruptions', () => {
     });
     expectSame(await read(), CONTENT);
     expect(server.requests).toHaveLength(3);
+    expect(retries).toEqual(['SOURCE_UNREACHABLE', 'SOURCE_TRUNCATED']);
   });
 
   it('end the source when the retries are spent', async () => {

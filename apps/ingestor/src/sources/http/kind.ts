@@ -14,10 +14,10 @@ const kind: SourceKind<HttpAddress> = {
   settings: [HttpConfig],
   parse: (text) => new HttpAddress(new URL(text)),
   ask: askAs,
-  open: (address, { settings, own, lifetime }) => {
+  open: (address, { settings, own, lifetime, onRetry }) => {
     const config = settings.of(HttpConfig);
     const client = new HttpClient(config, lifetime, config.addressPolicy(isTrusted(own)));
-    return new HttpDownload(client, address, config, lifetime.signal).open();
+    return new HttpDownload(client, address, config, lifetime.signal, onRetry).open();
   },
 };
 

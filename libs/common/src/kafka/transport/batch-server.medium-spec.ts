@@ -72,7 +72,7 @@ describe('BatchServer on real Kafka', () => {
     const metric = (name: string): Promise<string> => harness.registry.getSingleMetricAsString(name);
     expect(await metric('sluice_consumer_lag_records')).toContain(`topic="${harness.topic}"} 1`);
     expect(await metric('sluice_consumer_lag_seconds')).not.toMatch(/\} 0$/m);
-    expect(await metric('sluice_delivery_retries_total')).toMatch(/\} [1-9]/);
+    expect(await metric('sluice_delivery_retries_total')).toMatch(/reason="BROKER_FAULT"\} [1-9]/);
     expect(await metric('sluice_rebalances_total')).toMatch(/\} [1-9]/);
     expect(server.health.notLive()).toEqual([]);
     // Not asked for again and again meanwhile.

@@ -4,7 +4,7 @@ import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { SluiceError, messageOf } from '../../errors/sluice-error.js';
+import { SluiceError, codeOf, messageOf } from '../../errors/sluice-error.js';
 import {
   type BrokerFaultKind,
   brokerErrorCode,
@@ -437,15 +437,11 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private onTrouble(payload: EachBatchPayload, source: string, error: unknown, generation: number): void {
     const attempt = (this.attempts.get(source) ?? 0) + 1;
     this.attempts.set(source, attempt);
-    this.metrics.retried();
     const backoffMs = backoffOf(attempt);
     const retryable = error instanceof SluiceError && error.retryable;
-    const facts = {
-      source,
-      attempt,
-      backoffMs,
-      code: error instanceof SluiceError ? error.code : 'INTERNAL',
-    };
+    const code = codeOf(error);
+    this.metrics.retried(code);
+    const facts = { source, attempt, backoffMs, code };
     if (retryable) this.options.logger.warn(facts, `waiting: ${messageOf(error)}`);
     else this.options.logger.error({ ...facts, err: error }, `stuck: ${messageOf(error)}`);
     if (generation === this.generation) this.health.waiting(source, messageOf(error), backoffMs);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
+import { metricValues } from '#test/support/metric-values.js';
 import { ConsumerMetrics } from './consumer.metrics.js';
 
 describe('ConsumerMetrics', () => {
@@ -28,6 +29,16 @@ describe('ConsumerMetrics', () => {
     expect(await read(registry, 'sluice_consumer_lag_seconds')).toEqual([
       'sluice_consumer_lag_seconds{group="g"} 0',
     ]);
+  });
+
+  it('counts deliveries that come again, by the code of what failed', async () => {
+    const registry = new Registry();
+    const metrics = new ConsumerMetrics(registry, 'g');
+    metrics.retried('DATABASE_FAULT');
+    expect(await metricValues(registry, 'sluice_delivery_retries_total')).toEqual({
+      ...{ 'BROKER_UNAVAILABLE g': 0, 'DATABASE_UNAVAILABLE g': 0, 'INTERNAL g': 0 },
+      'DATABASE_FAULT g': 1,
+    });
   });
 
   it('forgets the partitions at a rebalance, and counts it', async () => {

@@ -1,6 +1,14 @@
 import type { Batch, KafkaMessage } from 'kafkajs';
 import type { Counter, Registry } from 'prom-client';
+import type { ErrorCode } from '../../errors/error-codes.js';
 import { counter, gauge } from '../../telemetry/metrics.js';
+
+/** They count from 0, so that the first one is an increase. */
+const ORDINARY_REASONS = [
+  'BROKER_UNAVAILABLE',
+  'DATABASE_UNAVAILABLE',
+  'INTERNAL',
+] as const satisfies readonly ErrorCode[];
 
 /** Where a partition stands, as of its last fetch or commit. */
 interface PartitionLag {
@@ -15,7 +23,7 @@ export class ConsumerMetrics {
   private readonly partitions = new Map<string, PartitionLag>();
   private readonly topics = new Set<string>();
   private readonly rebalances: Counter<'group'>;
-  private readonly retries: Counter<'group'>;
+  private readonly retries: Counter<'group' | 'reason'>;
 
   /** @param now in milliseconds of the epoch, as messages have it */
   constructor(
@@ -26,7 +34,7 @@ export class ConsumerMetrics {
     this.rebalances = counter(registry, 'sluice_rebalances_total');
     this.retries = counter(registry, 'sluice_delivery_retries_total');
     this.rebalances.inc({ group }, 0);
-    this.retries.inc({ group }, 0);
+    for (const reason of ORDINARY_REASONS) this.retries.inc({ group, reason }, 0);
     gauge(registry, 'sluice_consumer_lag_seconds', (seconds) => {
       const behind = [...this.partitions.values()].filter(({ records }) => records > 0);
       const ages = behind.map(({ writtenAt }) => (now() - writtenAt) / 1_000);
@@ -67,8 +75,8 @@ export class ConsumerMetrics {
   }
 
   /** A delivery failed and comes again. */
-  retried(): void {
-    this.retries.inc({ group: this.group });
+  retried(reason: ErrorCode): void {
+    this.retries.inc({ group: this.group, reason });
   }
 
   private recordsOf(topic: string): number {

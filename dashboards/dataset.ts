@@ -108,8 +108,8 @@ export const dataset: Page = {
             queries: [
               {
                 expr: orZero(
-                  rise('sluice_findings_total', RANGE, ['dataset', 'code'], CHOSEN_DATASET),
-                  'sluice_build_info',
+                  rise('sluice_findings_total', RANGE, ['dataset', 'category', 'code'], CHOSEN_DATASET),
+                  'sluice_in_flight_limit_bytes',
                 ),
                 legend: '{{code}}',
               },

@@ -64,7 +64,6 @@ export const jobPath: Page = {
               legend: '{{dataset}}',
             },
           ],
-          width: 12,
         }),
         graph({
           title: 'Published bytes',
@@ -75,6 +74,35 @@ export const jobPath: Page = {
             {
               expr: rate('sluice_published_bytes_total', ['dataset'], CHOSEN_DATASET),
               legend: '{{dataset}}',
+            },
+          ],
+        }),
+        graph({
+          title: 'Published batches',
+          description: 'Raw batches that the brokers have acknowledged.',
+          unit: 'suffix: batches/s',
+          queries: [
+            {
+              expr: rate('sluice_published_batches_total', ['dataset'], CHOSEN_DATASET),
+              legend: '{{dataset}}',
+            },
+          ],
+        }),
+        graph({
+          title: 'Jobs that are read',
+          description: 'By the ingestors together, of all datasets.',
+          unit: 'none',
+          queries: [{ expr: sum('sluice_ingesting_jobs'), legend: 'jobs' }],
+          width: 12,
+        }),
+        graph({
+          title: 'Requests to sources made again, in 5 minutes',
+          description: 'By what went wrong. The job continues; steady ones make it slow.',
+          unit: 'none',
+          queries: [
+            {
+              expr: orZero(rise('sluice_source_retries_total', '5m', ['reason']), 'sluice_ingesting_jobs'),
+              legend: '{{reason}}',
             },
           ],
           width: 12,
@@ -109,15 +137,47 @@ export const jobPath: Page = {
           orangeFrom: 0.05,
         }),
         graph({
-          title: 'Findings by code',
-          description: 'Errors and warnings. Repeats after a restart count again.',
+          title: 'Findings by category',
+          description: 'Errors and warnings by what they are about. Repeats after a restart count again.',
           unit: 'suffix: findings/s',
           queries: [
             {
-              expr: orZero(rate('sluice_findings_total', ['code'], CHOSEN_DATASET), 'sluice_build_info'),
-              legend: '{{code}}',
+              expr: orZero(
+                rate('sluice_findings_total', ['category'], CHOSEN_DATASET),
+                'sluice_in_flight_limit_bytes',
+              ),
+              legend: '{{category}}',
             },
           ],
+        }),
+        graph({
+          title: 'Validated bytes',
+          description: 'Bytes of the sources in raw batches that were taken.',
+          unit: 'Bps',
+          queries: [
+            {
+              expr: rate('sluice_validated_bytes_total', ['dataset'], CHOSEN_DATASET),
+              legend: '{{dataset}}',
+            },
+          ],
+        }),
+        graph({
+          title: 'Raw batches by outcome',
+          description: 'Validated, or passed on with a fault that ends or pauses their job.',
+          unit: 'suffix: batches/s',
+          queries: [
+            {
+              expr: rate('sluice_validated_batches_total', ['outcome'], CHOSEN_DATASET),
+              legend: '{{outcome}}',
+            },
+          ],
+        }),
+        graph({
+          title: 'Deliveries that wait for memory',
+          description:
+            'Of validators whose batches in hand are at their limit: they validate faster than Kafka takes.',
+          unit: 'none',
+          queries: [{ expr: sum('sluice_waiting_deliveries', ['instance']), legend: '{{instance}}' }],
         }),
       ],
     },
@@ -146,6 +206,13 @@ export const jobPath: Page = {
             'How many loaders are copying at a moment, on average. As high as their number: PostgreSQL is the limit.',
           unit: 'none',
           queries: [{ expr: busy('sluice_copy_seconds', [], CHOSEN_DATASET), legend: 'busy loaders' }],
+        }),
+        graph({
+          title: 'Groups of batches in hand',
+          description: 'Loading, or waiting for the group of the same job before them.',
+          unit: 'none',
+          queries: [{ expr: sum('sluice_load_groups', ['state']), legend: '{{state}}' }],
+          width: 24,
         }),
       ],
     },
@@ -183,6 +250,29 @@ export const jobPath: Page = {
     {
       title: 'Where it waits',
       panels: [
+        graph({
+          title: 'Jobs that wait, by reason',
+          description:
+            'Jobs of all datasets that show what they wait for; docs/operations.md explains each code.',
+          unit: 'none',
+          queries: [{ expr: highest('sluice_waiting_jobs', ['reason']), legend: '{{reason}}' }],
+          width: 12,
+        }),
+        graph({
+          title: 'Oldest wait',
+          description:
+            'Of the oldest queued job of a dataset, or of the oldest wait that a job shows; 0 when none waits.',
+          unit: 's',
+          queries: [
+            {
+              expr: highest('sluice_oldest_waiting_job_seconds', ['dataset'], CHOSEN_DATASET),
+              legend: '{{dataset}}',
+            },
+          ],
+          redFrom: 3_600,
+          width: 12,
+          runbook: 'SluiceJobWaits',
+        }),
         graph({
           title: 'Deliveries that come again',
           description:

@@ -65,9 +65,14 @@ export const kafka: Page = {
         }),
         graph({
           title: 'Deliveries that failed, in 5 minutes',
-          description: 'They come again after a back-off.',
+          description: 'By error code. They come again after a back-off.',
           unit: 'none',
-          queries: [{ expr: rise('sluice_delivery_retries_total', '5m', ['group']), legend: '{{group}}' }],
+          queries: [
+            {
+              expr: rise('sluice_delivery_retries_total', '5m', ['group', 'reason']),
+              legend: '{{group}} {{reason}}',
+            },
+          ],
           width: 12,
         }),
       ],

@@ -1,6 +1,6 @@
 import type { Page } from './frame.js';
 import { graph, table } from './panels.js';
-import { CHOSEN_DATASET, RANGE, busy, quantile, rate, rise, spent } from './queries.js';
+import { CHOSEN_DATASET, RANGE, busy, quantile, rate, rise, spent, sum } from './queries.js';
 
 export const postgres: Page = {
   uid: 'sluice-postgres',
@@ -37,6 +37,69 @@ export const postgres: Page = {
           queries: [
             { expr: busy('sluice_copy_seconds', ['dataset'], CHOSEN_DATASET), legend: '{{dataset}}' },
           ],
+        }),
+        graph({
+          title: 'Duration of COMMIT',
+          description:
+            'Half, and 95 of 100, of the commits of a group took at most this long: what the disk of the database needs.',
+          unit: 's',
+          queries: [0.5, 0.95].map((q) => ({
+            expr: quantile(q, 'sluice_commit_seconds', [], CHOSEN_DATASET),
+            legend: `${q * 100} %`,
+          })),
+          width: 24,
+        }),
+      ],
+    },
+    {
+      title: 'Connections',
+      panels: [
+        graph({
+          title: 'Connections by service, pool and state',
+          description: 'The pool control reads and writes control tables; direct loads, finalizes and folds.',
+          unit: 'none',
+          queries: [
+            {
+              expr: sum('sluice_pool_connections', ['service', 'pool', 'state']),
+              legend: '{{service}} {{pool}} {{state}}',
+            },
+          ],
+        }),
+        graph({
+          title: 'Share of busy connections',
+          description: 'Of those that the pools may open. At 1 requests wait.',
+          unit: 'percentunit',
+          queries: [
+            {
+              expr: `${sum('sluice_pool_connections', ['service', 'pool'], { state: '="busy"' })} / ${sum('sluice_pool_limit_connections', ['service', 'pool'])}`,
+              legend: '{{service}} {{pool}}',
+            },
+          ],
+          orangeFrom: 0.9,
+          runbook: 'SluicePoolExhausted',
+        }),
+        graph({
+          title: 'Requests that wait for a connection',
+          description: 'At each moment. When they wait for 10 minutes, SluicePoolExhausted fires.',
+          unit: 'none',
+          queries: [
+            { expr: sum('sluice_pool_waiting', ['service', 'pool']), legend: '{{service}} {{pool}}' },
+          ],
+          orangeFrom: 1,
+          runbook: 'SluicePoolExhausted',
+        }),
+        graph({
+          title: 'Requests that had to wait, in 5 minutes',
+          description: 'Because every connection of their pool was busy.',
+          unit: 'none',
+          queries: [
+            {
+              expr: rise('sluice_pool_waits_total', '5m', ['service', 'pool']),
+              legend: '{{service}} {{pool}}',
+            },
+          ],
+          width: 24,
+          runbook: 'SluicePoolExhausted',
         }),
       ],
     },

@@ -114,6 +114,72 @@ export const service: Page = {
       ],
     },
     {
+      title: 'Work in hand',
+      panels: [
+        graph({
+          title: 'Batches in hand',
+          description:
+            'Being published by an ingestor, validated and not yet published, or in the group that a loader loads.',
+          unit: 'none',
+          queries: [{ expr: series('sluice_in_flight_batches', CHOSEN_PROCESS), legend: PROCESS }],
+        }),
+        graph({
+          title: 'Memory of batches in hand',
+          description: 'A validator that is at its limit takes nothing more until it has published.',
+          unit: 'bytes',
+          queries: [
+            { expr: series('sluice_in_flight_bytes', CHOSEN_PROCESS), legend: PROCESS },
+            { expr: series('sluice_in_flight_limit_bytes', CHOSEN_PROCESS), legend: `${PROCESS} limit` },
+          ],
+        }),
+        graph({
+          title: 'Leases lost in an hour',
+          description:
+            'Another process took over while this one still worked: it slept, or could not reach the database.',
+          unit: 'none',
+          queries: [
+            {
+              expr: rise('sluice_lost_leases_total', '1h', ['service', 'lease'], CHOSEN_PROCESS),
+              legend: '{{service}} {{lease}}',
+            },
+          ],
+          redFrom: 3,
+          runbook: 'SluiceLeasesLost',
+        }),
+      ],
+    },
+    {
+      title: 'Contracts and traces',
+      panels: [
+        table(
+          {
+            title: 'Contract versions',
+            description:
+              'How many processes have which version of the contract of a dataset. Two versions: not all of them were restarted.',
+            unit: 'none',
+            queries: [
+              {
+                expr: `count by (dataset, version) (${series('sluice_contract_info', CHOSEN_PROCESS)})`,
+                legend: '{{dataset}} {{version}}',
+              },
+            ],
+            width: 12,
+          },
+          'processes',
+        ),
+        graph({
+          title: 'Spans of traces',
+          description:
+            'Exported, or dropped because their receiver was away or too slow. 0 while traces are off.',
+          unit: 'suffix: spans/s',
+          queries: [
+            { expr: rate('sluice_trace_spans_total', ['outcome'], CHOSEN_PROCESS), legend: '{{outcome}}' },
+          ],
+          width: 12,
+        }),
+      ],
+    },
+    {
       title: 'Log',
       panels: [
         graph({

@@ -18,6 +18,7 @@ import { eventually } from '../../support/eventually.js';
 import { type HeldSource, startHeldSource } from '../../support/held-source.js';
 import { clientOf, jobEnd, lettersOf, runJob } from '../../support/run-job.js';
 import { RunFolder } from '../../support/run-folder.js';
+import { startSourceServer } from '../../support/source-server.js';
 import type { System } from '../../support/system.js';
 import { scenario } from './scenario.js';
 
@@ -144,6 +145,18 @@ export const measured = scenario('a system that Prometheus reads', FILES, (runni
   /** What a panel shows is caused here at least once: streamed, parked, merged, refused, failed, repaired, replayed, traced. */
   async function runWithFaults(snapshot: string): Promise<void> {
     const client = clientOf(system);
+    const content = parcels(200, 10).join('\n');
+    const flaky = await startSourceServer((_request, response, number) => {
+      if (number === 0) response.writeHead(503).end();
+      else response.end(content);
+    });
+    const again = await runJob(system, {
+      dataset: DATASET,
+      source: flaky.url('/parcels.ndjson'),
+      mode: 'upsert',
+    });
+    expect(again.state).toBe('succeeded');
+    await flaky.close();
     await client.startStream(DATASET, { maxMs: 100 });
     await publisher.send(
       parcels(5_000, 20).map((value) => ({

@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-deprecated -- The first schema: only the newest versions of Grafana read the second. */
 /** All dashboards, as files that Grafana provisions or imports. */
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 import { dataset } from './dataset.js';

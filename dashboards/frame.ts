@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-deprecated -- The first schema: only the newest versions of Grafana read the second. */
 /** What all dashboards have: variables, links to each other and to the runbooks, rows of panels. */
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import {

@@ -30,10 +30,15 @@ const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.built');
 const FACTS = join(DIST, 'build.json');
 /** What tsconfig.build.json includes. */
-const SOURCE_FOLDERS = ['apps', 'libs', 'bench', 'test/fixtures', 'test/support', 'test/chaos'];
+const SOURCE_FOLDERS = [
+  ...['apps', 'libs', 'bench', 'dashboards'],
+  ...['test/fixtures', 'test/support', 'test/chaos'],
+];
 const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js'];
 /** Written by running what is built: no sources. */
-const OUTPUT_FOLDERS = ['bench/results', 'bench/profiles'].map((folder) => join(ROOT, folder));
+const OUTPUT_FOLDERS = ['bench/results', 'bench/profiles', 'dashboards/json'].map((folder) =>
+  join(ROOT, folder),
+);
 const NOT_ASSETS = /(\.ts|[\\/]tsconfig[^\\/]*\.json)$/;
 const SPEC = /spec\.ts$/;
 const COMPILED = /\.(js|js\.map|d\.ts)$/;

@@ -17,7 +17,17 @@ const GENERATED = ['docs/configuration.md', 'docs/errors.md'];
 /** Whose comments, messages and titles of tests are read too. A folder that has been rewritten is added here. */
 const CLEAN_FOLDERS = [
   ...['apps/cli', 'apps/ingestor', 'apps/loader', 'apps/tracker', 'apps/validator'],
-  ...['libs/api', 'libs/common', 'libs/core', 'libs/datasets', 'libs/local', 'bench', 'scripts', 'test'],
+  ...[
+    'libs/api',
+    'libs/common',
+    'libs/core',
+    'libs/datasets',
+    'libs/local',
+    'bench',
+    'dashboards',
+    'scripts',
+    'test',
+  ],
 ];
 
 const pages = markdownFiles();

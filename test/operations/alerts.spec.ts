@@ -6,6 +6,10 @@ import { runToEnd } from '#local/start-process.js';
 import { ROOT, markdownFile } from '../docs/markdown-files.js';
 import { promtool } from './prometheus-tools.js';
 
+interface RecordingRule {
+  readonly record: string;
+}
+
 interface Rule {
   readonly alert: string;
   readonly expr: string;
@@ -17,8 +21,10 @@ const RULES = 'alerts/sluice.rules.yml';
 const CATALOGUE = 'docs/metrics.md';
 const TESTS = 'alerts/sluice.rules.test.yml';
 const textOf = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
-const { groups } = parse(textOf(RULES)) as { groups: { rules: Rule[] }[] };
-const rules = groups.flatMap((group) => group.rules);
+const { groups } = parse(textOf(RULES)) as {
+  groups: { rules: (Rule | RecordingRule)[] }[];
+};
+const rules = groups.flatMap((group) => group.rules).filter((rule) => 'alert' in rule);
 const names = rules.map(({ alert }) => alert);
 
 describe('alert rules', () => {

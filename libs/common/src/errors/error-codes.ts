@@ -1,3 +1,4 @@
+import { ACCESS_ERROR_CODES } from './access-error-codes.js';
 import type { ErrorCodeFacts } from './error-code-facts.js';
 import { REPLAY_ERROR_CODES } from './replay-error-codes.js';
 import { SOURCE_ERROR_CODES } from './source-error-codes.js';
@@ -12,37 +13,12 @@ export const ERROR_CODES = {
     meaning: 'A setting is missing, malformed, or contradicts another one.',
     action: 'Correct the named environment variable; `sluice env --settings` lists them all.',
   },
-  UNAUTHENTICATED: {
-    retryable: false,
-    meaning: 'The service asks for a token, and the request has none that is valid.',
-    action: 'Set SLUICE_TOKEN or SLUICE_TOKEN_FILE to a token that `sluice token create` has made.',
-  },
-  ROLE_MISSING: {
-    retryable: false,
-    meaning: 'The token is valid, and its role does not include what was asked for.',
-    action: 'Use a token with the role that the message names; `sluice token create` makes one.',
-  },
-  ACCESS_ATTEMPTS: {
-    retryable: true,
-    meaning: 'Too many wrong tokens came from this address.',
-    action: 'Correct the token, and wait for the seconds that the message names.',
-  },
+  ...ACCESS_ERROR_CODES,
   PORT_UNAVAILABLE: {
     retryable: true,
     meaning:
       'A service cannot listen on its port: another program has it, or the address is not this machine’s.',
     action: 'End the other program, or set SLUICE_PORT and SLUICE_HOST; then start the service again.',
-  },
-  REQUESTS_LIMITED: {
-    retryable: true,
-    meaning: 'The holder of this token sends more requests than a service takes from one.',
-    action:
-      'Wait for the seconds that the message names, and ask less often; or raise SLUICE_REQUESTS_PER_MINUTE.',
-  },
-  OIDC_UNAVAILABLE: {
-    retryable: true,
-    meaning: 'The OIDC provider does not answer, so its tokens cannot be checked.',
-    action: 'Wait until SLUICE_OIDC_ISSUER answers, or use a token of `sluice token create`.',
   },
   SCHEMA_OUTDATED: {
     retryable: false,

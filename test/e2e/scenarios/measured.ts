@@ -41,6 +41,7 @@ const FILES = Object.fromEntries([DATASET, PAUSED].map((name) => [`${name}/datas
 
 /** Metrics that this run cannot have a series of, each with its reason. */
 const NOT_CAUSED: Partial<Record<MetricName, string>> = {
+  sluice_certificate_expiry_timestamp_seconds: 'needs certificates in the settings',
   sluice_job_faults_total: 'needs an error that Sluice does not know',
   sluice_repair_jobs_undecided: 'needs a repair job that has no outcome for 5 minutes',
 };

@@ -69,9 +69,16 @@ async function fetchTrusting(caFile: string | undefined): Promise<typeof fetch> 
 }
 
 export function unreachable(service: string, url: string, cause: unknown): SluiceError {
-  const message = `The ${service} at ${new URL(url).origin} does not answer (${reasonOf(cause)}).`;
+  const reason = reasonOf(cause);
+  const advice = CERTIFICATE.test(reason)
+    ? ' Its certificate cannot be trusted: name the authority by --ca-file or SLUICE_CA_FILE, or use the host name that it is for.'
+    : '';
+  const message = `The ${service} at ${new URL(url).origin} does not answer (${reason}).${advice}`;
   return new SluiceError('SYSTEM_UNREACHABLE', message, {}, { cause });
 }
+
+/** Node's codes for a certificate that it refuses. */
+const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/;
 
 /** fetch hides the reason in `cause`: ECONNREFUSED says more than "fetch failed". */
 function reasonOf(error: unknown): string {

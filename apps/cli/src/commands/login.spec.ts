@@ -1,19 +1,29 @@
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { CliHarness, LOCAL_STATE, noLocalSystem } from '#test/support/cli/cli-harness.js';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 
-/** A service that takes one token, and lists nothing. */
-async function service(token: string): Promise<{ server: Server; url: string; asked: string[] }> {
+/** A service that takes one token, and lists nothing. @param unknown a route that it does not have */
+async function service(
+  token: string,
+  unknown?: string,
+): Promise<{ server: Server; url: string; asked: string[] }> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url ?? '');
     const problem = { code: 'UNAUTHENTICATED', title: 'no', status: 401, detail: 'no', action: 'no' };
     const isTaken = request.headers.authorization === `Bearer ${token}`;
+    if (request.url === unknown) {
+      response.writeHead(404, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ ...problem, code: 'REQUEST_INVALID', status: 404 }));
+      return;
+    }
     const answer = request.url?.includes('limit=') === true ? { items: [], next: null } : [];
     response.writeHead(isTaken ? 200 : 401, { 'content-type': 'application/json' });
     response.end(JSON.stringify(isTaken ? answer : problem));
@@ -118,6 +128,32 @@ describe('contexts of the command line', () => {
     writeFileSync(tokenFile, 'first\n');
     expect(await start().run('login', one.url, '--tracker', two.url, '--token-file', tokenFile)).toBe(1);
     expect([one.asked, two.asked]).toEqual([['/streams'], ['/datasets']]);
+  });
+
+  it.each([
+    ['/streams', 'is no ingestor'],
+    ['/datasets', 'is no tracker'],
+  ])('says that what does not know %s %s, and stores nothing', async (route, text) => {
+    const { server, url } = await service('first', route);
+    try {
+      expect(await login(url, 'first')).toBe(2);
+      expect(cli.stderr.text).toContain(text);
+      expect(await start().run('use', '127.0.0.1')).toBe(2);
+    } finally {
+      await new Promise((closed) => server.close(closed));
+    }
+  });
+
+  it('says of a certificate that cannot be trusted how to trust its authority', async () => {
+    const server = createTlsServer({ key: SELF_SIGNED.key, cert: SELF_SIGNED.cert });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      expect(await login(`https://localhost:${port}`, 'first')).toBe(4);
+      expect(cli.stderr.text).toContain('--ca-file');
+    } finally {
+      await new Promise((closed) => server.close(closed));
+    }
   });
 
   it.each([

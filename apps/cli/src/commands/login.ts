@@ -116,8 +116,17 @@ const COLUMNS: readonly TableColumn<ContextLine>[] = [
 /** Asks both services for what every role may read. */
 async function assertTaken({ token, ...addresses }: StoredContext): Promise<void> {
   const client = new SluiceClient({ ...addresses, accessToken: token });
-  await client.streams();
-  await client.datasets();
+  await asService('ingestor', addresses.ingestorUrl, client.streams());
+  await asService('tracker', addresses.trackerUrl, client.datasets());
+}
+
+/** @throws SluiceError USAGE_INVALID when what answers there does not know what each ingestor, or tracker, does */
+async function asService(service: string, url: string, answered: Promise<unknown>): Promise<void> {
+  await answered.catch((error: unknown) => {
+    if (!(error instanceof SluiceError) || error.code !== 'REQUEST_INVALID') throw error;
+    const text = `What answers at ${url} is no ${service}: the address is that of the ingestor, and --tracker that of the tracker.`;
+    throw new SluiceError('USAGE_INVALID', text, {}, { cause: error });
+  });
 }
 
 async function tokenOf(context: CliContext, file: string | undefined): Promise<string> {

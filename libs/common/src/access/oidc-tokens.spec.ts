@@ -16,6 +16,7 @@ const ROLES = new Map<string, Role>([
 
 /** How a token is signed. */
 interface Signing {
+  readonly kid?: string;
   readonly seconds?: number;
   readonly alg?: string;
   readonly by?: CryptoKey | Uint8Array;
@@ -95,6 +96,20 @@ async function askFor(server: Server, resource: string, scope = 'ops'): Promise<
   return answer.access_token;
 }
 
+/** Sockets and time-outs run. */
+const DO_NOT_FAKE = [
+  'nextTick',
+  'setImmediate',
+  'clearImmediate',
+  'setTimeout',
+  'clearTimeout',
+  'setInterval',
+  'clearInterval',
+  'performance',
+  'hrtime',
+  'queueMicrotask',
+] as const;
+
 describe('tokens of an OIDC provider', () => {
   let key: SigningKey;
   let server: Server;
@@ -115,16 +130,16 @@ describe('tokens of an OIDC provider', () => {
   const others: Server[] = [];
   afterEach(() => Promise.all(others.splice(0).map(stop)));
 
-  const tokensOf = (issuer: string, roleClaim = 'realm.roles'): OidcTokens =>
-    new OidcTokens({ issuer, audience: AUDIENCE, roleClaim, roles: ROLES, cooldownMs: 0 });
+  const tokensOf = (issuer: string, roleClaim = 'realm.roles', cooldownMs = 0): OidcTokens =>
+    new OidcTokens({ issuer, audience: AUDIENCE, roleClaim, roles: ROLES, cooldownMs });
 
   /** As the provider would sign it. */
   async function signed(
     claims: object,
-    { seconds = 300, alg = 'ES256', by = key.privateKey }: Signing = {},
+    { seconds = 300, alg = 'ES256', by = key.privateKey, kid = 'one' }: Signing = {},
   ): Promise<string> {
     return new SignJWT({ iss: issuerOf(server), aud: AUDIENCE, sub: 'ann', sluice_role: 'read', ...claims })
-      .setProtectedHeader({ alg, kid: 'one' })
+      .setProtectedHeader({ alg, kid })
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(by);
   }
@@ -205,4 +220,25 @@ describe('tokens of an OIDC provider', () => {
     others.push(await startProvider([key], port));
     expect(await late.holderOf(token)).toMatchObject({ name: 'ci' });
   });
+
+  it.each([0, 60_000])(
+    'OI3: of known keys count while the provider is away, whatever key a forged one names (looks again after %d ms)',
+    async (cooldownMs) => {
+      const first = await startProvider([key]);
+      const token = await askFor(first, AUDIENCE);
+      const tokens = tokensOf(issuerOf(first), 'realm.roles', cooldownMs);
+      const forged = await signed({ iss: issuerOf(first) }, { kid: 'unknown' });
+      await tokens.holderOf(token);
+      await stop(first);
+      jest.useFakeTimers({ now: Date.now() + 120_000, doNotFake: [...DO_NOT_FAKE] });
+      try {
+        await expect(tokens.holderOf(forged)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE' });
+        expect(await tokens.holderOf(token)).toMatchObject({ name: 'ci' });
+        await expect(tokens.holderOf(forged)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE' });
+        expect(await tokens.holderOf(await signed({ aud: 'https://other.example' }))).toBeNull();
+      } finally {
+        jest.useRealTimers();
+      }
+    },
+  );
 });

@@ -110,6 +110,9 @@ describe('docker-compose.yml', () => {
     const mounts = Object.values(compose.services).flatMap(({ volumes = [] }) => volumes);
     const files = mounts.filter((mount) => mount.startsWith('./'));
     expect(files.filter((mount) => !/^\.\/(alerts|dashboards)\/[^:]+:[^:]+:ro$/.test(mount))).toEqual([]);
+    expect(
+      files.map((mount) => mount.split(':')[0] ?? '').filter((file) => !existsSync(join(ROOT, file))),
+    ).toEqual([]);
     const volumes = mounts.filter((mount) => !files.includes(mount)).map((mount) => mount.split(':')[0]);
     expect(volumes).toEqual(Object.keys(compose.volumes));
   });

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { OidcTokens } from './oidc-tokens.js';
+import { type OidcOptions, OidcTokens, addressOfKeys } from './oidc-tokens.js';
 import type { Role } from './role-names.js';
 
 /** Not as a literal, by which its types would be looked for. */
@@ -110,6 +110,17 @@ const DO_NOT_FAKE = [
   'queueMicrotask',
 ] as const;
 
+it.each<[string, unknown, string | null]>([
+  ['https://login.example', 'https://keys.example/jwks', 'https://keys.example/jwks'],
+  ['https://login.example', 'http://login.example/jwks', null],
+  ['http://127.0.0.1:1', 'http://127.0.0.1:1/jwks', 'http://127.0.0.1:1/jwks'],
+  ['https://login.example', 'file:///etc/keys', null],
+  ['https://login.example', undefined, null],
+])('of %s keys are taken from %s: %s', (issuer, named, taken) => {
+  if (taken === null) expect(() => addressOfKeys(named, issuer)).toThrow('no https address');
+  else expect(addressOfKeys(named, issuer).href).toBe(taken);
+});
+
 describe('tokens of an OIDC provider', () => {
   let key: SigningKey;
   let server: Server;
@@ -130,8 +141,11 @@ describe('tokens of an OIDC provider', () => {
   const others: Server[] = [];
   afterEach(() => Promise.all(others.splice(0).map(stop)));
 
-  const tokensOf = (issuer: string, roleClaim = 'realm.roles', cooldownMs = 0): OidcTokens =>
-    new OidcTokens({ issuer, audience: AUDIENCE, roleClaim, roles: ROLES, cooldownMs });
+  const tokensOf = (issuer: string, changes: Partial<OidcOptions> = {}): OidcTokens =>
+    new OidcTokens({
+      ...{ issuer, audience: AUDIENCE, roleClaim: 'realm.roles', roles: ROLES, cooldownMs: 0 },
+      ...changes,
+    });
 
   /** As the provider would sign it. */
   async function signed(
@@ -150,7 +164,9 @@ describe('tokens of an OIDC provider', () => {
     expect(await tokensOf(issuerOf(server)).holderOf(token)).toEqual({
       ...{ kind: 'oidc', name: 'ci', role: 'operate' },
     });
-    expect(await tokensOf(issuerOf(server), 'scope').holderOf(token)).toMatchObject({ role: 'operate' });
+    expect(await tokensOf(issuerOf(server), { roleClaim: 'scope' }).holderOf(token)).toMatchObject({
+      role: 'operate',
+    });
   });
 
   it('OI1: for another audience do not count', async () => {
@@ -189,12 +205,14 @@ describe('tokens of an OIDC provider', () => {
       false,
     ],
   ])('OI1: one %s', async (_what, make, counts) => {
-    const holder = await tokensOf(issuerOf(server), 'sluice_role').holderOf(await make());
+    const holder = await tokensOf(issuerOf(server), { roleClaim: 'sluice_role' }).holderOf(await make());
     expect(holder === null).toBe(!counts);
   });
 
   it('with a valid signature and no role are refused by name of the claim', async () => {
-    await expect(tokensOf(issuerOf(server), 'groups').holderOf(await signed({}))).rejects.toMatchObject({
+    await expect(
+      tokensOf(issuerOf(server), { roleClaim: 'groups' }).holderOf(await signed({})),
+    ).rejects.toMatchObject({
       ...{ code: 'ROLE_MISSING', status: 403, message: expect.stringContaining('claim groups') },
     });
   });
@@ -211,12 +229,16 @@ describe('tokens of an OIDC provider', () => {
   it('OI3: cannot be checked while the provider is away, unless its keys are known', async () => {
     const first = await startProvider([key]);
     const token = await askFor(first, AUDIENCE);
-    const [known, late] = [tokensOf(issuerOf(first)), tokensOf(issuerOf(first))];
+    const reasons: unknown[] = [];
+    const onAway = (error: unknown): void => void reasons.push(error);
+    const known = tokensOf(issuerOf(first));
+    const late = tokensOf(issuerOf(first), { onAway });
     await known.holderOf(token);
     const { port } = first.address() as AddressInfo;
     await stop(first);
     expect(await known.holderOf(token)).toMatchObject({ name: 'ci' });
     await expect(late.holderOf(token)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE', status: 503 });
+    expect(reasons).toHaveLength(1);
     others.push(await startProvider([key], port));
     expect(await late.holderOf(token)).toMatchObject({ name: 'ci' });
   });
@@ -226,7 +248,7 @@ describe('tokens of an OIDC provider', () => {
     async (cooldownMs) => {
       const first = await startProvider([key]);
       const token = await askFor(first, AUDIENCE);
-      const tokens = tokensOf(issuerOf(first), 'realm.roles', cooldownMs);
+      const tokens = tokensOf(issuerOf(first), { cooldownMs });
       const forged = await signed({ iss: issuerOf(first) }, { kid: 'unknown' });
       await tokens.holderOf(token);
       await stop(first);

@@ -11,6 +11,8 @@ export interface OidcOptions {
   readonly roleClaim: string;
   /** What its values mean. */
   readonly roles: ReadonlyMap<string, Role>;
+  /** Receives why the provider could not be asked; at most once in `cooldownMs`. Must not throw. */
+  readonly onAway?: (error: unknown) => void;
   /** The shortest time between two questions for new keys; half a minute unless a test is in a hurry. */
   readonly cooldownMs?: number;
 }
@@ -81,6 +83,7 @@ export class OidcTokens {
     } catch (error) {
       if (await isOfToken(error)) return null;
       this.failedAt = performance.now();
+      this.options.onAway?.(error);
       // Its list of keys may have moved.
       if (this.known?.fresh !== true) this.discovered = undefined;
       return this.checkedByKnown(token, error);
@@ -123,9 +126,9 @@ export class OidcTokens {
       redirect: 'error',
     });
     const found = (await response.json()) as { readonly issuer?: unknown; readonly jwks_uri?: unknown };
-    if (!response.ok || found.issuer !== issuer || typeof found.jwks_uri !== 'string')
+    if (!response.ok || found.issuer !== issuer)
       throw new TypeError(`it answered ${response.status}, and names ${String(found.issuer)} as issuer`);
-    return createRemoteJWKSet(new URL(found.jwks_uri), {
+    return createRemoteJWKSet(addressOfKeys(found.jwks_uri, issuer), {
       cooldownDuration: cooldownMs,
       cacheMaxAge: KEYS_TRUSTED_MS,
       timeoutDuration: ANSWER_TIMEOUT_MS,
@@ -156,6 +159,17 @@ export class OidcTokens {
       { cause },
     );
   }
+}
+
+/**
+ * Where the keys are, by the provider's own words: who can change them on the way makes tokens.
+ * @throws TypeError for what is no address, or is less protected than the issuer's
+ */
+export function addressOfKeys(named: unknown, issuer: string): URL {
+  const { protocol } = new URL(issuer);
+  const url = typeof named === 'string' && URL.canParse(named) ? new URL(named) : null;
+  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && protocol === 'http:')) return url;
+  throw new TypeError(`it names ${String(named)} as the address of its keys, which is no https address`);
 }
 
 /** What jose says of a token has a code of its own; JWKS* mostly of the list of keys. */

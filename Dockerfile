@@ -35,7 +35,8 @@ COPY package.json LICENSE ./
 # Numeric: Kubernetes checks runAsNonRoot by the number. It is the user `node` of the base image.
 USER 1000
 # SLUICE_PORT is set for each service by docker-compose.yml.
+# It talks to itself: whoever has issued its certificate.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
-  CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.SLUICE_PORT}/health/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "--eval", "const { SLUICE_PORT: port, SLUICE_TLS_CERTIFICATE: text, SLUICE_TLS_CERTIFICATE_FILE: file } = process.env; require(text || file ? 'https' : 'http').get({ host: '127.0.0.1', port, path: '/health/ready', rejectUnauthorized: false }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 ENTRYPOINT ["node"]
 CMD ["dist/apps/cli/src/main.js", "--help"]

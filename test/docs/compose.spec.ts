@@ -1,13 +1,18 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { listVariables } from '#common/config/environment.js';
+import { createPortServer } from '#common/http/tls-server.js';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import { CliConfig } from '../../apps/cli/src/cli.config.js';
 import { brokerSettings } from '#local/kafka/kafka-broker.js';
 import { KAFKA_VERSION } from '#local/kafka/kafka-jars.js';
 import { POSTGRES_SETTINGS } from '#local/postgres/postgres-server.js';
+import { runToEnd } from '#local/start-process.js';
 import { SERVICE_NODE_OPTIONS } from '#local/services.js';
 import { IngestorConfig } from '../../apps/ingestor/src/ingestor.config.js';
 import { LoaderConfig } from '../../apps/loader/src/loader.config.js';
@@ -110,6 +115,9 @@ describe('docker-compose.yml', () => {
     const mounts = Object.values(compose.services).flatMap(({ volumes = [] }) => volumes);
     const files = mounts.filter((mount) => mount.startsWith('./'));
     expect(files.filter((mount) => !/^\.\/(alerts|dashboards)\/[^:]+:[^:]+:ro$/.test(mount))).toEqual([]);
+    expect(
+      files.map((mount) => mount.split(':')[0] ?? '').filter((file) => !existsSync(join(ROOT, file))),
+    ).toEqual([]);
     const volumes = mounts.filter((mount) => !files.includes(mount)).map((mount) => mount.split(':')[0]);
     expect(volumes).toEqual(Object.keys(compose.volumes));
   });
@@ -213,12 +221,37 @@ describe('Dockerfile', () => {
     expect(read('docs/operations.md')).toContain(`\`node ${options} dist/apps/ingestor/src/main.js\``);
   });
 
-  it('asks for readiness where the services answer it, and runs as an ordinary user', () => {
+  it.each([null, SELF_SIGNED])(
+    'asks for readiness where the services answer it, with a certificate and without (%#)',
+    async (tls) => {
+      expect(read('libs/common/src/http/health.controller.ts')).toMatch(
+        /@Controller\('health'\)[\s\S]*@Get\('ready'\)/,
+      );
+      let status = 200;
+      const server = createPortServer({ tls: () => tls }, {}, ({ url }, response) => {
+        response.writeHead(url === '/health/ready' ? status : 404).end();
+      });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const [, command = ''] = /^HEALTHCHECK .*\\\n +CMD (\[.*\])$/m.exec(dockerfile) ?? [];
+      const [program = '', ...args] = JSON.parse(command) as string[];
+      const { port } = server.address() as AddressInfo;
+      const env = {
+        SLUICE_PORT: String(port),
+        ...(tls === null ? {} : { SLUICE_TLS_CERTIFICATE: tls.cert }),
+      };
+      try {
+        expect(await runToEnd(program, args, { env })).toMatchObject({ code: 0 });
+        status = 503;
+        expect(await runToEnd(program, args, { env })).toMatchObject({ code: 1 });
+      } finally {
+        server.close();
+        server.closeAllConnections();
+      }
+    },
+  );
+
+  it('runs as an ordinary user', () => {
     expect(dockerfile).toMatch(/^USER 1000$/m);
-    expect(dockerfile).toContain('/health/ready`');
-    expect(read('libs/common/src/http/health.controller.ts')).toMatch(
-      /@Controller\('health'\)[\s\S]*@Get\('ready'\)/,
-    );
   });
 
   it('leaves out only packages that nothing in the image imports', () => {

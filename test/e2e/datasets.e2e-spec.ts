@@ -1,7 +1,6 @@
 /** Datasets that no stage knows, in batches of few records; traced. */
 import { OtlpReceiver } from '../support/otlp-receiver.js';
 import { deletes } from './scenarios/deletes.js';
-import { metrics } from './scenarios/metrics.js';
 import { nestedChildren } from './scenarios/nested-children.js';
 import { repairEdits } from './scenarios/repair-edits.js';
 import { onOneSystem } from './scenarios/scenario.js';
@@ -15,6 +14,5 @@ onOneSystem({ env: { SLUICE_BATCH_RECORDS: '3', OTEL_EXPORTER_OTLP_ENDPOINT: rec
   writtenOtherwise,
   deletes,
   repairEdits,
-  metrics,
   traces(receiver),
 ]);

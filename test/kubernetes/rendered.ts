@@ -4,8 +4,9 @@
  * Where there is no kubectl, the tests of rendered objects are left out with one line; in CI that is an error.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { SluiceError } from '#common/errors/sluice-error.js';
 import { ROOT } from '../docs/markdown-files.js';
@@ -75,17 +76,30 @@ export class Overlay {
 
 /** @returns the overlays `local` and `production`; none when kubectl is missing */
 export function renderedOverlays(): Overlay[] {
-  const overlays: Overlay[] = [];
-  for (const name of ['local', 'production']) {
-    const folder = join(ROOT, 'k8s', 'overlays', name);
-    const { status, stdout, stderr, error } = spawnSync('kubectl', ['kustomize', folder], {
-      encoding: 'utf8',
-    });
-    if (error !== undefined) return leftOut(error.message);
-    if (status !== 0) throw new TypeError(`kubectl kustomize ${name}: ${stderr}`);
-    overlays.push(new Overlay(name, objectsIn(stdout)));
+  return ['local', 'production'].flatMap((name) => rendered(name, join(ROOT, 'k8s', 'overlays', name)));
+}
+
+/** @returns the overlay `production` with these folders of k8s/components besides; none when kubectl is missing */
+export function renderedWith(...components: readonly string[]): Overlay[] {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-kustomize-'));
+  const pathOf = (...names: string[]): string => relative(realpathSync(folder), join(ROOT, 'k8s', ...names));
+  const kustomization = {
+    resources: [pathOf('overlays', 'production')],
+    components: components.map((name) => pathOf('components', name)),
+  };
+  try {
+    writeFileSync(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization));
+    return rendered(`production with ${components.join(' and ')}`, folder);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
-  return overlays;
+}
+
+function rendered(name: string, folder: string): Overlay[] {
+  const { status, stdout, stderr, error } = spawnSync('kubectl', ['kustomize', folder], { encoding: 'utf8' });
+  if (error !== undefined) return leftOut(error.message);
+  if (status !== 0) throw new TypeError(`kubectl kustomize ${name}: ${stderr}`);
+  return [new Overlay(name, objectsIn(stdout))];
 }
 
 /** @param file from the top folder */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { ROOT } from '../docs/markdown-files.js';
-import { type Manifest, objectsOf, renderedOverlays } from './rendered.js';
+import { type Manifest, objectsOf, renderedOverlays, renderedWith } from './rendered.js';
 
 /** Written by `npm run k8s:schemas`. */
 const SCHEMAS = join(ROOT, 'test', 'kubernetes', 'schemas');
@@ -33,7 +33,7 @@ describe('objects of Kubernetes', () => {
     expect(objects.flatMap(problemsOf)).toEqual([]);
   });
 
-  for (const { name, objects } of renderedOverlays()) {
+  for (const { name, objects } of [...renderedOverlays(), ...renderedWith('https', 'traces')]) {
     it(`of the overlay ${name} are valid`, () => {
       expect(objects.length).toBeGreaterThan(20);
       expect(objects.flatMap(problemsOf)).toEqual([]);

@@ -1,9 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { type Counter, type Gauge, Registry } from 'prom-client';
+import type { ErrorCode } from '#common/errors/error-codes.js';
 import { InFlightMetrics } from '#common/telemetry/in-flight.metrics.js';
 import { LeaseMetrics } from '#common/telemetry/lease.metrics.js';
 import { counter, gauge } from '#common/telemetry/metrics.js';
 import type { RawBatch } from '#core/record/raw-batch.js';
+
+/** What another request may overcome. */
+const PASSING = [
+  'SOURCE_TRUNCATED',
+  'SOURCE_STALLED',
+  'SOURCE_UNREACHABLE',
+  'SOURCE_SERVER_ERROR',
+] as const satisfies readonly ErrorCode[];
 
 /** What the ingestor counts; by dataset, never by job. */
 @Injectable()
@@ -24,6 +33,8 @@ export class IngestorMetrics {
     this.batches = counter(registry, 'sluice_published_batches_total');
     this.jobs = gauge(registry, 'sluice_ingesting_jobs');
     this.retries = counter(registry, 'sluice_source_retries_total');
+    // From 0 on, so that the first one is an increase.
+    for (const reason of PASSING) this.retries.inc({ reason }, 0);
   }
 
   published(dataset: string, { records, byteStart, byteEnd }: RawBatch): void {
@@ -41,7 +52,7 @@ export class IngestorMetrics {
   }
 
   /** A source is asked once more. @param reason the code that the job fails with when that never helps */
-  sourceRetried(reason: string): void {
+  sourceRetried(reason: ErrorCode): void {
     this.retries.inc({ reason });
   }
 }

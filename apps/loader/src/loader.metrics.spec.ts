@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
+import type { Dataset } from '#core/dataset/dataset.js';
 import type { CleanMessage } from '#core/message/clean-message.js';
 import { DatasetRegistry } from '#core/registry/registry.js';
 import { metricValues } from '#test/support/metric-values.js';
@@ -9,6 +10,19 @@ const batch = (...bytes: number[]): CleanMessage =>
   ({ sections: bytes.map((length) => ({ text: Buffer.alloc(length) })) }) as unknown as CleanMessage;
 
 describe('LoaderMetrics', () => {
+  it('counts what ends, and what goes wrong with jobs, from 0 on', async () => {
+    const registry = new Registry();
+    new LoaderMetrics(
+      registry,
+      new DatasetRegistry([
+        { name: 'shops', dataset: { name: 'shops' } as Dataset, folder: '', schema: 'public', tables: [] },
+      ]),
+    );
+    for (const name of ['sluice_job_faults_total', 'sluice_balance_failures_total'] as const)
+      expect(await metricValues(registry, name)).toEqual({ shops: 0 });
+    expect(Object.values(await metricValues(registry, 'sluice_jobs_ended_total'))).toEqual([0, 0, 0]);
+  });
+
   it('shows which groups of a delivery are loaded or wait, and what they hold, until it ends', async () => {
     const registry = new Registry();
     const metrics = new LoaderMetrics(registry, new DatasetRegistry([]));

@@ -55,6 +55,7 @@ export class LoaderMetrics {
     this.commitSeconds = histogram(registry, 'sluice_commit_seconds');
     this.stepSeconds = histogram(registry, 'sluice_finalize_step_seconds');
     for (const { name: dataset } of datasets.all()) {
+      this.faults.inc({ dataset }, 0);
       this.unbalancedJobs.inc({ dataset }, 0);
       for (const state of ENDS) this.endedJobs.inc({ dataset, state }, 0);
     }

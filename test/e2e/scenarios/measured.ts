@@ -9,7 +9,12 @@ import { pino } from 'pino';
 import type { JobDetail, JobRequest } from '#api/jobs.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import { Publisher } from '#common/kafka/transport/publisher.js';
-import { METRICS, type MetricFacts, type MetricName } from '#common/telemetry/metric-catalogue.js';
+import {
+  METRICS,
+  type MetricFacts,
+  type MetricName,
+  type MetricSource,
+} from '#common/telemetry/metric-catalogue.js';
 import { checkoutFolder } from '#local/folders.js';
 import { filledIn, panelQueries, shownDashboards } from '../../operations/panel-queries.js';
 import { type PrometheusServer, startPrometheus } from '../../operations/prometheus-server.js';
@@ -39,10 +44,12 @@ const datasetText = (name: string): string => `
 
 const FILES = Object.fromEntries([DATASET, PAUSED].map((name) => [`${name}/dataset.js`, datasetText(name)]));
 
+const SERVICES = ['ingestor', 'validator', 'loader', 'tracker'] as const satisfies readonly MetricSource[];
+const CATALOGUE: Readonly<Record<string, MetricFacts>> = METRICS;
+
 /** Metrics that this run cannot have a series of, each with its reason. */
 const NOT_CAUSED: Partial<Record<MetricName, string>> = {
   sluice_certificate_expiry_timestamp_seconds: 'needs certificates in the settings',
-  sluice_job_faults_total: 'needs an error that Sluice does not know',
   sluice_repair_jobs_undecided: 'needs a repair job that has no outcome for 5 minutes',
 };
 
@@ -97,6 +104,13 @@ export const measured = scenario('a system that Prometheus reads', FILES, (runni
     await publisher.disconnect();
   });
 
+  it.each(SERVICES)('has of the %s its metrics with their types, and no others', async (service) => {
+    const text = await (await fetch(`${system.urlOf(service)}/metrics`)).text();
+    const types = [...text.matchAll(/^# TYPE (sluice_\w+) (\w+)$/gm)].map(([, name, type]) => [name, type]);
+    const promised = Object.entries(CATALOGUE).filter(([, { from }]) => from.includes(service));
+    expect(types.sort()).toEqual(promised.map(([name, { type }]) => [name, type]).sort());
+  });
+
   it('has every metric of the catalogue with its labels, and no other', async () => {
     if (prometheus === null) return;
     const found = new Map<string, Set<string>>();
@@ -107,11 +121,10 @@ export const measured = scenario('a system that Prometheus reads', FILES, (runni
       for (const label of Object.keys(labels)) known.add(label);
     }
     const ofScrape = new Set(['instance', 'job', 'service', 'le']);
-    const catalogue: Readonly<Record<string, MetricFacts>> = METRICS;
     for (const [name, labels] of found)
       expect({ name, labels: [...labels].filter((label) => !ofScrape.has(label)).sort() }).toEqual({
         name,
-        labels: [...(catalogue[name]?.labels ?? ['not in the catalogue'])].sort(),
+        labels: [...(CATALOGUE[name]?.labels ?? ['not in the catalogue'])].sort(),
       });
     const missing = Object.keys(METRICS).filter((name) => !found.has(name));
     expect(missing.sort()).toEqual(Object.keys(NOT_CAUSED).sort());
@@ -216,9 +229,7 @@ function parcels(from: number, count: number): string[] {
 /** Of the catalogue: that of a histogram without what its series add. */
 function nameOf(series: string): string {
   const base = series.replace(/_(bucket|sum|count)$/, '');
-  return base in METRICS && (METRICS as Readonly<Record<string, MetricFacts>>)[base]?.type === 'histogram'
-    ? base
-    : series;
+  return base in METRICS && CATALOGUE[base]?.type === 'histogram' ? base : series;
 }
 
 /** The zero that stands for no series proves nothing; where the run has no series, the zero is all that there is. */

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { OidcTokens } from './oidc-tokens.js';
+import { type OidcOptions, OidcTokens, addressOfKeys } from './oidc-tokens.js';
 import type { Role } from './role-names.js';
 
 /** Not as a literal, by which its types would be looked for. */
@@ -16,6 +16,7 @@ const ROLES = new Map<string, Role>([
 
 /** How a token is signed. */
 interface Signing {
+  readonly kid?: string;
   readonly seconds?: number;
   readonly alg?: string;
   readonly by?: CryptoKey | Uint8Array;
@@ -95,6 +96,31 @@ async function askFor(server: Server, resource: string, scope = 'ops'): Promise<
   return answer.access_token;
 }
 
+/** Sockets and time-outs run. */
+const DO_NOT_FAKE = [
+  'nextTick',
+  'setImmediate',
+  'clearImmediate',
+  'setTimeout',
+  'clearTimeout',
+  'setInterval',
+  'clearInterval',
+  'performance',
+  'hrtime',
+  'queueMicrotask',
+] as const;
+
+it.each<[string, unknown, string | null]>([
+  ['https://login.example', 'https://keys.example/jwks', 'https://keys.example/jwks'],
+  ['https://login.example', 'http://login.example/jwks', null],
+  ['http://127.0.0.1:1', 'http://127.0.0.1:1/jwks', 'http://127.0.0.1:1/jwks'],
+  ['https://login.example', 'file:///etc/keys', null],
+  ['https://login.example', undefined, null],
+])('of %s keys are taken from %s: %s', (issuer, named, taken) => {
+  if (taken === null) expect(() => addressOfKeys(named, issuer)).toThrow('no https address');
+  else expect(addressOfKeys(named, issuer).href).toBe(taken);
+});
+
 describe('tokens of an OIDC provider', () => {
   let key: SigningKey;
   let server: Server;
@@ -115,16 +141,19 @@ describe('tokens of an OIDC provider', () => {
   const others: Server[] = [];
   afterEach(() => Promise.all(others.splice(0).map(stop)));
 
-  const tokensOf = (issuer: string, roleClaim = 'realm.roles'): OidcTokens =>
-    new OidcTokens({ issuer, audience: AUDIENCE, roleClaim, roles: ROLES, cooldownMs: 0 });
+  const tokensOf = (issuer: string, changes: Partial<OidcOptions> = {}): OidcTokens =>
+    new OidcTokens({
+      ...{ issuer, audience: AUDIENCE, roleClaim: 'realm.roles', roles: ROLES, cooldownMs: 0 },
+      ...changes,
+    });
 
   /** As the provider would sign it. */
   async function signed(
     claims: object,
-    { seconds = 300, alg = 'ES256', by = key.privateKey }: Signing = {},
+    { seconds = 300, alg = 'ES256', by = key.privateKey, kid = 'one' }: Signing = {},
   ): Promise<string> {
     return new SignJWT({ iss: issuerOf(server), aud: AUDIENCE, sub: 'ann', sluice_role: 'read', ...claims })
-      .setProtectedHeader({ alg, kid: 'one' })
+      .setProtectedHeader({ alg, kid })
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(by);
   }
@@ -135,7 +164,9 @@ describe('tokens of an OIDC provider', () => {
     expect(await tokensOf(issuerOf(server)).holderOf(token)).toEqual({
       ...{ kind: 'oidc', name: 'ci', role: 'operate' },
     });
-    expect(await tokensOf(issuerOf(server), 'scope').holderOf(token)).toMatchObject({ role: 'operate' });
+    expect(await tokensOf(issuerOf(server), { roleClaim: 'scope' }).holderOf(token)).toMatchObject({
+      role: 'operate',
+    });
   });
 
   it('OI1: for another audience do not count', async () => {
@@ -174,12 +205,14 @@ describe('tokens of an OIDC provider', () => {
       false,
     ],
   ])('OI1: one %s', async (_what, make, counts) => {
-    const holder = await tokensOf(issuerOf(server), 'sluice_role').holderOf(await make());
+    const holder = await tokensOf(issuerOf(server), { roleClaim: 'sluice_role' }).holderOf(await make());
     expect(holder === null).toBe(!counts);
   });
 
   it('with a valid signature and no role are refused by name of the claim', async () => {
-    await expect(tokensOf(issuerOf(server), 'groups').holderOf(await signed({}))).rejects.toMatchObject({
+    await expect(
+      tokensOf(issuerOf(server), { roleClaim: 'groups' }).holderOf(await signed({})),
+    ).rejects.toMatchObject({
       ...{ code: 'ROLE_MISSING', status: 403, message: expect.stringContaining('claim groups') },
     });
   });
@@ -196,13 +229,38 @@ describe('tokens of an OIDC provider', () => {
   it('OI3: cannot be checked while the provider is away, unless its keys are known', async () => {
     const first = await startProvider([key]);
     const token = await askFor(first, AUDIENCE);
-    const [known, late] = [tokensOf(issuerOf(first)), tokensOf(issuerOf(first))];
+    const reasons: unknown[] = [];
+    const onAway = (error: unknown): void => void reasons.push(error);
+    const known = tokensOf(issuerOf(first));
+    const late = tokensOf(issuerOf(first), { onAway });
     await known.holderOf(token);
     const { port } = first.address() as AddressInfo;
     await stop(first);
     expect(await known.holderOf(token)).toMatchObject({ name: 'ci' });
     await expect(late.holderOf(token)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE', status: 503 });
+    expect(reasons).toHaveLength(1);
     others.push(await startProvider([key], port));
     expect(await late.holderOf(token)).toMatchObject({ name: 'ci' });
   });
+
+  it.each([0, 60_000])(
+    'OI3: of known keys count while the provider is away, whatever key a forged one names (looks again after %d ms)',
+    async (cooldownMs) => {
+      const first = await startProvider([key]);
+      const token = await askFor(first, AUDIENCE);
+      const tokens = tokensOf(issuerOf(first), { cooldownMs });
+      const forged = await signed({ iss: issuerOf(first) }, { kid: 'unknown' });
+      await tokens.holderOf(token);
+      await stop(first);
+      jest.useFakeTimers({ now: Date.now() + 120_000, doNotFake: [...DO_NOT_FAKE] });
+      try {
+        await expect(tokens.holderOf(forged)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE' });
+        expect(await tokens.holderOf(token)).toMatchObject({ name: 'ci' });
+        await expect(tokens.holderOf(forged)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE' });
+        expect(await tokens.holderOf(await signed({ aud: 'https://other.example' }))).toBeNull();
+      } finally {
+        jest.useRealTimers();
+      }
+    },
+  );
 });

@@ -26,6 +26,7 @@ export const ACCESS_ERROR_CODES = {
   OIDC_UNAVAILABLE: {
     retryable: true,
     meaning: 'The OIDC provider does not answer, so its tokens cannot be checked.',
-    action: 'Wait until SLUICE_OIDC_ISSUER answers, or use a token of `sluice token create`.',
+    action:
+      'Wait until SLUICE_OIDC_ISSUER answers, or use a token of `sluice token create`; the log of the service says why it does not.',
   },
 } as const satisfies Record<string, ErrorCodeFacts>;

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { connect as connectPlainly } from 'node:net';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '#test/support/eventually.js';
@@ -25,6 +26,7 @@ describe('the server of a port', () => {
       tls: () => texts,
       onUnusable: (error: unknown) => unusable.push(error),
       lookEveryMs: 5,
+      handshakeMs: 50,
     };
     server = createPortServer(options, {}, (_request, response) => response.end('answered'));
     server.listen(0, '127.0.0.1');
@@ -73,5 +75,12 @@ describe('the server of a port', () => {
     texts = SELF_SIGNED_NEXT;
     await eventually(async () => (await shown()) === fingerprintOf(SELF_SIGNED_NEXT), 'the new certificate');
     expect(unusable).toHaveLength(1);
+  });
+
+  it('HS3: ends a connection that begins no handshake', async () => {
+    await serve(SELF_SIGNED);
+    const silent = connectPlainly(port(), '127.0.0.1');
+    silent.resume();
+    await once(silent, 'close', { signal: AbortSignal.timeout(30_000) });
   });
 });

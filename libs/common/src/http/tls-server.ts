@@ -14,24 +14,34 @@ export interface TlsOptions {
   readonly onUnusable?: (error: unknown) => void;
   /** How often is looked whether the certificate was replaced; half a minute unless a test is in a hurry. */
   readonly lookEveryMs?: number;
+  /** 10 s unless a test is in a hurry. */
+  readonly handshakeMs?: number;
 }
 
 const LOOK_EVERY_MS = 30_000;
+/** Until it is over, no limit of HTTP counts: with Node's own 120 s, connections that send nothing would take all the places. */
+const HANDSHAKE_MS = 10_000;
 
 /**
  * The server of a port: HTTPS from TLS 1.2 on where there is a certificate, else HTTP.
  *
  * - HS1: a certificate that is replaced is used for new connections without a restart.
  * - HS2: one that cannot be used, or whose key is not there yet, leaves the one before in use.
+ * - HS3: a connection whose handshake takes longer than `handshakeMs` is ended.
  */
 export function createPortServer(
-  { tls, onUnusable = () => undefined, lookEveryMs = LOOK_EVERY_MS }: TlsOptions,
+  {
+    tls,
+    onUnusable = () => undefined,
+    lookEveryMs = LOOK_EVERY_MS,
+    handshakeMs: handshakeTimeout = HANDSHAKE_MS,
+  }: TlsOptions,
   options: ServerOptions,
   listener: RequestListener,
 ): PlainServer | TlsServer {
   const first = tls();
   if (first === null) return createPlainServer(options, listener);
-  const server = createTlsServer({ ...options, ...first, minVersion: 'TLSv1.2' }, listener);
+  const server = createTlsServer({ ...options, ...first, minVersion: 'TLSv1.2', handshakeTimeout }, listener);
   let seen = first;
   const looking = setInterval(() => {
     const now = tls();

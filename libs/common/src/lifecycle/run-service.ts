@@ -108,7 +108,7 @@ export async function runService<C extends ConnectionConfig & { port: number }>(
       listeningHost: config.host,
       allowedHosts: config.extraHosts(),
       tls,
-      access: accessOf(config, database),
+      access: accessOf(config, database, logger),
       audit: { log: auditOn(database, logger), service: definition.name },
     });
     for (const warning of accessWarnings(config)) {
@@ -154,7 +154,7 @@ function accessPool(config: ConnectionConfig, applicationName: string): pg.Pool 
   return createPool({ url: () => config.databaseUrl, applicationName, maxConnections: 2 });
 }
 
-function accessOf(config: ConnectionConfig, database: pg.Pool): AccessCheck {
+function accessOf(config: ConnectionConfig, database: pg.Pool, logger: Logger): AccessCheck {
   return new AccessCheck({
     mode: config.access,
     isMetricsOpen: config.metricsOpen === 'true',
@@ -168,6 +168,9 @@ function accessOf(config: ConnectionConfig, database: pg.Pool): AccessCheck {
             audience: config.oidcAudience,
             roleClaim: config.oidcRoleClaim,
             roles: config.rolesOfClaims(),
+            onAway: (error) => {
+              logger.warn({ err: error }, 'the OIDC provider cannot be asked for its keys');
+            },
           }),
     localToken: LocalToken.fromFile(config.localTokenFile),
     database,

@@ -1,7 +1,8 @@
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { expect, it } from '@jest/globals';
+import { SELF_SIGNED } from '#test/support/self-signed.js';
 import type { SluiceError } from '../errors/sluice-error.js';
 import { serveWhileStarting } from './starting-server.js';
 
@@ -22,6 +23,20 @@ it('a service that is being built is live and not ready, and frees its port afte
   await (
     await serveWhileStarting(port, '127.0.0.1')
   )();
+});
+
+it.each([null, SELF_SIGNED])('a silent connection does not hold up the start (%#)', async (tls) => {
+  const port = await freePort();
+  const end = await serveWhileStarting(port, '127.0.0.1', { tls: () => tls, handshakeMs: 60_000 });
+  const silent = connect(port, '127.0.0.1');
+  silent.on('error', () => undefined).resume();
+  await once(silent, 'connect');
+  // One that came later was answered: the server has seen the silent one.
+  await fetch(`http://127.0.0.1:${port}/health/live`).catch(() => undefined);
+  const closed = once(silent, 'close', { signal: AbortSignal.timeout(30_000) });
+  const ended = end();
+  await closed;
+  await ended;
 });
 
 it('a service whose port is taken says so, and what to do', async () => {

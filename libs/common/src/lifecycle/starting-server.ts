@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { SluiceError, messageOf } from '../errors/sluice-error.js';
 import type { HealthAnswer } from '../http/health.controller.js';
 import { type TlsOptions, createPortServer } from '../http/tls-server.js';
@@ -28,13 +29,19 @@ export async function serveWhileStarting(
     response.writeHead(isLiveness ? 200 : 503, { 'content-type': 'application/json' });
     response.end(JSON.stringify(body));
   });
+  // Those of HTTP alone are known to `closeAllConnections`: a connection before its handshake would hold up the start.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.listen(port, host);
   await once(server, 'listening').catch((error: unknown) => {
     throw new SluiceError('PORT_UNAVAILABLE', `Nothing can listen on ${host}:${port}: ${messageOf(error)}.`);
   });
   return async () => {
     server.close();
-    server.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
     await once(server, 'close');
   };
 }

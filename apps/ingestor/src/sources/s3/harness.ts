@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable, pipeline } from 'node:stream';
+import { answerRange } from '#test/support/answer-range.js';
 import { setAwsCredentials } from '#test/support/aws-credentials.js';
 import { startSourceServer } from '#test/support/source-server.js';
 import type { SourceHarness } from '../source-harness.js';
 
 const PATH = '/canary/data.csv';
 const CREDENTIALS = { accessKeyId: 'CANARYKEY', secretAccessKey: 'canary-secret' };
-const PIECE_BYTES = 64 * 1024;
 
 interface StoredObject {
   readonly content: Buffer;
@@ -66,29 +65,12 @@ function fail(response: ServerResponse, status: number, code: string): void {
 function answer(
   { headers }: IncomingMessage,
   response: ServerResponse,
-  { content, etag }: StoredObject,
+  stored: StoredObject,
   count: (bytes: number) => void,
 ): void {
-  if (headers['if-match'] !== undefined && headers['if-match'] !== etag) {
+  if (headers['if-match'] !== undefined && headers['if-match'] !== stored.etag) {
     fail(response, 412, 'PreconditionFailed');
     return;
   }
-  const asked = /^bytes=(\d+)-$/.exec(headers.range ?? '');
-  const start = Number(asked?.[1] ?? 0);
-  response.writeHead(asked ? 206 : 200, {
-    etag,
-    'content-length': content.length - start,
-    ...(asked ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {}),
-  });
-  // A client that goes away in the middle is what some tests are about.
-  pipeline(Readable.from(piecesOf(content, start, count)), response, () => undefined);
-}
-
-/** Only as fast as they are taken. */
-function* piecesOf(content: Buffer, start: number, count: (bytes: number) => void): Generator<Buffer> {
-  for (let at = start; at < content.length; at += PIECE_BYTES) {
-    const piece = content.subarray(at, at + PIECE_BYTES);
-    count(piece.length);
-    yield piece;
-  }
+  answerRange(response, stored, headers.range, count);
 }

@@ -13,8 +13,8 @@ const kind: SourceKind<S3Address> = {
   settings: [S3Config],
   parse: parseS3Address,
   ask: askAs,
-  open: (address, { settings, own, began, lifetime }) =>
-    openObject(address, settings.of(S3Config), { isTrusted: isTrusted(own), began, lifetime }),
+  open: (address, { settings, own, began, lifetime, onRetry }) =>
+    openObject(address, settings.of(S3Config), { isTrusted: isTrusted(own), began, lifetime, onRetry }),
 };
 
 export default kind;

@@ -31,14 +31,20 @@ describe('an object of a store', () => {
     server = undefined;
   });
 
-  async function read(answer: Answer, changes: SourceSettings = {}): Promise<Buffer> {
+  /** @param onRetry as in `SourceAccess` */
+  async function read(
+    answer: Answer,
+    changes: SourceSettings = {},
+    onRetry: (code: string) => void = () => undefined,
+  ): Promise<Buffer> {
     server = await startSourceServer(answer);
     const settings = sourceSettings({
       ...{ s3Endpoint: `http://127.0.0.1:${server.port}`, retryFactorMs: 0, retries: 2 },
       ...changes,
     });
     const own = { trustedCaller: true };
-    const source = await openBytes({ uri: URI, own }, settings, new AbortController().signal);
+    const { signal } = new AbortController();
+    const source = await openBytes({ uri: URI, own }, settings, signal, undefined, onRetry);
     const chunks: Buffer[] = [];
     for await (const chunk of source.chunks) chunks.push(chunk);
     return Buffer.concat(chunks);
@@ -49,9 +55,11 @@ describe('an object of a store', () => {
 
   it('continues behind what has come when the store drops the connection, of the same version (OB1, OB3)', async () => {
     const cuts = [100_000, 200_000, 300_000];
-    expect(await read(store({ cutAt: (number) => cuts[number] }), { retryRenewalBytes: 50_000 })).toEqual(
-      CONTENT,
-    );
+    const cutting = store({ cutAt: (number) => cuts[number] });
+    const retried: string[] = [];
+    const content = await read(cutting, { retryRenewalBytes: 50_000 }, (code) => retried.push(code));
+    expect(content).toEqual(CONTENT);
+    expect(retried).toEqual(cuts.map(() => 'SOURCE_TRUNCATED'));
     expect(ranges()).toEqual([[undefined, undefined], ...cuts.map((at) => [`bytes=${at}-`, ETAG])]);
   });
 
@@ -79,7 +87,7 @@ describe('an object of a store', () => {
     const config = Object.assign(new S3Config(), {
       ...{ s3Endpoint: `http://127.0.0.1:${server.port}`, idleTimeoutMs: 60, retries: 0 },
     });
-    const access = { isTrusted: true, began: null, lifetime };
+    const access = { isTrusted: true, began: null, lifetime, onRetry: () => undefined };
     const { chunks } = await openObject(parseS3Address(URI), config, access);
     const first = await chunks.next();
     let bytes = first.done === true ? 0 : first.value.length;

@@ -17,15 +17,15 @@ import type { OwnPart } from '#core/source/own-part.js';
 import type { Lifetime } from '../lifetime.js';
 import { RetryBudget } from '../retry-budget.js';
 import type { Transport } from '../transport.js';
+import type { SourceAccess } from '../source-kind.js';
 import type { S3Address } from './s3-address.js';
 import { storeTrouble } from './s3-errors.js';
 import type { S3Config } from './s3.config.js';
 
-export interface ObjectAccess {
+export interface ObjectAccess extends Pick<SourceAccess, 'lifetime' | 'onRetry'> {
   readonly isTrusted: boolean;
   /** What {@link versionOf} takes the version from that the job began with. */
   readonly began: OwnPart | null;
-  readonly lifetime: Lifetime;
 }
 
 /** A store that does not take a connection within this is tried again rather than waited for. */
@@ -35,7 +35,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 export async function openObject(
   address: S3Address,
   config: S3Config,
-  { isTrusted, began, lifetime }: ObjectAccess,
+  { isTrusted, began, lifetime, onRetry }: ObjectAccess,
 ): Promise<Transport> {
   if (!isTrusted && !config.buckets().includes(address.bucket))
     throw new SluiceError(
@@ -45,8 +45,8 @@ export async function openObject(
     );
   const client = await connect(config, lifetime);
   const versionId = address.versionId ?? versionOf(began);
-  const first = new ObjectReading(client, address, config, lifetime.signal, versionId);
-  return first.open();
+  const parts = { client, address, config, signal: lifetime.signal, onRetry };
+  return new ObjectReading(parts, versionId).open();
 }
 
 /** The version that the job began with; anything but what {@link ObjectReading.open} has put there is none. */
@@ -93,19 +93,24 @@ interface Version {
   readonly total: number;
 }
 
+/** What every reading of one object has in common. */
+interface ReadingParts extends Pick<SourceAccess, 'onRetry'> {
+  readonly client: S3Client;
+  readonly address: S3Address;
+  readonly config: S3Config;
+  readonly signal: AbortSignal;
+}
+
 class ObjectReading {
   readonly #budget: RetryBudget;
   #position = 0;
   #version: Version | null = null;
 
   constructor(
-    private readonly client: S3Client,
-    private readonly address: S3Address,
-    private readonly config: S3Config,
-    private readonly signal: AbortSignal,
+    private readonly parts: ReadingParts,
     private readonly versionId: string | null,
   ) {
-    this.#budget = new RetryBudget(config);
+    this.#budget = new RetryBudget(parts.config);
   }
 
   async open(): Promise<Transport> {
@@ -129,7 +134,7 @@ class ObjectReading {
 
   #from(offset: number, versionId: string | null): AsyncGenerator<Buffer> | null {
     if (this.#version === null || offset > this.#version.total) return null;
-    const rest = new ObjectReading(this.client, this.address, this.config, this.signal, versionId);
+    const rest = new ObjectReading(this.parts, versionId);
     rest.#position = offset;
     rest.#version = this.#version;
     return rest.#chunks(null);
@@ -162,7 +167,7 @@ class ObjectReading {
   /** The chunks of a body; one that sends nothing for too long, while it is read, ends with an error. */
   async *#within(body: Readable): AsyncGenerator<Buffer> {
     const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-    const { idleTimeoutMs } = this.config;
+    const { idleTimeoutMs } = this.parts.config;
     for (;;) {
       const timer = setTimeout(() => body.destroy(this.#stalled()), idleTimeoutMs);
       try {
@@ -189,7 +194,8 @@ class ObjectReading {
 
   async #request(): Promise<GetObjectCommandOutput> {
     const { GetObjectCommand } = await import('@aws-sdk/client-s3');
-    const { bucket, key } = this.address;
+    const { client, address, signal } = this.parts;
+    const { bucket, key } = address;
     const etag = this.#version?.etag ?? null;
     const request = {
       ...{ Bucket: bucket, Key: key },
@@ -197,7 +203,7 @@ class ObjectReading {
       ...(etag === null ? {} : { IfMatch: etag }),
       ...(this.#position === 0 ? {} : { Range: `bytes=${this.#position}-` }),
     };
-    return this.client.send(new GetObjectCommand(request), { abortSignal: this.signal });
+    return client.send(new GetObjectCommand(request), { abortSignal: signal });
   }
 
   /** OB1 */
@@ -219,15 +225,17 @@ class ObjectReading {
 
   /** OB3. Charges an interruption and waits as long as it costs; anything else is thrown on. */
   async #wait(thrown: unknown): Promise<void> {
-    this.signal.throwIfAborted();
+    const { config, signal, onRetry } = this.parts;
+    signal.throwIfAborted();
     const { error, isPassing } = this.#trouble(thrown);
     if (!isPassing) throw error;
     const waitMs = this.#budget.spend(this.#position);
     if (waitMs === null) {
-      const text = `${error.message} Given up after ${this.config.retries} retries.`;
+      const text = `${error.message} Given up after ${config.retries} retries.`;
       throw new SluiceError(error.code, text, error.place);
     }
-    await sleep(waitMs, undefined, { signal: this.signal });
+    await sleep(waitMs, undefined, { signal });
+    onRetry(error.code);
   }
 
   #trouble(thrown: unknown): { readonly error: SluiceError; readonly isPassing: boolean } {
@@ -235,11 +243,11 @@ class ObjectReading {
     const { total } = this.#version ?? { total: null };
     const progress =
       this.#position === 0 ? '' : `${this.#position} of ${total ?? '?'} bytes had come before.`;
-    return storeTrouble(thrown, this.address, progress);
+    return storeTrouble(thrown, this.parts.address, progress);
   }
 
   #stalled(): Stalled {
-    const { display } = this.address;
+    const { display } = this.parts.address;
     return new Stalled(
       new SluiceError('SOURCE_STALLED', `${display} stopped sending after ${this.#position} bytes.`, {
         file: display,
@@ -248,14 +256,14 @@ class ObjectReading {
   }
 
   #changed(how: string): SluiceError {
-    const { display } = this.address;
+    const { display } = this.parts.address;
     return new SluiceError('SOURCE_CHANGED', `${display} changed while it was read: ${how}.`, {
       file: display,
     });
   }
 
   #serverError(what: string): SluiceError {
-    const { display } = this.address;
+    const { display } = this.parts.address;
     return new SluiceError('SOURCE_SERVER_ERROR', `${display} cannot be read: ${what}.`, { file: display });
   }
 }

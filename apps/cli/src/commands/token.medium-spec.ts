@@ -22,7 +22,7 @@ describe('sluice token', () => {
   });
 
   beforeEach(async () => {
-    await client.query('TRUNCATE sluice.access_token, sluice.audit');
+    await client.query('TRUNCATE sluice.access_token, sluice.command_audit');
     start();
   });
 
@@ -53,7 +53,7 @@ describe('sluice token', () => {
     );
     expect(rows).toEqual([{ days: 90 }]);
     const { rows: commands } = await client.query<object>(
-      'SELECT caller, who, role, action, targets, outcome FROM sluice.audit ORDER BY id',
+      'SELECT caller, who, role, action, targets, outcome FROM sluice.command_audit ORDER BY id',
     );
     const mine = { caller: 'command line', who: userName(), role: null, targets: ['grafana'], outcome: 'ok' };
     expect(commands).toEqual([

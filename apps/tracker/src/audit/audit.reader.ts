@@ -19,7 +19,7 @@ export class AuditReader {
   async list({ who, action, dataset, cursor, limit }: AuditQuery): Promise<Page<AuditEntry>> {
     const rows = await this.database.query<AuditRow[]>(
       `SELECT id, at, service, caller, who, role, action, dataset, targets, outcome, finished_at AS "finishedAt"
-       FROM sluice.audit
+       FROM sluice.command_audit
        WHERE ($1::text IS NULL OR who = $1) AND ($2::text IS NULL OR action = $2)
          AND ($3::text IS NULL OR dataset = $3) AND ($4::uuid IS NULL OR id < $4)
        ORDER BY id DESC LIMIT $5`,

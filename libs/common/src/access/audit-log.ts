@@ -23,7 +23,7 @@ export interface AuditedCommand extends AuditSubject {
 const MAX_CHARACTERS = 300;
 
 /**
- * Who gave which command, in the table `sluice.audit`.
+ * Who gave which command, in the table `sluice.command_audit`.
  *
  * - AU1: a command's row is there before the command is carried out: where it cannot be written, nothing is done. So no change is
  *   without a row, whatever ends the process; the row then has no outcome.
@@ -47,7 +47,7 @@ export class AuditLog {
     const id = uuidv7();
     const { service, who, caller, role, action, dataset, targets = [] } = command;
     await this.database.query(
-      `INSERT INTO sluice.audit (id, service, who, caller, role, action, dataset, targets) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      `INSERT INTO sluice.command_audit (id, service, who, caller, role, action, dataset, targets) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
       [id, service, cut(who), caller, role, action, named(dataset), targets.map(cut)],
     );
     return id;
@@ -61,7 +61,7 @@ export class AuditLog {
   async end(id: string, outcome: string, { dataset, targets = [] }: AuditSubject = {}): Promise<void> {
     await this.database
       .query(
-        `UPDATE sluice.audit SET outcome = $2, finished_at = now(), dataset = coalesce($3, dataset),
+        `UPDATE sluice.command_audit SET outcome = $2, finished_at = now(), dataset = coalesce($3, dataset),
            targets = targets || ARRAY(SELECT new FROM unnest($4::text[]) AS new WHERE new <> ALL (targets))
          WHERE id = $1 AND outcome IS NULL`,
         [id, outcome, named(dataset), targets.map(cut)],
@@ -99,7 +99,7 @@ export function ownCommand(action: AuditAction, subject: AuditSubject = {}): Aud
  */
 export async function pruneAudit(database: Pick<pg.Pool, 'query'>, keepDays: number): Promise<number> {
   const { rowCount } = await database.query(
-    `DELETE FROM sluice.audit WHERE at < now() - $1::integer * interval '1 day'`,
+    `DELETE FROM sluice.command_audit WHERE at < now() - $1::integer * interval '1 day'`,
     [keepDays],
   );
   return rowCount ?? 0;

@@ -78,7 +78,7 @@ describe('the audit of commands', () => {
   });
 
   beforeEach(async () => {
-    await pool.query('TRUNCATE sluice.audit');
+    await pool.query('TRUNCATE sluice.command_audit');
     work = () => Promise.resolve({});
     ran = 0;
     lost = [];
@@ -93,7 +93,9 @@ describe('the audit of commands', () => {
   }
 
   async function entries(): Promise<Record<string, unknown>[]> {
-    const { rows } = await pool.query<Record<string, unknown>>('SELECT * FROM sluice.audit ORDER BY id');
+    const { rows } = await pool.query<Record<string, unknown>>(
+      'SELECT * FROM sluice.command_audit ORDER BY id',
+    );
     return rows;
   }
 
@@ -121,16 +123,16 @@ describe('the audit of commands', () => {
   });
 
   it('AU1: nothing is done where the row cannot be written', async () => {
-    await pool.query('ALTER TABLE sluice.audit ADD CONSTRAINT none CHECK (false)');
+    await pool.query('ALTER TABLE sluice.command_audit ADD CONSTRAINT none CHECK (false)');
     const { status } = await post('/things');
-    await pool.query('ALTER TABLE sluice.audit DROP CONSTRAINT none');
+    await pool.query('ALTER TABLE sluice.command_audit DROP CONSTRAINT none');
     expect([status, ran]).toEqual([500, 0]);
   });
 
   it('AU2: an outcome that cannot be written changes no answer', async () => {
-    work = () => pool.query('ALTER TABLE sluice.audit ADD CONSTRAINT none CHECK (outcome IS NULL)');
+    work = () => pool.query('ALTER TABLE sluice.command_audit ADD CONSTRAINT none CHECK (outcome IS NULL)');
     const { status } = await post('/things');
-    await pool.query('ALTER TABLE sluice.audit DROP CONSTRAINT none');
+    await pool.query('ALTER TABLE sluice.command_audit DROP CONSTRAINT none');
     expect([status, lost.length]).toEqual([201, 1]);
     expect(await entries()).toMatchObject([{ outcome: null }]);
   });
@@ -181,7 +183,7 @@ describe('the audit of commands', () => {
     await post('/things');
     await post('/things');
     await pool.query(
-      `UPDATE sluice.audit SET at = at - interval '31 days' WHERE id = (SELECT min(id::text)::uuid FROM sluice.audit)`,
+      `UPDATE sluice.command_audit SET at = at - interval '31 days' WHERE id = (SELECT min(id::text)::uuid FROM sluice.command_audit)`,
     );
     expect(await pruneAudit(pool, 32)).toBe(0);
     expect(await pruneAudit(pool, 30)).toBe(1);

@@ -1,5 +1,6 @@
 /** Datasets that no stage knows, in batches of few records; traced. */
 import { OtlpReceiver } from '../support/otlp-receiver.js';
+import { cloudwatch } from './scenarios/cloudwatch.js';
 import { deletes } from './scenarios/deletes.js';
 import { metrics } from './scenarios/metrics.js';
 import { nestedChildren } from './scenarios/nested-children.js';
@@ -16,5 +17,6 @@ onOneSystem({ env: { SLUICE_BATCH_RECORDS: '3', OTEL_EXPORTER_OTLP_ENDPOINT: rec
   deletes,
   repairEdits,
   metrics,
+  cloudwatch,
   traces(receiver),
 ]);

@@ -72,7 +72,7 @@ describe('the log group', () => {
 });
 
 describe('the metrics', () => {
-  it('count the lines of errors, whoever logs them, and no others', () => {
+  it('count the lines of errors, and no others', () => {
     const lines = logged((logger) => {
       logger.error({ err: new Error('no') }, 'stuck');
       logger.child({ job: 'j' }).fatal('ending');

@@ -10,11 +10,13 @@ export interface Resource {
 }
 
 /** @param name of a file of deploy/aws */
-export function awsFile<T>(name: string): T {
-  return JSON.parse(readFileSync(join(checkoutFolder(), 'deploy', 'aws', name), 'utf8')) as T;
+export function awsFile(name: string): unknown {
+  return JSON.parse(readFileSync(join(checkoutFolder(), 'deploy', 'aws', name), 'utf8'));
 }
 
-const { Resources: RESOURCES } = awsFile<{ Resources: Readonly<Record<string, Resource>> }>('template.json');
+const { Resources: RESOURCES } = awsFile('template.json') as {
+  Resources: Readonly<Record<string, Resource>>;
+};
 
 /** Logical id and properties of the resources of a type, such as `AWS::Logs::LogGroup`. */
 export function resourcesOf<T>(type: string): (T & { readonly id: string })[] {

@@ -212,9 +212,9 @@ describe('the dashboard', () => {
 });
 
 describe('the configuration of the agent', () => {
-  const { logs } = awsFile<{
+  const { logs } = awsFile('agent.json') as {
     logs: { logs_collected: { files: { collect_list: Record<string, string>[] } } };
-  }>('agent.json');
+  };
   const collected = logs.logs_collected.files.collect_list;
 
   it('reads of each service the file that has every line, and no line twice', async () => {

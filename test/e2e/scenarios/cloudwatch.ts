@@ -18,7 +18,7 @@ export const cloudwatch = scenario('metrics of CloudWatch', {}, (running) => {
     writeFileSync(good, fileOf(...rows(5)));
     const bad = join(system.folder, 'not-counted.csv');
     writeFileSync(bad, row(1));
-    const jobs = [];
+    const jobs: string[] = [];
     for (const [source, state] of [
       [good, 'succeeded'],
       [bad, 'failed'],

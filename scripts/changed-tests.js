@@ -12,6 +12,7 @@ import { ROOT } from './refusal.js';
 const READ_BY = [
   [/\.md$|^docker-compose\.yml$|^Dockerfile$/, /^test\/docs\//],
   [/^(k8s|alerts)\/|^docker-compose\.yml$|^docs\/(kubernetes|operations)\.md$/, /^test\/kubernetes\//],
+  [/^deploy\/aws\//, /^test\/operations\/cloudwatch/],
   [/^(alerts|dashboards)\/|^docs\/runbooks\.md$/, /^(dashboards|test\/operations)\//],
   [/^package(-lock)?\.json$|^(jest|eslint)\.config\.js$|^tsconfig.*\.json$/, /./],
   [/^scripts\//, /^test\/(scripts|docs)\//],

@@ -1,5 +1,6 @@
 /** Datasets that no stage knows, in batches of few records; traced. */
 import { OtlpReceiver } from '../support/otlp-receiver.js';
+import { cloudwatch } from './scenarios/cloudwatch.js';
 import { deletes } from './scenarios/deletes.js';
 import { nestedChildren } from './scenarios/nested-children.js';
 import { repairEdits } from './scenarios/repair-edits.js';
@@ -14,5 +15,6 @@ onOneSystem({ env: { SLUICE_BATCH_RECORDS: '3', OTEL_EXPORTER_OTLP_ENDPOINT: rec
   writtenOtherwise,
   deletes,
   repairEdits,
+  cloudwatch,
   traces(receiver),
 ]);

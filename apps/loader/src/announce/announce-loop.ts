@@ -6,6 +6,7 @@ import { loggableMessage } from '#common/telemetry/logger.js';
 import { clearWait, declareWait } from '#core/job/job-wait.js';
 import type { Announcer, EndedJob } from './announcer.js';
 import { AnnounceRepository } from './announce.repository.js';
+import { logEnd } from './end-line.js';
 
 export interface AnnounceLoopParts {
   readonly pool: Pool;
@@ -38,6 +39,8 @@ interface Failures {
  *
  * - AN1: what fails for one job is put off for that job alone, with growing pauses; all others have their turns.
  * - AN2: a job that has ended and cannot be announced says so in its row.
+ * - AN3: the log has a line for each end of a job; a second one only when the loader dies before the row says that the end
+ *   is announced.
  */
 export class AnnounceLoop {
   private readonly repository: AnnounceRepository;
@@ -104,6 +107,7 @@ export class AnnounceLoop {
       }
       if (job.end) {
         await announcer.announceJob(job);
+        logEnd(this.parts.logger, job);
         await this.repository.markAnnounced(id);
         this.parts.onAnnounced(job);
       }

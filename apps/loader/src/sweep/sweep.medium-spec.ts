@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { loggerTo } from '#common/telemetry/logger.js';
 import { eventually } from '#test/support/eventually.js';
 import { SHOPS, SweepHarness, untilRow } from '#test/support/finalizing.js';
 import { StagedJobs } from '#test/support/staged-job.js';
@@ -274,7 +275,7 @@ describe('Sweep', () => {
     await until(id, `state = 'succeeded' AND epoch = 3`);
   });
 
-  it('counts the ends of jobs, those whose sums do not add up, and the time of each step', async () => {
+  it('counts and logs the ends of jobs, counts those whose sums do not add up, and the time of each step', async () => {
     const registry = new Registry();
     const metrics = new LoaderMetrics(registry, await loadRegistry());
     const linesOf = async (name: string): Promise<string[]> =>
@@ -283,7 +284,11 @@ describe('Sweep', () => {
       'sluice_balance_failures_total{dataset="tax-registration"} 0',
     );
     const good = await jobs.loaded([[SHOP]]);
+    const lines: { ended?: string; msg: string }[] = [];
+    const write = (line: string): void => void lines.push(JSON.parse(line) as (typeof lines)[number]);
+    const endLines = (): unknown[] => lines.filter(({ ended }) => ended !== undefined);
     const counted = {
+      logger: loggerTo({ write }, 'loader', 'info'),
       onUnbalanced: (dataset: string) => {
         metrics.unbalanced(dataset);
       },
@@ -302,6 +307,16 @@ describe('Sweep', () => {
       'sluice_jobs_ended_total{dataset="shops",state="succeeded"} 1',
     );
     await until(good, 'announced');
+    // AN3.
+    const line = {
+      msg: 'the job has ended',
+      dataset: 'shops',
+      records: 1,
+      loaded: 1,
+      refused: 0,
+      superseded: 0,
+    };
+    expect(endLines()).toMatchObject([{ ...line, job: good, ended: 'succeeded', level: 'info' }]);
     expect(await linesOf('sluice_finalize_step_seconds')).toContain(
       'sluice_finalize_step_seconds_count{step="swap"} 1',
     );
@@ -313,6 +328,8 @@ describe('Sweep', () => {
     expect(await linesOf('sluice_balance_failures_total')).toContain(
       'sluice_balance_failures_total{dataset="shops"} 1',
     );
+    const failed = { job: bad, ended: 'failed', level: 'warn', code: 'JOB_UNBALANCED', loaded: 0 };
+    expect(endLines().slice(1)).toMatchObject([{ ...line, ...failed }]);
   });
 
   it('announces until it is announced', async () => {

@@ -1,3 +1,4 @@
+import type { JobCounts } from '#api/job-facts.js';
 import type { JobState } from '#api/job-words.js';
 import type { SqlClient } from '#common/postgres/sql-client.js';
 
@@ -16,6 +17,10 @@ export interface AnnouncedJob {
   readonly state: JobState;
   readonly end: boolean;
   readonly refusals: boolean;
+  /** Null until they are written, as {@link end} is false until then. */
+  readonly counts: JobCounts | null;
+  /** Code of the error that a failed job has. */
+  readonly code: string | null;
 }
 
 /**
@@ -30,7 +35,7 @@ export async function takeToAnnounce(
   const { rows } = await client.query<AnnouncedJob>(
     `UPDATE sluice.job SET announcer = $2, announcer_until = now() + $3 * interval '1 second'
      WHERE id = $1 AND (announcer = $2 OR announcer_until IS NULL OR announcer_until < now())
-     RETURNING id, dataset, state,
+     RETURNING id, dataset, state, counts, error ->> 'code' AS code,
        NOT announced AND counts IS NOT NULL AND state IN ('succeeded', 'failed', 'cancelled') AS end,
        EXISTS (SELECT FROM sluice.ledger WHERE ledger.job = job.id AND NOT refusals_announced) AS refusals`,
     [id, owner, LEASE_SECONDS],

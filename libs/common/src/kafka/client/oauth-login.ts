@@ -27,18 +27,18 @@ export function oauthMechanism(login: OAuthLogin): Mechanism {
     authenticationProvider: ({ saslAuthenticate }) => ({
       authenticate: async () => {
         const token = await tokens.current();
-        const exchange = (text: string): Promise<string | void> =>
-          saslAuthenticate({ request: { encode: () => framed(text) }, response: PLAIN_TEXT });
-        let refusal: string | void = undefined;
+        const exchange = async (text: string): Promise<string> =>
+          String((await saslAuthenticate({ request: { encode: () => framed(text) }, response: TEXT })) ?? '');
+        let refusal = '';
         try {
           refusal = await exchange(`n,,\u0001auth=Bearer ${token}\u0001\u0001`);
+          if (refusal === '') return;
           // Brokers send the reason of a refusal as a question, and fail the login at the answer to it. kafkajs's own
           // provider takes that question for a success, and is cut off without a reason at its next request.
-          if (refusal) await exchange('\u0001');
-          else return;
+          await exchange('\u0001');
         } catch (error) {
           if (kafkaErrorName(error) !== 'SASL_AUTHENTICATION_FAILED') throw error;
-          refusal ??= messageOf(error);
+          if (refusal === '') refusal = messageOf(error);
         }
         tokens.forget(token);
         throw new OAuthFault(
@@ -58,7 +58,7 @@ function framed(text: string): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
-const PLAIN_TEXT = {
+const TEXT = {
   decode: (answer: Buffer): Buffer => answer.subarray(4),
   parse: (bytes: Buffer): string => bytes.toString(),
 };

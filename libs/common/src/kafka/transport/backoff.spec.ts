@@ -9,7 +9,7 @@ const GROWING_TO_30_S = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000
 const refused = new kafkajs.KafkaJSSASLAuthenticationError('SASL PLAIN authentication failed');
 const wrongCertificate = new kafkajs.KafkaJSConnectionError('Connection error: x', {
   code: 'CERT_HAS_EXPIRED',
-} as object);
+});
 const away = new kafkajs.KafkaJSConnectionError('Connection timeout', {});
 
 const waits = (error: unknown, random: number): number[] =>

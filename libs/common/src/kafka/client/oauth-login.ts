@@ -28,7 +28,7 @@ export function oauthMechanism(login: OAuthLogin): Mechanism {
       authenticate: async () => {
         const token = await tokens.current();
         const exchange = async (text: string): Promise<string> =>
-          String((await saslAuthenticate({ request: { encode: () => framed(text) }, response: TEXT })) ?? '');
+          (await saslAuthenticate({ request: { encode: () => framed(text) }, response: TEXT })) ?? '';
         let refusal = '';
         try {
           refusal = await exchange(`n,,\u0001auth=Bearer ${token}\u0001\u0001`);

@@ -80,7 +80,7 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
       meaning: 'the provider at KAFKA_OAUTH_TOKEN_ENDPOINT is away, and there is no valid token',
     },
   ],
-  ['OAUTH_CLIENT_REFUSED', { kind: 'setup', meaning: 'that provider gives this client no token' }],
+  ['OAUTH_CLIENT_REFUSED', { kind: 'setup', meaning: 'the provider gives this client no token' }],
   ['OAUTH_TOKEN_REFUSED', { kind: 'setup', meaning: 'the brokers do not accept the token' }],
   ['UNSUPPORTED_VERSION', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
   ['KafkaJSServerDoesNotSupportApiKey', { kind: 'setup', meaning: 'the brokers are too old or too new' }],

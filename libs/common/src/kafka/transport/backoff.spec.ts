@@ -6,7 +6,9 @@ import { backoffOf } from './backoff.js';
 const ATTEMPTS = [1, 2, 3, 4, 5, 6, 7, 8, 100];
 const GROWING_TO_30_S = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000];
 
-const refused = new kafkajs.KafkaJSSASLAuthenticationError('SASL PLAIN authentication failed');
+const refused = new kafkajs.KafkaJSProtocolError(
+  Object.assign(new Error('x'), { type: 'SASL_AUTHENTICATION_FAILED', code: 58, retriable: false }),
+);
 const wrongCertificate = new kafkajs.KafkaJSConnectionError('Connection error: x', {
   code: 'CERT_HAS_EXPIRED',
 });

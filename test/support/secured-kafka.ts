@@ -14,6 +14,7 @@ const ADMIN = { username: 'admin', password: 'admin' } as const;
 
 const PLAIN_MODULE = 'org.apache.kafka.common.security.plain.PlainLoginModule';
 const SCRAM_MODULE = 'org.apache.kafka.common.security.scram.ScramLoginModule';
+const OAUTH = 'org.apache.kafka.common.security.oauthbearer';
 
 /**
  * Settings that make a broker ask for logins at `loginPort` and judge every request by ACLs. The plain port stays for the
@@ -71,6 +72,31 @@ function withTls(settings: Record<string, string>, tlsPort: number, pemFile: str
   };
 }
 
+/** Whose tokens such a broker takes. */
+export interface TokenIssuer {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly jwksUrl: string;
+}
+
+/** Has the listener for logins take tokens too: Kafka's own check of signature, issuer, audience and expiry. */
+function withTokens(
+  settings: Record<string, string>,
+  { issuer, audience, jwksUrl }: TokenIssuer,
+): Record<string, string> {
+  const login = 'listener.name.login.oauthbearer.sasl';
+  const enabled = 'listener.name.login.sasl.enabled.mechanisms';
+  return {
+    ...settings,
+    [enabled]: `${settings[enabled]},OAUTHBEARER`,
+    [`${login}.jaas.config`]: `${OAUTH}.OAuthBearerLoginModule required;`,
+    [`${login}.server.callback.handler.class`]: `${OAUTH}.OAuthBearerValidatorCallbackHandler`,
+    'sasl.oauthbearer.jwks.endpoint.url': jwksUrl,
+    'sasl.oauthbearer.expected.issuer': issuer,
+    'sasl.oauthbearer.expected.audience': audience,
+  };
+}
+
 export interface SecuredKafka {
   /** Where it asks for no login, for one, for one over TLS, and its controller for one by PLAIN alone. */
   readonly ports: Readonly<Record<'port' | 'loginPort' | 'tlsPort' | 'controllerPort', number>>;
@@ -80,8 +106,15 @@ export interface SecuredKafka {
   stop(): Promise<void>;
 }
 
-/** Such a broker of its own, with no topic and no right. @param plainUsers as for {@link securedSettings} */
-export async function startSecuredKafka(plainUsers: Readonly<Record<string, string>>): Promise<SecuredKafka> {
+/**
+ * Such a broker of its own, with no topic and no right.
+ * @param plainUsers as for {@link securedSettings}
+ * @param tokens whose tokens are a login; its keys must be there when the broker starts
+ */
+export async function startSecuredKafka(
+  plainUsers: Readonly<Record<string, string>>,
+  tokens: TokenIssuer,
+): Promise<SecuredKafka> {
   const run = new RunFolder('kafka-login');
   const chooser = new PortChooser({ reserves: true });
   const ports = {
@@ -92,9 +125,16 @@ export async function startSecuredKafka(plainUsers: Readonly<Record<string, stri
   };
   const { port, controllerPort } = ports;
   const [folder, logFile] = [join(run.path, 'kafka'), join(run.path, 'kafka.log')];
-  const settings = withTls(securedSettings(ports, plainUsers), ports.tlsPort, join(run.path, 'broker.pem'));
+  const settings = withTls(
+    withTokens(securedSettings(ports, plainUsers), tokens),
+    ports.tlsPort,
+    join(run.path, 'broker.pem'),
+  );
   try {
-    await run.start(await planKafka({ folder, logFile, port, controllerPort, heapMb: 384, settings }));
+    const plan = await planKafka({ folder, logFile, port, controllerPort, heapMb: 384, settings });
+    // Kafka asks no address that this property does not list.
+    const allowed = `-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${tokens.jwksUrl}`;
+    await run.start({ ...plan, args: [allowed, ...plan.args] });
   } catch (error) {
     await run.remove();
     chooser.release();

@@ -1,5 +1,5 @@
 import { IsInt, IsOptional, IsString, IsUrl, Matches, Max, Min } from '#common/validation/class-validator.js';
-import { IsBrokerList, IsFolderList, IsPostgresUrl, IsReadableFile } from '#common/config/checks.js';
+import { IsBrokerList, IsFolderList, IsPostgresUrl, IsReadableFile, itemsOf } from '#common/config/checks.js';
 import { Variable } from '#common/config/environment.js';
 import { KafkaSecurityConfig } from '#common/config/kafka-security.config.js';
 
@@ -107,7 +107,6 @@ export class CliConfig extends KafkaSecurityConfig {
   }
 
   override crossCheck(): readonly string[] {
-    const brokers = (this.kafkaBrokers ?? '').split(',').map((broker) => broker.trim());
-    return [...super.crossCheck(), ...this.plainProblems(brokers.filter((broker) => broker !== ''))];
+    return [...super.crossCheck(), ...this.plainProblems(itemsOf(this.kafkaBrokers ?? ''))];
   }
 }

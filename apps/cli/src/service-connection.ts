@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
+import { isLoopbackHost, isSafeForSecrets } from '#common/access/loopback.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 
 /** Where a running system listens, without a slash at the end, and how its caller is known there. */
@@ -46,8 +46,8 @@ export class ServiceConnection {
   private tokenFor(service: string, url: string): string | undefined {
     const { accessToken, token, insecureHttp } = this.addresses;
     // The token of the machine opens any file of it: it is sent to this machine only.
-    if (accessToken === undefined) return isLoopback(url) ? token : undefined;
-    if (isLoopback(url) || url.startsWith('https:') || insecureHttp === true) return accessToken;
+    if (accessToken === undefined) return isLoopbackHost(new URL(url).hostname) ? token : undefined;
+    if (isSafeForSecrets(url) || insecureHttp === true) return accessToken;
     throw new SluiceError(
       'USAGE_INVALID',
       `The token is not sent to the ${service} at ${new URL(url).origin}: it could be read on the way. Use an https address.`,
@@ -86,12 +86,4 @@ function reasonOf(error: unknown): string {
   if (name === 'TimeoutError') return 'no answer in time';
   if (typeof code === 'string') return code;
   return typeof cause === 'object' && cause !== null ? reasonOf(cause) : message;
-}
-
-/** Whether what is sent there stays on this machine. */
-export function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return (
-    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
-  );
 }

@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
+import { itemsOf } from '#common/config/checks.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { createKafka } from '#common/kafka/client/kafka-client.js';
 import { brokerErrorCode, brokerErrorText, classifyBrokerError } from '#common/kafka/client/kafka-errors.js';
@@ -14,7 +15,7 @@ export async function kafkaAt(context: CliContext, brokers: string, clientId: st
   const isOwnKafka = running?.startedKafka === true && brokers === running.kafkaBrokers;
   return createKafka({
     ...(isOwnKafka ? {} : context.settings().kafkaSecurity()),
-    brokers: brokers.split(',').map((broker) => broker.trim()),
+    brokers: itemsOf(brokers),
     clientId,
     logger: pino({ level: 'silent' }), // what goes wrong for good is thrown and printed
   });

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { isSafeForSecrets } from '#common/access/loopback.js';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { SluiceClient } from '../client.js';
 import {
@@ -13,7 +14,6 @@ import type { Exit } from '../exit-codes.js';
 import { successJson } from '../render/envelope.js';
 import { askSecretly } from '../render/prompt.js';
 import { type TableColumn, renderTable } from '../render/table.js';
-import { isLoopback } from '../service-connection.js';
 import { type CliContext, interruptible, widthOf, write } from './context.js';
 
 export interface LoginOptions {
@@ -180,7 +180,7 @@ function trackerBeside(ingestorUrl: string): string {
 }
 
 function refuseToBeRead(urls: readonly string[]): void {
-  const plain = urls.find((url) => url.startsWith('http:') && !isLoopback(url));
+  const plain = urls.find((url) => !isSafeForSecrets(url));
   if (plain === undefined) return;
   throw new SluiceError(
     'USAGE_INVALID',

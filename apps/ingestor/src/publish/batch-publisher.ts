@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { SluiceError, messageOf } from '#common/errors/sluice-error.js';
 import { faultPoint } from '#common/faults/fault-point.js';
 import type { OutgoingMessage } from '#common/kafka/message.js';
+import { backoffOf } from '#common/kafka/transport/backoff.js';
 import type { Publisher } from '#common/kafka/transport/publisher.js';
 import { withTraceparent } from '#common/kafka/traceparent.js';
 import type { Checkpoint } from '#core/job/job.entity.js';
@@ -51,8 +52,6 @@ export interface SentBatch {
 
 /** No waiting makes a batch smaller, or brings back partitions of a topic that was created again. */
 const ENDS_THE_JOB: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'PARTITION_MISSING']);
-const FIRST_BACKOFF_MS = 200;
-const LONGEST_BACKOFF_MS = 5_000;
 
 /**
  * Publishes the raw batches of one job, several requests in flight.
@@ -211,9 +210,8 @@ export class BatchPublisher {
         if (!(error instanceof SluiceError) || ENDS_THE_JOB.has(error.code)) throw error;
         logger.warn({ job: facts.job, batch, attempt }, `waiting to publish: ${error.message}`);
         onWaiting(error.message);
-        const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
         // An abort ends the wait, and is checked only here: what is under way is announced when it arrives.
-        await delay(backoffMs, undefined, { signal }).catch(() => undefined);
+        await delay(backoffOf(attempt, error), undefined, { signal }).catch(() => undefined);
         signal.throwIfAborted();
       }
     }

@@ -1,12 +1,19 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { type CryptoKey, type JWK, SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { type CryptoKey, SignJWT } from 'jose';
+import {
+  type SigningKey,
+  issuerOf,
+  provide,
+  signingKey,
+  startOidcProvider,
+  stopServer,
+} from '#test/support/oidc-provider.js';
 import { type OidcOptions, OidcTokens, addressOfKeys } from './oidc-tokens.js';
 import type { Role } from './role-names.js';
 
-/** Not as a literal, by which its types would be looked for. */
-const PROVIDER: string = 'oidc-provider';
+const CLIENT = { id: 'ci', secret: 'secret' };
 const AUDIENCE = 'https://sluice.example';
 const ROLES = new Map<string, Role>([
   ['read', 'read'],
@@ -20,66 +27,6 @@ interface Signing {
   readonly seconds?: number;
   readonly alg?: string;
   readonly by?: CryptoKey | Uint8Array;
-}
-
-interface SigningKey {
-  readonly privateKey: CryptoKey;
-  readonly jwk: JWK;
-}
-
-async function signingKey(kid: string): Promise<SigningKey> {
-  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-  return { privateKey, jwk: { ...(await exportJWK(privateKey)), kid, alg: 'ES256', use: 'sig' } };
-}
-
-/** Of oidc-provider, which brings no types. */
-type Callback = Parameters<typeof createServer>[1];
-type Provider = new (issuer: string, configuration: object) => { readonly callback: () => Callback };
-
-/** A provider that gives its client tokens for whatever it asks for, with the roles of the test. */
-async function startProvider(keys: readonly SigningKey[], port = 0): Promise<Server> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  await provide(server, keys);
-  return server;
-}
-
-/** Its keys are these from now on. */
-async function provide(server: Server, keys: readonly SigningKey[]): Promise<void> {
-  const { default: Provider } = (await import(PROVIDER)) as { default: Provider };
-  const provider = new Provider(issuerOf(server), {
-    jwks: { keys: keys.map(({ jwk }) => jwk) },
-    clients: [
-      {
-        ...{ client_id: 'ci', client_secret: 'secret', grant_types: ['client_credentials'] },
-        ...{ redirect_uris: [], response_types: [], id_token_signed_response_alg: 'ES256' },
-      },
-    ],
-    clientAuthMethods: ['client_secret_basic'],
-    features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
-      resourceIndicators: {
-        enabled: true,
-        getResourceServerInfo: (_context: unknown, resource: string) => ({
-          ...{ scope: 'read ops', audience: resource, accessTokenFormat: 'jwt' },
-          jwt: { sign: { alg: 'ES256' } },
-        }),
-      },
-    },
-    extraTokenClaims: () => ({ realm: { roles: ['something', 'ops', 'read'] } }),
-  });
-  server.removeAllListeners('request');
-  server.on('request', provider.callback() as () => void);
-}
-
-function issuerOf(server: Server): string {
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-async function stop(server: Server): Promise<void> {
-  server.closeAllConnections();
-  await new Promise((closed) => server.close(closed));
 }
 
 async function askFor(server: Server, resource: string, scope = 'ops'): Promise<string> {
@@ -130,16 +77,16 @@ describe('tokens of an OIDC provider', () => {
     jest.spyOn(console, 'warn').mockImplementation(() => undefined);
     jest.spyOn(console, 'info').mockImplementation(() => undefined);
     key = await signingKey('one');
-    server = await startProvider([key]);
+    server = await startOidcProvider([key], CLIENT);
   });
 
   afterAll(async () => {
     jest.restoreAllMocks();
-    await stop(server);
+    await stopServer(server);
   });
 
   const others: Server[] = [];
-  afterEach(() => Promise.all(others.splice(0).map(stop)));
+  afterEach(() => Promise.all(others.splice(0).map(stopServer)));
 
   const tokensOf = (issuer: string, changes: Partial<OidcOptions> = {}): OidcTokens =>
     new OidcTokens({
@@ -175,7 +122,7 @@ describe('tokens of an OIDC provider', () => {
   });
 
   it('OI1: of another issuer do not count, also with the same key', async () => {
-    const other = await startProvider([key]);
+    const other = await startOidcProvider([key], CLIENT);
     others.push(other);
     expect(await tokensOf(issuerOf(server)).holderOf(await askFor(other, AUDIENCE))).toBeNull();
   });
@@ -218,16 +165,16 @@ describe('tokens of an OIDC provider', () => {
   });
 
   it('OI2: signed by a new key of the provider count without a restart', async () => {
-    const first = await startProvider([key]);
+    const first = await startOidcProvider([key], CLIENT);
     const tokens = tokensOf(issuerOf(first));
     expect(await tokens.holderOf(await askFor(first, AUDIENCE))).toMatchObject({ name: 'ci' });
     others.push(first);
-    await provide(first, [await signingKey('two')]);
+    await provide(first, [await signingKey('two')], CLIENT);
     expect(await tokens.holderOf(await askFor(first, AUDIENCE))).toMatchObject({ name: 'ci' });
   });
 
   it('OI3: cannot be checked while the provider is away, unless its keys are known', async () => {
-    const first = await startProvider([key]);
+    const first = await startOidcProvider([key], CLIENT);
     const token = await askFor(first, AUDIENCE);
     const reasons: unknown[] = [];
     const onAway = (error: unknown): void => void reasons.push(error);
@@ -235,23 +182,23 @@ describe('tokens of an OIDC provider', () => {
     const late = tokensOf(issuerOf(first), { onAway });
     await known.holderOf(token);
     const { port } = first.address() as AddressInfo;
-    await stop(first);
+    await stopServer(first);
     expect(await known.holderOf(token)).toMatchObject({ name: 'ci' });
     await expect(late.holderOf(token)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE', status: 503 });
     expect(reasons).toHaveLength(1);
-    others.push(await startProvider([key], port));
+    others.push(await startOidcProvider([key], CLIENT, port));
     expect(await late.holderOf(token)).toMatchObject({ name: 'ci' });
   });
 
   it.each([0, 60_000])(
     'OI3: of known keys count while the provider is away, whatever key a forged one names (looks again after %d ms)',
     async (cooldownMs) => {
-      const first = await startProvider([key]);
+      const first = await startOidcProvider([key], CLIENT);
       const token = await askFor(first, AUDIENCE);
       const tokens = tokensOf(issuerOf(first), { cooldownMs });
       const forged = await signed({ iss: issuerOf(first) }, { kid: 'unknown' });
       await tokens.holderOf(token);
-      await stop(first);
+      await stopServer(first);
       jest.useFakeTimers({ now: Date.now() + 120_000, doNotFake: [...DO_NOT_FAKE] });
       try {
         await expect(tokens.holderOf(forged)).rejects.toMatchObject({ code: 'OIDC_UNAVAILABLE' });

@@ -2,8 +2,9 @@ import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { IsIn, IsInt, IsString, Matches, Max, Min } from '../validation/class-validator.js';
 import ipaddr from 'ipaddr.js';
 import { ACCESS_MODES, type AccessMode } from '../access/access-modes.js';
+import { isLoopbackHost, isSafeForSecrets } from '../access/loopback.js';
 import { ROLES, type Role } from '../access/role-names.js';
-import { IsListenAddress, IsReadableFile, works } from './checks.js';
+import { IsListenAddress, IsReadableFile, itemsOf, works } from './checks.js';
 import { Variable } from './environment.js';
 import { MessageKeyConfig } from './message-key.config.js';
 
@@ -117,10 +118,7 @@ export class AccessConfig extends MessageKeyConfig {
 
   /** Names and addresses that requests may come by, besides those of the socket (libs/common/src/http). */
   extraHosts(): string[] {
-    return this.allowedHosts
-      .split(',')
-      .map((host) => host.trim())
-      .filter((host) => host !== '');
+    return itemsOf(this.allowedHosts);
   }
 
   /** PEM texts as they are now; null where the port speaks plain HTTP. */
@@ -130,7 +128,7 @@ export class AccessConfig extends MessageKeyConfig {
 
   /** Networks as `SLUICE_TRUSTED_PROXY` has them, each with its length. */
   trustedProxies(): [ipaddr.IPv4 | ipaddr.IPv6, number][] {
-    return listed(this.trustedProxy).map((text) => {
+    return itemsOf(this.trustedProxy).map((text) => {
       if (text.includes('/')) return ipaddr.parseCIDR(text);
       const address = ipaddr.parse(text);
       return [address, address.kind() === 'ipv4' ? 32 : 128];
@@ -139,7 +137,7 @@ export class AccessConfig extends MessageKeyConfig {
 
   /** What values of the role claim mean. */
   rolesOfClaims(): ReadonlyMap<string, Role> {
-    const pairs = listed(this.oidcRoles).map((pair) => {
+    const pairs = itemsOf(this.oidcRoles).map((pair) => {
       const at = pair.lastIndexOf('=');
       return [pair.slice(0, at), pair.slice(at + 1) as Role] as const;
     });
@@ -176,9 +174,7 @@ export class AccessConfig extends MessageKeyConfig {
     if (issuer === '')
       return audience === '' ? [] : ['SLUICE_OIDC_AUDIENCE is set without SLUICE_OIDC_ISSUER'];
     const problems: string[] = [];
-    const url = URL.canParse(issuer) ? new URL(issuer) : null;
-    const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopbackHost(url.hostname));
-    if (!isSafe) problems.push('SLUICE_OIDC_ISSUER must be an https address');
+    if (!isSafeForSecrets(issuer)) problems.push('SLUICE_OIDC_ISSUER must be an https address');
     if (audience === '')
       problems.push(
         'SLUICE_OIDC_ISSUER is set without SLUICE_OIDC_AUDIENCE: tokens for other services would count',
@@ -186,16 +182,4 @@ export class AccessConfig extends MessageKeyConfig {
     if (this.access !== 'token') problems.push('SLUICE_OIDC_ISSUER is set, and SLUICE_ACCESS is not token');
     return problems;
   }
-}
-
-function listed(text: string): string[] {
-  return text
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== '');
-}
-
-/** A name other than `localhost` may mean any address. */
-function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
 }

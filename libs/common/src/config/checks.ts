@@ -4,11 +4,19 @@ import { ValidateBy } from '../validation/class-validator.js';
 
 /** Checks of single settings that class-validator does not have. A value that passes can still be unreachable. */
 
+/** Items of a list that is separated by commas, without blanks around them; empty ones do not count. */
+export function itemsOf(list: string): string[] {
+  return list
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
 /** `host:port`, separated by commas; an IPv6 address stands in brackets. */
 export function IsBrokerList(): PropertyDecorator {
   return check('isBrokerList', 'must be host:port, separated by commas', (text) => {
-    const brokers = text.split(',').map((broker) => broker.trim());
-    return brokers.some((broker) => broker !== '') && brokers.every((b) => b === '' || isHostAndPort(b));
+    const brokers = itemsOf(text);
+    return brokers.length > 0 && brokers.every(isHostAndPort);
   });
 }
 

@@ -9,6 +9,12 @@ import { childEnvironment, loadSettings, unset } from './environment.js';
 import { KafkaSecurityConfig } from './kafka-security.config.js';
 
 const LOGIN = { KAFKA_SASL_MECHANISM: 'SCRAM-SHA-256', KAFKA_USERNAME: 'a', KAFKA_PASSWORD: 'secret word' };
+const TOKENS = {
+  KAFKA_SASL_MECHANISM: 'OAUTHBEARER',
+  KAFKA_OAUTH_TOKEN_ENDPOINT: 'https://provider.example/token',
+  KAFKA_OAUTH_CLIENT_ID: 'sluice-loader',
+  KAFKA_OAUTH_CLIENT_SECRET: 'secret word',
+};
 
 describe('the login at the brokers', () => {
   it('is none unless it is set', () => {
@@ -33,7 +39,7 @@ describe('the login at the brokers', () => {
     ['KAFKA_SASL_MECHANISM is set without KAFKA_PASSWORD', { KAFKA_PASSWORD: undefined }],
     ['KAFKA_PASSWORD is set without KAFKA_SASL_MECHANISM', { KAFKA_SASL_MECHANISM: undefined }],
     [
-      'KAFKA_SASL_MECHANISM must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512',
+      'KAFKA_SASL_MECHANISM must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER',
       { KAFKA_SASL_MECHANISM: 'GSSAPI' },
     ],
     ['KAFKA_PASSWORD must hold no control characters', { KAFKA_PASSWORD: 'secret\0word' }],
@@ -63,6 +69,43 @@ describe('the login at the brokers', () => {
   });
 });
 
+describe('the login at the brokers by tokens', () => {
+  it('is what the variables say, the secret as it is now', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-login-'));
+    const file = join(folder, 'secret');
+    writeFileSync(file, 'first');
+    const { sasl } = loadSettings(ConnectionConfig, {
+      ...{ ...TOKENS, KAFKA_OAUTH_CLIENT_SECRET: undefined, KAFKA_OAUTH_CLIENT_SECRET_FILE: file },
+      ...{ KAFKA_OAUTH_SCOPE: 'kafka', KAFKA_OAUTH_AUDIENCE: 'brokers' },
+    }).kafkaSecurity();
+    expect(sasl).toEqual({
+      ...{ mechanism: 'oauthbearer', tokenEndpoint: 'https://provider.example/token' },
+      ...{ clientId: 'sluice-loader', clientSecret: 'first', scope: 'kafka', audience: 'brokers' },
+    });
+    writeFileSync(file, 'second');
+    expect(sasl).toMatchObject({ clientSecret: 'second' });
+    rmSync(folder, { recursive: true });
+  });
+
+  it.each([
+    ['KAFKA_SASL_MECHANISM is set without KAFKA_OAUTH_TOKEN_ENDPOINT', { KAFKA_OAUTH_TOKEN_ENDPOINT: '' }],
+    ['KAFKA_SASL_MECHANISM is set without KAFKA_OAUTH_CLIENT_ID', { KAFKA_OAUTH_CLIENT_ID: '' }],
+    ['KAFKA_SASL_MECHANISM is set without KAFKA_OAUTH_CLIENT_SECRET', { KAFKA_OAUTH_CLIENT_SECRET: '' }],
+    ['KAFKA_PASSWORD is set and KAFKA_SASL_MECHANISM is OAUTHBEARER', { KAFKA_PASSWORD: 'secret' }],
+    [
+      'KAFKA_OAUTH_SCOPE is set without KAFKA_SASL_MECHANISM',
+      { KAFKA_SASL_MECHANISM: '', KAFKA_OAUTH_SCOPE: 'a' },
+    ],
+    ['KAFKA_OAUTH_CLIENT_ID is set and KAFKA_SASL_MECHANISM is PLAIN', { KAFKA_SASL_MECHANISM: 'PLAIN' }],
+    ['must be an https address', { KAFKA_OAUTH_TOKEN_ENDPOINT: 'http://provider.example/token' }],
+    ['must be an https address', { KAFKA_OAUTH_TOKEN_ENDPOINT: 'https://user:secret@provider.example' }],
+  ])('is refused when it is half given or cannot be right: %s', (text, change) => {
+    const load = (): unknown => loadSettings(ConnectionConfig, { ...TOKENS, ...change });
+    expect(load).toThrow(text);
+    expect(load).not.toThrow('secret');
+  });
+});
+
 describe('TLS to the brokers', () => {
   const { cert, key } = SELF_SIGNED;
   const TLS = { KAFKA_TLS: 'on', KAFKA_TLS_CA: cert, KAFKA_TLS_CERTIFICATE: cert, KAFKA_TLS_KEY: key };
@@ -85,7 +128,7 @@ describe('TLS to the brokers', () => {
     expect(load).not.toThrow('secret');
   });
 
-  it('is needed for PLAIN, unless the brokers are on this machine or a setting allows it', () => {
+  it('is needed for PLAIN and OAUTHBEARER, unless the brokers are on this machine or a setting allows it', () => {
     const problemOf = (changes: Record<string, string>): unknown => {
       const given = { ...LOGIN, KAFKA_SASL_MECHANISM: 'PLAIN', ...changes };
       try {
@@ -101,6 +144,9 @@ describe('TLS to the brokers', () => {
     expect(problemOf({ ...elsewhere, KAFKA_TLS: 'on' })).toBeNull();
     expect(problemOf({ ...elsewhere, KAFKA_PLAIN_WITHOUT_TLS: 'allow' })).toBeNull();
     expect(problemOf({ ...elsewhere, KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512' })).toBeNull();
+    const byToken = { ...elsewhere, ...TOKENS, KAFKA_USERNAME: '', KAFKA_PASSWORD: '' };
+    expect(problemOf(byToken)).toContain('OAUTHBEARER would send tokens unencrypted');
+    expect(problemOf({ ...byToken, KAFKA_TLS: 'on' })).toBeNull();
   });
 });
 

@@ -1,8 +1,10 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { IsIn, IsString, Matches } from '../validation/class-validator.js';
 import type { SASLOptions } from 'kafkajs';
+import { isLoopbackHost } from '../access/loopback.js';
 import { works } from './checks.js';
 import { type CrossChecked, Variable } from './environment.js';
+import { KafkaOAuthConfig, type OAuthLogin } from './kafka-oauth.config.js';
 
 /** PEM texts, as they are now. */
 export interface TlsTexts {
@@ -12,9 +14,11 @@ export interface TlsTexts {
   readonly key?: string;
 }
 
-/** What a Kafka client needs besides addresses. Password and certificates are read again for each connection. */
+type PasswordLogin = Extract<SASLOptions, { readonly username: string }>;
+
+/** What a Kafka client needs besides addresses. Password, secret and certificates are read again for each connection. */
 export interface KafkaSecurity {
-  readonly sasl?: SASLOptions;
+  readonly sasl?: PasswordLogin | OAuthLogin;
   /** Connections are encrypted, and the broker's certificate and host name verified. */
   readonly tls?: () => TlsTexts;
 }
@@ -28,10 +32,8 @@ const MECHANISMS = {
   'SCRAM-SHA-512': 'scram-sha-512',
 } as const;
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/i;
-
 /** How Kafka clients encrypt and authenticate: the same for every service and for the command line. */
-export class KafkaSecurityConfig implements CrossChecked {
+export class KafkaSecurityConfig extends KafkaOAuthConfig implements CrossChecked {
   @Variable(
     'KAFKA_TLS',
     'on: connections to the brokers are encrypted, and the brokers’ certificates verified',
@@ -62,16 +64,16 @@ export class KafkaSecurityConfig implements CrossChecked {
 
   @Variable(
     'KAFKA_PLAIN_WITHOUT_TLS',
-    'allow or deny: may PLAIN send the password unencrypted to brokers on other machines',
+    'allow or deny: may PLAIN and OAUTHBEARER send password or token unencrypted to brokers on other machines',
   )
   @IsIn(['allow', 'deny'])
   plainWithoutTls: 'allow' | 'deny' = 'deny';
 
   @Variable('KAFKA_SASL_MECHANISM', 'How to log in to the brokers; without it there is no login')
-  @Matches(/^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)?$/, {
-    message: 'saslMechanism must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512',
+  @Matches(/^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER)?$/, {
+    message: 'saslMechanism must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER',
   })
-  saslMechanism: '' | 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' = '';
+  saslMechanism: '' | keyof typeof MECHANISMS | 'OAUTHBEARER' = '';
 
   @Variable(
     'KAFKA_USERNAME',
@@ -94,8 +96,9 @@ export class KafkaSecurityConfig implements CrossChecked {
     };
   }
 
-  private login(): SASLOptions | undefined {
+  private login(): PasswordLogin | OAuthLogin | undefined {
     if (this.saslMechanism === '') return undefined;
+    if (this.saslMechanism === 'OAUTHBEARER') return this.oauthLogin();
     const passwordNow = (): string => this.kafkaPassword;
     return {
       mechanism: MECHANISMS[this.saslMechanism],
@@ -113,16 +116,16 @@ export class KafkaSecurityConfig implements CrossChecked {
 
   /** A login of which a part is missing would be found only by the brokers, or not at all. */
   crossCheck(): readonly string[] {
-    return [...this.loginProblems(), ...this.tlsProblems()];
+    return [...this.loginProblems(), ...this.endpointProblems(), ...this.tlsProblems()];
   }
 
-  /** What the addresses forbid: PLAIN sends the password as it is. */
+  /** What the addresses forbid: PLAIN sends the password as it is, and OAUTHBEARER the token. */
   protected plainProblems(brokers: readonly string[]): readonly string[] {
-    const isOpen =
-      this.saslMechanism === 'PLAIN' && this.kafkaTls === 'off' && this.plainWithoutTls === 'deny';
-    return isOpen && !brokers.every((broker) => LOOPBACK.test(broker))
+    const sent = { PLAIN: 'KAFKA_PASSWORD', OAUTHBEARER: 'tokens' }[this.saslMechanism as string];
+    const isOpen = sent !== undefined && this.kafkaTls === 'off' && this.plainWithoutTls === 'deny';
+    return isOpen && !brokers.every((broker) => isLoopbackHost(broker.replace(/:\d+$/, '')))
       ? [
-          'KAFKA_SASL_MECHANISM PLAIN would send KAFKA_PASSWORD unencrypted to another machine: set KAFKA_TLS to on, or KAFKA_PLAIN_WITHOUT_TLS to allow',
+          `KAFKA_SASL_MECHANISM ${this.saslMechanism} would send ${sent} unencrypted to another machine: set KAFKA_TLS to on, or KAFKA_PLAIN_WITHOUT_TLS to allow`,
         ]
       : [];
   }
@@ -156,16 +159,21 @@ export class KafkaSecurityConfig implements CrossChecked {
   }
 
   private loginProblems(): readonly string[] {
-    const given = [
+    const { saslMechanism: mechanism } = this;
+    const ofPassword = [
       ['KAFKA_USERNAME', this.kafkaUsername],
       ['KAFKA_PASSWORD', this.kafkaPassword],
     ] as const;
-    return this.saslMechanism === ''
-      ? given
-          .filter(([, value]) => value !== '')
-          .map(([name]) => `${name} is set without KAFKA_SASL_MECHANISM`)
-      : given
-          .filter(([, value]) => value === '')
-          .map(([name]) => `KAFKA_SASL_MECHANISM is set without ${name}`);
+    const ofTokens = this.oauthSettings();
+    const needed = mechanism === '' ? [] : mechanism === 'OAUTHBEARER' ? ofTokens : ofPassword;
+    const others = [ofPassword, ofTokens].filter((settings) => settings !== needed).flat();
+    const way =
+      mechanism === '' ? 'without KAFKA_SASL_MECHANISM' : `and KAFKA_SASL_MECHANISM is ${mechanism}`;
+    return [
+      ...needed
+        .filter(([, value, isOptional]) => value === '' && isOptional !== true)
+        .map(([name]) => `KAFKA_SASL_MECHANISM is set without ${name}`),
+      ...others.filter(([, value]) => value !== '').map(([name]) => `${name} is set ${way}`),
+    ];
   }
 }

@@ -1,4 +1,4 @@
-import { IsBrokerList } from './checks.js';
+import { IsBrokerList, itemsOf } from './checks.js';
 import { Variable } from './environment.js';
 import { KafkaSecurityConfig } from './kafka-security.config.js';
 
@@ -9,10 +9,7 @@ export class KafkaConfig extends KafkaSecurityConfig {
   kafkaBrokers: string = '127.0.0.1:9092';
 
   brokers(): string[] {
-    return this.kafkaBrokers
-      .split(',')
-      .map((broker) => broker.trim())
-      .filter((broker) => broker !== '');
+    return itemsOf(this.kafkaBrokers);
   }
 
   override crossCheck(): readonly string[] {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import ipaddr from 'ipaddr.js';
+import { isLoopbackHost } from '../access/loopback.js';
 import type { ErrorCode } from '../errors/error-codes.js';
 
 /**
@@ -130,7 +131,7 @@ function bareHost(host: string): string {
 }
 
 function isAllowed(host: string, localAddress: string | undefined, settings: GuardSettings): boolean {
-  if (host === 'localhost' || isLoopback(host)) return true;
+  if (isLoopbackHost(host)) return true;
   if (localAddress !== undefined && isSameAddress(host, localAddress)) return true;
   return [settings.listeningHost, ...settings.allowedHosts].some((entry) => isMeantBy(entry, host));
 }
@@ -139,10 +140,6 @@ function isMeantBy(entry: string, host: string): boolean {
   const allowed = bareHost(entry);
   if (allowed.startsWith('.')) return host.endsWith(allowed) && host.length > allowed.length;
   return allowed === host || isSameAddress(allowed, host);
-}
-
-function isLoopback(host: string): boolean {
-  return isAddress(host) && ipaddr.process(host).range() === 'loopback';
 }
 
 /** By value: `::1` is `0:0:0:0:0:0:0:1`, and `::ffff:10.0.0.5` is 10.0.0.5. */

@@ -1,7 +1,8 @@
-import kafkajs, { type Kafka, type LogEntry, type SASLOptions, logLevel } from 'kafkajs';
+import kafkajs, { type Kafka, type LogEntry, type Mechanism, type SASLOptions, logLevel } from 'kafkajs';
 import type { Logger } from 'pino';
 import type { KafkaSecurity } from '../../config/kafka-security.config.js';
 import { tlsSockets } from './kafka-tls.js';
+import { oauthMechanism } from './oauth-login.js';
 import { installProduceEncoding } from './produce-request.js';
 import { installRecordDecoding } from './record-decoding.js';
 import { installRefusedGroups } from './refused-groups.js';
@@ -26,8 +27,7 @@ export function createKafka({ brokers, clientId, logger, sasl, tls }: KafkaOptio
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,
-    // A copy, because kafkajs keeps its own state in it; with its getters, by which each login takes the password of now.
-    ...(sasl && { sasl: Object.defineProperties({}, Object.getOwnPropertyDescriptors(sasl)) as SASLOptions }),
+    ...(sasl && { sasl: loginOf(sasl) }),
     ...(tls && { ssl: true, socketFactory: tlsSockets(tls) }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
@@ -38,8 +38,14 @@ export function createKafka({ brokers, clientId, logger, sasl, tls }: KafkaOptio
   });
 }
 
+function loginOf(sasl: NonNullable<KafkaSecurity['sasl']>): SASLOptions | Mechanism {
+  if (sasl.mechanism === 'oauthbearer') return oauthMechanism(sasl);
+  // A copy, because kafkajs keeps its own state in it; with its getters, by which each login takes the password of now.
+  return Object.defineProperties({}, Object.getOwnPropertyDescriptors(sasl)) as SASLOptions;
+}
+
 /** Logged by several parts of kafkajs for each attempt; it is thrown as well, and the code that connects reports it once. */
-const REFUSED_LOGIN = /SASL .+ authentication failed|^Response SaslAuthenticate/;
+const REFUSED_LOGIN = /SASL .+ authentication failed|^Response SaslAuthenticate|KAFKA_OAUTH_/;
 
 function logThrough(logger: Logger, { level, namespace, log }: LogEntry): void {
   const text = `${namespace}: ${log.message}`;

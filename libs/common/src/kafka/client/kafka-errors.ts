@@ -17,7 +17,10 @@ interface KafkaErrorFacts {
   readonly meaning: string;
 }
 
-/** By the protocol's name of the error, or by the class that kafkajs gives its own. docs/errors.md lists exactly these. */
+/**
+ * By the protocol's name of the error, by the class that kafkajs gives its own, or by the type of ours (oauth-login.ts).
+ * docs/errors.md lists exactly these.
+ */
 export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['LEADER_NOT_AVAILABLE', { kind: 'wait', meaning: 'a leader is being elected' }],
   ['NOT_LEADER_FOR_PARTITION', { kind: 'wait', meaning: 'the leader has moved' }],
@@ -70,6 +73,15 @@ export const KAFKA_ERRORS: ReadonlyMap<string, KafkaErrorFacts> = new Map([
   ['ILLEGAL_SASL_STATE', { kind: 'setup', meaning: 'the listener does not accept a login' }],
   ['SASL_AUTHENTICATION_FAILED', { kind: 'setup', meaning: 'wrong credentials' }],
   ['KafkaJSSASLAuthenticationError', { kind: 'setup', meaning: 'wrong credentials' }],
+  [
+    'OAUTH_PROVIDER_UNAVAILABLE',
+    {
+      kind: 'wait',
+      meaning: 'the provider at KAFKA_OAUTH_TOKEN_ENDPOINT is away, and there is no valid token',
+    },
+  ],
+  ['OAUTH_CLIENT_REFUSED', { kind: 'setup', meaning: 'the provider gives this client no token' }],
+  ['OAUTH_TOKEN_REFUSED', { kind: 'setup', meaning: 'the brokers do not accept the token' }],
   ['UNSUPPORTED_VERSION', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
   ['KafkaJSServerDoesNotSupportApiKey', { kind: 'setup', meaning: 'the brokers are too old or too new' }],
   ['POLICY_VIOLATION', { kind: 'setup', meaning: 'a policy of the brokers forbids it' }],
@@ -166,6 +178,13 @@ const LOGIN_FAULTS: ReadonlyMap<string, string> = new Map([
   ['UNSUPPORTED_SASL_MECHANISM', 'the brokers do not offer this KAFKA_SASL_MECHANISM'],
   ['ILLEGAL_SASL_STATE', 'the listener in KAFKA_BROKERS takes no login, and KAFKA_SASL_MECHANISM is set'],
 ]);
+
+/** Whether the login, or a certificate, was refused or could not be made: trying again soon helps little, and may lock a name out. */
+export function isLoginFault(error: unknown): boolean {
+  if (error instanceof SluiceError) return isLoginFault(error.cause);
+  const name = kafkaErrorName(error) ?? '';
+  return LOGIN_FAULTS.has(name) || name.startsWith('OAUTH_') || tlsFault(error) !== null;
+}
 
 const AUTHORIZED_RESOURCES: ReadonlyMap<string, 'topic' | 'group' | 'transactionalId' | 'cluster'> = new Map([
   ['TOPIC_AUTHORIZATION_FAILED', 'topic'],

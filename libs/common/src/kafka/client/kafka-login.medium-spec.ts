@@ -1,14 +1,23 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import kafkajs, { type AclEntry, type Admin, type Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { eventually } from '#test/support/eventually.js';
+import {
+  issuerOf,
+  signingKey,
+  startOidcProvider,
+  stopServer,
+  type SigningKey,
+} from '#test/support/oidc-provider.js';
 import {
   type SecuredKafka,
   adminClient,
@@ -34,6 +43,8 @@ const WRONG = 'a-wrong-one';
 const [READABLE, OTHER] = ['readable', 'other'];
 const [GROUP, OTHER_GROUP] = ['own-group', 'other-group'];
 const NOT_ACCEPTED = 'the brokers do not accept KAFKA_USERNAME with KAFKA_PASSWORD';
+const AUDIENCE = 'https://kafka.example';
+const CLIENT = { id: NAME, secret: PASSWORD };
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'];
 
 @Controller()
@@ -50,9 +61,20 @@ describe('a broker that asks for logins and judges by ACLs', () => {
   const logged: string[] = [];
   let broker: SecuredKafka;
   let admin: Admin;
+  let key: SigningKey;
+  let provider: Server;
 
   beforeAll(async () => {
-    broker = await startSecuredKafka({ [NAME]: PASSWORD });
+    // The provider advises against what it keeps in memory here.
+    jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    jest.spyOn(console, 'info').mockImplementation(() => undefined);
+    key = await signingKey('one');
+    provider = await startOidcProvider([key], CLIENT);
+    const issuer = issuerOf(provider);
+    broker = await startSecuredKafka(
+      { [NAME]: PASSWORD },
+      { issuer, audience: AUDIENCE, jwksUrl: `${issuer}/jwks` },
+    );
     admin = await connectAdmin(loginAddress());
     await Promise.all([
       setPassword('SCRAM-SHA-256', PASSWORD),
@@ -67,8 +89,10 @@ describe('a broker that asks for logins and judges by ACLs', () => {
   });
 
   afterAll(async () => {
+    jest.restoreAllMocks();
     await admin.disconnect();
     await broker.stop();
+    await stopServer(provider);
   });
 
   const loginAddress = (): string => `127.0.0.1:${broker.ports.loginPort}`;
@@ -94,7 +118,7 @@ describe('a broker that asks for logins and judges by ACLs', () => {
   }
 
   /** As a service makes it of its settings. */
-  function clientOf(login: Record<string, string>, port = broker.ports.loginPort): Kafka {
+  function clientOf(login: Record<string, string | undefined>, port = broker.ports.loginPort): Kafka {
     logged.length = 0;
     const logger = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
     return createKafka({
@@ -253,6 +277,82 @@ describe('a broker that asks for logins and judges by ACLs', () => {
       await untilItSays(server, `do not allow READ on topic ${READABLE}`);
       await setAcls(admin, [allowed('READ', 'TOPIC', READABLE), allowed('READ', 'GROUP', GROUP)]);
       await untilReady(server);
+    });
+  });
+
+  describe('by tokens of a provider', () => {
+    const byToken = (
+      changes: Record<string, string | undefined> = {},
+    ): Record<string, string | undefined> => ({
+      ...{ KAFKA_SASL_MECHANISM: 'OAUTHBEARER', KAFKA_OAUTH_TOKEN_ENDPOINT: `${issuerOf(provider)}/token` },
+      ...{ KAFKA_OAUTH_CLIENT_ID: NAME, KAFKA_OAUTH_CLIENT_SECRET: PASSWORD, KAFKA_OAUTH_SCOPE: 'ops' },
+      ...{ KAFKA_OAUTH_AUDIENCE: AUDIENCE, ...changes },
+    });
+
+    it('lets in who has one, as the principal that it names', async () => {
+      const kafka = clientOf(byToken());
+      expect(await countPartitions(kafka, [READABLE])).toEqual(new Map([[READABLE, 1]]));
+      await expect(countPartitions(kafka, [OTHER])).rejects.toMatchObject({
+        code: 'BROKER_FAULT',
+        message: expect.stringContaining(`do not allow DESCRIBE on topic ${OTHER} to`),
+      });
+    });
+
+    it.each([
+      [
+        'a wrong secret',
+        { KAFKA_OAUTH_CLIENT_SECRET: WRONG },
+        'does not accept KAFKA_OAUTH_CLIENT_ID with KAFKA_OAUTH_CLIENT_SECRET (401 invalid_client)',
+        { kind: 'setup', refusedByBroker: 0 },
+      ],
+      [
+        'an audience that is unknown to the provider',
+        { KAFKA_OAUTH_AUDIENCE: 'kafka' },
+        'does not accept KAFKA_OAUTH_AUDIENCE (400 invalid_target)',
+        { kind: 'setup', refusedByBroker: 0 },
+      ],
+      [
+        'an audience that is not the brokers’',
+        { KAFKA_OAUTH_AUDIENCE: 'https://other.example' },
+        'the brokers do not accept the tokens of KAFKA_OAUTH_TOKEN_ENDPOINT',
+        { kind: 'setup', refusedByBroker: 1 },
+      ],
+      [
+        'a provider that is away',
+        { KAFKA_OAUTH_TOKEN_ENDPOINT: 'http://127.0.0.1:1/token' },
+        'the provider at KAFKA_OAUTH_TOKEN_ENDPOINT cannot be reached (',
+        { kind: 'wait', refusedByBroker: 0 },
+      ],
+    ])(
+      'says of %s which setting to look at, after one try',
+      async (_, changes, text, { kind, refusedByBroker }) => {
+        const before = refusedLogins();
+        const failure = await countPartitions(clientOf(byToken(changes)), [READABLE]).catch(
+          (error: unknown) => error,
+        );
+        expect(failure).toMatchObject({ message: expect.stringContaining(text) });
+        expect(classifyBrokerError((failure as Error).cause)).toBe(kind);
+        await eventually(() => refusedLogins() >= before + refusedByBroker, 'the broker to log it');
+        expect(refusedLogins() - before).toBe(refusedByBroker);
+        // The caller reports it; kafkajs logs nothing besides, and no log has the secret or the token.
+        expect(logged.filter((line) => !line.includes('"level":20'))).toEqual([]);
+        expect(logged.join() + String(failure)).not.toMatch(new RegExp(`${WRONG}|${PASSWORD}|eyJ`));
+      },
+    );
+
+    it('a consumer waits for a provider that is away, and reads when it is back', async () => {
+      const { port } = provider.address() as AddressInfo;
+      const login = byToken();
+      await stopServer(provider);
+      try {
+        await withServer(clientOf(login), GROUP, async (server) => {
+          await untilItSays(server, 'the provider at KAFKA_OAUTH_TOKEN_ENDPOINT cannot be reached');
+          provider = await startOidcProvider([key], CLIENT, port);
+          await untilReady(server);
+        });
+      } finally {
+        if (!provider.listening) provider = await startOidcProvider([key], CLIENT, port);
+      }
     });
   });
 

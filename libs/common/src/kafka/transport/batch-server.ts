@@ -13,6 +13,7 @@ import {
 } from '../client/kafka-errors.js';
 import { bytesOnTheWay } from '../client/produce-request.js';
 import { undecodableOf } from '../client/record-batches.js';
+import { backoffOf } from './backoff.js';
 import type { Delivery } from './batch-handler.decorator.js';
 import { ConsumerHealth } from './consumer-health.js';
 import { ConsumerMetrics } from './consumer.metrics.js';
@@ -50,8 +51,8 @@ import { countPartitions, findUnfitTopics } from './topics-admin.js';
  *   is committed first, and other partitions continue.
  * - BS6: a process whose consumer kafkajs has ended for good never stays alive without one. When its error means that
  *   brokers are down or moving, or that a right or a setting is missing (`wait` and `setup` of kafka-errors.ts), it is
- *   started again, as a declared wait that names what is missing, for as long as it takes; any other error ends the
- *   process (`onFatal`).
+ *   started again, as a declared wait that names what is missing, for as long as it takes and seldom where a login is
+ *   refused (backoff.ts); any other error ends the process (`onFatal`).
  * - BS8: no run is left behind. kafkajs stops a run that has joined its group and forgets one that is joining, which then
  *   keeps reading; a run that it restarts by itself is out of our control. So it restarts none, and closing lets a join
  *   end first; one that takes longer is cut off, and does not become a run.
@@ -93,8 +94,6 @@ const MAX_WAIT_MS = 1_000;
 const METADATA_MAX_AGE_MS = 10_000;
 /** BS6. */
 const WAITED_FOR: ReadonlySet<BrokerFaultKind> = new Set(['wait', 'setup']);
-const FIRST_BACKOFF_MS = 500;
-const LONGEST_BACKOFF_MS = 5_000;
 
 export class BatchServer extends Server implements CustomTransportStrategy {
   override readonly transportId = Symbol('kafka-batches');
@@ -234,7 +233,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
    */
   private async serveAgain(topics: readonly string[], error: Error): Promise<void> {
     this.endedRuns += 1;
-    const backoffMs = backoffOf(this.endedRuns);
+    const backoffMs = backoffOf(this.endedRuns, error);
     const reason = this.textOf(error);
     this.log(error, { backoffMs }, `the consumer has ended and is started again: ${reason}`);
     this.health.waiting('brokers', reason, backoffMs);
@@ -275,7 +274,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
       } catch (error) {
         await this.consumer.disconnect();
         if (error instanceof SluiceError && error.code === 'TOPIC_MISSING') throw error;
-        const backoffMs = backoffOf(attempt);
+        const backoffMs = backoffOf(attempt, error);
         const reason = this.textOf(error);
         this.log(error, { attempt, backoffMs }, `waiting for the brokers: ${reason}`);
         this.health.waiting('brokers', reason, backoffMs);
@@ -437,7 +436,7 @@ export class BatchServer extends Server implements CustomTransportStrategy {
   private onTrouble(payload: EachBatchPayload, source: string, error: unknown, generation: number): void {
     const attempt = (this.attempts.get(source) ?? 0) + 1;
     this.attempts.set(source, attempt);
-    const backoffMs = backoffOf(attempt);
+    const backoffMs = backoffOf(attempt, error);
     const retryable = error instanceof SluiceError && error.retryable;
     const code = codeOf(error);
     this.metrics.retried(code);
@@ -473,10 +472,6 @@ interface Outcome {
 
 function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new SluiceError('INTERNAL', messageOf(thrown));
-}
-
-function backoffOf(attempt: number): number {
-  return Math.min(FIRST_BACKOFF_MS * 2 ** (attempt - 1), LONGEST_BACKOFF_MS);
 }
 
 /**

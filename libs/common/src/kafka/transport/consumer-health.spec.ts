@@ -37,6 +37,14 @@ describe('what a consumer says about itself', () => {
     expect(health.notReady()).toEqual([]);
   });
 
+  it('says of a long wait when the next try comes', () => {
+    health.waiting('brokers', 'the login is refused', 16_000);
+    now = 500;
+    expect(health.notReady()).toEqual(['brokers waits: the login is refused; next try in 16 s']);
+    now = 16_001;
+    expect(health.notReady()).toEqual(['brokers waits: the login is refused; next try in 0 s']);
+  });
+
   it('is not live when a declared wait is not tried again', () => {
     health.waiting('topic/0', 'the database is away', 500);
     now = 500 + MAX_SILENCE_MS;

@@ -7,6 +7,14 @@ export interface WorkInHand {
 
 /** Fetches come at least this often from a consumer that lives, even when there is nothing to read. */
 const MAX_FETCH_GAP_MS = 90_000;
+/** The next try of a longer wait is announced, for someone who has corrected what it waits for. */
+const SHORT_WAIT_MS = 5_000;
+
+interface Wait {
+  readonly reason: string;
+  readonly nextTryAt: number;
+  readonly isLong: boolean;
+}
 
 /**
  * The health of a consumer (docs/failure.md, Alive and ready).
@@ -15,7 +23,7 @@ const MAX_FETCH_GAP_MS = 90_000;
  */
 export class ConsumerHealth {
   private readonly inHand = new Set<{ lastProgressAt: number }>();
-  private readonly waits = new Map<string, { reason: string; nextTryAt: number }>();
+  private readonly waits = new Map<string, Wait>();
   private isMember = false;
   private lastFetchAt: number | null = null;
 
@@ -58,7 +66,8 @@ export class ConsumerHealth {
 
   /** Declares that `source` waits and will be tried again after `backoffMs`. */
   waiting(source: string, reason: string, backoffMs: number): void {
-    this.waits.set(source, { reason, nextTryAt: this.now() + backoffMs });
+    const isLong = backoffMs > SHORT_WAIT_MS;
+    this.waits.set(source, { reason, nextTryAt: this.now() + backoffMs, isLong });
   }
 
   recovered(source: string): void {
@@ -84,7 +93,10 @@ export class ConsumerHealth {
 
   /** @returns why it is not ready; empty when it is */
   notReady(): string[] {
-    const waits = [...this.waits].map(([source, wait]) => `${source} waits: ${wait.reason}`);
+    const waits = [...this.waits].map(([source, { reason, nextTryAt, isLong }]) => {
+      const seconds = Math.max(0, Math.ceil((nextTryAt - this.now()) / 1_000));
+      return `${source} waits: ${reason}${isLong ? `; next try in ${seconds} s` : ''}`;
+    });
     return this.isMember ? waits : ['not a member of the consumer group yet', ...waits];
   }
 }

@@ -72,6 +72,7 @@ export function overview(root: string): Page {
                 expr: orZero(
                   rise('sluice_log_lines_total', '5m', ['service'], { level: '=~"error|fatal"' }),
                   'sluice_build_info',
+                  'service',
                 ),
                 legend: '{{service}}',
               },
@@ -163,7 +164,7 @@ export function overview(root: string): Page {
               unit: 'short',
               queries: [
                 {
-                  expr: `topk(10, ${orZero(rise('sluice_refused_records_total', RANGE, ['dataset', 'code']), 'sluice_jobs')})`,
+                  expr: `topk(10, ${orZero(rise('sluice_refused_records_total', RANGE, ['dataset', 'code']), 'sluice_jobs', 'code')})`,
                   legend: '{{dataset}} {{code}}',
                 },
               ],
@@ -193,7 +194,11 @@ export function overview(root: string): Page {
             unit: 's',
             queries: [
               {
-                expr: orZero(highest('sluice_stream_lag_seconds', ['dataset']), 'sluice_replays_open'),
+                expr: orZero(
+                  highest('sluice_stream_lag_seconds', ['dataset']),
+                  'sluice_replays_open',
+                  'dataset',
+                ),
                 legend: '{{dataset}}',
               },
             ],

@@ -146,10 +146,7 @@ class Life {
   private async pauseOne(): Promise<void> {
     this.late = await startHeldSource(Buffer.from(parcels(0, 20_000).join('\n')));
     ({ id: this.paused } = await this.client.startJob({ dataset: LATE, source: this.late.url }));
-    await eventually(
-      async () => (await this.client.job(this.paused)).state === 'running',
-      'the job to read',
-    );
+    await eventually(async () => (await this.client.job(this.paused)).state === 'running', 'the job to read');
     await this.client.pauseJob(this.paused);
   }
 

@@ -4,7 +4,9 @@ import {
   type FieldConfig,
   FieldColorModeId,
   type GrafanaTheme2,
+  FieldType,
   applyFieldOverrides,
+  cacheFieldDisplayNames,
   standardTransformers,
   standardTransformersRegistry,
   transformDataFrame,
@@ -42,11 +44,24 @@ export async function answersOf(panel: Panel, drawing: Drawing, theme: GrafanaTh
     Object.assign(config, { ...defaults, ...fieldConfig?.defaults, ...config });
     config.custom = { ...defaults?.custom, ...fieldConfig?.defaults.custom };
   }
-  return applyFieldOverrides({
-    data,
+  cacheFieldDisplayNames(data);
+  const result = applyFieldOverrides({
+    data: type === 'timeseries' ? data.map(withGaps) : data,
     fieldConfig: fieldConfig ?? { defaults: {}, overrides: [] },
     replaceVariables: (value) => value,
     theme,
     timeZone: 'utc',
   });
+  cacheFieldDisplayNames(result);
+  return result;
+}
+
+/** As Grafana's panel has it: what is no number, as a share of nothing, is a gap. */
+function withGaps(frame: DataFrame): DataFrame {
+  const fields = frame.fields.map((field) =>
+    field.type === FieldType.number
+      ? { ...field, values: field.values.map((value) => (Number.isFinite(value) ? value : null)) }
+      : field,
+  );
+  return { ...frame, fields };
 }

@@ -58,9 +58,7 @@ function Page({ drawing, answers }: { drawing: Drawing; answers: ReadonlyMap<Pan
 async function draw(drawing: Drawing): Promise<void> {
   const { panels } = drawing.dashboard;
   const answers = new Map(
-    await Promise.all(
-      panels.map(async (panel) => [panel, await answersOf(panel, drawing, theme)] as const),
-    ),
+    await Promise.all(panels.map(async (panel) => [panel, await answersOf(panel, drawing, theme)] as const)),
   );
   createRoot(document.querySelector('#root')!).render(
     <ThemeContext.Provider value={theme}>

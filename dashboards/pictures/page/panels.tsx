@@ -53,7 +53,15 @@ export function Content(props: ContentProps) {
         />
       );
     case 'state-timeline':
-      return <StateBands bands={bandsOf(data)} drawing={drawing} width={width} height={height} />;
+      return (
+        <StateBands
+          bands={bandsOf(data)}
+          legend={statesOf(data)}
+          drawing={drawing}
+          width={width}
+          height={height}
+        />
+      );
     default:
       throw new Error(`The page cannot draw a panel of the kind ${panel.type}.`);
   }
@@ -118,6 +126,16 @@ function bandsOf(data: DataFrame[]) {
         colors: field.values.map((value) => (value === null ? null : (field.display?.(value).color ?? null))),
       })),
   );
+}
+
+function statesOf(data: DataFrame[]) {
+  const colors = new Map<string, string>();
+  for (const { type, values, display } of data.flatMap(({ fields }) => fields))
+    for (const value of type === FieldType.number ? values : []) {
+      const { text, color } = display?.(value) ?? {};
+      if (value !== null && text !== undefined && color !== undefined) colors.set(text, color);
+    }
+  return [...colors].map(([label, color]) => ({ label, color }));
 }
 
 function timeRangeOf({ from, to }: Drawing) {

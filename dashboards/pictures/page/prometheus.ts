@@ -17,7 +17,11 @@ export async function course(target: Target, { from, to, step, ...rest }: Drawin
     const name = legendOf(target, metric);
     return {
       fields: [
-        field('Time', FieldType.time, times.map((time) => time * 1_000)),
+        field(
+          'Time',
+          FieldType.time,
+          times.map((time) => time * 1_000),
+        ),
         { ...field('Value', FieldType.number, numbers), labels: metric, config: { displayNameFromDS: name } },
       ],
       length: times.length,
@@ -32,9 +36,23 @@ export async function rows(target: Target, drawing: Drawing): Promise<DataFrame>
   const names = [...new Set(series.flatMap(({ metric }) => Object.keys(metric)))].sort();
   return {
     fields: [
-      field('Time', FieldType.time, series.map(({ value }) => value[0] * 1_000)),
-      ...names.map((name) => field(name, FieldType.string, series.map(({ metric }) => metric[name] ?? ''))),
-      field('Value', FieldType.number, series.map(({ value }) => Number(value[1]))),
+      field(
+        'Time',
+        FieldType.time,
+        series.map(({ value }) => value[0] * 1_000),
+      ),
+      ...names.map((name) =>
+        field(
+          name,
+          FieldType.string,
+          series.map(({ metric }) => metric[name] ?? ''),
+        ),
+      ),
+      field(
+        'Value',
+        FieldType.number,
+        series.map(({ value }) => Number(value[1])),
+      ),
     ],
     length: series.length,
   };

@@ -13,7 +13,7 @@ const HERE = import.meta.dirname;
 const DASHBOARDS = join(HERE, '..', 'json');
 const WIDTH = 1_400;
 /** A picture shows the top of a longer dashboard: the runbooks are pages of text. */
-const MAX_HEIGHT = 3_600;
+const MAX_HEIGHT = 2_800;
 const MAX_BYTES = 150_000;
 /** Numbers of colours to try, the best first. */
 const COLORS = [128, 64, 32, 16];

@@ -7,7 +7,7 @@ import { RUNBOOKS } from './uids.js';
 
 /** Of a panel that has half of the width; too low an estimate costs a scroll bar. */
 const CHARACTERS_OF_A_LINE = 95;
-const LINES_OF_A_ROW = 1.5;
+const LINES_OF_A_ROW = 2;
 const COLUMNS = 2;
 
 /** @param root the top folder */
@@ -50,6 +50,6 @@ function withoutLinks(markdown: string): string {
 function heightOf(markdown: string, columns = 1): number {
   const lines = markdown
     .split('\n\n')
-    .reduce((sum, part) => sum + Math.ceil(part.length / (columns * CHARACTERS_OF_A_LINE)) + 1, 2);
+    .reduce((sum, part) => sum + Math.ceil(part.length / (columns * CHARACTERS_OF_A_LINE)) + 1, 3);
   return Math.max(4, Math.ceil(lines / LINES_OF_A_ROW));
 }

@@ -12,8 +12,9 @@ import { build, preview } from 'vite';
 const HERE = import.meta.dirname;
 const DASHBOARDS = join(HERE, '..', 'json');
 const WIDTH = 1_400;
-/** A picture shows the top of a longer dashboard: the runbooks are pages of text. */
-const MAX_HEIGHT = 2_800;
+const MAX_HEIGHT = 4_000;
+/** Of pages of text, which are large as pictures and better read as such: only their top is shown. */
+const MAX_TEXT_HEIGHT = 2_000;
 const MAX_BYTES = 150_000;
 /** Numbers of colours to try, the best first. */
 const COLORS = [128, 64, 32, 16];
@@ -50,7 +51,8 @@ export async function takePictures({ prometheus, from, to, folder, only = () => 
 
 async function pictureOf(browser, address, drawing) {
   const lines = Math.max(...drawing.dashboard.panels.map(({ gridPos: { y, h } }) => y + h));
-  const height = Math.min(64 + lines * 38 + 8, MAX_HEIGHT);
+  const isText = drawing.dashboard.panels.every(({ type }) => ['row', 'text'].includes(type));
+  const height = Math.min(64 + lines * 38 + 8, isText ? MAX_TEXT_HEIGHT : MAX_HEIGHT);
   const context = await browser.newContext({
     viewport: { width: WIDTH, height },
     reducedMotion: 'reduce',

@@ -112,8 +112,8 @@ class Life {
     ];
     for (let round = 0; round < ROUNDS; round += 1)
       await Promise.all([this.stream(SECONDS_A_ROUND), events[round]?.()]);
-    for await (const line of this.client.trace({ dataset: PARCELS, key: ['7'] }, AbortSignal.timeout(60_000)))
-      void line;
+    const lines = this.client.trace({ dataset: PARCELS, key: ['7'] }, AbortSignal.timeout(60_000));
+    while ((await lines.next()).done !== true);
     // The tracker looks into the database every 10 s at most.
     await this.stream(SECONDS_A_ROUND);
     await prometheus.scraped(2);

@@ -96,7 +96,7 @@ function coreImports(room) {
 }
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.sluice/', 'coverage/'] },
+  { ignores: ['dist/', 'node_modules/', '.sluice/', 'coverage/', 'dashboards/pictures/'] },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],

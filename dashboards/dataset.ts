@@ -94,6 +94,7 @@ export const dataset: Page = {
               expr: orZero(
                 rise('sluice_refused_records_total', '1h', ['code'], CHOSEN_DATASET),
                 'sluice_jobs',
+                'code',
               ),
               legend: '{{code}}',
             },
@@ -110,6 +111,7 @@ export const dataset: Page = {
                 expr: orZero(
                   rise('sluice_findings_total', RANGE, ['dataset', 'category', 'code'], CHOSEN_DATASET),
                   'sluice_in_flight_limit_bytes',
+                  'code',
                 ),
                 legend: '{{code}}',
               },
@@ -141,6 +143,7 @@ export const dataset: Page = {
               expr: orZero(
                 rise('sluice_dead_letter_corrections_total', '1h', ['action'], CHOSEN_DATASET),
                 'sluice_jobs',
+                'action',
               ),
               legend: '{{action}}',
             },
@@ -169,6 +172,7 @@ export const dataset: Page = {
               expr: orZero(
                 rise('sluice_repair_outcomes_total', '1h', ['state'], CHOSEN_DATASET),
                 'sluice_jobs',
+                'state',
               ),
               legend: '{{state}}',
             },
@@ -184,6 +188,7 @@ export const dataset: Page = {
               expr: orZero(
                 highest('sluice_repair_jobs_undecided', ['dataset'], CHOSEN_DATASET),
                 'sluice_jobs',
+                'dataset',
               ),
               legend: '{{dataset}}',
             },
@@ -197,7 +202,11 @@ export const dataset: Page = {
           unit: 'none',
           queries: [
             {
-              expr: orZero(rise('sluice_traces_total', '1h', ['verdict'], CHOSEN_DATASET), 'sluice_jobs'),
+              expr: orZero(
+                rise('sluice_traces_total', '1h', ['verdict'], CHOSEN_DATASET),
+                'sluice_jobs',
+                'verdict',
+              ),
               legend: '{{verdict}}',
             },
           ],

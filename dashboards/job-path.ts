@@ -101,7 +101,11 @@ export const jobPath: Page = {
           unit: 'none',
           queries: [
             {
-              expr: orZero(rise('sluice_source_retries_total', '5m', ['reason']), 'sluice_ingesting_jobs'),
+              expr: orZero(
+                rise('sluice_source_retries_total', '5m', ['reason']),
+                'sluice_ingesting_jobs',
+                'reason',
+              ),
               legend: '{{reason}}',
             },
           ],
@@ -145,6 +149,7 @@ export const jobPath: Page = {
               expr: orZero(
                 rate('sluice_findings_total', ['category'], CHOSEN_DATASET),
                 'sluice_in_flight_limit_bytes',
+                'category',
               ),
               legend: '{{category}}',
             },
@@ -305,7 +310,7 @@ export const jobPath: Page = {
           unit: 'none',
           queries: [
             {
-              expr: orZero(highest('sluice_paused_jobs', ['reason']), 'sluice_jobs'),
+              expr: orZero(highest('sluice_paused_jobs', ['reason']), 'sluice_jobs', 'reason'),
               legend: '{{reason}}',
             },
           ],
@@ -353,6 +358,7 @@ export const jobPath: Page = {
               expr: orZero(
                 rise('sluice_job_faults_total', '1h', ['dataset'], CHOSEN_DATASET),
                 'sluice_announce_failures_total',
+                'dataset',
               ),
               legend: '{{dataset}}',
             },

@@ -93,7 +93,11 @@ export const kafka: Page = {
           unit: 'none',
           queries: [
             {
-              expr: orZero(rise('sluice_parked_messages_total', '1h', ['topic']), 'sluice_rebalances_total'),
+              expr: orZero(
+                rise('sluice_parked_messages_total', '1h', ['topic']),
+                'sluice_rebalances_total',
+                'topic',
+              ),
               legend: '{{topic}}',
             },
           ],
@@ -101,7 +105,7 @@ export const kafka: Page = {
           runbook: 'SluiceMessageParked',
         }),
         stat({
-          title: 'Parked messages that wait',
+          title: 'Parked messages',
           description: 'They wait for the decision of an operator.',
           unit: 'none',
           queries: [{ expr: highest('sluice_parked_messages'), legend: 'parked' }],

@@ -72,6 +72,7 @@ export function overview(root: string): Page {
                 expr: orZero(
                   rise('sluice_log_lines_total', '5m', ['service'], { level: '=~"error|fatal"' }),
                   'sluice_build_info',
+                  'service',
                 ),
                 legend: '{{service}}',
               },
@@ -149,7 +150,7 @@ export function overview(root: string): Page {
                 },
               ],
               redFrom: 1,
-              width: 6,
+              width: 4,
               height: 14,
               runbook: 'SluiceJobFailed',
             },
@@ -163,14 +164,14 @@ export function overview(root: string): Page {
               unit: 'short',
               queries: [
                 {
-                  expr: `topk(10, ${orZero(rise('sluice_refused_records_total', RANGE, ['dataset', 'code']), 'sluice_jobs')})`,
+                  expr: `topk(10, ${orZero(rise('sluice_refused_records_total', RANGE, ['dataset', 'code']), 'sluice_jobs', 'code')})`,
                   legend: '{{dataset}} {{code}}',
                 },
               ],
-              width: 6,
+              width: 8,
               height: 14,
             },
-            'refused records',
+            'records',
           ),
         ],
       },
@@ -193,7 +194,11 @@ export function overview(root: string): Page {
             unit: 's',
             queries: [
               {
-                expr: orZero(highest('sluice_stream_lag_seconds', ['dataset']), 'sluice_replays_open'),
+                expr: orZero(
+                  highest('sluice_stream_lag_seconds', ['dataset']),
+                  'sluice_replays_open',
+                  'dataset',
+                ),
                 legend: '{{dataset}}',
               },
             ],

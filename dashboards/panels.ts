@@ -59,11 +59,12 @@ export function graph(facts: PanelFacts): Builder<Panel> {
     .min(0)
     .lineWidth(1)
     .fillOpacity(10)
-    .showPoints(common.VisibilityMode.Never)
+    // Only where there are few: a single measurement between two gaps is a point, or would not be seen.
+    .showPoints(common.VisibilityMode.Auto)
     .legend(
       new common.VizLegendOptionsBuilder()
         .displayMode(common.LegendDisplayMode.Table)
-        .placement(common.LegendPlacement.Bottom)
+        .placement(isWide(facts) ? common.LegendPlacement.Right : common.LegendPlacement.Bottom)
         .showLegend(true)
         .calcs(['lastNotNull', 'max']),
     )
@@ -74,6 +75,8 @@ export function graph(facts: PanelFacts): Builder<Panel> {
       .thresholdsStyle(
         new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Dashed),
       );
+  const top = leastTop(facts);
+  if (top !== undefined) panel.axisSoftMax(top);
   for (const query of targetsOf(facts)) panel.withTarget(query.range());
   return dressed(panel, facts, { width: 8, height: 8 });
 }
@@ -98,7 +101,9 @@ export function table(facts: PanelFacts, value: string): Builder<Panel> {
   const panel = new tablePanel.PanelBuilder()
     .transformations(transformations)
     .sortBy([new common.TableSortByFieldStateBuilder().displayName(value).desc(true)])
-    .cellHeight(common.TableCellHeight.Sm);
+    .cellHeight(common.TableCellHeight.Sm)
+    // Grafana's 150 pixels would push the values of a narrow table out of sight.
+    .minWidth(80);
   if (hasLimits(facts)) panel.thresholds(limitsOf(facts, 'text'));
   for (const query of targetsOf(facts)) panel.withTarget(query.instant().format(PromQueryFormat.Table));
   return dressed(panel, facts, { width: 8, height: 8 });
@@ -124,7 +129,14 @@ export function states(facts: PanelFacts, words: readonly StateWord[]): Builder<
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.Thresholds))
     .showValue(common.VisibilityMode.Never)
     .mergeValues(true)
-    .rowHeight(0.8);
+    .rowHeight(0.8)
+    .legend(
+      new common.VizLegendOptionsBuilder()
+        .displayMode(common.LegendDisplayMode.List)
+        .placement(common.LegendPlacement.Bottom)
+        .showLegend(true)
+        .calcs([]),
+    );
   for (const query of targetsOf(facts)) panel.withTarget(query.range());
   return dressed(panel, facts, { width: 12, height: 10 });
 }
@@ -186,6 +198,20 @@ type Limits = Pick<PanelFacts, 'redFrom' | 'redBelow' | 'orangeFrom'>;
 
 function hasLimits({ redFrom, redBelow, orangeFrom }: Limits): boolean {
   return redFrom !== undefined || redBelow !== undefined || orangeFrom !== undefined;
+}
+
+/** Below the plot a legend has three rows, beside it eight. */
+function isWide({ width }: PanelFacts): boolean {
+  return width === WHOLE_WIDTH;
+}
+
+/**
+ * How far the axis goes at least: to the limit, so that it is seen how near the values are. Without one it is 1, because Grafana
+ * draws zeros alone on a scale up to 100. Times and bytes per second are far below their limits on a good day, and have their own scale.
+ */
+function leastTop({ unit, redFrom, orangeFrom }: PanelFacts): number | undefined {
+  if (unit === 's' || unit === 'Bps') return undefined;
+  return redFrom ?? orangeFrom ?? (unit === 'bytes' ? undefined : 1);
 }
 
 function limitsOf({ redFrom, redBelow, orangeFrom }: Limits, otherwise: string): ThresholdsConfigBuilder {

@@ -96,9 +96,15 @@ export function spent<Name extends HistogramName>(
   return `sum${grouping(by)} (${risen(withFilter(`${name}_sum`, filter), window)})`;
 }
 
-/** QU2. @param witness a metric that the reporting service has whenever it can report */
-export function orZero(query: string, witness: MetricName): string {
-  return `${query} or on () (max(${witness}) * 0)`;
+/**
+ * QU2.
+ * @param witness a metric that the reporting service has whenever it can report
+ * @param label of the query's series, by which the legend names them: it is `none` for the zero
+ */
+export function orZero(query: string, witness: MetricName, label?: string): string {
+  const zero = `max(${witness}) * 0`;
+  const named = label === undefined ? `(${zero})` : `label_replace(${zero}, "${label}", "none", "", "")`;
+  return `${query} or on () ${named}`;
 }
 
 /** How many processes of the service answer Prometheus: without a series none does, so zero is true here. */

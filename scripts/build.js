@@ -32,12 +32,12 @@ const FACTS = join(DIST, 'build.json');
 /** What tsconfig.build.json includes. */
 const SOURCE_FOLDERS = [
   ...['apps', 'libs', 'bench', 'dashboards'],
-  ...['test/fixtures', 'test/support', 'test/chaos'],
+  ...['test/fixtures', 'test/support', 'test/chaos', 'test/operations'],
 ];
 const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/build.js'];
-/** Written by running what is built: no sources. */
-const OUTPUT_FOLDERS = ['bench/results', 'bench/profiles', 'dashboards/json'].map((folder) =>
-  join(ROOT, folder),
+/** No sources: what running writes, and a page with packages of its own. */
+const OTHER_FOLDERS = ['bench/results', 'bench/profiles', 'dashboards/json', 'dashboards/pictures'].map(
+  (folder) => join(ROOT, folder),
 );
 const NOT_ASSETS = /(\.ts|[\\/]tsconfig[^\\/]*\.json)$/;
 const SPEC = /spec\.ts$/;
@@ -139,7 +139,7 @@ function walk(folder) {
   if (!existsSync(folder)) return [];
   const below = readdirSync(folder, { recursive: true, withFileTypes: true });
   const paths = [folder, ...below.map((entry) => join(entry.parentPath ?? entry.path, entry.name))];
-  return paths.filter((path) => !OUTPUT_FOLDERS.some((output) => `${path}${sep}`.startsWith(output + sep)));
+  return paths.filter((path) => !OTHER_FOLDERS.some((other) => `${path}${sep}`.startsWith(other + sep)));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runScript(build);

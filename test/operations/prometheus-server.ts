@@ -67,7 +67,8 @@ export async function startPrometheus(
 
 export class PrometheusServer {
   constructor(
-    private readonly url: string,
+    /** Its address. */
+    readonly url: string,
     private readonly targets: number,
   ) {}
 

@@ -17,6 +17,7 @@ import { RunFolder } from '../support/run-folder.js';
 import { clientOf, jobEnd, lettersOf } from '../support/run-job.js';
 import { startSourceServer } from '../support/source-server.js';
 import { type System, startSystem } from '../support/system.js';
+import { parcelDatasets, parcels } from './parcels.js';
 import { type PrometheusServer, startPrometheus } from './prometheus-server.js';
 import { prometheusProgram } from './prometheus-tools.js';
 
@@ -24,17 +25,6 @@ const REGISTRATIONS = 'tax-registration';
 const PARCELS = 'parcels';
 /** Whose job is paused most of the time. */
 const LATE = 'parcels-late';
-
-const datasetText = (name: string): string => `
-  import { Column, Table } from '#core/dataset/columns.js';
-  import { defineDataset } from '#core/dataset/define-dataset.js';
-  import { int32, int64 } from '#core/dataset/kinds.js';
-  class Parcel {}
-  Column({ kind: int64(), required: { code: 'NO_NUMBER' } })(Parcel.prototype, 'number');
-  Column({ kind: int32(), required: { code: 'NO_WEIGHT' } })(Parcel.prototype, 'weight');
-  Table({ name: '${name.replace('-', '_')}', key: ['number'] })(Parcel);
-  export default defineDataset({ title: 'Parcels', contract: Parcel, format: 'ndjson', maxRefusedShare: 1,
-    writeModes: ['upsert', 'replace'], inbox: { partitions: 2 } });`;
 
 /** The stream gets this many messages a second, one after the other and again. */
 const WAVE = [20, 40, 80, 120, 160, 120, 80, 40];
@@ -57,9 +47,7 @@ export async function startShownRun(): Promise<ShownRun> {
   const program = await prometheusProgram();
   if (program === null) throw new Error('There are no pictures without Prometheus.');
   const run = new RunFolder('shown');
-  const datasets = Object.fromEntries(
-    [PARCELS, LATE].map((name) => [`${name}/dataset.js`, datasetText(name)]),
-  );
+  const datasets = parcelDatasets(PARCELS, LATE);
   const system = await startSystem({ datasets, ownPostgres: true });
   const life = new Life(system);
   const stop = async (): Promise<void> => {
@@ -195,10 +183,6 @@ class Life {
     await jobEnd(this.system, id);
     return id;
   }
-}
-
-function parcels(from: number, count: number): string[] {
-  return Array.from({ length: count }, (_, at) => JSON.stringify({ number: from + at, weight: 1 }));
 }
 
 /** Records without a weight, and every fourth one is no record at all. */

@@ -17,6 +17,7 @@ import {
 } from '#common/telemetry/metric-catalogue.js';
 import { checkoutFolder } from '#local/folders.js';
 import { filledIn, panelQueries, shownDashboards } from '../../operations/panel-queries.js';
+import { parcelDatasets, parcels } from '../../operations/parcels.js';
 import { type PrometheusServer, startPrometheus } from '../../operations/prometheus-server.js';
 import { prometheusProgram } from '../../operations/prometheus-tools.js';
 import { eventually } from '../../support/eventually.js';
@@ -34,18 +35,7 @@ const PAUSED = 'parcels-late';
 /** Of `orZero` in dashboards/queries.ts. */
 const ZERO = / or on \(\) (?:\(max\(\w+\) \* 0\)|label_replace\(max\(\w+\) \* 0, [^)]*\))/g;
 
-const datasetText = (name: string): string => `
-  import { Column, Table } from '#core/dataset/columns.js';
-  import { defineDataset } from '#core/dataset/define-dataset.js';
-  import { int32, int64 } from '#core/dataset/kinds.js';
-  class Parcel {}
-  Column({ kind: int64(), required: { code: 'NO_NUMBER' } })(Parcel.prototype, 'number');
-  Column({ kind: int32(), required: { code: 'NO_WEIGHT' } })(Parcel.prototype, 'weight');
-  Table({ name: '${name.replace('-', '_')}', key: ['number'] })(Parcel);
-  export default defineDataset({ title: 'Parcels', contract: Parcel, format: 'ndjson', maxRefusedShare: 1,
-    writeModes: ['upsert', 'replace'], inbox: { partitions: 2 } });`;
-
-const FILES = Object.fromEntries([DATASET, PAUSED].map((name) => [`${name}/dataset.js`, datasetText(name)]));
+const FILES = parcelDatasets(DATASET, PAUSED);
 
 const SERVICES = ['ingestor', 'validator', 'loader', 'tracker'] as const satisfies readonly MetricSource[];
 const CATALOGUE: Readonly<Record<string, MetricFacts>> = METRICS;
@@ -224,10 +214,6 @@ export const measured = scenario('a system that Prometheus reads', FILES, (runni
     return runJob(system, { dataset: DATASET, source, ...request });
   }
 });
-
-function parcels(from: number, count: number): string[] {
-  return Array.from({ length: count }, (_, at) => JSON.stringify({ number: from + at, weight: 1 }));
-}
 
 /** Of the catalogue: that of a histogram without what its series add. */
 function nameOf(series: string): string {

@@ -16,6 +16,11 @@ const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const MAX_KEY_BYTES = 1_024;
 const VERSION = '?versionId=';
 
+/** Whether a store takes the text as the name of a bucket. */
+export function isBucketName(text: string): boolean {
+  return BUCKET.test(text);
+}
+
 /**
  * `s3://<bucket>/<key>`, or with `?versionId=<id>` behind it; a `?` or `#` elsewhere belongs to the key.
  * @throws SluiceError SOURCE_UNSUPPORTED
@@ -24,7 +29,7 @@ export function parseS3Address(text: string): S3Address {
   const [, bucket = '', rest = ''] = /^s3:\/\/([^/]*)\/?(.*)$/is.exec(text) ?? [];
   // Where userinfo would stand: nothing of it is shown.
   if (bucket.includes('@')) throw unsupported('An s3 address takes no user and password: they come from');
-  if (!BUCKET.test(bucket)) throw refused('names no bucket: 3 to 63 of a-z, 0-9, dots and hyphens');
+  if (!isBucketName(bucket)) throw refused('names no bucket: 3 to 63 of a-z, 0-9, dots and hyphens');
   const at = rest.lastIndexOf(VERSION);
   const key = at === -1 ? rest : rest.slice(0, at);
   const versionId = at === -1 ? null : rest.slice(at + VERSION.length);

@@ -1,6 +1,7 @@
 import { IsIn, IsString, Matches } from '#common/validation/class-validator.js';
 import { type CrossChecked, Variable } from '#common/config/environment.js';
 import { DownloadSettings } from '../download-settings.js';
+import { isBucketName } from './s3-address.js';
 
 /** Which store the ingestor reads objects from, and whose buckets. Credentials are found by the SDK's own chain. */
 export class S3Config extends DownloadSettings implements CrossChecked {
@@ -46,8 +47,6 @@ export class S3Config extends DownloadSettings implements CrossChecked {
   }
 
   crossCheck(): readonly string[] {
-    return this.buckets().every((name) => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name))
-      ? []
-      : ['SLUICE_S3_BUCKETS must hold names of buckets'];
+    return this.buckets().every(isBucketName) ? [] : ['SLUICE_S3_BUCKETS must hold names of buckets'];
   }
 }
